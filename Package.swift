@@ -1,0 +1,44 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The pkg-config module that brings MPI, ScaLAPACK, LAPACK and BLAS. Clusters whose module has
+/// another name set FROG_MPI_PKG_CONFIG before building.
+let mpiModule = Context.environment["FROG_MPI_PKG_CONFIG"] ?? "scalapack-openmpi"
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "frog-mpi",
+  products: [
+    .executable(name: "frog-mpi", targets: ["frog-mpi"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+  ],
+  targets: [
+    // C only: libraries behind small inline functions, and the loops that need run-time SIMD dispatch.
+    .systemLibrary(
+      name: "COpenMPI", pkgConfig: mpiModule,
+      providers: [.apt(["libscalapack-openmpi-dev", "libopenblas-dev"])]),
+    .systemLibrary(
+      name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .target(name: "CMPI", dependencies: ["COpenMPI"], linkerSettings: [.linkedLibrary("openblas")]),
+    .target(name: "CKernels", dependencies: ["CXXHash"]),
+
+    // The product, lowest first; scripts/check-imports holds the same table.
+    .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),
+    .target(
+      name: "ShardIO",
+      dependencies: ["CKernels", .product(name: "SystemPackage", package: "swift-system")],
+      swiftSettings: strict),
+    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO"], swiftSettings: strict),
+  ]
+)
