@@ -13,9 +13,6 @@ let strict: [SwiftSetting] = [
 
 let package = Package(
   name: "frog-mpi",
-  products: [
-    .executable(name: "frog-mpi", targets: ["frog-mpi"])
-  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -31,14 +28,8 @@ let package = Package(
     .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .target(name: "CMPI", dependencies: ["COpenMPI"], linkerSettings: [.linkedLibrary("openblas")]),
-    .target(name: "CKernels", dependencies: ["CXXHash"]),
-
     // The product, lowest first; scripts/check-imports holds the same table.
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),
-    .target(
-      name: "ShardIO",
-      dependencies: ["CKernels", .product(name: "SystemPackage", package: "swift-system")],
-      swiftSettings: strict),
-    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO"], swiftSettings: strict),
+    .executableTarget(name: "rank-checks", dependencies: ["MPI"], swiftSettings: strict),
   ]
 )

@@ -1,0 +1,2 @@
+#include "LinearAlgebra.h"
+#include "MessagePassing.h"
