@@ -1,0 +1,65 @@
+import CMPI
+
+/// The single-precision products that make scores of a basis, and the thread count of all of BLAS.
+///
+/// Matrices are column-major; `rows × columns` are those after transposition.
+public enum LocalBLAS {
+  static let plain = CChar(UInt8(ascii: "N"))
+  static let transpose = CChar(UInt8(ascii: "T"))
+
+  /// A matrix, column-major and dense, or the transpose of one.
+  public struct Operand {
+    let start: UnsafePointer<Float>
+    let storedRows: Int
+    let isTransposed: Bool
+
+    /// `elements` as columns of `storedRows` scalars each.
+    public init(_ elements: UnsafeMutableBufferPointer<Float>, storedRows: Int, transposed: Bool = false) {
+      guard let start = elements.baseAddress else { preconditionFailure("an operand has elements") }
+      self.start = UnsafePointer(start)
+      self.storedRows = storedRows
+      self.isTransposed = transposed
+    }
+  }
+
+  /// C := A·B, with C `rows × columns` and the dimension `inner` summed over.
+  ///
+  /// C function: `sgemm`.
+  public static func multiply(
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>
+  ) {
+    precondition(c.count >= rows * columns, "the product does not fit")
+    cblas_sgemm_into(
+      a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
+      Int32(inner), a.start, Int32(a.storedRows), b.start, Int32(b.storedRows), c.baseAddress, Int32(rows))
+  }
+
+  /// y := A·x + y.
+  ///
+  /// C function: `sgemv`.
+  public static func accumulate(
+    _ a: Operand, storedColumns: Int, times x: UnsafeMutableBufferPointer<Float>,
+    into y: UnsafeMutableBufferPointer<Float>
+  ) {
+    let (count, length) = a.isTransposed ? (storedColumns, a.storedRows) : (a.storedRows, storedColumns)
+    precondition(y.count >= count && x.count >= length, "operands do not fit")
+    cblas_sgemv_into(
+      a.isTransposed ? transpose : plain, Int32(a.storedRows), Int32(storedColumns), a.start, Int32(a.storedRows),
+      x.baseAddress, 1, y.baseAddress)
+  }
+
+  /// How many threads this rank's BLAS and LAPACK calls use.
+  ///
+  /// Never left to the library: ranks that share a node would each take every core.
+  public static var threads: Int {
+    get { Int(openblas_get_num_threads()) }
+    set { openblas_set_num_threads(Int32(newValue)) }
+  }
+
+  /// The library, and the processor it picked its kernels for.
+  public static var description: String {
+    let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown BLAS"
+    let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
+    return "\(configuration.split(separator: " ").prefix(2).joined(separator: " ")), \(core) kernels"
+  }
+}

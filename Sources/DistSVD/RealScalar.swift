@@ -1,0 +1,34 @@
+import CMPI
+
+/// Float or Double: the width a Gram matrix is accumulated and decomposed in.
+///
+/// The requirements are what LAPACK offers once per width. All matrices are column-major, as there.
+public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
+  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA with A `inner × order`; the upper triangle only.
+  static func rankUpdate(
+    transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Self>, beta: Self, _ c: UnsafeMutablePointer<Self>)
+
+  /// Eigenvalues, ascending, and eigenvectors, as columns in place of `a`, from the upper triangle of `a`.
+  ///
+  /// - Returns: LAPACK's `info`, 0 for success.
+  static func eigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Self>, values: UnsafeMutablePointer<Self>,
+    work: UnsafeMutableBufferPointer<Self>, integerWork: UnsafeMutableBufferPointer<Int32>) -> Int
+
+  /// Reads a panel in this width.
+  static func read(
+    _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Self>
+  ) throws
+}
+
+/// A matrix that is read a panel at a time, and never held whole.
+public protocol PanelSource {
+  /// The matrix's row count, m.
+  var rows: Int { get }
+  /// The matrix's column count, n.
+  var columns: Int { get }
+  /// Writes `rows × columns`, row-major and dense, to `panel`.
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws
+  /// Writes `rows × columns`, row-major and dense, to `panel`.
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws
+}

@@ -1,0 +1,65 @@
+import DistSVD
+import ShardIO
+import SystemPackage
+
+/// Where the border between kept and frozen weights is drawn.
+public enum SelectionMode: String, Sendable, CaseIterable {
+  /// One threshold for the whole model: the K largest scores of all.
+  case global
+  /// A budget for each matrix in proportion to its Frobenius norm.
+  case matrix
+  /// The same share of every matrix.
+  case uniform
+}
+
+/// What a run of `mask` is asked to do.
+public struct MaskOptions: Sendable {
+  /// A folder of shards or one file.
+  public var checkpoint: FilePath
+  /// Where the masks go.
+  public var output: FilePath
+  /// How many weights are kept.
+  public var budget: Budget
+  /// How they are divided among matrices.
+  public var select: SelectionMode
+  /// Of the decomposition.
+  public var precision: Precision
+  /// Of the masks.
+  public var format: MaskFormat
+  /// Which tensors count.
+  public var filter: NameFilter
+  /// How shards are read.
+  public var io: SourceKind
+  /// BLAS threads of each rank; nil for the cores there are, divided among the ranks of a node.
+  public var threads: Int?
+  /// Whether the output folder may hold something.
+  public var overwrite: Bool
+
+  /// Everything a run needs to know.
+  public init(
+    checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
+    precision: Precision = .f64, format: MaskFormat = .auto, filter: NameFilter = NameFilter(),
+    io: SourceKind = .mmap, threads: Int? = nil, overwrite: Bool = false
+  ) {
+    self.checkpoint = checkpoint
+    self.output = output
+    self.budget = budget
+    self.select = select
+    self.precision = precision
+    self.format = format
+    self.filter = filter
+    self.io = io
+    self.threads = threads
+    self.overwrite = overwrite
+  }
+}
+
+/// Hears how a run goes. Called on rank 0 only, from the thread that works.
+public protocol RunObserver: AnyObject {
+  /// Something is odd but not wrong.
+  func warn(_ message: String)
+  /// A stage has begun.
+  func began(_ phase: String)
+  /// This share, 0…1, of rank 0's part of the stage is done.
+  func advanced(_ phase: String, to fraction: Double)
+}

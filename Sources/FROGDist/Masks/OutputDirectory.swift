@@ -1,0 +1,77 @@
+import ShardIO
+import SystemPackage
+
+/// The folder a run writes to. Results appear in it by rename only; until then they lie in a work folder inside it.
+///
+/// Rank 0 makes, publishes and cleans up; the other ranks only use the paths.
+public struct OutputDirectory: Sendable {
+  /// The name of the file with every parameter that shapes the result.
+  public static let recordName = "frog.json"
+  /// The name of the file with what may differ between equal runs.
+  public static let runName = "run.json"
+  /// The index of the mask files, written last: a folder without it is not finished.
+  public static let indexName = "masks.safetensors.index.json"
+  static let workName = ".frog-mpi"
+
+  /// The folder.
+  public let path: FilePath
+  /// Where files lie until they are published, and the spill files.
+  var work: FilePath { path.appending(Self.workName) }
+
+  /// The folder at `path`, which need not exist.
+  public init(_ path: FilePath) {
+    self.path = path
+  }
+
+  /// Makes the folder and the work folder.
+  ///
+  /// - Parameter overwrite: whether the folder may hold something already. Nothing in it changes before ``publish``, but for
+  ///   the work folder of a run that was killed.
+  /// - Returns: whether the folder is new.
+  func prepare(overwrite: Bool) throws -> Bool {
+    let names: [String]
+    var isNew = false
+    do {
+      names = try Folder.names(in: path)
+    } catch .noSuchFileOrDirectory {
+      try Folder.create(path)
+      isNew = true
+      names = []
+    } catch {
+      throw RunFailure(.io, "cannot use \(path) as the output directory: \(error)")
+    }
+    guard names.isEmpty || overwrite else {
+      throw RunFailure(
+        .usage, "the output directory \(path) is not empty: choose another --out, or replace its masks with --overwrite")
+    }
+    try Folder.removeTree(work)
+    try Folder.create(work)
+    return isNew
+  }
+
+  /// Gives the files of the work folder their names: the masks, the two records, and the index last.
+  ///
+  /// - Parameters:
+  ///   - names: the mask files, finished and synchronized in the work folder.
+  ///   - documents: the other files with their contents, in the order they appear.
+  func publish(_ names: [String], documents: [(name: String, content: [UInt8])]) throws {
+    // From here to the new index the folder is visibly incomplete, never a mixture that looks whole.
+    try Folder.remove(path.appending(Self.indexName))
+    let keep = Set(names)
+    for old in try Folder.names(in: path) where Self.isMaskFile(old) && !keep.contains(old) {
+      try Folder.remove(path.appending(old))
+    }
+    for name in names { try DurableFile.rename(work.appending(name), to: path.appending(name)) }
+    try Folder.removeTree(work)
+    for (name, content) in documents { try DurableFile.writeWhole(content, to: path.appending(name)) }
+  }
+
+  /// Removes what an unfinished run left, as far as that is possible.
+  func abandon(isNew: Bool) {
+    try? Folder.removeTree(work)
+    if isNew { try? Folder.removeEmpty(path) }
+  }
+
+  /// Whether a file name is one this program gives to masks.
+  static func isMaskFile(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
+}

@@ -1,0 +1,126 @@
+import DistSVD
+import MPI
+import ShardIO
+
+/// The stages of a run, in order: checkpoint → catalog → norms → plan → scores → selection → masks.
+///
+/// Every rank runs it. A failure that one rank meets is thrown by all of them, as the same ``RunFailure``.
+public struct Pipeline {
+  let options: MaskOptions
+  let world: Communicator
+  let observer: any RunObserver
+  let version: String
+
+  /// - Parameters:
+  ///   - observer: hears how it goes, on rank 0.
+  ///   - version: of the program, for the record.
+  public init(_ options: MaskOptions, on world: Communicator, observer: any RunObserver, version: String) {
+    self.options = options
+    self.world = world
+    self.observer = observer
+    self.version = version
+  }
+
+  /// Makes the masks.
+  ///
+  /// Collective: every rank calls it. The files it writes, but for `run.json`, do not depend on the number of ranks.
+  ///
+  /// - Returns: what came out, on every rank.
+  /// - Throws: ``RunFailure``, the same on every rank; then nothing has appeared under a final name.
+  public func run() throws -> (record: RunRecord, statistics: RunStatistics) {
+    let memory = MemoryProbe()
+    var clock = PhaseClock()
+    let threads = try setThreads()
+    let output = OutputDirectory(options.output)
+
+    let catalog = try stage("catalog", &clock) { try loadCatalog() }
+    let keep = try options.budget.resolve(of: catalog.weightCount)
+    let shards = OpenShards(catalog, io: options.io)
+    // Before hours of work: is there anywhere to put the result?
+    var isNew = false
+    try world.agreeing { if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite) } }
+    do {
+      let spill = try world.agreeing { try CandidateSpill(in: output.work) }
+      let norms = try stage("norms", &clock) {
+        try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
+      }
+      let quota = quota(of: keep, catalog: catalog, norms: norms)
+      var scored = try stage("scores", &clock) {
+        try ScoringStage(
+          catalog: catalog,
+          schedule: Schedule(catalog, ranks: world.size, precision: options.precision),
+          norms: norms, quota: quota, shards: shards,
+          scorer: MatrixScorer(spill: spill, precision: options.precision)
+        ).run(on: world) { advanced("scores", to: $0) }
+      }
+      let (kept, cut) = try stage("selection", &clock) {
+        switch quota {
+        case .each(let kept): (kept, Cut?.none)
+        case .global(let keep):
+          try GlobalSelection.select(keep, scored: &scored, matrixCount: catalog.matrices.count, world: world)
+        }
+      }
+      let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
+      let layout = try MaskLayout(catalog, kept: kept, format: options.format)
+      let files = try stage("masks", &clock) { try masks.write(layout) }
+
+      let matrices = try masks.describe(layout, norms: norms)
+      let record = RunRecord(
+        version: version, parameters: parameters(threads: threads),
+        checkpoint: .init(
+          fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
+        K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.map(Double.init), matrices: matrices, files: files)
+      let statistics = try RunStatistics(
+        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes, spilledBytes: spill.byteCount,
+        world: world)
+      try masks.publish(layout, record: record, statistics: statistics)
+      return (record, statistics)
+    } catch let failure as RunFailure {
+      if world.isRoot { output.abandon(isNew: isNew) }
+      throw failure
+    }
+  }
+
+  private func setThreads() throws -> Int {
+    let automatic = try ThreadBudget.automatic(world)
+    // One number for all ranks: threads shape the last bits of a result.
+    let threads = try world.allReduced(options.threads ?? automatic, .minimum)
+    LocalBLAS.threads = threads
+    return threads
+  }
+
+  private func loadCatalog() throws -> Catalog {
+    try Catalog.load(options.checkpoint, io: options.io, filter: options.filter, world: world) {
+      observer.warn($0)
+    }
+  }
+
+  private func quota(of keep: Int, catalog: Catalog, norms: Norms) -> ScoringStage.Quota {
+    let sizes = catalog.matrices.map(\.size)
+    return switch options.select {
+    case .global: .global(keep)
+    case .matrix: .each(Shares.divide(keep, by: Shares.importance(ofNorms: norms.frobenius), sizes: sizes))
+    case .uniform: .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
+    }
+  }
+
+  private func parameters(threads: Int) -> RunRecord.Parameters {
+    var parameters = RunRecord.Parameters(
+      select: options.select.rawValue, precision: options.precision.rawValue, format: options.format.rawValue,
+      include: options.filter.include, exclude: options.filter.exclude, threads: threads)
+    switch options.budget {
+    case .share(let numerator, let denominator): parameters.budget = Double(numerator) / Double(denominator)
+    case .count(let count): parameters.keep = count
+    }
+    return parameters
+  }
+
+  private func stage<Value>(_ name: String, _ clock: inout PhaseClock, _ work: () throws -> Value) rethrows -> Value {
+    if world.isRoot { observer.began(name) }
+    return try clock.measure(name, work)
+  }
+
+  private func advanced(_ phase: String, to fraction: Double) {
+    if world.isRoot { observer.advanced(phase, to: fraction) }
+  }
+}

@@ -1,0 +1,30 @@
+import MPI
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// How many threads a rank may use without taking its node-mates' cores.
+public enum ThreadBudget {
+  /// The cores of this rank's affinity mask, divided among the ranks of its node that have the same mask.
+  ///
+  /// mpirun binds ranks to cores of their own, or, when there are more ranks than cores, lets all use every core: in
+  /// either case the ranks of a node together get as many threads as it has cores, and each gets at least one.
+  ///
+  /// Collective: every rank calls it.
+  public static func automatic(_ world: Communicator) throws -> Int {
+    let mask = affinityMask()
+    let masks = try world.splitByNode().allGather(mask)
+    let sharers = masks.filter { $0 == mask }.count
+    return max(1, mask.reduce(0) { $0 + $1.nonzeroBitCount } / max(1, sharers))
+  }
+
+  /// One bit a core.
+  private static func affinityMask() -> [UInt64] {
+    var set = cpu_set_t()
+    guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return [1] }
+    return withUnsafeBytes(of: &set) { Array($0.bindMemory(to: UInt64.self)) }
+  }
+}

@@ -1,0 +1,87 @@
+/// How many scores fall into each of 65,536 bins, by the upper half of their keys.
+///
+/// A score's **key** is its bit pattern as a Float: scores are not negative, so keys order as scores do. A bin is then a
+/// range of relative width 2⁻⁷.
+struct ScoreHistogram {
+  static let binCount = 1 << 16
+  /// Infinity and NaN lie in this bin and above.
+  static let firstNonFiniteBin = 0x7f80
+
+  var bins = [Int](repeating: 0, count: binCount)
+
+  /// Whether a score was infinite or NaN.
+  var holdsNonFinite: Bool { bins[Self.firstNonFiniteBin...].contains { $0 > 0 } }
+}
+
+/// The place of the k-th largest of some counted values.
+struct RankedBin: Equatable {
+  /// The bin that holds it.
+  let bin: Int
+  /// How many values lie in the bins above.
+  let above: Int
+
+  /// Finds the highest bin that has, with those above it, at least `count` values; nil if all have fewer.
+  ///
+  /// `count` is 1 or more. `bins` reads the number of values in a bin.
+  static func holding(_ count: Int, of binCount: Int, _ bins: (Int) -> Int) -> RankedBin? {
+    var above = 0
+    for bin in stride(from: binCount - 1, through: 0, by: -1) {
+      let here = bins(bin)
+      if above + here >= count { return RankedBin(bin: bin, above: above) }
+      above += here
+    }
+    return nil
+  }
+}
+
+/// The exact border of a selection: every key above `key` is kept, and the first `ties` of those equal to it, in order of
+/// ordinal and flat index.
+struct Cut: Equatable {
+  var key: UInt32
+  var ties: Int
+
+  /// Keeps nothing.
+  static let nothing = Cut(key: .max, ties: 0)
+
+  /// The score at the border; nil if nothing is kept.
+  var threshold: Float? { self == .nothing ? nil : Float(bitPattern: key) }
+
+  /// The cut that keeps the `count` largest keys, given how many keys are in each bin.
+  ///
+  /// - Parameters:
+  ///   - histogram: counts by the upper 16 bits, of at least `count` keys.
+  ///   - lowerHalves: counts by the lower 16 bits of the keys in the bin it is given.
+  static func keeping(
+    _ count: Int, histogram: [Int], lowerHalves: (_ bin: Int) throws -> [Int]
+  ) throws -> Cut {
+    guard count > 0 else { return .nothing }
+    guard let upper = RankedBin.holding(count, of: histogram.count, { histogram[$0] }) else {
+      throw RunFailure(.internal, "\(count) scores were to be kept, fewer were counted")
+    }
+    let halves = try lowerHalves(upper.bin)
+    guard let lower = RankedBin.holding(count - upper.above, of: halves.count, { halves[$0] }) else {
+      throw RunFailure(.internal, "candidates are missing from the bin of the threshold")
+    }
+    return Cut(
+      key: UInt32(upper.bin) << 16 | UInt32(lower.bin), ties: count - upper.above - lower.above)
+  }
+}
+
+/// The key below which no score can be among the `keep` largest, as far as is known by now.
+///
+/// Counts only grow, so the bound only rises, and a stale one is still valid.
+struct RisingBound {
+  let keep: Int
+  private(set) var key: UInt32 = 0
+
+  init(keep: Int) {
+    self.keep = keep
+    if keep == 0 { key = .max }
+  }
+
+  /// Raises the bound to the highest bin above whose lower edge `keep` scores have been counted.
+  mutating func raise(_ bins: (Int) -> Int) {
+    guard keep > 0, let found = RankedBin.holding(keep, of: ScoreHistogram.binCount, bins) else { return }
+    key = max(key, UInt32(found.bin) << 16)
+  }
+}
