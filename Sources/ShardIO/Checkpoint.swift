@@ -6,11 +6,13 @@ public struct Shard: Sendable {
   public let fileName: String
   /// Where to open it.
   public let path: FilePath
+  /// Checked against the file.
   public let header: ShardHeader
 }
 
 /// A tensor and the shard that holds it.
 public struct CheckpointTensor: Sendable {
+  /// Its entry in that shard's header.
   public let info: TensorInfo
   /// The position in ``Checkpoint/shards``.
   public let shard: Int

@@ -7,6 +7,7 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
   public let kind: InputFailure
   /// The rule broken, if the fault is in the header of one file.
   public let headerError: HeaderError?
+  /// One line, without a full stop.
   public let description: String
 
   /// A fault of one file or directory.

@@ -1,6 +1,7 @@
 import CKernels
 
 extension Float: DecodableScalar {
+  /// Decodes with the loops of CKernels; see ``DecodableScalar/decode(_:as:into:)``.
   public static func decode(
     _ source: UnsafeRawBufferPointer, as dtype: DType, into destination: UnsafeMutableBufferPointer<Float>
   ) {

@@ -53,6 +53,7 @@ public enum HeaderError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The data does not end where the file ends: bytes are missing, or belong to no tensor.
   case wrongFileSize(claimed: Int, fileSize: Int)
 
+  /// One line, without a full stop.
   public var description: String {
     switch self {
     case .fileTooSmall(let size):
@@ -85,7 +86,7 @@ public enum HeaderError: Error, Equatable, Sendable, CustomStringConvertible {
     case .reversedOffsets(let tensor, let begin, let end):
       "tensor \(quoted(tensor)) ends at byte \(end) of the data, before it begins at \(begin)"
     case .holeOrOverlap(let tensor, let begin, let expected):
-      "tensor \(quoted(tensor)) begins at byte \(begin) of the data, but the tensor before it ends at \(expected)"
+      "tensor \(quoted(tensor)) begins at byte \(begin) of the data, but the tensors before it end at \(expected)"
     case .sizeOverflow(let tensor, let shape, let dtype):
       "tensor \(quoted(tensor)): the size of \(dtype.rawValue) \(shown(shape)) overflows 64 bits"
     case .partialByte(let tensor, let bits):

@@ -18,10 +18,12 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case tooDeep = "is nested more than 127 deep"
   }
 
+  /// The rule broken.
   public let problem: Problem
   /// Counted from the first byte of the JSON text.
   public let offset: Int
 
+  /// One line, without a full stop.
   public var description: String { "JSON \(problem.rawValue), at byte \(offset)" }
 }
 

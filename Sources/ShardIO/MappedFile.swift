@@ -11,8 +11,11 @@ public final class MappedFile: ByteSource {
   private let file: InputDescriptor
   private let mapping: Mapping
 
+  /// As given to ``init(path:)``.
   public var path: FilePath { file.path }
+  /// In bytes, when the file was opened.
   public var size: Int { file.size }
+  /// Lending copies nothing.
   public var copiesBytes: Bool { false }
 
   /// Maps a regular file, read-only.

@@ -4,8 +4,11 @@ import SystemPackage
 public final class PreadFile: ByteSource {
   private let file: InputDescriptor
 
+  /// As given to ``init(path:)``.
   public var path: FilePath { file.path }
+  /// In bytes, when the file was opened.
   public var size: Int { file.size }
+  /// Lending copies into the scratch memory.
   public var copiesBytes: Bool { true }
 
   /// Opens a regular file.

@@ -83,8 +83,8 @@ public struct ShardHeader: Sendable {
 
   private static func check(_ entry: HeaderParser.Entry, expected: Int) throws(HeaderError) {
     let (name, begin, end) = (entry.name, entry.begin, entry.end)
-    guard begin == expected else { throw .holeOrOverlap(tensor: name, begin: begin, expected: expected) }
     guard begin <= end else { throw .reversedOffsets(tensor: name, begin: begin, end: end) }
+    guard begin == expected else { throw .holeOrOverlap(tensor: name, begin: begin, expected: expected) }
     // The product in the order of the reference reader, which decides what overflows before a zero.
     var bits = UInt64(1)
     var overflows = false

@@ -5,6 +5,7 @@ public struct ShardIndex: Sendable {
 
   /// One line of `weight_map`.
   public struct Entry: Sendable {
+    /// The name, exactly as stored; print ``quoted(_:)``.
     public let tensor: String
     /// A plain file name: not empty, no separators, no `..`, no NUL.
     public let file: String
@@ -44,6 +45,7 @@ public enum ShardIndexError: Error, Equatable, Sendable, CustomStringConvertible
   /// The file of a tensor lies elsewhere, or has a name no file can have.
   case badFileName(tensor: String, file: String)
 
+  /// One line, without a full stop.
   public var description: String {
     switch self {
     case .json(let error): "the \(error)"

@@ -3,10 +3,14 @@
 public struct ShardLayout: Sendable {
   /// A tensor to be written.
   public struct Tensor: Sendable {
+    /// Unique in the file, and not `__metadata__`.
     public let name: String
+    /// The type of the elements.
     public let dtype: DType
+    /// Sizes by dimension, the last one contiguous; empty for a scalar.
     public let shape: [Int]
 
+    /// A tensor made from its parts; ``ShardLayout`` checks them.
     public init(name: String, dtype: DType, shape: [Int]) {
       self.name = name
       self.dtype = dtype
@@ -111,6 +115,7 @@ public enum LayoutError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Above ``ShardHeader/largestHeader``; spread the tensors over more files.
   case headerTooLarge(bytes: Int)
 
+  /// One line, without a full stop.
   public var description: String {
     switch self {
     case .duplicateName(let name): "two tensors are named \(quoted(name))"

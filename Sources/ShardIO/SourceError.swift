@@ -32,6 +32,7 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// One line, without a full stop.
   public var description: String {
     switch self {
     case .cannotOpen(let path, let errno):

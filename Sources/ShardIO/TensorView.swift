@@ -8,7 +8,9 @@ public struct TensorView: Sendable {
   public let name: String
   /// One for which ``DType/isDecodable`` holds.
   public let dtype: DType
+  /// The first dimension.
   public let rows: Int
+  /// The second dimension; elements of a row are contiguous.
   public let columns: Int
 
   private let dataStart: Int

@@ -7,10 +7,14 @@ public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
     case create, open, reserve = "reserve space for", write, synchronize, rename
   }
 
+  /// The file or folder.
   public let path: FilePath
+  /// What failed.
   public let operation: Operation
+  /// The cause, as the operating system puts it.
   public let errno: Errno
 
+  /// One line, without a full stop.
   public var description: String {
     "cannot \(operation.rawValue) \(shown(path)): \(errno)\(remedy.map { " (\($0))" } ?? "")"
   }
