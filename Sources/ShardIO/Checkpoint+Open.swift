@@ -1,0 +1,175 @@
+import SystemPackage
+
+/// The steps of ``Checkpoint/open(_:io:)``, and the warnings they leave.
+struct CheckpointOpening {
+  let path: FilePath
+  let io: SourceKind
+  private var warnings: [String] = []
+
+  init(path: FilePath, io: SourceKind) {
+    self.path = path
+    self.io = io
+  }
+
+  /// A checkpoint of one file.
+  mutating func file() throws(CheckpointError) -> Checkpoint {
+    let name = path.lastComponent?.string ?? path.string
+    if name.hasSuffix(".safetensors.index.json") {
+      throw CheckpointError(kind: .noInput, path: path, problem: "this is a shard index; give its folder instead")
+    }
+    let shard = Shard(fileName: name, path: path, header: try readHeader(path))
+    return try checkpoint(of: [shard], index: nil)
+  }
+
+  /// A checkpoint of all shards of a folder.
+  mutating func folder() throws(CheckpointError) -> Checkpoint {
+    let names: [String]
+    do {
+      names = try SystemCalls.visibleNames(in: path).sorted(by: Checkpoint.bytewiseLess)
+    } catch {
+      throw CheckpointError(.cannotOpen(path, error))
+    }
+    let candidates = names.filter { $0.hasSuffix(".safetensors") }
+    if names.contains(ShardIndex.fileName) {
+      let index = try readIndex()
+      let shards = try openShards(of: index)
+      warnAboutIgnored(candidates, shards: shards)
+      return try checkpoint(of: shards, index: index)
+    }
+    guard !candidates.isEmpty else { throw nothingFound(among: names) }
+    for name in names where name.hasSuffix(".safetensors.index.json") {
+      warnings.append("\(quoted(name)) is ignored: only \(ShardIndex.fileName) counts")
+    }
+    var shards: [Shard] = []
+    for name in candidates {
+      let file = path.appending(name)
+      shards.append(Shard(fileName: name, path: file, header: try readHeader(file)))
+    }
+    return try checkpoint(of: shards, index: nil)
+  }
+
+  // MARK: Files
+
+  private func readHeader(_ file: FilePath) throws(CheckpointError) -> ShardHeader {
+    let source: any ByteSource
+    do {
+      source = try io.open(file)
+    } catch {
+      throw CheckpointError(error)
+    }
+    return try ShardHeader.read(from: source)
+  }
+
+  private func readIndex() throws(CheckpointError) -> ShardIndex {
+    let file = path.appending(ShardIndex.fileName)
+    let limit = 1 << 30  // ten times the index that a header of the largest size would need
+    do {
+      let source = try io.open(file)
+      guard source.size <= limit else {
+        throw CheckpointError(
+          kind: .data, path: file, problem: "\(source.size) bytes are too many for a shard index (limit \(limit))")
+      }
+      var scratch = ScratchBytes()
+      let text = try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
+      return try ShardIndex.parse(text)
+    } catch let error as CheckpointError {
+      throw error
+    } catch let error as SourceError {
+      throw CheckpointError(error)
+    } catch {
+      throw CheckpointError(kind: .data, path: file, problem: "\(error)")
+    }
+  }
+
+  private func openShards(of index: ShardIndex) throws(CheckpointError) -> [Shard] {
+    var firstTensors: [ExactName: String] = [:]
+    for entry in index.entries where firstTensors[ExactName(entry.file)] == nil {
+      firstTensors[ExactName(entry.file)] = entry.tensor
+    }
+    var shards: [Shard] = []
+    for (name, tensor) in firstTensors.sorted(by: { $0.key < $1.key }) {
+      let file = path.appending(name.string)
+      do {
+        _ = try file.stat()
+      } catch .noSuchFileOrDirectory {
+        throw CheckpointError(
+          kind: .noInput, path: file,
+          problem: "there is no such file, but the index maps tensor \(quoted(tensor)) to it; "
+            + "download the missing shard")
+      } catch {
+        throw CheckpointError(.cannotOpen(file, error))
+      }
+      shards.append(Shard(fileName: name.string, path: file, header: try readHeader(file)))
+    }
+    return shards
+  }
+
+  private func nothingFound(among names: [String]) -> CheckpointError {
+    let other = names.first { name in [".bin", ".pth", ".pt"].contains { name.hasSuffix($0) } }
+    let remedy = other.map { "; convert \(quoted($0)) and its like to safetensors first" } ?? ""
+    return CheckpointError(
+      kind: .noInput, path: path, problem: "there is no \(ShardIndex.fileName) and no *.safetensors\(remedy)")
+  }
+
+  private mutating func warnAboutIgnored(_ candidates: [String], shards: [Shard]) {
+    let used = Set(shards.map { ExactName($0.fileName) })
+    for name in candidates where !used.contains(ExactName(name)) {
+      warnings.append("\(quoted(name)) is ignored: \(ShardIndex.fileName) does not mention it")
+    }
+  }
+
+  // MARK: Tensors
+
+  private mutating func checkpoint(of shards: [Shard], index: ShardIndex?) throws(CheckpointError) -> Checkpoint {
+    var tensors = shards.enumerated().flatMap { ordinal, shard in
+      shard.header.tensors.map { CheckpointTensor(info: $0, shard: ordinal) }
+    }
+    tensors.sort { Checkpoint.bytewiseLess($0.info.name, $1.info.name) }
+    for (first, second) in zip(tensors, tensors.dropFirst())
+    where ExactName(first.info.name) == ExactName(second.info.name) {
+      throw CheckpointError(
+        kind: .data, path: path,
+        problem: "tensor \(quoted(first.info.name)) is in two shards, "
+          + "\(quoted(shards[first.shard].fileName)) and \(quoted(shards[second.shard].fileName)); remove one")
+    }
+    if let index { try check(tensors, in: shards, against: index) }
+    return Checkpoint(path: path, shards: shards, tensors: tensors, warnings: warnings)
+  }
+
+  private mutating func check(
+    _ tensors: [CheckpointTensor], in shards: [Shard], against index: ShardIndex
+  ) throws(CheckpointError) {
+    let file = path.appending(ShardIndex.fileName)
+    let located = Dictionary(
+      tensors.map { (ExactName($0.info.name), $0.shard) }, uniquingKeysWith: { first, _ in first })
+    for entry in index.entries {
+      let shard = located[ExactName(entry.tensor)].map { shards[$0].fileName }
+      guard let shard else {
+        throw CheckpointError(
+          kind: .data, path: file,
+          problem: "tensor \(quoted(entry.tensor)) is mapped to \(quoted(entry.file)), which has no such tensor")
+      }
+      guard ExactName(shard) == ExactName(entry.file) else {
+        throw CheckpointError(
+          kind: .data, path: file,
+          problem: "tensor \(quoted(entry.tensor)) is mapped to \(quoted(entry.file)), but it is in \(quoted(shard))")
+      }
+    }
+    warnAboutUnmapped(tensors, in: shards, index: index)
+    // Every range lies inside its file, so the sum stays far below Int.max.
+    let bytes = tensors.reduce(0) { $0 + $1.info.byteRange.count }
+    if let claimed = index.totalSize, claimed != "\(bytes)" {
+      warnings.append(
+        "\(ShardIndex.fileName) claims total_size \(quoted(claimed)), but the tensors have \(bytes) bytes")
+    }
+  }
+
+  private mutating func warnAboutUnmapped(_ tensors: [CheckpointTensor], in shards: [Shard], index: ShardIndex) {
+    let mapped = Set(index.entries.map { ExactName($0.tensor) })
+    let unmapped = tensors.filter { !mapped.contains(ExactName($0.info.name)) }
+    guard let first = unmapped.first else { return }
+    warnings.append(
+      "\(ShardIndex.fileName) does not mention \(unmapped.count) of the tensors in its shards; the first is "
+        + "\(quoted(first.info.name)) in \(quoted(shards[first.shard].fileName))")
+  }
+}

@@ -1,0 +1,130 @@
+import SystemPackage
+
+/// A file that is written at offsets under a temporary name and appears by rename.
+///
+/// The rank that creates it reserves the space; other ranks open it for update; any of them writes its
+/// own ranges. When all have synchronized, one renames it and synchronizes the folder. So a reader sees
+/// the whole file or none, also after a power cut.
+public struct DurableFile: ~Copyable, Sendable {
+  private let path: FilePath
+  private let descriptor: FileDescriptor
+
+  /// Creates a file of `size` bytes and takes the space, so that a full disk is found now.
+  ///
+  /// Where the file system cannot reserve space (NFS before 4.2, for one), the file only gets its size.
+  ///
+  /// - Throws: ``WriteError``; `fileExists` if the name is taken. Leaves nothing behind.
+  public init(creating path: FilePath, size: Int) throws(WriteError) {
+    let descriptor: FileDescriptor
+    do {
+      descriptor = try FileDescriptor.open(
+        path, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
+        permissions: [.ownerReadWrite, .groupRead, .otherRead])
+    } catch {
+      throw WriteError(path: path, operation: .create, errno: error as? Errno ?? .ioError)
+    }
+    do {
+      try Self.reserve(size, for: descriptor)
+    } catch {
+      try? descriptor.close()
+      try? SystemCalls.remove(path)
+      throw WriteError(path: path, operation: .reserve, errno: error)
+    }
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  /// Opens a file that another rank has created.
+  public init(openingForUpdate path: FilePath) throws(WriteError) {
+    do {
+      descriptor = try FileDescriptor.open(path, .readWrite, options: .closeOnExec)
+    } catch {
+      throw WriteError(path: path, operation: .open, errno: error as? Errno ?? .ioError)
+    }
+    self.path = path
+  }
+
+  deinit {
+    try? descriptor.close()
+  }
+
+  /// Writes all of `bytes` at `offset`, however many calls that takes.
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      do {
+        let position = Int64(offset + (rest.startIndex - bytes.startIndex))
+        let count = try descriptor.write(toAbsoluteOffset: position, UnsafeRawBufferPointer(rebasing: rest))
+        rest = rest.dropFirst(count)
+      } catch {
+        throw WriteError(path: path, operation: .write, errno: error as? Errno ?? .ioError)
+      }
+    }
+  }
+
+  /// Waits until the data is on the disk: fsync(2). Every rank that wrote calls it.
+  public func synchronize() throws(WriteError) {
+    do {
+      try SystemCalls.synchronize(descriptor)
+    } catch {
+      throw WriteError(path: path, operation: .synchronize, errno: error)
+    }
+  }
+
+  /// Gives a finished file its name, replacing what had it.
+  public static func rename(_ from: FilePath, to: FilePath) throws(WriteError) {
+    do {
+      try SystemCalls.rename(from, to: to)
+    } catch {
+      throw WriteError(path: to, operation: .rename, errno: error)
+    }
+  }
+
+  /// Waits until names created or changed in a folder are on the disk.
+  public static func synchronizeDirectory(_ path: FilePath) throws(WriteError) {
+    do {
+      let folder = try FileDescriptor.open(path, .readOnly, options: [.directory, .closeOnExec])
+      try folder.closeAfter { try SystemCalls.synchronize(folder) }
+    } catch {
+      throw WriteError(path: path, operation: .synchronize, errno: error as? Errno ?? .ioError)
+    }
+  }
+
+  /// Writes a small file whole: under a temporary name beside it, synchronized, renamed, and the folder
+  /// synchronized. After an error the temporary file is gone and what had the name is untouched.
+  public static func writeWhole(_ bytes: [UInt8], to path: FilePath) throws(WriteError) {
+    let folder = path.removingLastComponent()
+    let suffix = String(UInt64.random(in: .min ... .max), radix: 16)
+    let temporary = folder.appending(".\(path.lastComponent?.string ?? "file").\(suffix).tmp")
+    let file = try DurableFile(creating: temporary, size: bytes.count)
+    do {
+      try file.writeAndSynchronize(bytes)
+      try rename(temporary, to: path)
+    } catch {
+      try? SystemCalls.remove(temporary)
+      throw error
+    }
+    try synchronizeDirectory(folder.isEmpty ? "." : folder)
+  }
+
+  private func writeAndSynchronize(_ bytes: [UInt8]) throws(WriteError) {
+    let result = bytes.withUnsafeBytes { bytes in
+      Result { () throws(WriteError) in try write(bytes, at: 0) }
+    }
+    try result.get()
+    try synchronize()
+  }
+
+  private static func reserve(_ size: Int, for descriptor: FileDescriptor) throws(Errno) {
+    if size == 0 { return }  // fallocate(2) refuses it
+    do {
+      try SystemCalls.allocate(descriptor, size: size)
+    } catch .notSupportedOnSocket, .noFunction {
+      do {
+        try descriptor.resize(to: Int64(size))
+      } catch {
+        throw error as? Errno ?? .ioError
+      }
+    }
+  }
+}

@@ -1,0 +1,301 @@
+/// A strict pull parser: it walks once over the bytes and builds nothing but the strings asked for.
+///
+/// It accepts exactly what `serde_json` accepts, since the reference reader of safetensors stands on
+/// it: UTF-8 checked up front, no byte order mark, nesting of at most 127, no raw control characters,
+/// no half surrogate pairs, numbers within the range of a double.
+///
+/// Every index goes through the bounds checks of `Array`, and every rule ends in an error, so no
+/// content can trap or read out of bounds.
+///
+/// - Complexity: O(bytes) time; memory for one string at a time, beside the text itself.
+struct JSONReader<Failure: JSONReadingError> {
+  /// The kinds of value, told apart by their first byte.
+  enum Kind: String {
+    case object = "an object"
+    case array = "an array"
+    case string = "a string"
+    case number = "a number"
+    case bool = "a boolean"
+    case null = "null"
+  }
+
+  /// A number as the reference reader sees it.
+  enum Number {
+    /// Digits only, below 2⁶⁴.
+    case unsigned(UInt64)
+    /// Anything else that is a number, as written: negative, a fraction, an exponent, or too large.
+    case other(String)
+  }
+
+  /// The limit of `serde_json`, which counts down from 128 and refuses at zero.
+  private static var deepestNesting: Int { 127 }
+
+  private let bytes: [UInt8]
+  private(set) var position = 0
+  private var depth = 0
+  /// Whether the last token opened a container: then no comma may come before the next element.
+  private var isFirst = false
+
+  /// A reader at the start of `bytes`.
+  ///
+  /// - Throws: `invalidUTF8` wherever in the text the bad byte is, before any other rule.
+  init(_ bytes: [UInt8]) throws(Failure) {
+    self.bytes = bytes
+    do {
+      _ = try UTF8Span(validating: bytes.span)
+    } catch {
+      throw Failure(json: JSONError(problem: .invalidUTF8, offset: error.byteOffsets.lowerBound))
+    }
+  }
+
+  // MARK: Containers
+
+  /// Enters an object whose `{` has been seen by ``peek()``.
+  mutating func beginObject() throws(Failure) { try begin() }
+
+  /// Enters an array whose `[` has been seen by ``peek()``.
+  mutating func beginArray() throws(Failure) { try begin() }
+
+  /// The next key of the object entered last, its colon consumed; nil at the closing brace.
+  mutating func nextKey() throws(Failure) -> String? {
+    guard try nextMember(closing: UInt8(ascii: "}")) else { return nil }
+    guard current == UInt8(ascii: "\"") else { throw failure(current == nil ? .unexpectedEnd : .keyExpected) }
+    let key = try readString()
+    skipSpace()
+    guard current == UInt8(ascii: ":") else { throw failure(current == nil ? .unexpectedEnd : .colonExpected) }
+    position += 1
+    return key
+  }
+
+  /// Whether the array entered last has another element, at which the reader then stands.
+  mutating func nextElement() throws(Failure) -> Bool {
+    try nextMember(closing: UInt8(ascii: "]"))
+  }
+
+  /// Checks that nothing but white space follows the document.
+  mutating func finish() throws(Failure) {
+    skipSpace()
+    if current != nil { throw failure(.trailingCharacters) }
+  }
+
+  private mutating func begin() throws(Failure) {
+    depth += 1
+    guard depth <= Self.deepestNesting else { throw failure(.tooDeep) }
+    position += 1
+    isFirst = true
+  }
+
+  private mutating func nextMember(closing: UInt8) throws(Failure) -> Bool {
+    skipSpace()
+    guard let byte = current else { throw failure(.unexpectedEnd) }
+    let wasFirst = isFirst
+    isFirst = false
+    if byte == closing {
+      position += 1
+      depth -= 1
+      return false
+    }
+    if wasFirst { return true }
+    guard byte == UInt8(ascii: ",") else { throw failure(.commaExpected) }
+    position += 1
+    skipSpace()
+    if current == closing { throw failure(.trailingComma) }
+    return true
+  }
+
+  // MARK: Values
+
+  /// The kind of the value that comes next; consumes white space only.
+  mutating func peek() throws(Failure) -> Kind {
+    skipSpace()
+    switch current {
+    case UInt8(ascii: "{"): return .object
+    case UInt8(ascii: "["): return .array
+    case UInt8(ascii: "\""): return .string
+    case UInt8(ascii: "-"): return .number
+    case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool
+    case UInt8(ascii: "n"): return .null
+    case let byte? where Self.isDigit(byte): return .number
+    case nil: throw failure(.unexpectedEnd)
+    default: throw failure(.valueExpected)
+    }
+  }
+
+  /// Reads and checks the next value, whatever it is, and forgets it.
+  mutating func skipValue() throws(Failure) {
+    switch try peek() {
+    case .object:
+      try beginObject()
+      while try nextKey() != nil { try skipValue() }
+    case .array:
+      try beginArray()
+      while try nextElement() { try skipValue() }
+    case .string: _ = try readString()
+    case .number: _ = try readNumber()
+    case .bool: try skipWord(current == UInt8(ascii: "t") ? "true" : "false")
+    case .null: try skipWord("null")
+    }
+  }
+
+  /// Reads the string whose opening quote has been seen by ``peek()``, escapes resolved.
+  mutating func readString() throws(Failure) -> String {
+    position += 1
+    let start = position
+    while let byte = current {
+      if byte == UInt8(ascii: "\"") {
+        defer { position += 1 }
+        return String(decoding: bytes[start..<position], as: UTF8.self)
+      }
+      if byte == UInt8(ascii: "\\") { return try readEscapedString(from: start) }
+      if byte < 0x20 { throw failure(.controlCharacter) }
+      position += 1
+    }
+    throw failure(.unexpectedEnd)
+  }
+
+  /// Reads the number whose first byte has been seen by ``peek()``.
+  mutating func readNumber() throws(Failure) -> Number {
+    let start = position
+    var isInteger = true
+    if current == UInt8(ascii: "-") {
+      isInteger = false
+      position += 1
+    }
+    let firstDigit = position
+    try skipDigits()
+    if bytes[firstDigit] == UInt8(ascii: "0") && position > firstDigit + 1 {
+      position = firstDigit + 1
+      throw failure(.invalidNumber)
+    }
+    if current == UInt8(ascii: ".") {
+      isInteger = false
+      position += 1
+      try skipDigits()
+    }
+    if current == UInt8(ascii: "e") || current == UInt8(ascii: "E") {
+      isInteger = false
+      position += 1
+      if current == UInt8(ascii: "+") || current == UInt8(ascii: "-") { position += 1 }
+      try skipDigits()
+    }
+    if isInteger, let value = unsigned(start..<position) { return .unsigned(value) }
+    let text = String(decoding: bytes[start..<position], as: UTF8.self)
+    guard let value = Double(text), value.isFinite else {
+      throw Failure(json: JSONError(problem: .numberOutOfRange, offset: start))
+    }
+    return .other(text)
+  }
+
+  // MARK: Bytes
+
+  private var current: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+  }
+
+  private func failure(_ problem: JSONError.Problem) -> Failure {
+    Failure(json: JSONError(problem: problem, offset: position))
+  }
+
+  private mutating func skipSpace() {
+    while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+  }
+
+  private mutating func skipWord(_ word: StaticString) throws(Failure) {
+    for offset in 0..<word.utf8CodeUnitCount {
+      guard let byte = current else { throw failure(.unexpectedEnd) }
+      guard byte == word.utf8Start[offset] else { throw failure(.valueExpected) }
+      position += 1
+    }
+  }
+
+  /// One digit at least.
+  private mutating func skipDigits() throws(Failure) {
+    let start = position
+    while let byte = current, Self.isDigit(byte) { position += 1 }
+    if position == start { throw failure(.invalidNumber) }
+  }
+
+  /// The value of a run of digits, nil from 2⁶⁴ on.
+  private func unsigned(_ digits: Range<Int>) -> UInt64? {
+    var value: UInt64 = 0
+    for index in digits {
+      let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
+      let (sum, carry) = tens.addingReportingOverflow(UInt64(bytes[index] - UInt8(ascii: "0")))
+      if overflow || carry { return nil }
+      value = sum
+    }
+    return value
+  }
+
+  /// The slow path of ``readString()``: copies, since escapes make the text differ from the bytes.
+  private mutating func readEscapedString(from start: Int) throws(Failure) -> String {
+    var text = Array(bytes[start..<position])
+    while let byte = current {
+      switch byte {
+      case UInt8(ascii: "\""):
+        position += 1
+        return String(decoding: text, as: UTF8.self)
+      case UInt8(ascii: "\\"):
+        position += 1
+        try readEscape(into: &text)
+      case 0..<0x20:
+        throw failure(.controlCharacter)
+      default:
+        text.append(byte)
+        position += 1
+      }
+    }
+    throw failure(.unexpectedEnd)
+  }
+
+  private mutating func readEscape(into text: inout [UInt8]) throws(Failure) {
+    guard let byte = current else { throw failure(.unexpectedEnd) }
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
+    case UInt8(ascii: "b"): text.append(0x08)
+    case UInt8(ascii: "f"): text.append(0x0C)
+    case UInt8(ascii: "n"): text.append(0x0A)
+    case UInt8(ascii: "r"): text.append(0x0D)
+    case UInt8(ascii: "t"): text.append(0x09)
+    case UInt8(ascii: "u"):
+      position += 1
+      text.append(contentsOf: Array(try readUnicodeEscape().utf8))
+      return
+    default: throw failure(.invalidEscape)
+    }
+    position += 1
+  }
+
+  /// The character after `\u`, from one code unit or a surrogate pair.
+  private mutating func readUnicodeEscape() throws(Failure) -> Character {
+    let start = position
+    let first = try readHexadecimal()
+    if let scalar = Unicode.Scalar(first) { return Character(scalar) }
+    guard UTF16.isLeadSurrogate(first), current == UInt8(ascii: "\\") else { throw loneSurrogate(at: start) }
+    position += 1
+    guard current == UInt8(ascii: "u") else { throw loneSurrogate(at: start) }
+    position += 1
+    let second = try readHexadecimal()
+    guard UTF16.isTrailSurrogate(second) else { throw loneSurrogate(at: start) }
+    let value = 0x10000 + (UInt32(first) - 0xD800) << 10 + (UInt32(second) - 0xDC00)
+    guard let scalar = Unicode.Scalar(value) else { throw loneSurrogate(at: start) }
+    return Character(scalar)
+  }
+
+  private func loneSurrogate(at offset: Int) -> Failure {
+    Failure(json: JSONError(problem: .loneSurrogate, offset: offset))
+  }
+
+  private mutating func readHexadecimal() throws(Failure) -> UInt16 {
+    var value: UInt16 = 0
+    for _ in 0..<4 {
+      guard let byte = current else { throw failure(.unexpectedEnd) }
+      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { throw failure(.invalidEscape) }
+      value = value << 4 | UInt16(digit)
+      position += 1
+    }
+    return value
+  }
+}

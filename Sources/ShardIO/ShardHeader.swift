@@ -1,0 +1,105 @@
+/// The header of one safetensors file, checked against the file's size.
+///
+/// Format: <https://huggingface.co/docs/safetensors>. Eight bytes give the length N of the header,
+/// little-endian; N bytes of JSON follow, then the data of the tensors, without gaps, to the end of
+/// the file.
+public struct ShardHeader: Sendable {
+  /// The limit of the format on N, in bytes.
+  public static let largestHeader = 100_000_000
+
+  /// The tensors by offset; where offsets are equal, which takes empty tensors, by the bytes of the name.
+  public let tensors: [TensorInfo]
+  /// Free text that the writer left, such as `format: pt`.
+  public let metadata: [String: String]
+  /// Where the data begins, in bytes from the start of the file.
+  public let dataStart: Int
+  /// In bytes.
+  public let fileSize: Int
+
+  /// Reads and checks the header of a file.
+  ///
+  /// Nothing is allocated for a claimed size before that size is known to lie inside the file.
+  ///
+  /// - Throws: ``CheckpointError``, kind `.data` for a broken rule and `.io` when reading fails.
+  /// - Complexity: O(N log n) time for n tensors, O(N) memory.
+  public static func read(from source: some ByteSource) throws(CheckpointError) -> ShardHeader {
+    var scratch = ScratchBytes()
+    do {
+      let prefix = try source.withBytes(in: 0..<min(8, source.size), scratch: &scratch) { [UInt8]($0) }
+      let length = try headerLength(prefix: prefix, fileSize: source.size)
+      let header = try source.withBytes(in: 8..<8 + length, scratch: &scratch) { [UInt8]($0) }
+      return try parse(header: header, fileSize: source.size)
+    } catch let error as HeaderError {
+      throw CheckpointError(error, in: source.path)
+    } catch let error as SourceError {
+      throw CheckpointError(error)
+    } catch {
+      throw CheckpointError(kind: .io, path: source.path, problem: "\(error)")
+    }
+  }
+
+  /// The length N of the header, from the first bytes of the file.
+  ///
+  /// - Parameters:
+  ///   - prefix: the first eight bytes, or all there are.
+  ///   - fileSize: in bytes.
+  public static func headerLength(prefix: [UInt8], fileSize: Int) throws(HeaderError) -> Int {
+    guard prefix.count >= 8, fileSize >= 8 else { throw .fileTooSmall(size: fileSize) }
+    let claimed = prefix.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    guard claimed <= UInt64(largestHeader) else { throw .headerTooLarge(claimed: claimed) }
+    let length = Int(claimed)
+    guard length <= fileSize - 8 else { throw .headerPastEnd(claimed: claimed, fileSize: fileSize) }
+    return length
+  }
+
+  /// Checks the JSON of a header against the size of its file. Pure: any bytes end in a header or an error.
+  ///
+  /// - Parameters:
+  ///   - header: the N bytes after the first eight.
+  ///   - fileSize: of the whole file, in bytes.
+  public static func parse(header: [UInt8], fileSize: Int) throws(HeaderError) -> ShardHeader {
+    let parser = try HeaderParser(header)
+    let dataStart = 8 + header.count
+    let entries = parser.entries.sorted {
+      ($0.begin, $0.end, ExactName($0.name)) < ($1.begin, $1.end, ExactName($1.name))
+    }
+    // First the chain of offsets, in numbers that cannot overflow since nothing is added to them.
+    var expected = 0
+    for entry in entries {
+      try check(entry, expected: expected)
+      expected = entry.end
+    }
+    let (claimed, overflow) = dataStart.addingReportingOverflow(expected)
+    guard !overflow, claimed == fileSize else {
+      throw .wrongFileSize(claimed: overflow ? .max : claimed, fileSize: fileSize)
+    }
+    // Every offset now lies between zero and the file's size less `dataStart`.
+    let tensors = entries.map {
+      TensorInfo(
+        name: $0.name, dtype: $0.dtype, shape: $0.shape, byteRange: dataStart + $0.begin..<dataStart + $0.end)
+    }
+    return ShardHeader(tensors: tensors, metadata: parser.metadata, dataStart: dataStart, fileSize: fileSize)
+  }
+
+  private static func check(_ entry: HeaderParser.Entry, expected: Int) throws(HeaderError) {
+    let (name, begin, end) = (entry.name, entry.begin, entry.end)
+    guard begin <= end else { throw .reversedOffsets(tensor: name, begin: begin, end: end) }
+    guard begin == expected else { throw .holeOrOverlap(tensor: name, begin: begin, expected: expected) }
+    // The product in the order of the reference reader, which decides what overflows before a zero.
+    var bits = UInt64(1)
+    var overflows = false
+    for factor in entry.shape { multiply(&bits, by: factor, &overflows) }
+    multiply(&bits, by: entry.dtype.bits, &overflows)
+    if overflows { throw .sizeOverflow(tensor: name, shape: entry.shape, dtype: entry.dtype) }
+    guard bits.isMultiple(of: 8) else { throw .partialByte(tensor: name, bits: bits) }
+    guard bits / 8 == UInt64(end - begin) else {
+      throw .sizeMismatch(tensor: name, shape: bits / 8, offsets: end - begin)
+    }
+  }
+
+  private static func multiply(_ product: inout UInt64, by factor: Int, _ overflows: inout Bool) {
+    let (value, overflow) = product.multipliedReportingOverflow(by: UInt64(factor))
+    product = value
+    overflows = overflows || overflow
+  }
+}

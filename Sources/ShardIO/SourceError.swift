@@ -1,0 +1,62 @@
+import SystemPackage
+
+/// What is wrong with an input; decides the exit status.
+public enum InputFailure: Sendable, Equatable {
+  /// The content breaks a rule.
+  case data
+  /// The input is missing or may not be read.
+  case noInput
+  /// The operating system failed to read it.
+  case io
+}
+
+/// A file that cannot be opened or read.
+public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// open(2) or fstat(2) failed.
+  case cannotOpen(FilePath, Errno)
+  /// A directory, device, pipe or socket.
+  case notAFile(FilePath)
+  /// mmap(2) failed.
+  case cannotMap(FilePath, Errno)
+  /// Reading failed at this offset.
+  case cannotRead(FilePath, offset: Int, Errno)
+  /// The file's size is no longer what it was when it was opened.
+  case sizeChanged(FilePath, from: Int, to: Int)
+
+  /// What kind of failure it is.
+  public var kind: InputFailure {
+    switch self {
+    case .cannotOpen(_, let errno): errno.isAboutThePath ? .noInput : .io
+    case .notAFile: .noInput
+    case .cannotMap, .cannotRead, .sizeChanged: .io
+    }
+  }
+
+  /// One line, without a full stop.
+  public var description: String {
+    switch self {
+    case .cannotOpen(let path, let errno):
+      "cannot open \(shown(path)): \(errno)"
+    case .notAFile(let path):
+      "cannot read \(shown(path)): it is not a regular file"
+    case .cannotMap(let path, let errno):
+      "cannot map \(shown(path)): \(errno) (try --io pread)"
+    case .cannotRead(let path, let offset, let errno):
+      "cannot read \(shown(path)) at byte \(offset): \(errno)"
+    case .sizeChanged(let path, let from, let to):
+      "\(shown(path)) changed from \(from) to \(to) bytes while it was being read; leave the checkpoint alone during a run"
+    }
+  }
+}
+
+extension Errno {
+  /// Whether the cause is the path given rather than the machine.
+  var isAboutThePath: Bool {
+    switch self {
+    case .noSuchFileOrDirectory, .permissionDenied, .notPermitted, .notDirectory, .isDirectory,
+      .tooManySymbolicLinkLevels, .fileNameTooLong, .invalidArgument, .noSuchAddressOrDevice:
+      true
+    default: false
+    }
+  }
+}

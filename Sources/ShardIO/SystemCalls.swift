@@ -1,0 +1,70 @@
+import CKernels
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// The C calls on files and folders that swift-system lacks, errors as `Errno`. Each is retried when
+/// a signal interrupts it.
+enum SystemCalls {
+  /// fallocate(2): takes the space now, so that no write finds the disk full later.
+  ///
+  /// Not posix_fallocate(3), which writes zeros into every block where the file system lacks support.
+  static func allocate(_ descriptor: FileDescriptor, size: Int) throws(Errno) {
+    try check { frog_fallocate(descriptor.rawValue, size) }
+  }
+
+  /// fsync(2).
+  static func synchronize(_ descriptor: FileDescriptor) throws(Errno) {
+    try check { fsync(descriptor.rawValue) }
+  }
+
+  /// rename(2).
+  static func rename(_ from: FilePath, to: FilePath) throws(Errno) {
+    try check { from.withPlatformString { from in to.withPlatformString { to in Self.cRename(from, to) } } }
+  }
+
+  /// unlink(2).
+  static func remove(_ path: FilePath) throws(Errno) {
+    try check { path.withPlatformString { unlink($0) } }
+  }
+
+  /// The names in a folder, in no order, without those that begin with a dot.
+  ///
+  /// The dot hides unfinished downloads and the `._` files that macOS leaves beside real ones.
+  static func visibleNames(in folder: FilePath) throws(Errno) -> [String] {
+    guard let stream = folder.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        if errno != 0 { throw Errno(rawValue: errno) }
+        return names
+      }
+      // The name is a C array inside the entry, ended by NUL; the entry lives until the next call.
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+  }
+
+  private static func cRename(_ from: UnsafePointer<CChar>, _ to: UnsafePointer<CChar>) -> CInt {
+    #if canImport(Glibc)
+      Glibc.rename(from, to)
+    #else
+      Musl.rename(from, to)
+    #endif
+  }
+
+  private static func check(_ call: () -> CInt) throws(Errno) {
+    while call() != 0 {
+      let error = Errno(rawValue: errno)
+      if error != .interrupted { throw error }
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import SystemPackage
+
+/// An output that cannot be written.
+public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What was being done, as a verb.
+  public enum Operation: String, Sendable {
+    case create, open, reserve = "reserve space for", write, synchronize, rename
+  }
+
+  /// The file or folder.
+  public let path: FilePath
+  /// What failed.
+  public let operation: Operation
+  /// The cause, as the operating system puts it.
+  public let errno: Errno
+
+  /// One line, without a full stop.
+  public var description: String {
+    "cannot \(operation.rawValue) \(shown(path)): \(errno)\(remedy.map { " (\($0))" } ?? "")"
+  }
+
+  private var remedy: String? {
+    switch errno {
+    case .noSpace, .diskQuotaExceeded: "free some space or choose another --out"
+    case .readOnlyFileSystem, .permissionDenied, .notPermitted: "choose another --out"
+    case .fileExists: "another run may be writing there; if not, remove it"
+    case .fileTooLarge: "the file system or a ulimit allows no file of this size"
+    default: nil
+    }
+  }
+}
