@@ -11,8 +11,13 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+
 let package = Package(
   name: "frog-mpi",
+  products: [
+    .executable(name: "frog-mpi", targets: ["frog-mpi"])
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -28,8 +33,31 @@ let package = Package(
     .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .target(name: "CMPI", dependencies: ["COpenMPI"], linkerSettings: [.linkedLibrary("openblas")]),
+    .target(name: "CKernels", dependencies: ["CXXHash"]),
+
     // The product, lowest first; scripts/check-imports holds the same table.
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),
+    .target(name: "ShardIO", dependencies: ["CKernels", systemPackage], swiftSettings: strict),
+    .target(name: "DistSVD", dependencies: ["MPI", "CMPI"], swiftSettings: strict),
+    .target(
+      name: "FROGDist",
+      dependencies: [
+        "CKernels", "DistSVD", "MPI", "ShardIO", systemPackage,
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HeapModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "frog-mpi",
+      dependencies: [
+        "DistSVD", "FROGDist", "MPI", "ShardIO", systemPackage,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+
+    // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
     .executableTarget(name: "rank-checks", dependencies: ["MPI"], swiftSettings: strict),
+    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", systemPackage], swiftSettings: strict),
   ]
 )

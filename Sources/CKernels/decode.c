@@ -3,16 +3,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "Dispatch.h"
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors is little-endian and so is this decoder"
-#endif
-
-// One loop, compiled for several instruction sets; the loader picks the widest one the CPU has. The
-// default build of Swift packages targets SSE2 alone, which halves the rate of these loops or worse.
-#if defined(__x86_64__) && defined(__GLIBC__)
-#define DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DISPATCHED
 #endif
 
 // memcpy is how C reads an unaligned value; it compiles to one load and vectorizes.
@@ -62,7 +56,7 @@ static inline __attribute__((always_inline)) double load_f64(const char *source)
 }
 
 #define DECODE(name, load, bytes, type)                                                  \
-  DISPATCHED void name(const void *restrict source, type *restrict destination, size_t count) { \
+  FROG_DISPATCHED void name(const void *restrict source, type *restrict destination, size_t count) { \
     const char *from = source;                                                           \
     for (size_t i = 0; i < count; i++) destination[i] = (type)load(from + i * bytes);     \
   }

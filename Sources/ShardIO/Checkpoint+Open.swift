@@ -25,7 +25,8 @@ struct CheckpointOpening {
   mutating func folder() throws(CheckpointError) -> Checkpoint {
     let names: [String]
     do {
-      names = try SystemCalls.visibleNames(in: path).sorted(by: Checkpoint.bytewiseLess)
+      // The dot hides unfinished downloads and the `._` files that macOS leaves beside real ones.
+      names = try Folder.names(in: path).filter { !$0.hasPrefix(".") }
     } catch {
       throw CheckpointError(.cannotOpen(path, error))
     }

@@ -50,16 +50,7 @@ public struct DurableFile: ~Copyable, Sendable {
 
   /// Writes all of `bytes` at `offset`, however many calls that takes.
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      do {
-        let position = Int64(offset + (rest.startIndex - bytes.startIndex))
-        let count = try descriptor.write(toAbsoluteOffset: position, UnsafeRawBufferPointer(rebasing: rest))
-        rest = rest.dropFirst(count)
-      } catch {
-        throw WriteError(path: path, operation: .write, errno: error as? Errno ?? .ioError)
-      }
-    }
+    try descriptor.writeAll(bytes, at: offset, path: path)
   }
 
   /// Waits until the data is on the disk: fsync(2). Every rank that wrote calls it.

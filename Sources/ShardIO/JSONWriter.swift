@@ -38,6 +38,11 @@ struct JSONWriter {
     needsComma = true
   }
 
+  mutating func number(_ value: Int) {
+    text += Array("\(value)".utf8)
+    needsComma = true
+  }
+
   mutating func numbers(_ values: [Int]) {
     text += Array("[\(values.map(String.init).joined(separator: ","))]".utf8)
     needsComma = true

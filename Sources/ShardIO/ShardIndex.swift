@@ -9,6 +9,12 @@ public struct ShardIndex: Sendable {
     public let tensor: String
     /// A plain file name: not empty, no separators, no `..`, no NUL.
     public let file: String
+
+    /// A line made from its parts.
+    public init(tensor: String, file: String) {
+      self.tensor = tensor
+      self.file = file
+    }
   }
 
   /// In the order of the text.

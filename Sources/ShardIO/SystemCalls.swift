@@ -32,10 +32,18 @@ enum SystemCalls {
     try check { path.withPlatformString { unlink($0) } }
   }
 
-  /// The names in a folder, in no order, without those that begin with a dot.
-  ///
-  /// The dot hides unfinished downloads and the `._` files that macOS leaves beside real ones.
-  static func visibleNames(in folder: FilePath) throws(Errno) -> [String] {
+  /// mkdir(2), for everyone that the umask lets.
+  static func makeFolder(_ path: FilePath) throws(Errno) {
+    try check { path.withPlatformString { mkdir($0, 0o777) } }
+  }
+
+  /// rmdir(2).
+  static func removeFolder(_ path: FilePath) throws(Errno) {
+    try check { path.withPlatformString { rmdir($0) } }
+  }
+
+  /// The names in a folder, in no order.
+  static func names(in folder: FilePath) throws(Errno) -> [String] {
     guard let stream = folder.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
     defer { closedir(stream) }
     var names: [String] = []
@@ -49,7 +57,7 @@ enum SystemCalls {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
-      if !name.hasPrefix(".") { names.append(name) }
+      if name != ".", name != ".." { names.append(name) }
     }
   }
 

@@ -48,6 +48,14 @@ struct MaskLayout {
     return range
   }
 
+  /// Every file with the tensors in it.
+  var contents: [(name: String, tensors: [(name: String, byteCount: Int)])] {
+    files.map { file in
+      let names = file.ordinals.flatMap { tensors[$0].layout.map(\.name) }
+      return (file.name, names.map { ($0, file.layout.byteRange(of: $0)?.count ?? 0) })
+    }
+  }
+
   private static func fileName(_ number: Int, of count: Int) -> String {
     func padded(_ value: Int) -> String { String(repeating: "0", count: max(0, 5 - "\(value)".count)) + "\(value)" }
     return "masks-\(padded(number))-of-\(padded(count)).safetensors"

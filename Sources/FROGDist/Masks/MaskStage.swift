@@ -59,8 +59,8 @@ struct MaskStage {
   /// Collective: every rank calls it.
   func describe(_ layout: MaskLayout, norms: Norms) throws -> [RunRecord.Matrix] {
     // Ordinal, noise error and threshold (-1 for none), three numbers a matrix; ordinals are exact in a Double.
-    let own = scored.flatMap { matrix in
-      [Double(matrix.ordinal), matrix.noiseError, matrix.cut.threshold.map { Double($0) } ?? -1]
+    let own: [Double] = scored.flatMap { matrix -> [Double] in
+      [Double(matrix.ordinal), matrix.noiseError, Double(matrix.cut.threshold ?? -1)]
     }
     var found = [(error: Double, threshold: Double)](repeating: (0, -1), count: catalog.matrices.count)
     for values in try world.allGather(own) {
@@ -86,7 +86,7 @@ struct MaskStage {
     try world.agreeing {
       guard world.isRoot else { return }
       let recordText = try Document.encode(record)
-      let index = MaskIndex(layout.files.map { ($0.layout, $0.name, $0.ordinals.flatMap { layout.tensors[$0].layout }) }, record: recordText)
+      let index = MaskIndex(layout.contents, record: recordText)
       try output.publish(
         layout.files.map(\.name),
         documents: [

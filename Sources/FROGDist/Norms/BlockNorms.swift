@@ -120,7 +120,7 @@ extension Norms {
 }
 
 /// Reads blocks; keeps its buffers from one to the next.
-private struct BlockMeasure {
+private struct BlockMeasure: ~Copyable {
   /// Weights decoded at a time: they stay in the first-level cache until they are squared.
   static let chunk = 2048
 

@@ -1,10 +1,5 @@
+import CKernels
 import MPI
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// How many threads a rank may use without taking its node-mates' cores.
 public enum ThreadBudget {
@@ -21,10 +16,9 @@ public enum ThreadBudget {
     return max(1, mask.reduce(0) { $0 + $1.nonzeroBitCount } / max(1, sharers))
   }
 
-  /// One bit a core.
+  /// One bit a core; a single one where the system does not tell.
   private static func affinityMask() -> [UInt64] {
-    var set = cpu_set_t()
-    guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return [1] }
-    return withUnsafeBytes(of: &set) { Array($0.bindMemory(to: UInt64.self)) }
+    var words = [UInt64](repeating: 0, count: 64)
+    return frog_affinity(&words, words.count) == 0 ? words : [1]
   }
 }

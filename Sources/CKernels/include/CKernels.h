@@ -1,0 +1,4 @@
+#include "CKernelsAffinity.h"
+#include "CKernelsDecode.h"
+#include "CKernelsFallocate.h"
+#include "CKernelsScores.h"

@@ -1,0 +1,41 @@
+import DistSVD
+import MPI
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension RunStatistics {
+  /// Puts together what every rank measured.
+  ///
+  /// Collective: every rank calls it, with the same phases.
+  init(
+    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int, spilledBytes: Int,
+    world: Communicator
+  ) throws {
+    let seconds = try world.allGather(phases.map(\.seconds))
+    let hosts = try world.allGather(Array(Self.hostName().utf8))
+    checkpoint = options.checkpoint.string
+    ranks = world.size
+    self.hosts = hosts.map { String(decoding: $0, as: UTF8.self) }
+    self.threads = threads
+    mpi = MPI.libraryVersion()
+    blas = LocalBLAS.description
+    self.phases = phases.indices.map { phase in
+      Phase(name: phases[phase].name, seconds: seconds.map { $0[phase] })
+    }
+    peakAnonymousBytes = try world.allGather(peakBytes)
+    self.spilledBytes = try world.allGather(spilledBytes)
+  }
+
+  private static func hostName() -> String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+      guard let start = buffer.baseAddress, gethostname(start, 255) == 0 else { return "unknown" }
+      buffer[255] = 0
+      return String(cString: start)
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import SystemPackage
+
+/// A file without a name, for data that must not outlive the process: however that ends, nothing is left behind.
+///
+/// One owner; not for several threads at once.
+public final class AnonymousFile {
+  private let path: FilePath
+  private let descriptor: FileDescriptor
+
+  /// Makes the file on the file system of `folder`.
+  public init(in folder: FilePath) throws(WriteError) {
+    let name = "spill.\(String(UInt64.random(in: .min ... .max), radix: 16))"
+    path = folder.appending(name)
+    do {
+      descriptor = try FileDescriptor.open(
+        path, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])
+    } catch {
+      throw WriteError(path: path, operation: .create, errno: error as? Errno ?? .ioError)
+    }
+    do {
+      try SystemCalls.remove(path)
+    } catch {
+      try? descriptor.close()
+      throw WriteError(path: path, operation: .remove, errno: error)
+    }
+  }
+
+  deinit {
+    try? descriptor.close()
+  }
+
+  /// Writes all of `bytes` at `offset`.
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+    try descriptor.writeAll(bytes, at: offset, path: path)
+  }
+
+  /// Fills `bytes` from `offset`, where all of them have been written.
+  public func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) {
+    var done = 0
+    while done < bytes.count {
+      do {
+        let count = try descriptor.read(
+          fromAbsoluteOffset: Int64(offset + done), into: UnsafeMutableRawBufferPointer(rebasing: bytes[done...]))
+        guard count > 0 else { throw Errno.ioError }
+        done += count
+      } catch {
+        throw SourceError.cannotRead(path, offset: offset + done, error as? Errno ?? .ioError)
+      }
+    }
+  }
+}
+
+extension FileDescriptor {
+  /// Writes all of `bytes` at `offset`, however many calls that takes; `path` is for the error.
+  func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int, path: FilePath) throws(WriteError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      do {
+        let position = Int64(offset + (rest.startIndex - bytes.startIndex))
+        let count = try write(toAbsoluteOffset: position, UnsafeRawBufferPointer(rebasing: rest))
+        rest = rest.dropFirst(count)
+      } catch {
+        throw WriteError(path: path, operation: .write, errno: error as? Errno ?? .ioError)
+      }
+    }
+  }
+}

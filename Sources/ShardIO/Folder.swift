@@ -1,0 +1,69 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What a run does to folders.
+public enum Folder {
+  /// The names in a folder, hidden ones too, in byte-wise order.
+  public static func names(in path: FilePath) throws(Errno) -> [String] {
+    try SystemCalls.names(in: path).sorted(by: Checkpoint.bytewiseLess)
+  }
+
+  /// Makes a folder, and those above it that are missing. One that is already there is left as it is.
+  public static func create(_ path: FilePath) throws(WriteError) {
+    do {
+      try makeWithParents(path)
+    } catch {
+      throw WriteError(path: path, operation: .create, errno: error)
+    }
+  }
+
+  /// Removes a file; one that is not there is none to remove.
+  public static func remove(_ path: FilePath) throws(WriteError) {
+    do {
+      try SystemCalls.remove(path)
+    } catch .noSuchFileOrDirectory {
+    } catch {
+      throw WriteError(path: path, operation: .remove, errno: error)
+    }
+  }
+
+  /// Removes a folder of files; one that is not there is none to remove.
+  ///
+  /// Only one level: a folder inside is not ours, and stops it.
+  public static func removeTree(_ path: FilePath) throws(WriteError) {
+    do {
+      for name in try SystemCalls.names(in: path) { try SystemCalls.remove(path.appending(name)) }
+      try SystemCalls.removeFolder(path)
+    } catch .noSuchFileOrDirectory {
+    } catch {
+      throw WriteError(path: path, operation: .remove, errno: error)
+    }
+  }
+
+  /// Removes a folder that holds nothing.
+  public static func removeEmpty(_ path: FilePath) throws(WriteError) {
+    do {
+      try SystemCalls.removeFolder(path)
+    } catch {
+      throw WriteError(path: path, operation: .remove, errno: error)
+    }
+  }
+
+  private static func makeWithParents(_ path: FilePath) throws(Errno) {
+    do {
+      try SystemCalls.makeFolder(path)
+    } catch .fileExists {
+      let type: FileType
+      do { type = try path.stat().type } catch { throw Errno.fileExists }
+      guard type == .directory else { throw .notDirectory }
+    } catch .noSuchFileOrDirectory where !path.removingLastComponent().isEmpty {
+      try makeWithParents(path.removingLastComponent())
+      try SystemCalls.makeFolder(path)
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import Logging
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// The program's log on standard error: warnings always, more by `FROG_MPI_LOG=debug`.
+enum Diagnostics {
+  /// The logger of this process. Call it once.
+  static func logger() -> Logger {
+    let level = getenv("FROG_MPI_LOG").flatMap { Logger.Level(rawValue: String(cString: $0)) } ?? .warning
+    var logger = Logger(label: "frog-mpi") { _ in LineHandler() }
+    logger.logLevel = level
+    return logger
+  }
+}
+
+/// Writes `frog-mpi: level: message`, as the errors are written.
+private struct LineHandler: LogHandler {
+  var metadata: Logger.Metadata = [:]
+  var logLevel: Logger.Level = .warning
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    Terminal.write("frog-mpi: \(event.level): \(event.message)\n")
+  }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import FROGDist
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// The exit statuses of the program, those of sysexits.h: the only table from failures to numbers.
+enum ExitStatus: Int32 {
+  case success = 0
+  case usage = 64
+  case badData = 65
+  case noInput = 66
+  case internalError = 70
+  case inputOutput = 74
+
+  init(_ kind: RunFailure.Kind) {
+    switch kind {
+    case .usage: self = .usage
+    case .data: self = .badData
+    case .noInput: self = .noInput
+    case .internal: self = .internalError
+    case .io: self = .inputOutput
+    }
+  }
+}
+
+extension ParsableCommand {
+  /// Ends the process.
+  static func exit(withStatus status: ExitStatus) -> Never {
+    exit(withRawStatus: status.rawValue)
+  }
+
+  static func exit(withRawStatus status: Int32) -> Never {
+    #if canImport(Glibc)
+      Glibc.exit(status)
+    #else
+      Musl.exit(status)
+    #endif
+  }
+
+  /// Ends the process as the parser wants: help and version on standard output, a wrong command line in one error line.
+  static func exit(parsing error: any Error) -> Never {
+    let code = exitCode(for: error)
+    guard !code.isSuccess else { exit(withError: error) }
+    if Terminal.speaksForAllRanks {
+      Terminal.complain("\(message(for: error)) (see frog-mpi --help)")
+    }
+    exit(withStatus: .usage)
+  }
+}

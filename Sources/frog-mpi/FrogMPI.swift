@@ -1,0 +1,40 @@
+import ArgumentParser
+import FROGDist
+
+/// The program: what to do is the subcommand's business, what went wrong this one's.
+@main
+struct FrogMPI: ParsableCommand {
+  static let version = "0.1.0"
+
+  static let configuration = CommandConfiguration(
+    commandName: "frog-mpi",
+    abstract: "Finds the weights of a checkpoint that FROG would fine-tune.",
+    discussion: """
+      Point it at a Hugging Face safetensors checkpoint; get a mask for every weight matrix, exactly and reproducibly. \
+      One process is enough for a small model:
+
+        frog-mpi mask ./my-model --out ./my-masks
+
+      Large models take as many processes as there are cores, on one machine or on many, started by mpirun. They share \
+      the work and give the same result:
+
+        mpirun -n 8 frog-mpi mask ./my-model --out ./my-masks
+
+      Exit status: 0 done; 64 wrong command line; 65 bad data; 66 checkpoint missing or unreadable; 70 internal error; \
+      74 writing or reading failed; 128+n ended by signal n.
+      """,
+    version: version,
+    subcommands: [Mask.self])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as RunFailure {
+      Terminal.complain(failure.message)
+      FrogMPI.exit(withStatus: ExitStatus(failure.kind))
+    } catch {
+      exit(parsing: error)
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import ArgumentParser
+import DistSVD
+import FROGDist
+import MPI
+import ShardIO
+import SystemPackage
+
+/// `frog-mpi mask`
+struct Mask: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Choose the weights to fine-tune and write them as masks.",
+    discussion: """
+      Scores every weight of every weight matrix by S = |U|Σ|V|ᵀ of the matrix's singular value decomposition and keeps the \
+      best. Embeddings, output heads, norms and biases are left alone; `frog-mpi inspect CHECKPOINT` shows what counts.
+
+      The result is the same for any number of processes. On one machine, start as many as it has cores:
+
+        mpirun -n 8 frog-mpi mask ./my-model --out ./my-masks --budget 1%
+
+      On a cluster, use your site's mpirun, or `srun --mpi=pmix`, inside a job.
+      """)
+
+  @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
+  var checkpoint: String
+
+  @Option(name: .long, help: "The folder to write the masks to; made if it does not exist.")
+  var out: String
+
+  @Option(help: "The share of all weights to keep: 1% or 0.01. (default: 1%)")
+  var budget: String?
+
+  @Option(help: "The number of weights to keep, instead of a share.")
+  var keep: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "global: the best of the whole model; matrix: each matrix by its Frobenius norm; uniform: the same share of each.",
+      valueName: "mode"))
+  var select = SelectionMode.global
+
+  @Option(help: "f64: scores within 9e-7 of exact; f32: within 5e-4, in about half the time.")
+  var precision = Precision.f64
+
+  @Option(help: "How masks are stored: indices, bitmap (a bit a weight), or auto for the smaller.")
+  var format = MaskFormat.auto
+
+  @Option(help: ArgumentHelp("Count tensors that match, even if they would be left out.", valueName: "glob"))
+  var include: [String] = []
+
+  @Option(help: ArgumentHelp("Leave out tensors that match, such as '*.mlp.*'.", valueName: "glob"))
+  var exclude: [String] = []
+
+  @Option(help: "Threads of each process. (default: the machine's cores divided among its processes)")
+  var threads: Int?
+
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
+  var io = SourceKind.mmap
+
+  @Flag(help: "Replace the masks that are in the output folder.")
+  var overwrite = false
+
+  @Flag(help: "Say nothing but warnings and errors.")
+  var quiet = false
+
+  func validate() throws {
+    if budget != nil, keep != nil { throw ValidationError("give --budget or --keep, not both") }
+    if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more") }
+    if let budget, Budget(share: budget) == nil {
+      throw ValidationError("--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
+    }
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
+  }
+
+  func run() throws {
+    let options = MaskOptions(
+      checkpoint: FilePath(checkpoint), output: FilePath(out),
+      budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
+      precision: precision, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
+      threads: threads, overwrite: overwrite)
+    let logger = Diagnostics.logger()
+    let status = MPI.run { world in
+      let display = ProgressDisplay(isQuiet: quiet, logger: logger)
+      do {
+        let (record, statistics) = try Pipeline(options, on: world, observer: display, version: FrogMPI.version).run()
+        display.clear()
+        if world.isRoot, !quiet { print(Self.summary(record, statistics, out: out), terminator: "") }
+        return ExitStatus.success.rawValue
+      } catch let failure as RunFailure {
+        display.clear()
+        if world.isRoot { Terminal.complain(failure.message) }
+        return ExitStatus(failure.kind).rawValue
+      }
+    }
+    Self.exit(withRawStatus: status)
+  }
+
+  /// The short table at the end.
+  static func summary(_ record: RunRecord, _ statistics: RunStatistics, out: String) -> String {
+    let percent = Terminal.decimal(100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1)), 3)
+    var lines = [
+      ("matrices", Terminal.grouped(record.checkpoint.matrices)),
+      ("weights", Terminal.grouped(record.checkpoint.weights)),
+      ("kept", "\(Terminal.grouped(record.kept)) (\(percent)%, \(record.parameters.select))"),
+    ]
+    if let threshold = record.threshold { lines.append(("threshold", "\(Float(threshold))")) }
+    for phase in statistics.phases {
+      lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0)))
+    }
+    let peak = statistics.peakAnonymousBytes.max() ?? 0
+    if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
+    lines.append(("masks", out))
+    let width = lines.map(\.0.count).max() ?? 0
+    return lines.map { name, value in
+      name + String(repeating: " ", count: width - name.count + 2) + value + "\n"
+    }.joined()
+  }
+}
+
+extension SelectionMode: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}
+extension MaskFormat: ExpressibleByArgument {}
+extension SourceKind: ExpressibleByArgument {}

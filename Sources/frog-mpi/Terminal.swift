@@ -1,0 +1,86 @@
+import MPI
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What the program says to people.
+enum Terminal {
+  /// Whether this process may report what all ranks find out alike before MPI has started, such as a wrong command line.
+  static var speaksForAllRanks: Bool {
+    guard let rank = getenv("OMPI_COMM_WORLD_RANK") ?? getenv("PMIX_RANK") ?? getenv("PMI_RANK") else { return true }
+    return String(cString: rank) == "0"
+  }
+
+  /// Whether standard error is a screen, on which a line can be written over.
+  static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// One line on standard error.
+  static func complain(_ message: String) { write("frog-mpi: error: \(message)\n") }
+
+  /// Text on standard error, in one piece: lines of several processes do not mix.
+  static func write(_ text: String) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      guard count > 0 else { return }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+
+  /// `1234567` as `1,234,567`.
+  static func grouped(_ number: Int) -> String {
+    var digits = Array(String(number.magnitude))
+    for position in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: position) }
+    return (number < 0 ? "-" : "") + String(digits)
+  }
+
+  /// Bytes in the largest decimal unit that leaves a number of at least one.
+  static func bytes(_ count: Int) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"]
+    var value = Double(count)
+    var unit = 0
+    while value >= 1000, unit < units.count - 1 {
+      value /= 1000
+      unit += 1
+    }
+    return unit == 0 ? "\(count) B" : "\(decimal(value, 1)) \(units[unit])"
+  }
+
+  /// A number with so many decimals.
+  static func decimal(_ value: Double, _ places: Int) -> String {
+    guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+    var scale = 1
+    for _ in 0..<places { scale *= 10 }
+    let scaled = Int((abs(value) * Double(scale)).rounded())
+    let fraction = String(scaled % scale)
+    let sign = value < 0 && scaled > 0 ? "-" : ""
+    guard places > 0 else { return sign + "\(scaled)" }
+    return sign + "\(scaled / scale)." + String(repeating: "0", count: places - fraction.count) + fraction
+  }
+
+  /// A duration as `12.3 s`, `4:05` or `1:02:03`.
+  static func duration(_ seconds: Double) -> String {
+    guard seconds >= 100 else { return "\(decimal(seconds, 1)) s" }
+    let whole = Int(seconds.rounded())
+    func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    return whole >= 3600
+      ? "\(whole / 3600):\(two(whole / 60 % 60)):\(two(whole % 60))" : "\(whole / 60):\(two(whole % 60))"
+  }
+
+  /// Rows under headings, each column as wide as its widest cell; `right` names the columns of numbers.
+  static func table(_ heading: [String], _ rows: [[String]], right: Set<Int>) -> String {
+    let all = [heading] + rows
+    let widths = heading.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+    return all.map { row in
+      let cells = row.enumerated().map { column, cell in
+        let padding = String(repeating: " ", count: widths[column] - cell.count)
+        return right.contains(column) ? padding + cell : cell + padding
+      }
+      let line = cells.joined(separator: "  ")
+      return String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
+    }.joined()
+  }
+}
