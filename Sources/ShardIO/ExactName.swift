@@ -2,22 +2,27 @@
 ///
 /// Swift strings are equal when Unicode calls them canonically equivalent, so `é` and `e` + `◌́` would
 /// be one key of a dictionary. To safetensors they are two tensors.
-struct ExactName: Hashable, Comparable {
-  let string: String
+public struct ExactName: Hashable, Comparable, Sendable {
+  /// The name itself.
+  public let string: String
 
-  init(_ string: String) {
+  /// Wraps a name.
+  public init(_ string: String) {
     self.string = string
   }
 
-  static func == (left: ExactName, right: ExactName) -> Bool {
+  /// Whether all bytes are equal.
+  public static func == (left: ExactName, right: ExactName) -> Bool {
     compare(left.string, right.string) == 0
   }
 
-  static func < (left: ExactName, right: ExactName) -> Bool {
+  /// By bytes, as unsigned numbers.
+  public static func < (left: ExactName, right: ExactName) -> Bool {
     compare(left.string, right.string) < 0
   }
 
-  func hash(into hasher: inout Hasher) {
+  /// Hashes the bytes.
+  public func hash(into hasher: inout Hasher) {
     let hashed: Void? = string.utf8.withContiguousStorageIfAvailable {
       hasher.combine(bytes: UnsafeRawBufferPointer($0))
     }

@@ -1,4 +1,4 @@
-import MPI
+import ShardIO
 
 #if canImport(Glibc)
   import Glibc
@@ -28,6 +28,12 @@ enum Terminal {
       guard count > 0 else { return }
       bytes = bytes.dropFirst(count)
     }
+  }
+
+  /// A name from a file as a cell of a table: as it is if it is plain, in quotes and escaped if not.
+  static func printable(_ name: String) -> String {
+    let isPlain = name.utf8.count <= 120 && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
+    return isPlain && !name.isEmpty ? name : quoted(name)
   }
 
   /// `1234567` as `1,234,567`.

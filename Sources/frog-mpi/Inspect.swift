@@ -1,0 +1,145 @@
+import ArgumentParser
+import FROGDist
+import FoundationEssentials
+import Logging
+import ShardIO
+import SystemPackage
+
+/// `frog-mpi inspect`
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what is in a checkpoint, or in an output folder.",
+    discussion: """
+      For a checkpoint: every tensor, whether it counts as a weight matrix, and if not, why. Only headers are read, so it is quick for \
+      models of any size. For an output folder of `frog-mpi mask`: how many weights each matrix keeps.
+      """)
+
+  @Argument(help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask`.")
+  var path: String
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @Option(help: ArgumentHelp("Count tensors that match, as `mask` does.", valueName: "glob"))
+  var include: [String] = []
+
+  @Option(help: ArgumentHelp("Leave out tensors that match, as `mask` does.", valueName: "glob"))
+  var exclude: [String] = []
+
+  func run() throws {
+    guard Terminal.speaksForAllRanks else { return }
+    do {
+      let path = FilePath(path)
+      let text =
+        MaskReader.isOutput(path)
+        ? try describe(MaskReader(path).record)
+        : try describe(Checkpoint.open(path, io: .pread))
+      print(text, terminator: "")
+    } catch {
+      throw RunFailure(error)
+    }
+  }
+
+  private func describe(_ checkpoint: Checkpoint) throws -> String {
+    let tensors = try Catalog.classify(checkpoint, filter: NameFilter(include: include, exclude: exclude))
+    let description = CheckpointDescription(checkpoint, tensors)
+    guard !json else { return try Self.encode(description) }
+    let logger = Diagnostics.logger()
+    for warning in checkpoint.warnings { logger.warning("\(warning)") }
+    let rows = description.tensors.map { tensor in
+      [
+        Terminal.printable(tensor.name), tensor.dtype, "\(tensor.shape)", Terminal.bytes(tensor.bytes),
+        tensor.reason.map { "\(tensor.tensorClass): \($0)" } ?? tensor.tensorClass, tensor.shard,
+      ]
+    }
+    let totals = description.totals.map { total in
+      [
+        total.tensorClass, Terminal.grouped(total.tensors), Terminal.grouped(total.weights),
+        Terminal.bytes(total.bytes),
+      ]
+    }
+    return Terminal.table(["tensor", "dtype", "shape", "size", "class", "shard"], rows, right: [3]) + "\n"
+      + Terminal.table(["class", "tensors", "weights", "size"], totals, right: [1, 2, 3])
+  }
+
+  private func describe(_ record: RunRecord) throws -> String {
+    guard !json else { return try Self.encode(record) }
+    let rows = record.matrices.map { matrix in
+      let size = matrix.shape[0] * matrix.shape[1]
+      return [
+        Terminal.printable(matrix.name), "\(matrix.shape)", Terminal.grouped(matrix.kept),
+        Terminal.decimal(100 * Double(matrix.kept) / Double(size), 3) + "%",
+        matrix.threshold.map { "\(Float($0))" } ?? "-", matrix.format, matrix.file,
+      ]
+    }
+    let share = 100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1))
+    return Terminal.table(
+      ["matrix", "shape", "kept", "share", "threshold", "format", "file"], rows, right: [2, 3, 4])
+      + "\n\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
+      + "(\(Terminal.decimal(share, 3))%, \(record.parameters.select), \(record.parameters.precision))"
+      + (record.threshold.map { ", threshold \(Float($0))" } ?? "") + "\n"
+  }
+
+  private static func encode(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+  }
+}
+
+/// What `inspect --json` prints of a checkpoint.
+struct CheckpointDescription: Encodable {
+  struct Tensor: Encodable {
+    let name: String
+    let dtype: String
+    let shape: [Int]
+    let bytes: Int
+    let shard: String
+    let tensorClass: String
+    let reason: String?
+
+    enum CodingKeys: String, CodingKey {
+      case name, dtype, shape, bytes, shard, reason
+      case tensorClass = "class"
+    }
+  }
+
+  struct Total: Encodable {
+    let tensorClass: String
+    var tensors = 0
+    var weights = 0
+    var bytes = 0
+
+    enum CodingKeys: String, CodingKey {
+      case tensors, weights, bytes
+      case tensorClass = "class"
+    }
+  }
+
+  let tensors: [Tensor]
+  let totals: [Total]
+  let warnings: [String]
+
+  init(_ checkpoint: Checkpoint, _ classified: [ClassifiedTensor]) {
+    var totals = ["matrix", "skipped", "refused"].map { Total(tensorClass: $0) }
+    tensors = classified.map { entry in
+      let (name, reason): (String, String?) =
+        switch entry.tensorClass {
+        case .matrix: ("matrix", nil)
+        case .skipped(let reason): ("skipped", reason)
+        case .refused(let reason): ("refused", reason)
+        }
+      let info = entry.tensor.info
+      for index in totals.indices where totals[index].tensorClass == name {
+        totals[index].tensors += 1
+        totals[index].weights &+= info.elementCount
+        totals[index].bytes += info.byteRange.count
+      }
+      return Tensor(
+        name: info.name, dtype: info.dtype.rawValue, shape: info.shape, bytes: info.byteRange.count,
+        shard: checkpoint.shards[entry.tensor.shard].fileName, tensorClass: name, reason: reason)
+    }
+    self.totals = totals
+    warnings = checkpoint.warnings
+  }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import FROGDist
+import MPI
+import ShardIO
+import SystemPackage
+
+/// `frog-mpi verify`
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Check that masks are whole and unchanged.",
+    discussion: """
+      Reads every byte of an output folder of `frog-mpi mask`: checksums, index, headers, ascending and unique indices in range, \
+      the number of kept weights, the shapes of scores and noise factors. With --checkpoint it also reads all weights of the \
+      checkpoint and compares their fingerprint with the one the masks were made from. Exit status 65 if anything is off.
+
+      Under mpirun the processes share the reading.
+      """)
+
+  @Argument(help: "An output folder of `frog-mpi mask`.")
+  var out: String
+
+  @Option(help: "The checkpoint that the masks should belong to.")
+  var checkpoint: String?
+
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
+  var io = SourceKind.mmap
+
+  func run() throws {
+    let status = MPI.run { world in
+      do {
+        let (record, problems) = try Verification(FilePath(out), on: world).run(
+          checkpoint: checkpoint.map { FilePath($0) }, io: io)
+        guard let first = problems.first else {
+          if world.isRoot {
+            print(
+              "\(out): \(Terminal.grouped(record.kept)) kept weights in \(Terminal.grouped(record.matrices.count)) matrices, "
+                + "\(record.files.count) files: all is well"
+                + (checkpoint == nil ? "" : ", and the checkpoint is the one they were made from"))
+          }
+          return ExitStatus.success.rawValue
+        }
+        if world.isRoot {
+          for problem in problems.dropFirst() { print(problem) }
+          let others = problems.count > 1 ? " (and \(problems.count - 1) more, on standard output)" : ""
+          Terminal.complain(first + others)
+        }
+        return ExitStatus.badData.rawValue
+      } catch let failure as RunFailure {
+        if world.isRoot { Terminal.complain(failure.message) }
+        return ExitStatus(failure.kind).rawValue
+      }
+    }
+    Self.exit(withRawStatus: status)
+  }
+}
