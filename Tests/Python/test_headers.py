@@ -1,0 +1,83 @@
+"""Good and bad safetensors files get the verdict of the reference reader; duplicate keys are refused on top."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+import badfiles
+from harness import LONG, assert_refused
+
+
+def reference_accepts(path):
+    try:
+        with safe_open(path, "np") as opened:
+            opened.keys()
+        return True
+    except Exception as error:  # noqa: BLE001 - the reader has its own exception and panics come as another
+        assert "deserializ" in str(error), error
+        return False
+
+
+def check(frog, path, accepted):
+    result = frog("inspect", path, "--json")
+    if accepted:
+        assert result.status == 0, str(result)
+        json.loads(result.stdout)
+    else:
+        assert_refused(result, 65, path.name)
+        # A hostile name may not fill the terminal or send it control characters.
+        (line,) = result.error_lines
+        assert len(line) < 2000 and line.isprintable()
+
+
+@pytest.mark.parametrize("name, content", [pytest.param(n, c, id=n) for n, c in badfiles.files()])
+def test_same_verdict_as_the_reference_reader(frog, tmp_path, name, content):
+    path = tmp_path / "file.safetensors"
+    path.write_bytes(content)
+    check(frog, path, reference_accepts(path))
+
+
+@pytest.mark.parametrize("name, content", [pytest.param(n, c, id=n) for n, c in badfiles.duplicates()])
+def test_duplicates_are_refused(frog, tmp_path, name, content):
+    path = tmp_path / "file.safetensors"
+    path.write_bytes(content)
+    check(frog, path, accepted=False)
+
+
+def test_same_verdict_on_mutations(frog, tmp_path):
+    differing = []
+    for name, content in badfiles.mutations(3000 if LONG else 150):
+        path = tmp_path / "file.safetensors"
+        path.write_bytes(content)
+        wanted = reference_accepts(path) and not badfiles.has_duplicates(content)
+        result = frog("inspect", path)
+        if result.status != (0 if wanted else 65) or len(result.error_lines) != (0 if wanted else 1):
+            differing.append(f"{name}: wanted {'accept' if wanted else 'refuse'}: {content!r}\n{result}")
+    assert not differing, "\n\n".join(differing[:10])
+
+
+def test_corpus(frog):
+    corpus = os.environ.get("FROG_MPI_CORPUS")
+    if not corpus:
+        pytest.skip("FROG_MPI_CORPUS names no folder with files and verdicts.json")
+    corpus = Path(corpus)
+    differing = []
+    for case in json.loads((corpus / "verdicts.json").read_text()):
+        path = corpus / case["file"]
+        wanted = case["reference_accepts"] and not badfiles.has_duplicates(path.read_bytes())
+        result = frog("inspect", path)
+        if result.status != (0 if wanted else 65):
+            differing.append(f"{case['file']} ({case['note']}): wanted {'accept' if wanted else 'refuse'}\n{result}")
+    assert not differing, "\n\n".join(differing)
+
+
+def test_masking_a_bad_file_on_three_ranks(frog, tmp_path):
+    """The same verdicts on the way that matters: one line from one rank, no rank left waiting."""
+    for name, content in badfiles.files():
+        if name in ("empty", "header_beyond_file", "name_ff", "shape_too_many", "hole", "overflow_bits_wrap", "claims_terabytes"):
+            path = tmp_path / f"{name}.safetensors"
+            path.write_bytes(content)
+            assert_refused(frog("mask", path, "--out", tmp_path / "out", ranks=3), 65, path.name)
