@@ -23,6 +23,12 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Counted from the first byte of the JSON text.
   public let offset: Int
 
+  /// An error made from its parts.
+  public init(problem: Problem, offset: Int) {
+    self.problem = problem
+    self.offset = offset
+  }
+
   /// One line, without a full stop.
   public var description: String { "JSON \(problem.rawValue), at byte \(offset)" }
 }

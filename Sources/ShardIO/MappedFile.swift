@@ -1,10 +1,5 @@
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// A file mapped into memory; lending copies nothing.
 public final class MappedFile: ByteSource {
@@ -29,34 +24,43 @@ public final class MappedFile: ByteSource {
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
-    let result = try body(UnsafeRawBufferPointer(rebasing: mapping.bytes[range]))
-    // Bytes past a new end of the file read as zeros up to the end of the page, silently.
+    let result = Result { try body(UnsafeRawBufferPointer(rebasing: mapping.bytes[range])) }
+    // Bytes past a new end of the file read as zeros, silently up to the end of the page; whatever the
+    // body made of them, even an error, is not about the file.
     try file.checkSize()
-    return result
+    if mapping.wasHit { throw SourceError.cannotRead(path, offset: range.lowerBound, .ioError) }
+    return try result.get()
   }
 }
 
 /// Address space that shows a file, given back when its owner goes.
 private struct Mapping: ~Copyable {
   let bytes: UnsafeRawBufferPointer
+  private let region: UnsafeMutablePointer<BusErrorGuard.Region>?
 
   /// Maps the whole file; nothing at all for an empty one, which mmap(2) refuses.
   init(of file: borrowing InputDescriptor) throws(SourceError) {
     guard file.size > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      region = nil
       return
     }
     guard let start = mmap(nil, file.size, PROT_READ, MAP_PRIVATE, file.descriptor.rawValue, 0),
       start != MAP_FAILED
     else { throw .cannotMap(file.path, Errno(rawValue: errno)) }
     bytes = UnsafeRawBufferPointer(start: start, count: file.size)
+    region = BusErrorGuard.watch(bytes)
   }
 
   deinit {
-    guard let start = bytes.baseAddress else { return }
+    guard let start = bytes.baseAddress, let region else { return }
+    BusErrorGuard.unwatch(region)
     munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)
   }
+
+  /// Whether some page could not be read and was replaced by zeros.
+  var wasHit: Bool { region.map(BusErrorGuard.wasHit) ?? false }
 }
 
-// The memory is read-only and stays mapped as long as its only owner lives.
+// The memory is read-only and stays mapped as long as its only owner lives; the region is all atomics.
 extension Mapping: @unchecked Sendable {}

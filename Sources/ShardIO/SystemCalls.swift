@@ -1,11 +1,6 @@
 import CKernels
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// The C calls on files and folders that swift-system lacks, errors as `Errno`. Each is retried when
 /// a signal interrupts it.
@@ -24,7 +19,7 @@ enum SystemCalls {
 
   /// rename(2).
   static func rename(_ from: FilePath, to: FilePath) throws(Errno) {
-    try check { from.withPlatformString { from in to.withPlatformString { to in Self.cRename(from, to) } } }
+    try check { from.withPlatformString { from in to.withPlatformString { to in Glibc.rename(from, to) } } }
   }
 
   /// unlink(2).
@@ -59,14 +54,6 @@ enum SystemCalls {
       }
       if name != ".", name != ".." { names.append(name) }
     }
-  }
-
-  private static func cRename(_ from: UnsafePointer<CChar>, _ to: UnsafePointer<CChar>) -> CInt {
-    #if canImport(Glibc)
-      Glibc.rename(from, to)
-    #else
-      Musl.rename(from, to)
-    #endif
   }
 
   private static func check(_ call: () -> CInt) throws(Errno) {

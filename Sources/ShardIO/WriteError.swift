@@ -14,6 +14,13 @@ public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The cause, as the operating system puts it.
   public let errno: Errno
 
+  /// An error made from its parts.
+  public init(path: FilePath, operation: Operation, errno: Errno) {
+    self.path = path
+    self.operation = operation
+    self.errno = errno
+  }
+
   /// One line, without a full stop.
   public var description: String {
     "cannot \(operation.rawValue) \(shown(path)): \(errno)\(remedy.map { " (\($0))" } ?? "")"
