@@ -45,16 +45,22 @@ double frog_row_moments(const float *row, size_t count, double *restrict column_
   return sum_of_lanes(sum);
 }
 
+void frog_count(const float *scores, size_t count, int64_t *bins) {
+  for (size_t i = 0; i < count; i++) {
+    uint32_t key;
+    memcpy(&key, scores + i, sizeof key);
+    bins[key >> 16]++;
+  }
+}
+
 FROG_DISPATCHED
-size_t frog_count_and_keep(
-    const float *scores, size_t count, uint32_t first, uint32_t bound, int64_t *restrict bins,
-    frog_candidate *restrict kept) {
+size_t frog_keep(
+    const float *restrict scores, size_t count, uint32_t first, uint32_t bound, frog_candidate *restrict kept) {
   size_t found = 0;
   for (size_t i = 0; i < count; i += lanes) {
     size_t width = count - i < lanes ? count - i : lanes;
     uint32_t key[lanes];
     memcpy(key, scores + i, width * sizeof *key);
-    for (size_t l = 0; l < width; l++) bins[key[l] >> 16]++;
     // Few scores reach the bound once it has risen: look at sixteen at once before looking at each.
     uint32_t any = 0;
     for (size_t l = 0; l < width; l++) any |= key[l] >= bound;

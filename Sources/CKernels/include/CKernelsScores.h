@@ -20,11 +20,12 @@ void frog_absolute(float *values, size_t count);
 /// Row `row` of a panel: adds every element to `column_sums`, returns its sum, adds its squares to `*squares`.
 double frog_row_moments(const float *row, size_t count, double *column_sums, double *squares);
 
-/// Counts the keys of `count` non-negative scores by their upper 16 bits in `bins` (65,536 of them) and
-/// appends those of at least `bound` to `kept`, which has room for `count`; positions start at `first`.
-/// Returns how many were kept.
-size_t frog_count_and_keep(
-    const float *scores, size_t count, uint32_t first, uint32_t bound, int64_t *bins, frog_candidate *kept);
+/// Counts the keys of `count` non-negative scores by their upper 16 bits in `bins`, 65,536 of them.
+void frog_count(const float *scores, size_t count, int64_t *bins);
+
+/// Writes those of `count` scores whose key is at least `bound` to `kept`, which has room for `count`;
+/// positions start at `first`. Returns how many there are.
+size_t frog_keep(const float *scores, size_t count, uint32_t first, uint32_t bound, frog_candidate *kept);
 
 /// Σ values², exact in every product if the values come from 32-bit floats or narrower.
 double frog_sum_of_squares(const double *values, size_t count);

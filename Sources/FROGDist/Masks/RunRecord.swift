@@ -22,7 +22,7 @@ public struct RunRecord: Codable, Sendable {
   /// The weights that are kept: K.
   public var kept: Int
   /// The smallest kept score, with one threshold for the whole model.
-  public var threshold: Double?
+  @ExplicitNull public var threshold: Double?
   /// By ordinal.
   public var matrices: [Matrix]
   /// The mask files by name.
@@ -31,9 +31,9 @@ public struct RunRecord: Codable, Sendable {
   /// The options of the run.
   public struct Parameters: Codable, Sendable, Equatable {
     /// The share that was asked for; nil if a count was.
-    public var budget: Double?
+    @ExplicitNull public var budget: Double?
     /// The count that was asked for; nil if a share was.
-    public var keep: Int?
+    @ExplicitNull public var keep: Int?
     /// ``SelectionMode``.
     public var select: String
     /// ``Precision``.
@@ -75,7 +75,7 @@ public struct RunRecord: Codable, Sendable {
     /// How many of its weights are kept.
     public var kept: Int
     /// Its smallest kept score, if any.
-    public var threshold: Double?
+    @ExplicitNull public var threshold: Double?
     /// `indices` or `bitmap`.
     public var format: String
     /// ‖S − row·columnᵀ‖_F / ‖S‖_F of the noise factors.

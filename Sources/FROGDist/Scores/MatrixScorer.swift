@@ -26,13 +26,14 @@ struct MatrixScorer {
   /// - Parameters:
   ///   - squaredNorm: ‖W‖²_F of the norms pass, which the squared singular values must add up to.
   ///   - histogram: gets every score.
-  ///   - bound: scores below it are counted but not kept; raised by `afterPanel`.
-  ///   - afterPanel: called after each panel with the share of the panels done; returns false to stop.
+  ///   - bound: scores below it are counted but not kept.
+  ///   - counted: called when the scores of a panel have been counted, with the share of the panels done; raises the bound, and
+  ///     returns false to stop.
   /// - Returns: nil if it was stopped.
   func score(
     _ matrix: Catalog.Matrix, ordinal: Int, source: MatrixPanels, squaredNorm: Double,
     histogram: inout ScoreHistogram, bound: inout RisingBound,
-    afterPanel: (inout ScoreHistogram, inout RisingBound, Double) throws -> Bool
+    counted: (inout ScoreHistogram, inout RisingBound, Double) throws -> Bool
   ) throws -> ScoredMatrix? {
     let basis = try precision.basis(of: source)
     try check(basis, squaredNorm: squaredNorm, name: matrix.name)
@@ -41,15 +42,17 @@ struct MatrixScorer {
     var candidates = CandidateSet(spill: spill, matrixColumns: matrix.columns)
     for (number, range) in panels.panels.enumerated() {
       let panel = try panels.panel(range, of: source)
-      try candidates.runs.append(keepCandidates(of: panel, bound: bound.key, histogram: &histogram))
+      histogram.count(panel.scores)
       guard !histogram.holdsNonFinite else {
         throw RunFailure(
           .data,
           "tensor \(quoted(matrix.name)): its scores overflow single precision (Frobenius norm \(squaredNorm.squareRoot())); "
             + "leave it out with --exclude, or rescale it")
       }
+      // The panel's own scores raise the bound before any of them goes to disk.
+      guard try counted(&histogram, &bound, Double(number + 1) / Double(panels.panels.count)) else { return nil }
+      try candidates.runs.append(keep(panel, from: bound.key))
       try noise.add(panel, shape: panels.shape)
-      guard try afterPanel(&histogram, &bound, Double(number + 1) / Double(panels.panels.count)) else { return nil }
     }
     let factors = try noise.factors(panels)
     let offset = try factors.row.withUnsafeBufferPointer { try spill.append($0) }
@@ -58,27 +61,20 @@ struct MatrixScorer {
       ordinal: ordinal, candidates: candidates, noiseError: factors.relativeError, noiseOffset: offset)
   }
 
-  /// Counts all scores of a panel and spills those that reach the bound.
-  private func keepCandidates(
-    of panel: ScorePanels.Panel, bound: UInt32, histogram: inout ScoreHistogram
-  ) throws -> CandidateRun {
-    var first: Int?
+  /// Spills the scores of a panel that reach the bound.
+  private func keep(_ panel: ScorePanels.Panel, from bound: UInt32) throws -> CandidateRun {
+    let offset = spill.byteCount
     var total = 0
     try withUnsafeTemporaryAllocation(of: frog_candidate.self, capacity: Self.keptCapacity) { kept in
       for start in stride(from: 0, to: panel.scores.count, by: Self.keptCapacity) {
-        let piece = UnsafeMutableBufferPointer(
-          rebasing: panel.scores[start..<min(start + Self.keptCapacity, panel.scores.count)])
-        let count = histogram.bins.withUnsafeMutableBytes { bins in
-          frog_count_and_keep(
-            piece.baseAddress, piece.count, UInt32(start), bound, bins.assumingMemoryBound(to: Int64.self).baseAddress,
-            kept.baseAddress)
-        }
-        let offset = try spill.append(UnsafeBufferPointer(rebasing: kept[..<count]))
-        first = first ?? offset
+        let piece = panel.scores[start..<min(start + Self.keptCapacity, panel.scores.count)]
+        let count = frog_keep(
+          UnsafeMutableBufferPointer(rebasing: piece).baseAddress, piece.count, UInt32(start), bound, kept.baseAddress)
+        _ = try spill.append(UnsafeBufferPointer(rebasing: kept[..<count]))
         total += count
       }
     }
-    return CandidateRun(rows: panel.rows, columns: panel.columns, offset: first ?? 0, count: total)
+    return CandidateRun(rows: panel.rows, columns: panel.columns, offset: offset, count: total)
   }
 
   /// Σσ² = ‖W‖²_F: a solver that lies, or a checkpoint that changed after the norms pass, shows here.

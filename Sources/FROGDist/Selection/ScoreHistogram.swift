@@ -1,3 +1,5 @@
+import CKernels
+
 /// How many scores fall into each of 65,536 bins, by the upper half of their keys.
 ///
 /// A score's **key** is its bit pattern as a Float: scores are not negative, so keys order as scores do. A bin is then a
@@ -8,6 +10,13 @@ struct ScoreHistogram {
   static let firstNonFiniteBin = 0x7f80
 
   var bins = [Int](repeating: 0, count: binCount)
+
+  /// Counts scores, none of them negative.
+  mutating func count(_ scores: UnsafeMutableBufferPointer<Float>) {
+    bins.withUnsafeMutableBytes {
+      frog_count(scores.baseAddress, scores.count, $0.assumingMemoryBound(to: Int64.self).baseAddress)
+    }
+  }
 
   /// Whether a score was infinite or NaN.
   var holdsNonFinite: Bool { bins[Self.firstNonFiniteBin...].contains { $0 > 0 } }
