@@ -58,6 +58,10 @@ let package = Package(
 
     // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
     .executableTarget(name: "rank-checks", dependencies: ["MPI"], swiftSettings: strict),
+    .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
+    .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
+    .testTarget(
+      name: "FROGDistTests", dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", systemPackage], swiftSettings: strict),
     .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", systemPackage], swiftSettings: strict),
   ]
 )

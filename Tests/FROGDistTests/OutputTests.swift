@@ -1,0 +1,117 @@
+import Foundation
+import ShardIO
+import SystemPackage
+import Testing
+
+@testable import FROGDist
+
+/// A folder of its own for a test, removed at the end.
+private func inFolder(_ body: (FilePath) throws -> Void) throws {
+  let url = FileManager.default.temporaryDirectory.appendingPathComponent("frog-\(UUID().uuidString)")
+  try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: url) }
+  try body(FilePath(url.path))
+}
+
+@Suite("Output directory")
+struct OutputDirectoryTests {
+  @Test("is made with its parents, and removed again if the run fails")
+  func new() throws {
+    try inFolder { folder in
+      let output = OutputDirectory(folder.appending("a/b"))
+      let isNew = try output.prepare(overwrite: false)
+      #expect(isNew)
+      #expect(try Folder.names(in: output.path) == [".frog-mpi"])
+      output.abandon(isNew: true)
+      #expect(try Folder.names(in: folder.appending("a")) == [])
+    }
+  }
+
+  @Test("that holds something is refused without overwrite and untouched with it")
+  func occupied() throws {
+    try inFolder { folder in
+      try DurableFile.writeWhole([1, 2], to: folder.appending("notes.txt"))
+      let output = OutputDirectory(folder)
+      #expect(throws: RunFailure.self) { try output.prepare(overwrite: false) }
+      let isNew = try output.prepare(overwrite: true)
+      #expect(!isNew)
+      output.abandon(isNew: false)
+      #expect(try Folder.names(in: folder) == ["notes.txt"])
+    }
+  }
+
+  @Test("publishes the new masks, removes stale ones, and leaves other files alone")
+  func publish() throws {
+    try inFolder { folder in
+      for name in ["masks-00001-of-00002.safetensors", "masks-00002-of-00002.safetensors", "notes.txt", "frog.json"] {
+        try DurableFile.writeWhole([0], to: folder.appending(name))
+      }
+      let output = OutputDirectory(folder)
+      _ = try output.prepare(overwrite: true)
+      let mask = "masks-00001-of-00001.safetensors"
+      try DurableFile.writeWhole([7], to: output.work.appending(mask))
+      try output.publish([mask], documents: [("frog.json", [1]), ("masks.safetensors.index.json", [2])])
+      #expect(try Folder.names(in: folder) == ["frog.json", mask, "masks.safetensors.index.json", "notes.txt"])
+      #expect(try MaskReader.contents(of: folder.appending("frog.json")) == [1])
+    }
+  }
+}
+
+@Suite("Records")
+struct RecordTests {
+  static let record = RunRecord(
+    version: "1", parameters: .init(keep: 1, select: "global", precision: "f64", format: "auto", include: [], exclude: [], threads: 1),
+    checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), K: 1, kept: 1, threshold: nil,
+    matrices: [
+      .init(
+        name: "w", shape: [2, 3], dtype: "F32", file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1, kept: 1,
+        threshold: 0.5, format: "indices", noiseError: 0)
+    ],
+    files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")])
+
+  @Test("come back as written, nulls spelled out")
+  func roundTrip() throws {
+    let text = try Document.encode(Self.record)
+    #expect(String(decoding: text, as: UTF8.self).contains("\"threshold\" : null"))
+    #expect(try Document.encode(MaskReader("/x", recordText: text).record) == text)
+  }
+
+  @Test(
+    "that contradict themselves are refused, not trusted",
+    arguments: [
+      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 1", "\"format_version\" : 9"),
+      ("[\n        2,\n        3\n      ]", "[2]"), ("[\n        2,\n        3\n      ]", "[2, -3]"),
+      ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"), ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),
+      ("\"file\" : \"masks-", "\"file\" : \"other-"), ("\"indices\"", "\"auto\""), ("\"indices\"", "\"text\""),
+      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""), ("\"K\"", "\"J\""), ("{", "["),
+    ])
+  func hostile(from: String, to: String) throws {
+    let text = String(decoding: try Document.encode(Self.record), as: UTF8.self)
+    let changed = text.replacingOccurrences(of: from, with: to)
+    #expect(changed != text)
+    let failure = #expect(throws: RunFailure.self) { try MaskReader("/x", recordText: Array(changed.utf8)) }
+    #expect(failure?.kind == .data)
+    #expect(failure?.message.contains("\n") == false)
+  }
+}
+
+@Suite("Mask tensors")
+struct MaskTensorsTests {
+  @Test("the smaller format, by density")
+  func format() {
+    #expect(MaskFormat.auto.resolved(kept: 10, size: 320) == .indices)
+    #expect(MaskFormat.auto.resolved(kept: 11, size: 320) == .bitmap)
+    #expect(MaskFormat.indices.resolved(kept: 320, size: 320) == .indices)
+    #expect(MaskFormat.bitmap.resolved(kept: 0, size: 320) == .bitmap)
+  }
+
+  @Test("64-bit indices from 2³¹ elements on")
+  func width() {
+    func tensors(_ rows: Int, _ columns: Int) -> MaskTensors {
+      MaskTensors(name: "w", rows: rows, columns: columns, kept: 5, format: .indices)
+    }
+    #expect(tensors(1 << 15, (1 << 16) - 1).layout[0].dtype == .i32)
+    #expect(tensors(1 << 15, 1 << 16).layout[0].dtype == .i64)
+    #expect(MaskTensors(name: "w", rows: 3, columns: 9, kept: 5, format: .bitmap).layout[0].shape == [3, 2])
+  }
+}

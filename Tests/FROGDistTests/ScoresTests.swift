@@ -1,0 +1,102 @@
+import DistSVD
+import SystemPackage
+import Testing
+
+@testable import FROGDist
+
+/// A small matrix in memory.
+private struct Dense: PanelSource {
+  let rows: Int
+  let columns: Int
+
+  func element(_ row: Int, _ column: Int) -> Double {
+    let residue: Int = (row * 7919 + column * 104_729 + row * column * 31) % 1009
+    return Double(residue) / 504.5 - 1
+  }
+
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+    for (at, value) in values(rows, columns).enumerated() { panel[at] = Float(value) }
+  }
+
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+    for (at, value) in values(rows, columns).enumerated() { panel[at] = value }
+  }
+
+  private func values(_ rows: Range<Int>, _ columns: Range<Int>) -> [Double] {
+    rows.flatMap { row in columns.map { element(row, $0) } }
+  }
+}
+
+@Suite("Scores and noise factors")
+struct ScoresTests {
+  @Test("agree with the definition", arguments: [(9, 9), (30, 8), (8, 30), (2, 500), (500, 2), (300, 64)])
+  func definition(rows: Int, columns: Int) throws {
+    let matrix = Dense(rows: rows, columns: columns)
+    let basis = try Precision.f64.basis(of: matrix)
+    let core = basis.order
+    let isTall = rows >= columns
+    let vectors = Array(basis.vectors.elements).map(Double.init)
+
+    // S_ij = Σ_k |w·v_k|_stream · |v_k|_core, in double, straight from the sum.
+    var truth = [Double](repeating: 0, count: rows * columns)
+    for k in 0..<core {
+      let v = Array(vectors[k * core..<(k + 1) * core])
+      for line in 0..<max(rows, columns) {
+        let projection = v.indices.reduce(0) {
+          $0 + v[$1] * (isTall ? matrix.element(line, $1) : matrix.element($1, line))
+        }
+        for j in 0..<core { truth[isTall ? line * columns + j : j * columns + line] += abs(projection) * abs(v[j]) }
+      }
+    }
+
+    let panels = try ScorePanels(rows: rows, columns: columns, basis: basis)
+    var noise = try NoiseAccumulator(rows: rows, columns: columns)
+    var found = [Double](repeating: .nan, count: rows * columns)
+    // Short panels, so that there are several.
+    for start in stride(from: 0, to: panels.shape.stream, by: 7) {
+      let panel = try panels.panel(start..<min(start + 7, panels.shape.stream), of: matrix)
+      for (r, row) in panel.rows.enumerated() {
+        for (c, column) in panel.columns.enumerated() {
+          found[row * columns + column] = Double(panel.scores[r * panel.columns.count + c])
+        }
+      }
+      try noise.add(panel, shape: panels.shape)
+    }
+    for (score, exact) in zip(found, truth) { #expect(abs(score - exact) <= 1e-5 * exact) }
+
+    let factors = try noise.factors(panels)
+    let rowMeans = (0..<rows).map { row in truth[row * columns..<(row + 1) * columns].reduce(0, +) / Double(columns) }
+    let columnMeans = (0..<columns).map { column in
+      (0..<rows).reduce(0) { $0 + truth[$1 * columns + column] } / Double(rows)
+    }
+    let mean = truth.reduce(0, +) / Double(truth.count)
+    for (value, exact) in zip(factors.row, rowMeans) { #expect(abs(Double(value) - exact) <= 1e-5 * exact) }
+    for (value, exact) in zip(factors.column, columnMeans) { #expect(abs(Double(value) * mean - exact) <= 1e-5 * exact) }
+    var (error, norm) = (0.0, 0.0)
+    for index in truth.indices {
+      let product = rowMeans[index / columns] * columnMeans[index % columns] / mean
+      error += (truth[index] - product) * (truth[index] - product)
+      norm += truth[index] * truth[index]
+    }
+    #expect(abs(factors.relativeError - (error / norm).squareRoot()) < 1e-4)
+  }
+
+  @Test("a matrix of zeros has noise of zero and no error")
+  func zeros() throws {
+    struct Zero: PanelSource {
+      let rows = 5
+      let columns = 3
+      func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+        panel.update(repeating: 0)
+      }
+      func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+        panel.update(repeating: 0)
+      }
+    }
+    let panels = try ScorePanels(rows: 5, columns: 3, basis: Precision.f64.basis(of: Zero()))
+    var noise = try NoiseAccumulator(rows: 5, columns: 3)
+    try noise.add(panels.panel(0..<5, of: Zero()), shape: panels.shape)
+    let factors = try noise.factors(panels)
+    #expect(factors.row == [0, 0, 0, 0, 0] && factors.column == [1, 1, 1] && factors.relativeError == 0)
+  }
+}
