@@ -1,7 +1,7 @@
 """Safetensors files, good and bad, one rule each; most bad ones are a valid file with a single thing wrong.
 
-`files()` gives name → bytes. No verdicts are kept here: the reference reader gives them. Only duplicates are judged by
-us, as the format forbids them and the reference takes the last.
+`files()` gives name → bytes. No verdicts are kept here: the reference reader gives them. Only `duplicates()`, of which
+the reference takes the last though the format forbids them, and `stricter()` are judged by us.
 """
 
 import json
@@ -85,10 +85,10 @@ def field_files():
         del fields["a"][name]
         yield f"without_{name}", file(json.dumps(fields))
         yield f"misspelt_{name}", file(VALID.replace(name, name.upper()))
-    for name, value in {"null": "null", "string": '"a"', "number": "1", "list": "[]", "empty": "{}", "sequence": '["F32",[2,2],[0,16]]'}.items():
+    for name, value in {"null": "null", "string": '"a"', "number": "1", "list": "[]", "empty": "{}"}.items():
         yield f"entry_{name}", file(f'{{"a":{value}}}')
     for name, value in {
-        "unknown": '"F128"', "lower": '"f32"', "empty": '""', "spaced": '" F32"', "null": "null", "number": "32", "list": '["F32"]', "map": '{"F32":null}',
+        "unknown": '"F128"', "lower": '"f32"', "empty": '""', "spaced": '" F32"', "null": "null", "number": "32", "list": '["F32"]',
         "map_of_value": '{"F32":1}', "escaped": '"F\\u0033\\u0032"',
     }.items():  # fmt: skip
         yield f"dtype_{name}", file(entry(dtype=value))
@@ -136,7 +136,7 @@ def layout_files():
     yield "unaligned", file(VALID + " " * (-len(VALID) % 8 + 3))
     for name, shape in {
         "2_64_wraps_to_4": [2**62 + 1, 4], "bytes_wrap": [2**62 + 4], "bits_wrap": [2**61 + 4], "2_63": [2**63], "2_64_minus_1": [2**64 - 1],
-        "zero_then_huge": [0, 2**63, 2**63], "huge_then_zero": [2**63, 2**63, 0],
+        "zero_then_huge": [0, 2**62, 2**62], "huge_then_zero": [2**63, 2**63, 0],
     }.items():  # fmt: skip
         yield f"overflow_{name}", layout(("a", "F32", shape, 0, 0 if 0 in shape else 16), data=b"" if 0 in shape else DATA)
     yield "overflow_offsets", layout(("a", "F32", [4], 2**64 - 17, 2**64 - 1))
@@ -163,6 +163,13 @@ def duplicates():
     yield "duplicate_offsets", file(VALID.replace("}}", ',"data_offsets":[0,16]}}'))
     yield "duplicate_metadata", file(f'{{"__metadata__":{{}},"__metadata__":{{}},"a":{ENTRY}}}')
     yield "duplicate_metadata_key", file(f'{{"__metadata__":{{"k":"1","k":"2"}},"a":{ENTRY}}}')
+
+
+def stricter():
+    """Refused by us where the reference is more lenient than the format: lists for objects, and sizes past 2⁶³ − 1."""
+    yield "entry_as_list", file('{"a":["F32",[2,2],[0,16]]}')
+    yield "dtype_as_map", file(entry(dtype='{"F32":null}'))
+    yield "empty_with_2_63", layout(("a", "F32", [0, 2**63], 0, 0), data=b"")
 
 
 def files():

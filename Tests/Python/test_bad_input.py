@@ -215,21 +215,27 @@ def test_an_output_that_cannot_be_made(frog, work):
     refused(frog, work, 74, out=Path("/proc/frog-mpi-out"))
 
 
-@pytest.mark.parametrize("kilobytes", [0, 40, 120])
-def test_a_full_disk(frog, work, tmp_path, kilobytes):
-    """Room for nothing, for some of the files, for most of them; what was there before stays whole."""
+def test_a_full_disk(frog, work, tmp_path):
+    """From room for nothing to room for everything: fails while scores are spilled, while masks are written, or not at all."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode != 0:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
     try:
         filler = disk / "filler"
-        filler.write_bytes(bytes(200 * 1024))
-        os.truncate(filler, (200 - kilobytes) * 1024)
-        refused(frog, work, 74, out=disk / "out", options=("--budget", "5%"))
-        # With room again, the same command succeeds.
-        filler.unlink()
-        frog.mask(work, disk / "out", "--budget", "0.1%", "--overwrite", ranks=RANKS)
+        filler.write_bytes(bytes(4 * 2**20))
+        outcomes = []
+        for kilobytes in (0, 4, 40, *range(100, 4000, 300)):
+            os.truncate(filler, (4096 - kilobytes) * 1024)
+            result = frog("mask", work, "--out", disk / "out", "--budget", "5%", "--threads", 1, ranks=RANKS)
+            outcomes.append(result.status)
+            if result.status == 0:
+                break
+            assert_refused(result, 74, "space")
+            assert not final_files(disk / "out"), str(result)
+            shutil.rmtree(disk / "out", ignore_errors=True)
+        assert outcomes[-1] == 0 and len(outcomes) > 2, outcomes
         assert frog("verify", disk / "out").status == 0
     finally:
         subprocess.run(["umount", disk], check=True)
