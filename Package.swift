@@ -61,7 +61,8 @@ let package = Package(
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
     .testTarget(
-      name: "FROGDistTests", dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", systemPackage], swiftSettings: strict),
+      name: "FROGDistTests", dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", systemPackage],
+      swiftSettings: strict),
     .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", systemPackage], swiftSettings: strict),
   ]
 )

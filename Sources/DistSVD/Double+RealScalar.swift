@@ -3,7 +3,8 @@ import CMPI
 extension Double: RealScalar {
   /// C functions: `dsyrk`.
   public static func rankUpdate(
-    transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Double>, beta: Double, _ c: UnsafeMutablePointer<Double>
+    transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Double>, beta: Double,
+    _ c: UnsafeMutablePointer<Double>
   ) {
     let transpose: CChar = transposed ? LocalBLAS.transpose : LocalBLAS.plain
     cblas_upper_dsyrk(transpose, Int32(order), Int32(inner), a, Int32(transposed ? inner : order), beta, c)

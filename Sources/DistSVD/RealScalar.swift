@@ -13,7 +13,8 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
   /// - Returns: LAPACK's `info`, 0 for success.
   static func eigensystem(
     order: Int, _ a: UnsafeMutablePointer<Self>, values: UnsafeMutablePointer<Self>,
-    work: UnsafeMutableBufferPointer<Self>, integerWork: UnsafeMutableBufferPointer<Int32>) -> Int
+    work: UnsafeMutableBufferPointer<Self>, integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int
 
   /// Reads a panel in this width.
   static func read(

@@ -15,14 +15,45 @@ public protocol MPIDatatype: BitwiseCopyable, Sendable {
   static var zero: Self { get }
 }
 
-extension UInt8: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_uint8) } }
-extension Int32: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_int32) } }
-extension UInt32: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_uint32) } }
-extension Int64: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_int64) } }
-extension UInt64: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_uint64) } }
-extension Int: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_int64) } }
-extension Float: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_float) } }
-extension Double: MPIDatatype { public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_double) } }
+extension UInt8: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_uint8) }
+}
+
+extension Int32: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_int32) }
+}
+
+extension UInt32: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_uint32) }
+}
+
+extension Int64: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_int64) }
+}
+
+extension UInt64: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_uint64) }
+}
+
+extension Int: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_int64) }
+}
+
+extension Float: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_float) }
+}
+
+extension Double: MPIDatatype {
+  /// See ``MPIDatatype``.
+  public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_double) }
+}
 
 /// How the values of different ranks become one.
 public enum ReductionOperator: Sendable {

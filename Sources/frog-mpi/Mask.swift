@@ -66,7 +66,8 @@ struct Mask: ParsableCommand {
     if budget != nil, keep != nil { throw ValidationError("give --budget or --keep, not both") }
     if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more") }
     if let budget, Budget(share: budget) == nil {
-      throw ValidationError("--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
+      throw ValidationError(
+        "--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
     }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
   }

@@ -3,6 +3,10 @@ import Testing
 
 @Suite("Singular basis through the Gram matrix")
 struct BasisTests {
+  /// Tests run side by side, and what OpenBLAS gives each of several threads that call it at once is a matter of luck; the
+  /// program calls it from one.
+  init() { LocalBLAS.threads = 1 }
+
   static let shapes = [(7, 7), (40, 12), (12, 40), (5, 300), (300, 5), (2, 2), (1, 9), (9, 1), (1, 1)]
 
   @Test("finds a known spectrum within its documented bound", arguments: shapes, [Precision.f64, .f32])

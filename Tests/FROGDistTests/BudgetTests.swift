@@ -20,7 +20,9 @@ struct BudgetTests {
 
   @Test(
     "refuse what is no share from 0 to 1",
-    arguments: ["", "%", ".", "101%", "1.0001", "-1%", "1e-2", "nan", "inf", "0x1", "1 %", "1%%", "١%", "0.0000000000001", "9999"])
+    arguments: [
+      "", "%", ".", "101%", "1.0001", "-1%", "1e-2", "nan", "inf", "0x1", "1 %", "1%%", "١%", "0.0000000000001", "9999",
+    ])
   func refused(text: String) {
     #expect(Budget(share: text) == nil)
   }

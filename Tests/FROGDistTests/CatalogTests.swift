@@ -28,8 +28,10 @@ struct TensorClassTests {
       ("embeddings.word_embeddings.weight", "embedding"), ("gpt_neox.embed_in.weight", "embedding"),
       ("lm_head.weight", "output head"), ("embed_out.weight", "output head"), ("score.weight", "output head"),
       ("classifier.dense.weight", "output head"), ("model.layers.0.block_sparse_moe.gate.weight", "expert router"),
-      ("model.layers.0.mlp.router.weight", "expert router"), ("model.layers.0.mlp.shared_expert_gate.weight", "expert router"),
-      ("model.layers.0.mlp.experts.gate_up_proj_bias", "bias"), ("x.weight_scale_inv", "scale"), ("a.A_log", "constant"),
+      ("model.layers.0.mlp.router.weight", "expert router"),
+      ("model.layers.0.mlp.shared_expert_gate.weight", "expert router"),
+      ("model.layers.0.mlp.experts.gate_up_proj_bias", "bias"), ("x.weight_scale_inv", "scale"),
+      ("a.A_log", "constant"),
     ])
   func skipped(name: String, reason: String) {
     #expect(Self.classOf(name) == .skipped(reason: reason))

@@ -60,11 +60,14 @@ struct OutputDirectoryTests {
 @Suite("Records")
 struct RecordTests {
   static let record = RunRecord(
-    version: "1", parameters: .init(keep: 1, select: "global", precision: "f64", format: "auto", include: [], exclude: [], threads: 1),
+    version: "1",
+    parameters: .init(
+      keep: 1, select: "global", precision: "f64", format: "auto", include: [], exclude: [], threads: 1),
     checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), K: 1, kept: 1, threshold: nil,
     matrices: [
       .init(
-        name: "w", shape: [2, 3], dtype: "F32", file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1, kept: 1,
+        name: "w", shape: [2, 3], dtype: "F32", file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1,
+        kept: 1,
         threshold: 0.5, format: "indices", noiseError: 0)
     ],
     files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")])
@@ -81,9 +84,11 @@ struct RecordTests {
     arguments: [
       ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 1", "\"format_version\" : 9"),
       ("[\n        2,\n        3\n      ]", "[2]"), ("[\n        2,\n        3\n      ]", "[2, -3]"),
-      ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"), ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),
+      ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"),
+      ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),
       ("\"file\" : \"masks-", "\"file\" : \"other-"), ("\"indices\"", "\"auto\""), ("\"indices\"", "\"text\""),
-      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""), ("\"K\"", "\"J\""), ("{", "["),
+      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""), ("\"K\"", "\"J\""),
+      ("{", "["),
     ])
   func hostile(from: String, to: String) throws {
     let text = String(decoding: try Document.encode(Self.record), as: UTF8.self)

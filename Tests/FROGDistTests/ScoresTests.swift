@@ -71,7 +71,9 @@ struct ScoresTests {
     }
     let mean = truth.reduce(0, +) / Double(truth.count)
     for (value, exact) in zip(factors.row, rowMeans) { #expect(abs(Double(value) - exact) <= 1e-5 * exact) }
-    for (value, exact) in zip(factors.column, columnMeans) { #expect(abs(Double(value) * mean - exact) <= 1e-5 * exact) }
+    for (value, exact) in zip(factors.column, columnMeans) {
+      #expect(abs(Double(value) * mean - exact) <= 1e-5 * exact)
+    }
     var (error, norm) = (0.0, 0.0)
     for index in truth.indices {
       let product = rowMeans[index / columns] * columnMeans[index % columns] / mean

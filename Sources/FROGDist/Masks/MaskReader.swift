@@ -32,7 +32,8 @@ public struct MaskReader: Sendable {
       let hint =
         names.contains(OutputDirectory.workName) || names.contains(OutputDirectory.recordName)
           || names.contains(OutputDirectory.indexName)
-        ? "the run that wrote it did not finish, or the file was removed" : "it is not an output directory of frog-mpi mask"
+        ? "the run that wrote it did not finish, or the file was removed"
+        : "it is not an output directory of frog-mpi mask"
       throw RunFailure(.data, "\(path) has no \(name): \(hint)")
     }
     let file = path.appending(OutputDirectory.recordName)
@@ -46,7 +47,8 @@ public struct MaskReader: Sendable {
     do {
       record = try JSONDecoder().decode(RunRecord.self, from: Data(recordText))
     } catch {
-      throw RunFailure(.data, "\(path.appending(OutputDirectory.recordName)) is not a record of frog-mpi mask: \(Self.reason(error))")
+      throw RunFailure(
+        .data, "\(path.appending(OutputDirectory.recordName)) is not a record of frog-mpi mask: \(Self.reason(error))")
     }
     try checkRecord()
   }

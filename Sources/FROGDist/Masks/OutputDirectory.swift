@@ -42,7 +42,8 @@ public struct OutputDirectory: Sendable {
     }
     guard names.isEmpty || overwrite else {
       throw RunFailure(
-        .usage, "the output directory \(path) is not empty: choose another --out, or replace its masks with --overwrite")
+        .usage, "the output directory \(path) is not empty: choose another --out, or replace its masks with --overwrite"
+      )
     }
     try Folder.removeTree(work)
     try Folder.create(work)

@@ -70,7 +70,9 @@ extension Norms {
       return words
     }
     let words = try world.allGather(own).flatMap { $0 }
-    let results = blocks.indices.map { BlockResult(encoded: words[$0 * BlockResult.words..<($0 + 1) * BlockResult.words]) }
+    let results = blocks.indices.map {
+      BlockResult(encoded: words[$0 * BlockResult.words..<($0 + 1) * BlockResult.words])
+    }
     try refuseNonFinite(blocks: blocks, results: results, catalog: catalog)
     return Norms(blocks: blocks, results: results, catalog: catalog)
   }
@@ -78,7 +80,9 @@ extension Norms {
   /// All blocks in the order of the files, so that each rank's share is a few long reads.
   private static func blocks(of catalog: Catalog) -> [NormBlock] {
     let order = catalog.matrices.indices.sorted {
-      (catalog.matrices[$0].shard, catalog.matrices[$0].offset) < (catalog.matrices[$1].shard, catalog.matrices[$1].offset)
+      (catalog.matrices[$0].shard, catalog.matrices[$0].offset) < (
+        catalog.matrices[$1].shard, catalog.matrices[$1].offset
+      )
     }
     return order.flatMap { matrix in
       let size = catalog.matrices[matrix].size
@@ -90,7 +94,8 @@ extension Norms {
 
   private static func refuseNonFinite(blocks: [NormBlock], results: [BlockResult], catalog: Catalog) throws {
     let found = zip(blocks, results).filter { $0.1.firstNonFinite >= 0 }
-    guard let (block, result) = found.min(by: { ($0.0.matrix, $0.1.firstNonFinite) < ($1.0.matrix, $1.1.firstNonFinite) })
+    guard
+      let (block, result) = found.min(by: { ($0.0.matrix, $0.1.firstNonFinite) < ($1.0.matrix, $1.1.firstNonFinite) })
     else { return }
     let matrix = catalog.matrices[block.matrix]
     let (row, column) = result.firstNonFinite.quotientAndRemainder(dividingBy: matrix.columns)
@@ -111,7 +116,8 @@ extension Norms {
     }
     var digest = SHA256()
     for (matrix, hash) in zip(catalog.matrices, hashes) {
-      digest.update(data: Data("\(matrix.name.utf8.count) \(matrix.name) \(matrix.dtype) \(matrix.rows) \(matrix.columns)".utf8))
+      digest.update(
+        data: Data("\(matrix.name.utf8.count) \(matrix.name) \(matrix.dtype) \(matrix.rows) \(matrix.columns)".utf8))
       for word in hash { withUnsafeBytes(of: word.littleEndian) { digest.update(bufferPointer: $0) } }
     }
     self.squared = squared
@@ -127,7 +133,8 @@ private struct BlockMeasure: ~Copyable {
   var scratch = ScratchBytes()
   var decoded = [Double](repeating: 0, count: chunk)
 
-  mutating func callAsFunction(_ block: NormBlock, of matrix: Catalog.Matrix, shards: OpenShards) throws -> BlockResult {
+  mutating func callAsFunction(_ block: NormBlock, of matrix: Catalog.Matrix, shards: OpenShards) throws -> BlockResult
+  {
     guard let dtype = DType(rawValue: matrix.dtype) else {
       throw RunFailure(.internal, "unknown dtype \(matrix.dtype)")
     }

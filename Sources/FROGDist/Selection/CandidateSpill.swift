@@ -44,7 +44,8 @@ final class CandidateSpill {
   func read<T: BitwiseCopyable>(_ type: T.Type, count: Int, at offset: Int) throws -> [T] {
     try [T](unsafeUninitializedCapacity: count) { buffer, filled in
       let bytes = UnsafeMutableRawBufferPointer(buffer)
-      try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(count * MemoryLayout<T>.stride)]), at: offset)
+      try file.read(
+        into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(count * MemoryLayout<T>.stride)]), at: offset)
       filled = count
     }
   }
