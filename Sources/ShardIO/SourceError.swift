@@ -44,7 +44,8 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
     case .cannotRead(let path, let offset, let errno):
       "cannot read \(shown(path)) at byte \(offset): \(errno)"
     case .sizeChanged(let path, let from, let to):
-      "\(shown(path)) changed from \(from) to \(to) bytes while it was being read; leave the checkpoint alone during a run"
+      "\(shown(path)) changed from \(from) to \(to) bytes while it was being read; "
+        + "leave the checkpoint alone during a run"
     }
   }
 }

@@ -93,6 +93,23 @@ struct ByteSourceTests {
     #expect(try other.withBytes(in: 0..<100_000, scratch: &scratch) { $0.allSatisfy { $0 == 9 } })
   }
 
+  @Test("what is left of a mapped file stays readable, and so does its neighbour in memory")
+  func cutInTheMiddle() throws {
+    let folder = try TemporaryFolder()
+    let (kept, size) = (1 << 17, 1 << 18)  // whole pages, of any size in use
+    let path = try folder.write(Array(repeating: 7, count: size), to: "file")
+    let source = try MappedFile(path: path)
+    var scratch = ScratchBytes()
+    #expect(throws: SourceError.sizeChanged(path, from: size, to: kept)) {
+      try source.withBytes(in: 0..<size, scratch: &scratch) { bytes in
+        #expect(bytes[kept - 1] == 7)
+        try TemporaryFolder.truncate(path, to: kept)
+        #expect(bytes[kept] == 0)
+        #expect(bytes[..<kept].allSatisfy { $0 == 7 })
+      }
+    }
+  }
+
   @Test("an error of the reader does not hide that the file was cut short")
   func cutBehindAnError() throws {
     struct Nonsense: Error {}
@@ -108,24 +125,25 @@ struct ByteSourceTests {
   }
 
   @Test("a SIGBUS at any other address still ends the process")
-  func foreignBusError() async {
-    await #expect(processExitsWith: .signal(SIGBUS)) {
-      let folder = try TemporaryFolder()
-      let path = try folder.write(Array(repeating: 7, count: 100_000), to: "file")
-      let watched = try MappedFile(path: path)
+  func foreignBusError() async throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Array(repeating: 7, count: 100_000), to: "file").string
+    await #expect(processExitsWith: .signal(SIGBUS)) { [path = path as String] in
+      let watched = try MappedFile(path: FilePath(path))
       let descriptor = try FileDescriptor.open(path, .readOnly)
       let foreign = mmap(nil, 100_000, PROT_READ, MAP_PRIVATE, descriptor.rawValue, 0)
-      try TemporaryFolder.truncate(path, to: 0)
-      _ = foreign?.load(fromByteOffset: 50_000, as: UInt8.self)
-      exit(CInt(watched.size & 1))
+      try TemporaryFolder.truncate(FilePath(path), to: 0)
+      let lost = foreign?.load(fromByteOffset: 50_000, as: UInt8.self)
+      exit(CInt(lost ?? 0) + CInt(watched.size & 1))
     }
   }
 
   @Test("a SIGBUS sent by hand still ends the process")
-  func sentBusError() async {
-    await #expect(processExitsWith: .signal(SIGBUS)) {
-      let folder = try TemporaryFolder()
-      let watched = try MappedFile(path: folder.write("x", to: "file"))
+  func sentBusError() async throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write("x", to: "file").string
+    await #expect(processExitsWith: .signal(SIGBUS)) { [path = path as String] in
+      let watched = try MappedFile(path: FilePath(path))
       raise(SIGBUS)
       exit(CInt(watched.size & 1))
     }

@@ -110,6 +110,7 @@ struct RefusedHeaderTests {
       ("{\"\\\u{1}\":1}", .invalidEscape, 3), ("{\"\\n\u{1}\":1}", .controlCharacter, 4), ("{\"\\", .unexpectedEnd, 3),
       ("{\"\\x\":1}", .invalidEscape, 3), ("{\"\\u00g0\":1}", .invalidEscape, 6), ("{\"\\u00", .unexpectedEnd, 6),
       ("{\"\\ud800\":1}", .loneSurrogate, 4), ("{\"\\udc00\":1}", .loneSurrogate, 4),
+      ("{\"\\udc00\\udc00\":1}", .loneSurrogate, 4),
       ("{\"\\ud800\\n\":1}", .loneSurrogate, 4), ("{\"\\ud800\\u0041\":1}", .loneSurrogate, 4),
     ] as [(String, JSONError.Problem, Int)])
   func syntax(json: String, problem: JSONError.Problem, offset: Int) {

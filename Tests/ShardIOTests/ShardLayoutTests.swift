@@ -85,7 +85,7 @@ struct ShardLayoutTests {
   @Test("a header above the format's limit")
   func headerTooLarge() {
     let text = String(repeating: "x", count: ShardHeader.largestHeader)
-    #expect(throws: LayoutError.self) { try ShardLayout(tensors: [], metadata: ["x": text]) }
+    #expect(throws: LayoutError.self) { _ = try ShardLayout(tensors: [], metadata: ["x": text]) }
   }
 
   @Test("layout, parallel writes, header, panels", arguments: SourceKind.allCases)
