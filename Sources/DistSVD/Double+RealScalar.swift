@@ -1,24 +1,36 @@
 import CMPI
 
 extension Double: RealScalar {
-  /// C functions: `dsyrk`.
+  /// C function: `dsyrk`.
   public static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Double>, beta: Double,
     _ c: UnsafeMutablePointer<Double>
   ) {
     let transpose: CChar = transposed ? LocalBLAS.transpose : LocalBLAS.plain
-    cblas_upper_dsyrk(transpose, Int32(order), Int32(inner), a, Int32(transposed ? inner : order), beta, c)
+    cblas_lower_dsyrk(transpose, Int32(order), Int32(inner), a, Int32(transposed ? inner : order), beta, c)
   }
 
-  /// C function: `dsyevd`.
-  public static func eigensystem(
-    order: Int, _ a: UnsafeMutablePointer<Double>, values: UnsafeMutablePointer<Double>,
-    work: UnsafeMutableBufferPointer<Double>, integerWork: UnsafeMutableBufferPointer<Int32>
+  /// C function: `dsytrd`.
+  public static func tridiagonalize(
+    order: Int, _ a: UnsafeMutablePointer<Double>, diagonal: UnsafeMutablePointer<Double>,
+    offDiagonal: UnsafeMutablePointer<Double>, factors: UnsafeMutablePointer<Double>,
+    work: UnsafeMutableBufferPointer<Double>
   ) -> Int {
     Int(
-      clapack_upper_dsyevd(
-        Int32(order), a, values, work.baseAddress, Int32(work.count), integerWork.baseAddress,
-        Int32(integerWork.count)))
+      clapack_lower_dsytrd(
+        Int32(order), a, diagonal, offDiagonal, factors, work.baseAddress, Int32(work.count)))
+  }
+
+  /// C function: `dstedc`.
+  public static func tridiagonalEigensystem(
+    order: Int, diagonal: UnsafeMutablePointer<Double>, offDiagonal: UnsafeMutablePointer<Double>,
+    vectors: UnsafeMutablePointer<Double>, work: UnsafeMutableBufferPointer<Double>,
+    integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int {
+    Int(
+      clapack_dstedc(
+        Int32(order), diagonal, offDiagonal, vectors, work.baseAddress, Int32(work.count),
+        integerWork.baseAddress, Int32(integerWork.count)))
   }
 
   /// Reads a panel in this width.

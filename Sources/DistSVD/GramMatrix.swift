@@ -1,4 +1,4 @@
-/// G = WᵀW of a tall matrix, or W·Wᵀ of a wide one: the Gram matrix of the smaller side, upper triangle.
+/// G = WᵀW of a tall matrix, or W·Wᵀ of a wide one: the Gram matrix of the smaller side, lower triangle.
 ///
 /// W streams through in panels of whole rows (tall) or whole columns (wide), so that memory is `order²` scalars and one
 /// panel, whatever W's longer side.

@@ -31,7 +31,7 @@ public enum LocalBLAS {
     precondition(c.count >= rows * columns, "the product does not fit")
     cblas_sgemm_into(
       a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
-      Int32(inner), a.start, Int32(a.storedRows), b.start, Int32(b.storedRows), c.baseAddress, Int32(rows))
+      Int32(inner), 1, a.start, Int32(a.storedRows), b.start, Int32(b.storedRows), 0, c.baseAddress, Int32(rows))
   }
 
   /// y := A·x + y.

@@ -4,17 +4,27 @@ import CMPI
 ///
 /// The requirements are what LAPACK offers once per width. All matrices are column-major, as there.
 public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
-  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA with A `inner × order`; the upper triangle only.
+  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA with A `inner × order`; the lower triangle only.
   static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Self>, beta: Self, _ c: UnsafeMutablePointer<Self>)
 
-  /// Eigenvalues, ascending, and eigenvectors, as columns in place of `a`, from the upper triangle of `a`.
+  /// Reduces the symmetric matrix in the lower triangle of `a` to Q·T·Qᵀ, T tridiagonal.
+  ///
+  /// Q is left as reflectors: their vectors below the subdiagonal of `a`, their `factors`, order − 1 of them.
   ///
   /// - Returns: LAPACK's `info`, 0 for success.
-  static func eigensystem(
-    order: Int, _ a: UnsafeMutablePointer<Self>, values: UnsafeMutablePointer<Self>,
-    work: UnsafeMutableBufferPointer<Self>, integerWork: UnsafeMutableBufferPointer<Int32>
-  ) -> Int
+  static func tridiagonalize(
+    order: Int, _ a: UnsafeMutablePointer<Self>, diagonal: UnsafeMutablePointer<Self>,
+    offDiagonal: UnsafeMutablePointer<Self>, factors: UnsafeMutablePointer<Self>,
+    work: UnsafeMutableBufferPointer<Self>) -> Int
+
+  /// Eigenvalues, ascending, over `diagonal`, and eigenvectors, as columns of `vectors`, of a tridiagonal matrix.
+  ///
+  /// - Returns: LAPACK's `info`, 0 for success.
+  static func tridiagonalEigensystem(
+    order: Int, diagonal: UnsafeMutablePointer<Self>, offDiagonal: UnsafeMutablePointer<Self>,
+    vectors: UnsafeMutablePointer<Self>, work: UnsafeMutableBufferPointer<Self>,
+    integerWork: UnsafeMutableBufferPointer<Int32>) -> Int
 
   /// Reads a panel in this width.
   static func read(

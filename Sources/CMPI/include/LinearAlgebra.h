@@ -10,8 +10,9 @@
 #define CMPI_DECLARE(T, p)                                                                                        \
   void p##syrk_(const char *, const char *, const int *, const int *, const T *, const T *, const int *,          \
                 const T *, T *, const int *, size_t, size_t);                                                     \
-  void p##syevd_(const char *, const char *, const int *, T *, const int *, T *, T *, const int *, int *,         \
-                 const int *, int *, size_t, size_t);
+  void p##sytrd_(const char *, const int *, T *, const int *, T *, T *, T *, T *, const int *, int *, size_t);    \
+  void p##stedc_(const char *, const int *, T *, T *, T *, const int *, T *, const int *, int *, const int *,     \
+                 int *, size_t);
 CMPI_DECLARE(double, d)
 CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
@@ -20,6 +21,9 @@ void sgemm_(const char *, const char *, const int *, const int *, const int *, c
 void sgemv_(const char *, const int *, const int *, const float *, const float *, const int *, const float *,
             const int *, const float *, float *, const int *, size_t);
 
+void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
+             const int *, size_t, size_t);
+
 void openblas_set_num_threads(int);
 int openblas_get_num_threads(void);
 char *openblas_get_config(void);
@@ -27,32 +31,48 @@ char *openblas_get_corename(void);
 
 // MARK: Calls
 
-// C := alpha·A·Aᵀ + beta·C, or AᵀA with transpose = 'T'; the upper triangle only.
+// C := A·Aᵀ + beta·C, or AᵀA with transpose = 'T'; the lower triangle only.
 #define CMPI_SYRK(T, p)                                                                                           \
-  static inline void cblas_upper_##p##syrk(char transpose, int n, int k, const T *a, int lda, T beta, T *c) {     \
+  static inline void cblas_lower_##p##syrk(char transpose, int n, int k, const T *a, int lda, T beta, T *c) {     \
     const T one = 1;                                                                                              \
-    p##syrk_("U", &transpose, &n, &k, &one, a, &lda, &beta, c, &n, 1, 1);                                         \
+    p##syrk_("L", &transpose, &n, &k, &one, a, &lda, &beta, c, &n, 1, 1);                                         \
   }
 CMPI_SYRK(double, d)
 CMPI_SYRK(float, s)
 #undef CMPI_SYRK
 
-// Eigenvalues, ascending, and eigenvectors, as columns over `a`, from the upper triangle of `a`.
-#define CMPI_SYEVD(T, p)                                                                                          \
-  static inline int clapack_upper_##p##syevd(int n, T *a, T *values, T *work, int lwork, int *iwork, int liwork) { \
+// The lower triangle of A becomes Q·T·Qᵀ: T in d and e, the reflectors of Q below A's subdiagonal and in tau.
+#define CMPI_SYTRD(T, p)                                                                                          \
+  static inline int clapack_lower_##p##sytrd(int n, T *a, T *d, T *e, T *tau, T *work, int lwork) {               \
     int info = 0;                                                                                                 \
-    p##syevd_("V", "U", &n, a, &n, values, work, &lwork, iwork, &liwork, &info, 1, 1);                            \
+    p##sytrd_("L", &n, a, &n, d, e, tau, work, &lwork, &info, 1);                                                 \
     return info;                                                                                                  \
   }
-CMPI_SYEVD(double, d)
-CMPI_SYEVD(float, s)
-#undef CMPI_SYEVD
+CMPI_SYTRD(double, d)
+CMPI_SYTRD(float, s)
+#undef CMPI_SYTRD
 
-// C := op(A)·op(B), C is m × n, the inner dimension k.
+// Eigenvalues, ascending, in d, and eigenvectors, as columns of z, of the tridiagonal matrix in d and e.
+#define CMPI_STEDC(T, p)                                                                                          \
+  static inline int clapack_##p##stedc(int n, T *d, T *e, T *z, T *work, int lwork, int *iwork, int liwork) {     \
+    int info = 0;                                                                                                 \
+    p##stedc_("I", &n, d, e, z, &n, work, &lwork, iwork, &liwork, &info, 1);                                      \
+    return info;                                                                                                  \
+  }
+CMPI_STEDC(double, d)
+CMPI_STEDC(float, s)
+#undef CMPI_STEDC
+
+// The triangular factor T, k × k, of the product of k reflectors of length n, which are the columns of v.
+static inline void clapack_slarft(int n, int k, const float *v, int ldv, const float *tau, float *t, int ldt) {
+  slarft_("F", "C", &n, &k, v, &ldv, tau, t, &ldt, 1, 1);
+}
+
+// C := alpha·op(A)·op(B) + beta·C, C is m × n, the inner dimension k.
 static inline void cblas_sgemm_into(
-    char ta, char tb, int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c, int ldc) {
-  const float one = 1, zero = 0;
-  sgemm_(&ta, &tb, &m, &n, &k, &one, a, &lda, b, &ldb, &zero, c, &ldc, 1, 1);
+    char ta, char tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
+    float *c, int ldc) {
+  sgemm_(&ta, &tb, &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc, 1, 1);
 }
 
 // y := op(A)·x + beta·y, A is m × n before op.
