@@ -45,7 +45,7 @@ public enum CostModel {
     let core = Double(min(rows, columns))
     let stream = Double(max(rows, columns))
     // Measured with one thread at order 2048: scripts/bench-stages.
-    let (gram, eigensolver) = precision == .f64 ? (2.3, 3.4) : (1.2, 2.2)
+    let (gram, eigensolver) = precision == .f64 ? (2.0, 1.2) : (1.0, 0.8)
     return gram * stream * core * core + eigensolver * 9 * core * core * core + 4 * stream * core * core
   }
 }
