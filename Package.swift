@@ -32,8 +32,10 @@ let package = Package(
       providers: [.apt(["libscalapack-openmpi-dev", "libopenblas-dev"])]),
     .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
-    .target(name: "CMPI", dependencies: ["COpenMPI"], linkerSettings: [.linkedLibrary("openblas")]),
-    .target(name: "CKernels", dependencies: ["CXXHash"]),
+    .target(
+      name: "CMPI", dependencies: ["COpenMPI"], cSettings: [.treatAllWarnings(as: .error)],
+      linkerSettings: [.linkedLibrary("openblas")]),
+    .target(name: "CKernels", dependencies: ["CXXHash"], cSettings: [.treatAllWarnings(as: .error)]),
 
     // The product, lowest first; scripts/check-imports holds the same table.
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),

@@ -16,7 +16,8 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
   static func tridiagonalize(
     order: Int, _ a: UnsafeMutablePointer<Self>, diagonal: UnsafeMutablePointer<Self>,
     offDiagonal: UnsafeMutablePointer<Self>, factors: UnsafeMutablePointer<Self>,
-    work: UnsafeMutableBufferPointer<Self>) -> Int
+    work: UnsafeMutableBufferPointer<Self>
+  ) -> Int
 
   /// Eigenvalues, ascending, over `diagonal`, and eigenvectors, as columns of `vectors`, of a tridiagonal matrix.
   ///
@@ -24,7 +25,8 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
   static func tridiagonalEigensystem(
     order: Int, diagonal: UnsafeMutablePointer<Self>, offDiagonal: UnsafeMutablePointer<Self>,
     vectors: UnsafeMutablePointer<Self>, work: UnsafeMutableBufferPointer<Self>,
-    integerWork: UnsafeMutableBufferPointer<Int32>) -> Int
+    integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int
 
   /// Reads a panel in this width.
   static func read(

@@ -38,7 +38,9 @@ public struct Pipeline {
     let shards = OpenShards(catalog, io: options.io)
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
-    try world.agreeing { if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite) } }
+    try world.agreeing {
+      if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
+    }
     do {
       let spill = try world.agreeing { try CandidateSpill(in: output.work) }
       let norms = try stage("norms", &clock) {

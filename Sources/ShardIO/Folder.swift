@@ -13,6 +13,12 @@ public enum Folder {
     try SystemCalls.names(in: path).sorted(by: Checkpoint.bytewiseLess)
   }
 
+  /// Whether two paths lead to one file or folder, by whatever names; false if either leads nowhere.
+  public static func isSame(_ left: FilePath, _ right: FilePath) -> Bool {
+    guard let left = try? left.stat(), let right = try? right.stat() else { return false }
+    return left.deviceID == right.deviceID && left.inode == right.inode
+  }
+
   /// Makes a folder, and those above it that are missing. One that is already there is left as it is.
   public static func create(_ path: FilePath) throws(WriteError) {
     do {

@@ -19,7 +19,7 @@ struct OutputDirectoryTests {
   func new() throws {
     try inFolder { folder in
       let output = OutputDirectory(folder.appending("a/b"))
-      let isNew = try output.prepare(overwrite: false)
+      let isNew = try output.prepare(overwrite: false, checkpoint: "/nowhere")
       #expect(isNew)
       #expect(try Folder.names(in: output.path) == [".frog-mpi"])
       output.abandon(isNew: true)
@@ -32,11 +32,20 @@ struct OutputDirectoryTests {
     try inFolder { folder in
       try DurableFile.writeWhole([1, 2], to: folder.appending("notes.txt"))
       let output = OutputDirectory(folder)
-      #expect(throws: RunFailure.self) { try output.prepare(overwrite: false) }
-      let isNew = try output.prepare(overwrite: true)
+      #expect(throws: RunFailure.self) { try output.prepare(overwrite: false, checkpoint: "/nowhere") }
+      let isNew = try output.prepare(overwrite: true, checkpoint: "/nowhere")
       #expect(!isNew)
       output.abandon(isNew: false)
       #expect(try Folder.names(in: folder) == ["notes.txt"])
+    }
+  }
+
+  @Test("may not be the checkpoint, by whatever path")
+  func checkpoint() throws {
+    try inFolder { folder in
+      let output = OutputDirectory(folder.appending("."))
+      #expect(throws: RunFailure.self) { try output.prepare(overwrite: true, checkpoint: folder) }
+      #expect(try Folder.names(in: folder) == [])
     }
   }
 
@@ -47,7 +56,7 @@ struct OutputDirectoryTests {
         try DurableFile.writeWhole([0], to: folder.appending(name))
       }
       let output = OutputDirectory(folder)
-      _ = try output.prepare(overwrite: true)
+      _ = try output.prepare(overwrite: true, checkpoint: "/nowhere")
       let mask = "masks-00001-of-00001.safetensors"
       try DurableFile.writeWhole([7], to: output.work.appending(mask))
       try output.publish([mask], documents: [("frog.json", [1]), ("masks.safetensors.index.json", [2])])

@@ -25,10 +25,15 @@ public struct OutputDirectory: Sendable {
 
   /// Makes the folder and the work folder.
   ///
-  /// - Parameter overwrite: whether the folder may hold something already. Nothing in it changes before ``publish``, but for
-  ///   the work folder of a run that was killed.
+  /// - Parameters:
+  ///   - overwrite: whether the folder may hold something already. Nothing in it changes before ``publish``, but for the
+  ///     work folder of a run that was killed.
+  ///   - checkpoint: the input, which must lie elsewhere.
   /// - Returns: whether the folder is new.
-  func prepare(overwrite: Bool) throws -> Bool {
+  func prepare(overwrite: Bool, checkpoint: FilePath) throws -> Bool {
+    guard !Folder.isSame(path, checkpoint) else {
+      throw RunFailure(.usage, "the output directory is the checkpoint \(path): masks must not lie among its shards")
+    }
     let names: [String]
     var isNew = false
     do {
@@ -56,15 +61,19 @@ public struct OutputDirectory: Sendable {
   ///   - names: the mask files, finished and synchronized in the work folder.
   ///   - documents: the other files with their contents, in the order they appear.
   func publish(_ names: [String], documents: [(name: String, content: [UInt8])]) throws {
+    // Everything that needs room on the disk comes before the first change that a reader can see.
+    for (name, content) in documents { try DurableFile.writeWhole(content, to: work.appending(name)) }
     // From here to the new index the folder is visibly incomplete, never a mixture that looks whole.
     try Folder.remove(path.appending(Self.indexName))
     let keep = Set(names)
     for old in try Folder.names(in: path) where Self.isMaskFile(old) && !keep.contains(old) {
       try Folder.remove(path.appending(old))
     }
-    for name in names { try DurableFile.rename(work.appending(name), to: path.appending(name)) }
+    for name in names + documents.map(\.name) {
+      try DurableFile.rename(work.appending(name), to: path.appending(name))
+    }
+    try DurableFile.synchronizeDirectory(path)
     try Folder.removeTree(work)
-    for (name, content) in documents { try DurableFile.writeWhole(content, to: path.appending(name)) }
   }
 
   /// Removes what an unfinished run left, as far as that is possible.
