@@ -53,7 +53,7 @@ struct ScorePanels {
         .init(basis.elements, storedRows: core, transposed: true), .init(weights, storedRows: core),
         rows: core, columns: length, inner: core, into: projection)
       frog_absolute(projection.baseAddress, projection.count)
-      LocalBLAS.multiply(
+      LocalBLAS.multiplyPositive(
         absolute, .init(projection, storedRows: core), rows: core, columns: length, inner: core, into: scores)
     } else {
       // To BLAS the row-major panel W is Wᵀ, length × core: Wᵀ·U, then Sᵀ = |Wᵀ·U|·|U|ᵀ, which is S row-major.
@@ -61,7 +61,7 @@ struct ScorePanels {
         .init(weights, storedRows: length), .init(basis.elements, storedRows: core),
         rows: length, columns: core, inner: core, into: projection)
       frog_absolute(projection.baseAddress, projection.count)
-      LocalBLAS.multiply(
+      LocalBLAS.multiplyPositive(
         .init(projection, storedRows: length), .init(absoluteBasis.elements, storedRows: core, transposed: true),
         rows: length, columns: core, inner: core, into: scores)
     }
