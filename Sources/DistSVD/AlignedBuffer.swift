@@ -30,7 +30,8 @@ public final class AlignedBuffer<Scalar: BitwiseCopyable> {
   /// How many scalars it holds.
   public var count: Int { storage.count }
 
-  /// The scalars; valid while the buffer lives.
+  /// The scalars; valid while the buffer lives. Bind the buffer to a name that outlives the use of the pointer: a temporary one is freed
+  /// as soon as it has given its pointer away.
   public var elements: UnsafeMutableBufferPointer<Scalar> { storage }
 
   /// The first `count` scalars.

@@ -25,8 +25,10 @@ struct AlignedBufferTests {
   func allocation() throws {
     for count in [0, 1, 7, 1000] {
       let buffer = try AlignedBuffer<Float>(count: count)
-      #expect(buffer.count == count && buffer.elements.allSatisfy { $0 == 0 })
-      #expect(buffer.elements.baseAddress.map { UInt(bitPattern: $0) % 64 } == 0)
+      withExtendedLifetime(buffer) {
+        #expect(buffer.count == count && buffer.elements.allSatisfy { $0 == 0 })
+        #expect(buffer.elements.baseAddress.map { UInt(bitPattern: $0) % 64 } == 0)
+      }
     }
     #expect(throws: SolverError.outOfMemory(bytes: .max)) { try AlignedBuffer<Double>(count: .max / 4) }
   }

@@ -35,7 +35,7 @@ struct ScoresTests {
     let basis = try Precision.f64.basis(of: matrix)
     let core = basis.order
     let isTall = rows >= columns
-    let vectors = Array(basis.vectors.elements).map(Double.init)
+    let vectors = withExtendedLifetime(basis) { basis.vectors.elements.map(Double.init) }
 
     // S_ij = Σ_k |w·v_k|_stream · |v_k|_core, in double, straight from the sum.
     var truth = [Double](repeating: 0, count: rows * columns)

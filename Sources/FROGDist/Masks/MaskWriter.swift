@@ -19,23 +19,23 @@ struct MaskWriter {
         try scores.append(score, to: file)
       }
       try bitmap.flush(to: file)
-    case (_, false):
-      var indices = try RegionWriter<Int32>(layout.range(of: tensors.indicesName, in: matrix.ordinal))
-      try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
-        try indices.append(Int32(index), to: file)
-        try scores.append(score, to: file)
-      }
-      try indices.finish(file)
-    case (_, true):
-      var indices = try RegionWriter<Int64>(layout.range(of: tensors.indicesName, in: matrix.ordinal))
-      try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
-        try indices.append(Int64(index), to: file)
-        try scores.append(score, to: file)
-      }
-      try indices.finish(file)
+    case (_, false): try writeIndices(Int32.self, of: matrix, tensors, scores: &scores, to: file)
+    case (_, true): try writeIndices(Int64.self, of: matrix, tensors, scores: &scores, to: file)
     }
     try scores.finish(file)
     try writeNoise(matrix, tensors, to: file)
+  }
+
+  private func writeIndices<Index: FixedWidthInteger & BitwiseCopyable>(
+    _ type: Index.Type, of matrix: ScoredMatrix, _ tensors: MaskTensors, scores: inout RegionWriter<Float>,
+    to file: borrowing DurableFile
+  ) throws {
+    var indices = try RegionWriter<Index>(layout.range(of: tensors.indicesName, in: matrix.ordinal))
+    try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+      try indices.append(Index(index), to: file)
+      try scores.append(score, to: file)
+    }
+    try indices.finish(file)
   }
 
   private func writeNoise(_ matrix: ScoredMatrix, _ tensors: MaskTensors, to file: borrowing DurableFile) throws {

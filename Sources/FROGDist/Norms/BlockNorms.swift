@@ -74,7 +74,16 @@ extension Norms {
       BlockResult(encoded: words[$0 * BlockResult.words..<($0 + 1) * BlockResult.words])
     }
     try refuseNonFinite(blocks: blocks, results: results, catalog: catalog)
-    return Norms(blocks: blocks, results: results, catalog: catalog)
+    let norms = Norms(blocks: blocks, results: results, catalog: catalog)
+    // Only F64 weights can be that large.
+    if let overflow = norms.squared.firstIndex(where: { !$0.isFinite }) {
+      let matrix = catalog.matrices[overflow]
+      throw RunFailure(
+        .data,
+        "\(catalog.shards[matrix.shard].path): the squared weights of tensor \(quoted(matrix.name)) overflow double "
+          + "precision; rescale it, or leave it out with --exclude")
+    }
+    return norms
   }
 
   /// All blocks in the order of the files, so that each rank's share is a few long reads.
