@@ -1,6 +1,7 @@
 import DistSVD
 import MPI
 import ShardIO
+import SystemPackage
 
 /// The stages of a run, in order: checkpoint → catalog → norms → plan → scores → selection → masks.
 ///
@@ -42,7 +43,7 @@ public struct Pipeline {
       if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
     }
     do {
-      let spill = try world.agreeing { try CandidateSpill(in: output.work) }
+      let spill = try world.agreeing { try makeSpill(in: output.work) }
       let norms = try stage("norms", &clock) {
         try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
       }
@@ -94,6 +95,17 @@ public struct Pipeline {
   private func loadCatalog() throws -> Catalog {
     try Catalog.load(options.checkpoint, io: options.io, filter: options.filter, world: world) {
       observer.warn($0)
+    }
+  }
+
+  private func makeSpill(in folder: FilePath) throws -> CandidateSpill {
+    do {
+      return try CandidateSpill(in: folder)
+    } catch let error as WriteError where error.errno == .noSuchFileOrDirectory && !world.isRoot {
+      throw RunFailure(
+        .io,
+        "rank \(world.rank) does not see the folder \(folder) that rank 0 has made: "
+          + "choose an --out on a file system that all nodes share")
     }
   }
 

@@ -27,7 +27,7 @@ final class CandidateSpill {
   private let file: AnonymousFile
   private var end = 0
 
-  /// - Parameter directory: where there is room for 8 bytes per candidate: the output's own file system.
+  /// - Parameter directory: where there is room for 8 bytes per candidate: the work folder, which rank 0 has made.
   init(in directory: FilePath) throws {
     file = try AnonymousFile(in: directory)
   }
