@@ -75,7 +75,7 @@ public struct SingularBasis {
 public enum Precision: String, Sendable, CaseIterable {
   /// Scores within 9e-7 of exact.
   case f64
-  /// Three quarters of the time; scores within 5e-4.
+  /// Three quarters of the time; scores within 2e-3.
   case f32
 
   /// The basis of `source`.

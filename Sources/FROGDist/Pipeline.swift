@@ -36,52 +36,60 @@ public struct Pipeline {
 
     let catalog = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
-    let shards = OpenShards(catalog, io: options.io)
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
       if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
     }
     do {
-      let spill = try world.agreeing { try makeSpill(in: output.work) }
-      let norms = try stage("norms", &clock) {
-        try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
-      }
-      let quota = quota(of: keep, catalog: catalog, norms: norms)
-      var scored = try stage("scores", &clock) {
-        try ScoringStage(
-          catalog: catalog,
-          schedule: Schedule(catalog, ranks: world.size, precision: options.precision),
-          norms: norms, quota: quota, shards: shards,
-          scorer: MatrixScorer(spill: spill, precision: options.precision)
-        ).run(on: world) { advanced("scores", to: $0) }
-      }
-      let (kept, cut) = try stage("selection", &clock) {
-        switch quota {
-        case .each(let kept): (kept, Cut?.none)
-        case .global(let keep):
-          try GlobalSelection.select(keep, scored: &scored, matrixCount: catalog.matrices.count, world: world)
-        }
-      }
-      let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
-      let layout = try MaskLayout(catalog, kept: kept, format: options.format)
-      let files = try stage("masks", &clock) { try masks.write(layout) }
-
-      let matrices = try masks.describe(layout, norms: norms)
-      let record = RunRecord(
-        version: version, parameters: parameters(threads: threads),
-        checkpoint: .init(
-          fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
-        K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.map(Double.init), matrices: matrices, files: files)
+      let (masks, layout, record) = try makeMasks(catalog, keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
-        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes, spilledBytes: spill.byteCount,
-        world: world)
+        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
+        spilledBytes: masks.spill.byteCount, world: world)
       try masks.publish(layout, record: record, statistics: statistics)
       return (record, statistics)
     } catch let failure as RunFailure {
       if world.isRoot { output.abandon(isNew: isNew) }
       throw failure
     }
+  }
+
+  /// Everything between the catalog and the moment the masks appear.
+  private func makeMasks(
+    _ catalog: Catalog, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
+  ) throws -> (MaskStage, MaskLayout, RunRecord) {
+    let shards = OpenShards(catalog, io: options.io)
+    let spill = try world.agreeing { try makeSpill(in: output.work) }
+
+    let norms = try stage("norms", &clock) {
+      try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
+    }
+    let schedule = Schedule(catalog, ranks: world.size, precision: options.precision)
+    let quota = quota(of: keep, catalog: catalog, norms: norms)
+    var scored = try stage("scores", &clock) {
+      try ScoringStage(
+        catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
+        scorer: MatrixScorer(spill: spill, precision: options.precision)
+      ).run(on: world) { advanced("scores", to: $0) }
+    }
+    let (kept, cut) = try stage("selection", &clock) {
+      switch quota {
+      case .each(let kept): (kept, Cut?.none)
+      case .global(let keep):
+        try GlobalSelection.select(keep, scored: &scored, matrixCount: catalog.matrices.count, world: world)
+      }
+    }
+    let layout = try MaskLayout(catalog, kept: kept, format: options.format)
+    let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
+    let files = try stage("masks", &clock) { try masks.write(layout) }
+
+    let record = RunRecord(
+      version: version, parameters: parameters(threads: threads),
+      checkpoint: .init(
+        fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
+      K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.map(Double.init),
+      matrices: try masks.describe(layout, norms: norms), files: files)
+    return (masks, layout, record)
   }
 
   private func setThreads() throws -> Int {

@@ -38,7 +38,7 @@ struct Mask: ParsableCommand {
       valueName: "mode"))
   var select = SelectionMode.global
 
-  @Option(help: "f64: scores within 9e-7 of exact; f32: within 5e-4, in about half the time.")
+  @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
   var precision = Precision.f64
 
   @Option(help: "How masks are stored: indices, bitmap (a bit a weight), or auto for the smaller.")
