@@ -95,7 +95,7 @@ struct ScheduleTests {
     #expect(schedule.matrices.count == ranks)
     #expect(schedule.matrices.flatMap { $0 }.sorted() == Array(0..<20))
     for mine in schedule.matrices {
-      #expect(zip(mine, mine.dropFirst()).allSatisfy { schedule.work[$0] >= schedule.work[$1] })
+      #expect(zip(mine, mine.dropFirst()).allSatisfy { schedule.work[$0].total >= schedule.work[$1].total })
     }
   }
 
@@ -103,8 +103,8 @@ struct ScheduleTests {
   func balance() {
     let catalog = catalog((0..<60).map { _ in (64, 64) } + [(128, 64), (64, 256)])
     let schedule = Schedule(catalog, ranks: 4, precision: .f64)
-    let loads = schedule.matrices.map { $0.reduce(0) { $0 + schedule.work[$1] } }
-    let lower = max(loads.reduce(0, +) / 4, schedule.work.max() ?? 0)
+    let loads = schedule.matrices.map { $0.reduce(0) { $0 + schedule.work[$1].total } }
+    let lower = max(loads.reduce(0, +) / 4, schedule.work.map(\.total).max() ?? 0)
     #expect((loads.max() ?? 0) <= lower * (4.0 / 3))
   }
 }

@@ -28,7 +28,7 @@ struct ScoringStage {
   /// Collective: every rank calls it.
   func run(on world: Communicator, progress: (Double) -> Void) throws -> Result {
     let mine = schedule.matrices[world.rank]
-    let total = mine.reduce(0) { $0 + schedule.work[$1] }
+    let total = mine.reduce(0) { $0 + schedule.work[$1].total }
     var isGlobal = false
     if case .global = quota { isGlobal = true }
     let rounds = ScoringRounds(world, payload: isGlobal ? ScoreHistogram.binCount : 0)
@@ -48,7 +48,8 @@ struct ScoringStage {
           matrix, ordinal: ordinal, source: shards.panels(of: matrix), squaredNorm: norms.squared[ordinal],
           histogram: &result.histogram, bound: &bound
         ) { histogram, bound, share in
-          let fraction = (done + share * schedule.work[ordinal]) / total
+          let work = schedule.work[ordinal]
+          let fraction = (done + work.basis + share * work.scores) / total
           try rounds.advance(done: fraction, counts: isGlobal ? histogram.bins : [])
           let others = rounds.others
           bound.raise { histogram.bins[$0] + (isGlobal ? others[$0] : 0) }
@@ -65,7 +66,7 @@ struct ScoringStage {
           }
         }
         result.matrices.append(scored)
-        done += schedule.work[ordinal]
+        done += schedule.work[ordinal].total
       }
     }
 
