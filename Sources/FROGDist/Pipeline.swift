@@ -112,7 +112,7 @@ public struct Pipeline {
     } catch let error as WriteError where error.errno == .noSuchFileOrDirectory && !world.isRoot {
       throw RunFailure(
         .io,
-        "rank \(world.rank) does not see the folder \(folder) that rank 0 has made: "
+        "rank \(world.rank) does not see the folder \(shown(folder)) that rank 0 has made: "
           + "choose an --out on a file system that all nodes share")
     }
   }

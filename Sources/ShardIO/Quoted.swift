@@ -27,7 +27,7 @@ private func quoted(_ name: String, limit: Int) -> String {
 }
 
 /// A path, fit for a one-line message; plain paths stay as the user typed them.
-func shown(_ path: FilePath) -> String {
+public func shown(_ path: FilePath) -> String {
   let text = path.string
   let isPlain = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f } && text.utf8.count <= 1024
   return isPlain ? text : quoted(text, limit: 1024)

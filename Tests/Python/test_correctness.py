@@ -11,7 +11,9 @@ import reference
 from harness import LONG
 
 # Share of kept weights that must be the reference's, largest error of a score, and of a noise factor.
-BOUNDS = {"f64": (0.99999, 5e-6, 5e-6), "f32": (0.9995, 2e-3, 1e-3)}
+BOUNDS = {"f64": (0.99999, 1.5e-6, 2e-6), "f32": (0.9995, 2e-3, 1e-3)}
+# Smaller scores have larger relative errors: the bound on a score holds up to a budget of 5 %, ten times as much beyond.
+DOCUMENTED_BUDGETS = ("0.1%", "1%", "5%")
 CHECKPOINTS = ["minilm", "bf16_sharded"]
 SELECTIONS = ["global", "matrix", "uniform"]
 BUDGETS = ["1%", "5%", *(["0.1%", "20%", "60%"] if LONG else [])]
@@ -38,7 +40,7 @@ def test_masks_agree_with_the_reference(frog, checkpoint, exact, tmp_path, name,
     overlap, score_error, noise_error = BOUNDS[precision]
     assert found.kept == found.wanted == count == described["K"] == described["kept"]
     assert found.overlap >= overlap
-    assert found.score_error <= score_error
+    assert found.score_error <= score_error * (1 if budget in DOCUMENTED_BUDGETS else 10)
     assert found.noise_error <= noise_error
 
 

@@ -60,7 +60,7 @@ extension Catalog {
   public static func classify(_ checkpoint: Checkpoint, filter: NameFilter) throws -> [ClassifiedTensor] {
     for pattern in filter.include + filter.exclude {
       guard checkpoint.tensors.contains(where: { NameFilter.matches(pattern, $0.info.name) }) else {
-        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(checkpoint.path)")
+        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(shown(checkpoint.path))")
       }
     }
     return checkpoint.tensors.map { tensor in
@@ -88,7 +88,7 @@ extension Catalog {
         let tensor = classified.tensor
         throw RunFailure(
           .data,
-          "\(checkpoint.shards[tensor.shard].path): tensor \(quoted(tensor.info.name)) \(reason); "
+          "\(shown(checkpoint.shards[tensor.shard].path)): tensor \(quoted(tensor.info.name)) \(reason); "
             + "leave it out with --exclude, or convert the checkpoint")
       }
       return classified.tensorClass == .matrix
@@ -106,7 +106,7 @@ extension Catalog {
     guard !matrices.isEmpty else {
       throw RunFailure(
         .data,
-        "\(checkpoint.path) holds no weight matrix (\(checkpoint.tensors.count) tensors; "
+        "\(shown(checkpoint.path)) holds no weight matrix (\(checkpoint.tensors.count) tensors; "
           + "`frog-mpi inspect` tells why each was left out)")
     }
     self.matrices = matrices

@@ -21,7 +21,7 @@ final class OpenShards {
     guard source.size == shard.size else {
       throw RunFailure(
         .data,
-        "\(shard.path): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): "
+        "\(shown(FilePath(shard.path))): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): "
           + "every node must see the same checkpoint, and it must not change during a run")
     }
     sources[matrix.shard] = source

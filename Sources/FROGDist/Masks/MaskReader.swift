@@ -26,7 +26,7 @@ public struct MaskReader: Sendable {
     do {
       names = try Folder.names(in: path)
     } catch {
-      throw RunFailure(.noInput, "cannot open \(path): \(error)")
+      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error)")
     }
     for name in [OutputDirectory.recordName, OutputDirectory.indexName] where !names.contains(name) {
       let hint =
@@ -34,7 +34,7 @@ public struct MaskReader: Sendable {
           || names.contains(OutputDirectory.indexName)
         ? "the run that wrote it did not finish, or the file was removed"
         : "it is not an output directory of frog-mpi mask"
-      throw RunFailure(.data, "\(path) has no \(name): \(hint)")
+      throw RunFailure(.data, "\(shown(path)) has no \(name): \(hint)")
     }
     let file = path.appending(OutputDirectory.recordName)
     try self.init(path, recordText: try Self.contents(of: file))
@@ -48,7 +48,8 @@ public struct MaskReader: Sendable {
       record = try JSONDecoder().decode(RunRecord.self, from: Data(recordText))
     } catch {
       throw RunFailure(
-        .data, "\(path.appending(OutputDirectory.recordName)) is not a record of frog-mpi mask: \(Self.reason(error))")
+        .data,
+        "\(shown(path.appending(OutputDirectory.recordName))) is not a record of frog-mpi mask: \(Self.reason(error))")
     }
     try checkRecord()
   }
@@ -65,7 +66,7 @@ public struct MaskReader: Sendable {
   /// What the rest of the program takes for granted of a record.
   private func checkRecord() throws {
     func refuse(_ problem: String) -> RunFailure {
-      RunFailure(.data, "\(path.appending(OutputDirectory.recordName)): \(problem)")
+      RunFailure(.data, "\(shown(path.appending(OutputDirectory.recordName))): \(problem)")
     }
     guard record.format == RunRecord.formatName, record.formatVersion == RunRecord.currentFormatVersion else {
       throw refuse(

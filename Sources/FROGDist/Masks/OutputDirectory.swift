@@ -32,7 +32,8 @@ public struct OutputDirectory: Sendable {
   /// - Returns: whether the folder is new.
   func prepare(overwrite: Bool, checkpoint: FilePath) throws -> Bool {
     guard !Folder.isSame(path, checkpoint) else {
-      throw RunFailure(.usage, "the output directory is the checkpoint \(path): masks must not lie among its shards")
+      throw RunFailure(
+        .usage, "the output directory is the checkpoint \(shown(path)): masks must not lie among its shards")
     }
     let names: [String]
     var isNew = false
@@ -43,11 +44,12 @@ public struct OutputDirectory: Sendable {
       isNew = true
       names = []
     } catch {
-      throw RunFailure(.io, "cannot use \(path) as the output directory: \(error)")
+      throw RunFailure(.io, "cannot use \(shown(path)) as the output directory: \(error)")
     }
     guard names.isEmpty || overwrite else {
       throw RunFailure(
-        .usage, "the output directory \(path) is not empty: choose another --out, or replace its masks with --overwrite"
+        .usage,
+        "the output directory \(shown(path)) is not empty: choose another --out, or replace its masks with --overwrite"
       )
     }
     try Folder.removeTree(work)

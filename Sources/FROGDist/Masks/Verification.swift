@@ -57,7 +57,7 @@ public struct Verification {
   private func strayFiles(_ record: RunRecord) -> [String] {
     let names = (try? Folder.names(in: path)) ?? []
     return names.filter { OutputDirectory.isMaskFile($0) && record.files[$0] == nil }.map {
-      "\(path.appending($0)): not a file of this run"
+      "\(shown(path.appending($0))): not a file of this run"
     }
   }
 
@@ -67,18 +67,20 @@ public struct Verification {
     guard let wanted = reader.record.files[name] else { return [] }
     do {
       let source = try SourceKind.pread.open(file)
-      guard source.size == wanted.bytes else { return ["\(file): \(source.size) bytes, should be \(wanted.bytes)"] }
+      guard source.size == wanted.bytes else {
+        return ["\(shown(file)): \(source.size) bytes, should be \(wanted.bytes)"]
+      }
       guard try FileDigest.sha256(of: file).hexadecimal == wanted.sha256 else {
-        return ["\(file): its SHA-256 is not the one in \(OutputDirectory.recordName)"]
+        return ["\(shown(file)): its SHA-256 is not the one in \(OutputDirectory.recordName)"]
       }
       let header = try ShardHeader.read(from: source)
       let matrices = reader.record.matrices.filter { $0.file == name }
       let expected = matrices.flatMap { MaskReader.tensors(of: $0).layout }
       guard expected.count == header.tensors.count else {
-        return ["\(file): \(header.tensors.count) tensors, should be \(expected.count)"]
+        return ["\(shown(file)): \(header.tensors.count) tensors, should be \(expected.count)"]
       }
       var contents = MaskContents(source: source, header: header)
-      return try matrices.flatMap { try contents.check($0) }.map { "\(file): \($0)" }
+      return try matrices.flatMap { try contents.check($0) }.map { "\(shown(file)): \($0)" }
     } catch let error as SourceError {
       return ["\(error)"]
     } catch {
@@ -94,7 +96,7 @@ public struct Verification {
     let file = path.appending(OutputDirectory.indexName)
     guard try MaskReader.contents(of: file) == MaskIndex(files, record: reader.recordText).text else {
       return [
-        "\(file): it is not the index of these files and this \(OutputDirectory.recordName); one of the two has changed"
+        "\(shown(file)): it is not the index of these files and this \(OutputDirectory.recordName); one of the two has changed"
       ]
     }
     return []
@@ -113,7 +115,7 @@ public struct Verification {
     let norms = try Norms.measure(catalog, shards: OpenShards(catalog, io: io), world: world) { _ in }
     guard norms.fingerprint == record.checkpoint.fingerprint else {
       return [
-        "\(checkpoint): its fingerprint is \(norms.fingerprint), the masks were made from \(record.checkpoint.fingerprint)"
+        "\(shown(checkpoint)): its fingerprint is \(norms.fingerprint), the masks were made from \(record.checkpoint.fingerprint)"
       ]
     }
     return []

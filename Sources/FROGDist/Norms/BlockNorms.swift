@@ -3,6 +3,7 @@ import Crypto
 import FoundationEssentials
 import MPI
 import ShardIO
+import SystemPackage
 
 /// What the first pass over the weights finds out: minutes of reading before hours of solving.
 public struct Norms: Sendable {
@@ -80,7 +81,7 @@ extension Norms {
       let matrix = catalog.matrices[overflow]
       throw RunFailure(
         .data,
-        "\(catalog.shards[matrix.shard].path): the squared weights of tensor \(quoted(matrix.name)) overflow double "
+        "\(shown(FilePath(catalog.shards[matrix.shard].path))): the squared weights of tensor \(quoted(matrix.name)) overflow double "
           + "precision; rescale it, or leave it out with --exclude")
     }
     return norms
@@ -111,7 +112,7 @@ extension Norms {
     let others = found.count > 1 ? " (and \(found.count - 1) more blocks of weights have some)" : ""
     throw RunFailure(
       .data,
-      "\(catalog.shards[matrix.shard].path): tensor \(quoted(matrix.name)) is NaN or infinite at row \(row), column \(column)"
+      "\(shown(FilePath(catalog.shards[matrix.shard].path))): tensor \(quoted(matrix.name)) is NaN or infinite at row \(row), column \(column)"
         + "\(others); repair the checkpoint, or leave the tensor out with --exclude")
   }
 
