@@ -22,12 +22,13 @@ struct Reflectors {
   /// Q = Π (I − V·T·Vᵀ) over blocks of reflectors, the last block first. V is copied with its ones and zeros spelled out, so that each block is
   /// three plain products; `ormtr` works through the triangles apart, in blocks of 32, at half the rate.
   ///
-  /// - Complexity: 2·order³ operations; 2·width·order floats.
+  /// - Complexity: 2·order³ operations; 3·width·order floats beside Z.
   func apply(to z: AlignedBuffer<Float>) throws(SolverError) {
     let width = Self.width
     let block = try AlignedBuffer<Float>(count: width * order)
     let product = try AlignedBuffer<Float>(count: width * order)
     let scaled = try AlignedBuffer<Float>(count: width * order)
+    // Starts as zeros, and `slarft` writes the upper triangle only.
     let triangle = try AlignedBuffer<Float>(count: width * width)
     for first in stride(from: 0, to: order - 1, by: width).reversed() {
       let count = min(width, order - 1 - first)
@@ -36,7 +37,6 @@ struct Reflectors {
       copyBlock(from: first, count: count, rows: rows, to: block)
       clapack_slarft(
         Int32(rows), Int32(count), block.start, Int32(rows), factors.start + first, triangle.start, Int32(width))
-      clearLowerTriangle(of: triangle, count: count)
       let lower = z.start + first + 1
       let (n, k, m, ld) = (Int32(order), Int32(count), Int32(rows), Int32(order))
       let (plain, transpose) = (LocalBLAS.plain, LocalBLAS.transpose)
@@ -53,13 +53,6 @@ struct Reflectors {
       for row in 0..<column { target[row] = 0 }
       target[column] = 1
       for row in column + 1..<max(rows, column + 1) { target[row] = source[row] }
-    }
-  }
-
-  /// `slarft` writes the upper triangle only.
-  private func clearLowerTriangle(of triangle: AlignedBuffer<Float>, count: Int) {
-    for column in 0..<count {
-      for row in column + 1..<max(count, column + 1) { triangle.elements[column * Self.width + row] = 0 }
     }
   }
 }

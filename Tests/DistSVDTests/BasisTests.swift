@@ -7,7 +7,9 @@ struct BasisTests {
   /// program calls it from one.
   init() { LocalBLAS.threads = 1 }
 
-  static let shapes = [(7, 7), (40, 12), (12, 40), (5, 300), (300, 5), (2, 2), (1, 9), (9, 1), (1, 1)]
+  static let shapes = [
+    (7, 7), (40, 12), (12, 40), (5, 300), (300, 5), (2, 2), (1, 9), (9, 1), (1, 1), (200, 150), (150, 200),
+  ]
 
   @Test("finds a known spectrum within its documented bound", arguments: shapes, [Precision.f64, .f32])
   func spectrum(shape: (rows: Int, columns: Int), precision: Precision) throws {

@@ -29,7 +29,9 @@ private struct Dense: PanelSource {
 
 @Suite("Scores and noise factors")
 struct ScoresTests {
-  @Test("agree with the definition", arguments: [(9, 9), (30, 8), (8, 30), (2, 500), (500, 2), (300, 64)])
+  @Test(
+    "agree with the definition",
+    arguments: [(9, 9), (30, 8), (8, 30), (2, 500), (500, 2), (300, 64), (200, 150), (150, 200)])
   func definition(rows: Int, columns: Int) throws {
     let matrix = Dense(rows: rows, columns: columns)
     let basis = try Precision.f64.basis(of: matrix)
