@@ -17,6 +17,8 @@ public struct GramMatrix<Scalar: RealScalar> {
   public init(of source: some PanelSource) throws {
     let shape = PanelShape(source)
     order = shape.core
+    // Before hours of products for a matrix that cannot be decomposed.
+    guard order <= LocalEigensolver.largestOrder else { throw SolverError.orderTooLarge(order) }
     elements = try AlignedBuffer(count: order * order)
     let steps = shape.panels(of: PanelShape.gramElements)
     let panel = try AlignedBuffer<Scalar>(count: (steps.first?.count ?? 0) * order)

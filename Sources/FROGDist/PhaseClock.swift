@@ -1,5 +1,3 @@
-import MPI
-
 /// How long this rank has spent in each stage.
 struct PhaseClock {
   private(set) var phases: [(name: String, seconds: Double)] = []
@@ -8,9 +6,13 @@ struct PhaseClock {
   mutating func measure<Value>(_ name: String, _ work: () throws -> Value) rethrows -> Value {
     let start = ContinuousClock.now
     defer {
-      let elapsed = ContinuousClock.now - start
-      phases.append((name, Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18))
+      phases.append((name, (ContinuousClock.now - start).seconds))
     }
     return try work()
   }
+}
+
+extension Duration {
+  /// As a floating-point number.
+  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

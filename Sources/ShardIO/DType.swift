@@ -1,5 +1,5 @@
 /// The element types of safetensors 0.8. The raw value is the name in a header.
-public enum DType: String, Sendable, CaseIterable {
+public enum DType: String, Sendable, CaseIterable, Codable {
   case bool = "BOOL"
   case f4 = "F4"
   case f6E2M3 = "F6_E2M3"

@@ -1,6 +1,5 @@
 import ArgumentParser
 import FROGDist
-import FoundationEssentials
 import Logging
 import ShardIO
 import SystemPackage
@@ -43,7 +42,7 @@ struct Inspect: ParsableCommand {
   private func describe(_ checkpoint: Checkpoint) throws -> String {
     let tensors = try Catalog.classify(checkpoint, filter: NameFilter(include: include, exclude: exclude))
     let description = CheckpointDescription(checkpoint, tensors)
-    guard !json else { return try Self.encode(description) }
+    guard !json else { return String(decoding: try Document.encode(description), as: UTF8.self) }
     let logger = Diagnostics.logger()
     for warning in checkpoint.warnings { logger.warning("\(warning)") }
     let rows = description.tensors.map { tensor in
@@ -63,7 +62,7 @@ struct Inspect: ParsableCommand {
   }
 
   private func describe(_ record: RunRecord) throws -> String {
-    guard !json else { return try Self.encode(record) }
+    guard !json else { return String(decoding: try Document.encode(record), as: UTF8.self) }
     let rows = record.matrices.map { matrix in
       let size = matrix.shape[0] * matrix.shape[1]
       return [
@@ -78,12 +77,6 @@ struct Inspect: ParsableCommand {
       + "\n\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
       + "(\(Terminal.decimal(share, 3))%, \(record.parameters.select), \(record.parameters.precision))"
       + (record.threshold.map { ", threshold \(Float($0))" } ?? "") + "\n"
-  }
-
-  private static func encode(_ value: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
   }
 }
 

@@ -79,20 +79,15 @@ struct Mask: ParsableCommand {
       precision: precision, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
       threads: threads, overwrite: overwrite)
     let logger = Diagnostics.logger()
-    let status = MPI.run { world in
+    Self.runOnRanks { world in
       let display = ProgressDisplay(isQuiet: quiet, logger: logger)
-      do {
-        let (record, statistics) = try Pipeline(options, on: world, observer: display, version: FrogMPI.version).run()
-        display.clear()
-        if world.isRoot, !quiet { print(Self.summary(record, statistics, out: out), terminator: "") }
-        return ExitStatus.success.rawValue
-      } catch let failure as RunFailure {
-        display.clear()
-        if world.isRoot { Terminal.complain(failure.message) }
-        return ExitStatus(failure.kind).rawValue
-      }
+      // An error is reported on a line of its own.
+      defer { display.clear() }
+      let (record, statistics) = try Pipeline(options, on: world, observer: display, version: FrogMPI.version).run()
+      display.clear()
+      if world.isRoot, !quiet { print(Self.summary(record, statistics, out: out), terminator: "") }
+      return .success
     }
-    Self.exit(withRawStatus: status)
   }
 
   /// The short table at the end.

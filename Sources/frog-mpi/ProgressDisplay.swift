@@ -34,8 +34,7 @@ final class ProgressDisplay: RunObserver {
     let sinceShown = ContinuousClock.now - lastShown
     guard sinceShown > (isInteractive ? .milliseconds(200) : .seconds(30)) else { return }
     lastShown = .now
-    let elapsed = ContinuousClock.now - phaseStart
-    let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+    let seconds = (ContinuousClock.now - phaseStart).seconds
     let left = fraction > 0 ? ", \(Terminal.duration(seconds * (1 - fraction) / fraction)) left" : ""
     let line = "\(phase) \(Terminal.decimal(100 * fraction, 0))%\(left)"
     if isInteractive { show(line) } else { Terminal.write("frog-mpi: \(line)\n") }

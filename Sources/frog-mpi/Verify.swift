@@ -26,30 +26,24 @@ struct Verify: ParsableCommand {
   var io = SourceKind.mmap
 
   func run() throws {
-    let status = MPI.run { world in
-      do {
-        let (record, problems) = try Verification(FilePath(out), on: world).run(
-          checkpoint: checkpoint.map { FilePath($0) }, io: io)
-        guard let first = problems.first else {
-          if world.isRoot {
-            print(
-              "\(out): \(Terminal.grouped(record.kept)) kept weights in \(Terminal.grouped(record.matrices.count)) matrices, "
-                + "\(record.files.count) files: all is well"
-                + (checkpoint == nil ? "" : ", and the checkpoint is the one they were made from"))
-          }
-          return ExitStatus.success.rawValue
-        }
-        if world.isRoot {
-          for problem in problems.dropFirst() { print(problem) }
-          let others = problems.count > 1 ? " (and \(problems.count - 1) more, on standard output)" : ""
-          Terminal.complain(first + others)
-        }
-        return ExitStatus.badData.rawValue
-      } catch let failure as RunFailure {
-        if world.isRoot { Terminal.complain(failure.message) }
-        return ExitStatus(failure.kind).rawValue
-      }
+    Self.runOnRanks { world in
+      let (record, problems) = try Verification(FilePath(out), on: world).run(
+        checkpoint: checkpoint.map { FilePath($0) }, io: io)
+      if world.isRoot { report(record, problems) }
+      return problems.isEmpty ? .success : .badData
     }
-    Self.exit(withRawStatus: status)
+  }
+
+  private func report(_ record: RunRecord, _ problems: [String]) {
+    guard let first = problems.first else {
+      print(
+        "\(out): \(Terminal.grouped(record.kept)) kept weights in \(Terminal.grouped(record.matrices.count)) matrices, "
+          + "\(record.files.count) files: all is well"
+          + (checkpoint == nil ? "" : ", and the checkpoint is the one they were made from"))
+      return
+    }
+    for problem in problems.dropFirst() { print(problem) }
+    let others = problems.count > 1 ? " (and \(problems.count - 1) more, on standard output)" : ""
+    Terminal.complain(first + others)
   }
 }

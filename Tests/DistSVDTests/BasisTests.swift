@@ -61,6 +61,23 @@ struct BasisTests {
     #expect(one.singularValues.dropFirst().allSatisfy { $0 < 1e-6 })
   }
 
+  @Test("an order beyond LAPACK's workspace is refused before anything is read")
+  func tooLarge() {
+    struct Unread: PanelSource {
+      let rows = LocalEigensolver.largestOrder + 1
+      let columns = LocalEigensolver.largestOrder + 1
+      func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+        Issue.record("the matrix was read")
+      }
+      func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+        Issue.record("the matrix was read")
+      }
+    }
+    #expect(throws: SolverError.orderTooLarge(LocalEigensolver.largestOrder + 1)) {
+      try Precision.f64.basis(of: Unread())
+    }
+  }
+
   @Test("the same bits every time, for a matrix of many panels")
   func repeatable() throws {
     let matrix = TestMatrix(rows: 3000, columns: 3) { Double(($0 * 7919 + $1 * 104_729) % 1000) / 500 - 1 }

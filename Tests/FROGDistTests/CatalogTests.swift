@@ -84,7 +84,7 @@ struct ScheduleTests {
       shards: [],
       matrices: shapes.enumerated().map {
         Catalog.Matrix(
-          name: "w\($0)", dtype: "F32", rows: $1.0, columns: $1.1, shard: 0, offset: 0, byteCount: 4 * $1.0 * $1.1)
+          name: "w\($0)", dtype: .f32, rows: $1.0, columns: $1.1, shard: 0, offset: 0, byteCount: 4 * $1.0 * $1.1)
       })
   }
 

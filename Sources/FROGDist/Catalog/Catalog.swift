@@ -20,7 +20,7 @@ public struct Catalog: Codable, Sendable {
     /// The checkpoint's name for it.
     public let name: String
     /// How its weights are stored.
-    public let dtype: String
+    public let dtype: DType
     /// m.
     public let rows: Int
     /// n.
@@ -40,6 +40,11 @@ public struct Catalog: Codable, Sendable {
   public let shards: [Shard]
   /// In byte-wise order of name: the position here is the **ordinal**, which decides ties.
   public let matrices: [Matrix]
+
+  /// File and name of a matrix, as a message begins.
+  func place(of matrix: Matrix) -> String {
+    "\(shown(FilePath(shards[matrix.shard].path))): tensor \(quoted(matrix.name))"
+  }
 
   /// N: the weights of all matrices.
   public var weightCount: Int { matrices.reduce(0) { $0 + $1.size } }
@@ -99,7 +104,7 @@ extension Catalog {
       let info = classified.tensor.info
       matrices.append(
         Matrix(
-          name: info.name, dtype: info.dtype.rawValue, rows: info.shape[0], columns: info.shape[1],
+          name: info.name, dtype: info.dtype, rows: info.shape[0], columns: info.shape[1],
           shard: shardNumbers[classified.tensor.shard] ?? 0, offset: info.byteRange.lowerBound,
           byteCount: info.byteRange.count))
     }

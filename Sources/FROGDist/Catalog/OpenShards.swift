@@ -34,13 +34,10 @@ final class OpenShards {
   }
 
   private func view(of matrix: Catalog.Matrix) throws -> TensorView {
-    guard let dtype = DType(rawValue: matrix.dtype) else {
-      throw RunFailure(.internal, "unknown dtype \(matrix.dtype)")
-    }
     return try TensorView(
       source: source(of: matrix),
       tensor: TensorInfo(
-        name: matrix.name, dtype: dtype, shape: [matrix.rows, matrix.columns],
+        name: matrix.name, dtype: matrix.dtype, shape: [matrix.rows, matrix.columns],
         byteRange: matrix.offset..<matrix.offset + matrix.byteCount))
   }
 }

@@ -73,7 +73,7 @@ struct MaskStage {
       let tensors = layout.tensors[ordinal]
       let hasThreshold = tensors.kept > 0 && found[ordinal].threshold >= 0
       return RunRecord.Matrix(
-        name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype,
+        name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
         file: layout.files[layout.file(of: ordinal)].name, norm: norms.squared[ordinal].squareRoot(),
         importance: importance[ordinal], kept: tensors.kept,
         threshold: hasThreshold ? found[ordinal].threshold : nil, format: tensors.format.rawValue,

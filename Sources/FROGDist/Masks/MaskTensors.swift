@@ -22,16 +22,8 @@ struct MaskTensors {
   let rows: Int
   let columns: Int
   let kept: Int
+  /// `indices` or `bitmap`.
   let format: MaskFormat
-
-  /// - Parameter format: `indices` or `bitmap`.
-  init(name: String, rows: Int, columns: Int, kept: Int, format: MaskFormat) {
-    self.name = name
-    self.rows = rows
-    self.columns = columns
-    self.kept = kept
-    self.format = format
-  }
 
   var indicesName: String { name + ".indices" }
   var bitmapName: String { name + ".mask" }

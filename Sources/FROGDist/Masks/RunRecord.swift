@@ -138,8 +138,9 @@ public struct RunStatistics: Codable, Sendable {
 }
 
 /// The one way documents are put into bytes: keys sorted, so that equal values give equal bytes.
-enum Document {
-  static func encode(_ value: some Encodable) throws -> [UInt8] {
+public enum Document {
+  /// Indented, ended by a newline.
+  public static func encode(_ value: some Encodable) throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]

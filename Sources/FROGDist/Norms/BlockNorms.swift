@@ -3,7 +3,6 @@ import Crypto
 import FoundationEssentials
 import MPI
 import ShardIO
-import SystemPackage
 
 /// What the first pass over the weights finds out: minutes of reading before hours of solving.
 public struct Norms: Sendable {
@@ -81,8 +80,8 @@ extension Norms {
       let matrix = catalog.matrices[overflow]
       throw RunFailure(
         .data,
-        "\(shown(FilePath(catalog.shards[matrix.shard].path))): the squared weights of tensor \(quoted(matrix.name)) overflow double "
-          + "precision; rescale it, or leave it out with --exclude")
+        "\(catalog.place(of: matrix)): its squared weights overflow double precision; rescale it, or leave it out with --exclude"
+      )
     }
     return norms
   }
@@ -112,8 +111,8 @@ extension Norms {
     let others = found.count > 1 ? " (and \(found.count - 1) more blocks of weights have some)" : ""
     throw RunFailure(
       .data,
-      "\(shown(FilePath(catalog.shards[matrix.shard].path))): tensor \(quoted(matrix.name)) is NaN or infinite at row \(row), column \(column)"
-        + "\(others); repair the checkpoint, or leave the tensor out with --exclude")
+      "\(catalog.place(of: matrix)) is NaN or infinite at row \(row), column \(column)\(others); repair the checkpoint, or leave the tensor out with --exclude"
+    )
   }
 
   /// Adds the partial sums in the order of the blocks, which depends on the checkpoint alone.
@@ -127,7 +126,8 @@ extension Norms {
     var digest = SHA256()
     for (matrix, hash) in zip(catalog.matrices, hashes) {
       digest.update(
-        data: Data("\(matrix.name.utf8.count) \(matrix.name) \(matrix.dtype) \(matrix.rows) \(matrix.columns)".utf8))
+        data: Data(
+          "\(matrix.name.utf8.count) \(matrix.name) \(matrix.dtype.rawValue) \(matrix.rows) \(matrix.columns)".utf8))
       for word in hash { withUnsafeBytes(of: word.littleEndian) { digest.update(bufferPointer: $0) } }
     }
     self.squared = squared
@@ -145,9 +145,7 @@ private struct BlockMeasure: ~Copyable {
 
   mutating func callAsFunction(_ block: NormBlock, of matrix: Catalog.Matrix, shards: OpenShards) throws -> BlockResult
   {
-    guard let dtype = DType(rawValue: matrix.dtype) else {
-      throw RunFailure(.internal, "unknown dtype \(matrix.dtype)")
-    }
+    let dtype = matrix.dtype
     let width = dtype.bits / 8
     let start = matrix.offset + block.elements.lowerBound * width
     return try shards.source(of: matrix).withBytes(
