@@ -1,4 +1,5 @@
 #include "CKernelsAffinity.h"
 #include "CKernelsDecode.h"
 #include "CKernelsFallocate.h"
+#include "CKernelsRandom.h"
 #include "CKernelsScores.h"
