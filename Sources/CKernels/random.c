@@ -1,9 +1,9 @@
 #include "CKernelsRandom.h"
 
 #include <math.h>
-#include <string.h>
 #include <xxhash.h>
 
+#include "CKernelsLogarithm.h"
 #include "Dispatch.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -75,35 +75,6 @@ void frog_random_uniform(uint64_t seed, uint64_t stream, uint64_t first, size_t 
   }
 }
 
-/// x = m·2^e with m in [√½, √2); ln m = 2·atanh(s), s = (m - 1) / (m + 1), |s| < 0.172.
-static inline double logarithm(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  uint64_t offset = bits - 0x3FE6A09E667F3BCD;
-  double exponent = (double)(int32_t)((int64_t)offset >> 52);
-  bits -= offset & 0xFFF0000000000000;
-  double m;
-  memcpy(&m, &bits, sizeof m);
-  double s = (m - 1) / (m + 1), z = s * s;
-  double series = 1.0 / 21;
-  series = series * z + 1.0 / 19;
-  series = series * z + 1.0 / 17;
-  series = series * z + 1.0 / 15;
-  series = series * z + 1.0 / 13;
-  series = series * z + 1.0 / 11;
-  series = series * z + 1.0 / 9;
-  series = series * z + 1.0 / 7;
-  series = series * z + 1.0 / 5;
-  series = series * z + 1.0 / 3;
-  // The part that is not exact in ln m = (m - 1) - s·(m - 1) + 2s·z·series is small; ln 2 in two pieces, the upper exact times e.
-  double rest = 2 * s * (z * series);
-  double f = m - 1;
-  double low = exponent * 1.90821492927058770002e-10;
-  return exponent * 6.93147180369123816490e-01 + (f - (s * f - rest - low));
-}
-
-double frog_log(double x) { return logarithm(x); }
-
 FROG_DISPATCHED
 void frog_gumbel_keys(
     uint64_t seed, uint64_t stream, uint64_t first, double p, const float *scores, size_t count, float *values) {
@@ -114,9 +85,9 @@ void frog_gumbel_keys(
     for (size_t i = 0; i < part; i++) {
       // 52 bits and a half: never 0, never 1.
       double u = ((double)(bits[i] >> 12) + 0.5) * 0x1p-52;
-      double gumbel = -logarithm(-logarithm(u));
+      double gumbel = -frog_log(-frog_log(u));
       float score = scores[start + i];
-      double value = p == 0 ? gumbel : p * logarithm(score > 0 ? (double)score : 1.0) + gumbel;
+      double value = p == 0 ? gumbel : p * frog_log(score > 0 ? (double)score : 1.0) + gumbel;
       value = p != 0 && score == 0 ? -INFINITY : value;
       values[start + i] = score - score == 0 ? (float)value : NAN;
     }

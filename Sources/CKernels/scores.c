@@ -24,20 +24,20 @@ void frog_absolute(float *values, size_t count) {
 }
 
 FROG_DISPATCHED
-double frog_row_moments(const float *row, size_t count, double *restrict column_sums, double *squares) {
+double frog_row_moments(const float *row, size_t count, double *restrict sums, double *squares) {
   double sum[lanes] = {0}, square[lanes] = {0};
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     for (size_t l = 0; l < lanes; l++) {
       double value = row[i + l];
-      column_sums[i + l] += value;
+      sums[i + l] += value;
       sum[l] += value;
       square[l] += value * value;
     }
   }
   for (size_t l = 0; i + l < count; l++) {
     double value = row[i + l];
-    column_sums[i + l] += value;
+    sums[i + l] += value;
     sum[l] += value;
     square[l] += value * value;
   }
@@ -45,23 +45,89 @@ double frog_row_moments(const float *row, size_t count, double *restrict column_
   return sum_of_lanes(sum);
 }
 
-void frog_count(const float *scores, size_t count, int64_t *bins) {
+FROG_DISPATCHED
+void frog_add_scaled(const float *row, size_t count, double factor, double *restrict totals) {
+  for (size_t i = 0; i < count; i++) totals[i] += factor * row[i];
+}
+
+FROG_DISPATCHED
+double frog_dot(const float *row, const double *factors, size_t count) {
+  double sum[lanes] = {0};
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (size_t l = 0; l < lanes; l++) sum[l] += factors[i + l] * row[i + l];
+  }
+  for (size_t l = 0; i + l < count; l++) sum[l] += factors[i + l] * row[i + l];
+  return sum_of_lanes(sum);
+}
+
+FROG_DISPATCHED
+void frog_divide(
+    const float *restrict values, size_t count, float factor, const float *factors, float *restrict quotients) {
   for (size_t i = 0; i < count; i++) {
-    uint32_t key;
-    memcpy(&key, scores + i, sizeof key);
-    bins[key >> 16]++;
+    float divisor = factors ? factor * factors[i] : factor;
+    quotients[i] = divisor > 0 ? values[i] / divisor : 0;
+  }
+}
+
+FROG_DISPATCHED
+void frog_multiply(float *restrict values, size_t count, const float *restrict factors) {
+  for (size_t i = 0; i < count; i++) values[i] *= factors[i];
+}
+
+FROG_DISPATCHED
+double frog_squares(const float *row, size_t count) {
+  double square[lanes] = {0};
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (size_t l = 0; l < lanes; l++) square[l] += (double)row[i + l] * row[i + l];
+  }
+  for (size_t l = 0; i + l < count; l++) square[l] += (double)row[i + l] * row[i + l];
+  return sum_of_lanes(square);
+}
+
+FROG_DISPATCHED
+void frog_add_squares(const float *restrict row, size_t count, double *restrict totals) {
+  for (size_t i = 0; i < count; i++) totals[i] += (double)row[i] * row[i];
+}
+
+FROG_DISPATCHED
+void frog_outer(float factor, const float *restrict factors, size_t count, float *restrict products) {
+  for (size_t i = 0; i < count; i++) products[i] = factor * factors[i];
+}
+
+FROG_DISPATCHED
+int frog_any_non_finite(const float *values, size_t count) {
+  int found = 0;
+  for (size_t i = 0; i < count; i++) found |= !(fabsf(values[i]) <= 3.40282347e38f);
+  return found;
+}
+
+ptrdiff_t frog_first_unfit(const float *values, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (!(values[i] >= 0 && values[i] <= 3.40282347e38f)) return (ptrdiff_t)i;
+  }
+  return -1;
+}
+
+void frog_count(const float *values, size_t count, int64_t *bins) {
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, values + i, sizeof bits);
+    bins[frog_key(bits) >> 16]++;
   }
 }
 
 FROG_DISPATCHED
 size_t frog_keep(
-    const float *restrict scores, size_t count, uint32_t first, uint32_t bound, frog_candidate *restrict kept) {
+    const float *restrict values, size_t count, uint32_t first, uint32_t bound, frog_candidate *restrict kept) {
   size_t found = 0;
   for (size_t i = 0; i < count; i += lanes) {
     size_t width = count - i < lanes ? count - i : lanes;
     uint32_t key[lanes];
-    memcpy(key, scores + i, width * sizeof *key);
-    // Few scores reach the bound once it has risen: look at sixteen at once before looking at each.
+    memcpy(key, values + i, width * sizeof *key);
+    for (size_t l = 0; l < width; l++) key[l] = frog_key(key[l]);
+    // Few reach the bound once it has risen: look at sixteen at once before looking at each.
     uint32_t any = 0;
     for (size_t l = 0; l < width; l++) any |= key[l] >= bound;
     if (!any) continue;

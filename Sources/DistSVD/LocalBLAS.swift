@@ -28,24 +28,25 @@ public enum LocalBLAS {
   public static func multiply(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>
   ) {
-    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, into: c)
+    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, adding: false, into: c)
   }
 
-  /// C := A·B for operands without negative elements, summed in slices of ``sliceLength`` terms.
+  /// C := A·B, or C + A·B if `isStarted`, for operands without negative elements, summed in slices of ``sliceLength`` terms.
   ///
   /// `sgemm` adds up to several hundred terms one after the other. Where all are positive, the rounding of a long sum grows
   /// with every term and is most of the error of a score; short sums that are then added keep it small, at a few per cent
   /// of the time (docs/measurements.md).
   public static func multiplyPositive(
-    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, addingTo isStarted: Bool = false,
+    _ c: UnsafeMutableBufferPointer<Float>
   ) {
-    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: sliceLength, into: c)
+    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: sliceLength, adding: isStarted, into: c)
   }
 
   static let sliceLength = 64
 
   private static func multiply(
-    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, slice: Int,
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, slice: Int, adding: Bool,
     into c: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(c.count >= rows * columns, "the product does not fit")
@@ -53,23 +54,9 @@ public enum LocalBLAS {
       cblas_sgemm_into(
         a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
         Int32(min(slice, inner - start)), 1, a.start + start * (a.isTransposed ? 1 : a.storedRows), Int32(a.storedRows),
-        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 ? 0 : 1, c.baseAddress,
+        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 && !adding ? 0 : 1, c.baseAddress,
         Int32(rows))
     }
-  }
-
-  /// y := A·x + y.
-  ///
-  /// C function: `sgemv`.
-  public static func accumulate(
-    _ a: Operand, storedColumns: Int, times x: UnsafeMutableBufferPointer<Float>,
-    into y: UnsafeMutableBufferPointer<Float>
-  ) {
-    let (count, length) = a.isTransposed ? (storedColumns, a.storedRows) : (a.storedRows, storedColumns)
-    precondition(y.count >= count && x.count >= length, "operands do not fit")
-    cblas_sgemv_into(
-      a.isTransposed ? transpose : plain, Int32(a.storedRows), Int32(storedColumns), a.start, Int32(a.storedRows),
-      x.baseAddress, 1, y.baseAddress)
   }
 
   /// How many threads this rank's BLAS and LAPACK calls use.

@@ -22,8 +22,8 @@ public struct MaskOptions: Sendable {
   public var budget: Budget
   /// How they are divided among matrices.
   public var select: SelectionMode
-  /// Of the decomposition.
-  public var precision: Precision
+  /// What is scored and how it is ranked.
+  public var scoring: ScoringOptions
   /// Of the masks.
   public var format: MaskFormat
   /// Which tensors count.
@@ -38,14 +38,14 @@ public struct MaskOptions: Sendable {
   /// Everything a run needs to know.
   public init(
     checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
-    precision: Precision = .f64, format: MaskFormat = .auto, filter: NameFilter = NameFilter(),
+    scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, filter: NameFilter = NameFilter(),
     io: SourceKind = .mmap, threads: Int? = nil, overwrite: Bool = false
   ) {
     self.checkpoint = checkpoint
     self.output = output
     self.budget = budget
     self.select = select
-    self.precision = precision
+    self.scoring = scoring
     self.format = format
     self.filter = filter
     self.io = io

@@ -64,12 +64,15 @@ public struct Pipeline {
     let norms = try stage("norms", &clock) {
       try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
     }
-    let schedule = Schedule(catalog, ranks: world.size, precision: options.precision)
+    let signal = try options.scoring.weightBy.map {
+      try ExternalSignal.load($0, for: catalog.matrices, io: options.io, world: world)
+    }
+    let schedule = Schedule(catalog, ranks: world.size, precision: options.scoring.precision)
     let quota = quota(of: keep, catalog: catalog, norms: norms)
     var scored = try stage("scores", &clock) {
       try ScoringStage(
         catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
-        scorer: MatrixScorer(spill: spill, precision: options.precision)
+        scorer: MatrixScorer(spill: spill, method: options.scoring.method(signal: signal))
       ).run(on: world) { advanced("scores", to: $0) }
     }
     let (kept, cut) = try stage("selection", &clock) {
@@ -81,14 +84,18 @@ public struct Pipeline {
     }
     let layout = try MaskLayout(catalog, kept: kept, format: options.format)
     let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
-    let files = try stage("masks", &clock) { try masks.write(layout) }
+    let (files, concentrations) = try stage("masks", &clock) { try masks.write(layout) }
 
+    let matrices = try masks.describe(
+      layout, norms: norms, concentrations: concentrations, solvers: solvers(catalog))
     let record = RunRecord(
-      version: version, parameters: parameters(threads: threads),
+      version: version, parameters: parameters(threads: threads, signal: signal),
       checkpoint: .init(
         fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
-      K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.map(Double.init),
-      matrices: try masks.describe(layout, norms: norms), files: files)
+      K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.flatMap { $0.isFinite ? Double($0) : nil },
+      concentration: Concentration(overall: matrices), starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
+      audit: nil, matrices: matrices, files: files)
+    warnOfStarvation(record)
     return (masks, layout, record)
   }
 
@@ -126,10 +133,32 @@ public struct Pipeline {
     }
   }
 
-  private func parameters(threads: Int) -> RunRecord.Parameters {
+  private func solvers(_ catalog: Catalog) -> [String?] {
+    catalog.matrices.map { _ in options.scoring.workload.solver == .none ? nil : "local" }
+  }
+
+  private func warnOfStarvation(_ record: RunRecord) {
+    guard world.isRoot, record.starved * 4 >= record.matrices.count, record.starved > 0, options.select == .global else {
+      return
+    }
+    let others = ["--normalize matrix", "--normalize rowcol", "--sample 8", "--select uniform"].filter {
+      $0 != "--normalize \(options.scoring.normalize.rawValue)"
+    }
+    observer.warn(
+      "\(record.starved) of \(record.matrices.count) matrices keep less than a tenth of a uniform share: scores carry the scale of "
+        + "their matrix; compare \(others.joined(separator: ", "))")
+  }
+
+  private func parameters(threads: Int, signal: ExternalSignal?) -> RunRecord.Parameters {
+    let scoring = options.scoring
     var parameters = RunRecord.Parameters(
-      select: options.select.rawValue, precision: options.precision.rawValue, format: options.format.rawValue,
+      select: options.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
+      score: scoring.score.rawValue, rank: scoring.workload.scoreRank, normalize: scoring.normalize.rawValue,
+      sample: scoring.sample, seed: scoring.isRandom ? scoring.seed : nil, weightBy: signal?.fingerprint,
       include: options.filter.include, exclude: options.filter.exclude, threads: threads)
+    if case .randomized(let rank, let oversample, let powerIterations) = scoring.workload.solver {
+      (parameters.rank, parameters.oversample, parameters.powerIterations) = (rank, oversample, powerIterations)
+    }
     switch options.budget {
     case .share(let numerator, let denominator): parameters.budget = Double(numerator) / Double(denominator)
     case .count(let count): parameters.keep = count

@@ -41,6 +41,35 @@ struct Mask: ParsableCommand {
   @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
   var precision = Precision.f64
 
+  @Option(
+    help: ArgumentHelp(
+      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"))
+  var score = ScoreKind.frog
+
+  @Option(help: ArgumentHelp("Of the score lift.", valueName: "r"))
+  var rank: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them.",
+      valueName: "none|matrix|rowcol"))
+  var normalize = Normalization.none
+
+  @Option(
+    help: ArgumentHelp(
+      "Draw the kept weights at random, with probability in proportion to score^p, instead of taking the best.",
+      valueName: "p"))
+  var sample: Double?
+
+  @Option(help: "Of all random numbers.")
+  var seed: UInt64 = 0
+
+  @Option(
+    help: ArgumentHelp(
+      "Multiply scores by the tensors of the same names in another checkpoint: activation norms [n] or |G|, G² [m, n].",
+      valueName: "dir"))
+  var weightBy: String?
+
   @Option(help: "How masks are stored: indices, bitmap (a bit a weight), or auto for the smaller.")
   var format = MaskFormat.auto
 
@@ -69,14 +98,31 @@ struct Mask: ParsableCommand {
       throw ValidationError(
         "--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
     }
+    if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
+    if let rank {
+      guard score == .lift else { throw ValidationError("--rank belongs to --score lift") }
+      guard rank > 0 else { throw ValidationError("--rank must be 1 or more") }
+    }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
+  }
+
+  private var scoring: ScoringOptions {
+    var options = ScoringOptions()
+    options.score = score
+    options.precision = precision
+    options.rank = rank
+    options.normalize = normalize
+    options.sample = sample
+    options.seed = seed
+    options.weightBy = weightBy.map { FilePath($0) }
+    return options
   }
 
   func run() throws {
     let options = MaskOptions(
       checkpoint: FilePath(checkpoint), output: FilePath(out),
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
-      precision: precision, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
+      scoring: scoring, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
       threads: threads, overwrite: overwrite)
     let logger = Diagnostics.logger()
     Self.runOnRanks { world in
@@ -114,5 +160,7 @@ struct Mask: ParsableCommand {
 
 extension SelectionMode: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+extension ScoreKind: ExpressibleByArgument {}
+extension Normalization: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
 extension SourceKind: ExpressibleByArgument {}

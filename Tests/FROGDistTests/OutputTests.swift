@@ -72,13 +72,15 @@ struct RecordTests {
   static let record = RunRecord(
     version: "1",
     parameters: .init(
-      keep: 1, select: "global", precision: "f64", format: "auto", include: [], exclude: [], threads: 1),
+      keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none", include: [],
+      exclude: [], threads: 1),
     checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), K: 1, kept: 1, threshold: nil,
+    starved: 0,
     matrices: [
       .init(
         name: "w", shape: [2, 3], dtype: "F32", file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1,
         kept: 1,
-        threshold: 0.5, format: "indices", noiseError: 0)
+        threshold: 0.5, format: "indices", noiseError: 0, rankOneShare: 1)
     ],
     files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")])
 

@@ -51,22 +51,27 @@ struct ScoresTests {
       }
     }
 
-    let panels = try ScorePanels(rows: rows, columns: columns, basis: basis)
-    var noise = try NoiseAccumulator(rows: rows, columns: columns)
+    let panels = try FactorScores(matrix, vectors: basis.vectors, columns: 0..<core, form: .frog, longest: 7)
+    var noise = NoiseAccumulator(panels.shape)
     var found = [Double](repeating: .nan, count: rows * columns)
     // Short panels, so that there are several.
     for start in stride(from: 0, to: panels.shape.stream, by: 7) {
-      let panel = try panels.panel(start..<min(start + 7, panels.shape.stream), of: matrix)
+      let range = start..<min(start + 7, panels.shape.stream)
+      let panel = try panels.panel(range)
       for (r, row) in panel.rows.enumerated() {
         for (c, column) in panel.columns.enumerated() {
           found[row * columns + column] = Double(panel.scores[r * panel.columns.count + c])
         }
       }
-      try noise.add(panel, shape: panels.shape)
+      let moments = PanelMoments(panel, range: range, shape: panels.shape)
+      // What ranks exchange is what they have.
+      let (copy, next) = PanelMoments.decode(([7] + moments.encoded)[1...], core: core)
+      #expect(copy.encoded == moments.encoded && next == moments.encoded.count + 1)
+      noise.add(copy)
     }
     for (score, exact) in zip(found, truth) { #expect(abs(score - exact) <= 1e-5 * exact) }
 
-    let factors = try noise.factors(panels)
+    let factors = noise.factors
     let rowMeans = (0..<rows).map { row in truth[row * columns..<(row + 1) * columns].reduce(0, +) / Double(columns) }
     let columnMeans = (0..<columns).map { column in
       (0..<rows).reduce(0) { $0 + truth[$1 * columns + column] } / Double(rows)
@@ -83,6 +88,18 @@ struct ScoresTests {
       norm += truth[index] * truth[index]
     }
     #expect(abs(factors.relativeError - (error / norm).squareRoot()) < 1e-4)
+    #expect(abs(factors.mean - mean) <= 1e-5 * mean)
+    // The rank-one share against the first singular value of S, by power iteration.
+    var direction = [Double](repeating: 1, count: columns)
+    var energy = 0.0
+    for _ in 0..<200 {
+      let image = (0..<rows).map { row in (0..<columns).reduce(0) { $0 + truth[row * columns + $1] * direction[$1] } }
+      let back = (0..<columns).map { column in (0..<rows).reduce(0) { $0 + truth[$1 * columns + column] * image[$1] } }
+      energy = image.reduce(0) { $0 + $1 * $1 } / direction.reduce(0) { $0 + $1 * $1 }
+      let length = back.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      direction = back.map { $0 / length }
+    }
+    #expect(factors.rankOneShare <= energy / norm + 1e-6 && factors.rankOneShare >= energy / norm - 2e-3)
   }
 
   @Test("a matrix of zeros has noise of zero and no error")
@@ -97,10 +114,11 @@ struct ScoresTests {
         panel.update(repeating: 0)
       }
     }
-    let panels = try ScorePanels(rows: 5, columns: 3, basis: Precision.f64.basis(of: Zero()))
-    var noise = try NoiseAccumulator(rows: 5, columns: 3)
-    try noise.add(panels.panel(0..<5, of: Zero()), shape: panels.shape)
-    let factors = try noise.factors(panels)
+    let panels = try FactorScores(
+      Zero(), vectors: Precision.f64.basis(of: Zero()).vectors, columns: 0..<3, form: .frog, longest: 5)
+    var noise = NoiseAccumulator(panels.shape)
+    noise.add(PanelMoments(try panels.panel(0..<5), range: 0..<5, shape: panels.shape))
+    let factors = noise.factors
     #expect(factors.row == [0, 0, 0, 0, 0] && factors.column == [1, 1, 1] && factors.relativeError == 0)
   }
 }

@@ -1,4 +1,5 @@
 import CKernels
+import DistSVD
 import SystemPackage
 import Testing
 
@@ -15,6 +16,8 @@ private func scores(_ count: Int, seed: UInt64) -> [Float] {
   }
 }
 
+private func key(_ score: Float) -> UInt32 { frog_key(score.bitPattern) }
+
 private func histogram(_ scores: [Float]) -> ScoreHistogram {
   var result = ScoreHistogram()
   var copy = scores
@@ -24,7 +27,7 @@ private func histogram(_ scores: [Float]) -> ScoreHistogram {
 
 private func lowerHalves(_ scores: [Float], _ bin: Int) -> [Int] {
   var counts = [Int](repeating: 0, count: 1 << 16)
-  for score in scores where Int(score.bitPattern >> 16) == bin { counts[Int(score.bitPattern & 0xffff)] += 1 }
+  for score in scores where Int(key(score) >> 16) == bin { counts[Int(key(score) & 0xffff)] += 1 }
   return counts
 }
 
@@ -36,7 +39,7 @@ struct CutTests {
     let sorted = scores.sorted(by: >)
     for keep in [0, 1, 2, 50, 2500, 4999, 5000] {
       let cut = try Cut.keeping(keep, histogram: histogram(scores).bins) { lowerHalves(scores, $0) }
-      let above = scores.filter { $0.bitPattern > cut.key }.count
+      let above = scores.filter { key($0) > cut.key }.count
       #expect(above + cut.ties == keep)
       if keep > 0 {
         #expect(cut.threshold == sorted[keep - 1])
@@ -55,6 +58,16 @@ struct CutTests {
   }
 }
 
+@Suite("Keys")
+struct KeyTests {
+  @Test("order as the values do, and come back")
+  func order() {
+    let values: [Float] = [-.infinity, -3e38, -1, -.leastNormalMagnitude, 0, .leastNonzeroMagnitude, 1e-30, 1, 1.0000001, 3e38, .infinity]
+    #expect(values.map(key) == values.map(key).sorted())
+    for value in values { #expect(Float(bitPattern: frog_bits(key(value))) == value) }
+  }
+}
+
 @Suite("Rising bound")
 struct RisingBoundTests {
   @Test("never rises above the true threshold and only rises", arguments: 0..<6)
@@ -69,11 +82,11 @@ struct RisingBoundTests {
       var part = Array(scores[start..<start + 1000])
       part.withUnsafeMutableBufferPointer { seen.count($0) }
       bound.raise { seen.bins[$0] }
-      #expect(bound.key >= last && bound.key <= threshold.bitPattern)
+      #expect(bound.key >= last && bound.key <= key(threshold))
       last = bound.key
     }
     // At the end it is the lower edge of the threshold's bin.
-    #expect(bound.key == threshold.bitPattern & 0xffff_0000)
+    #expect(bound.key == key(threshold) & 0xffff_0000)
   }
 
   @Test("keeps nothing when nothing is asked for")
@@ -86,40 +99,71 @@ struct RisingBoundTests {
     #expect(!histogram([0, 1, .greatestFiniteMagnitude]).holdsNonFinite)
     #expect(histogram([0, .infinity]).holdsNonFinite)
     #expect(histogram([.nan]).holdsNonFinite)
+    // What x86 makes of infinity times 0.
+    #expect(histogram([-.nan]).holdsNonFinite)
   }
 }
 
 @Suite("Candidates")
 struct CandidateTests {
-  /// Spills the scores of a matrix by panels, as the scorer does.
-  private func spilled(_ scores: [Float], rows: Int, columns: Int, panels: [(Range<Int>, Range<Int>)]) throws
-    -> CandidateSet
-  {
+  /// Spills a matrix by panels, as the scorer does: what ranks at least `bound`, with its score unless that is what ranks.
+  private func spilled(
+    _ scores: [Float], ranks: [Float]? = nil, bound: Float = 1, rows: Int, columns: Int,
+    panels: [(Range<Int>, Range<Int>)]
+  ) throws -> CandidateSet {
     let spill = try CandidateSpill(in: "/tmp")
     // Something before it, so that offsets matter.
     _ = try [UInt8](repeating: 1, count: 13).withUnsafeBufferPointer { try spill.append($0) }
     var set = CandidateSet(spill: spill, matrixColumns: columns)
+    let shape = PanelShape(rows: rows, columns: columns)
     for (rowRange, columnRange) in panels {
-      let panel = rowRange.flatMap { row in columnRange.map { scores[row * columns + $0] } }
-      let kept = [frog_candidate](unsafeUninitializedCapacity: panel.count) { buffer, count in
-        count = frog_keep(panel, panel.count, 0, Float(1).bitPattern, buffer.baseAddress)
+      func cut(_ values: [Float]) -> [Float] {
+        rowRange.flatMap { row in columnRange.map { values[row * columns + $0] } }
       }
-      let offset = try kept.withUnsafeBufferPointer { try spill.append($0) }
-      set.runs.append(CandidateRun(rows: rowRange, columns: columnRange, offset: offset, count: kept.count))
+      var panelScores = cut(scores)
+      var panelRanks = cut(ranks ?? scores)
+      try panelScores.withUnsafeMutableBufferPointer { scores in
+        try panelRanks.withUnsafeMutableBufferPointer { values in
+          let panel = ScorePanel(scores, range: shape.isTall ? rowRange : columnRange, of: shape)
+          #expect(panel.rows == rowRange && panel.columns == columnRange)
+          let filter = PanelFilter(panel: panel, values: values, bound: key(bound), needsScores: ranks != nil)
+          set.runs.append(try filter.spilled(to: spill))
+        }
+      }
     }
     return set
   }
 
-  static let layouts: [(String, [(Range<Int>, Range<Int>)])] = [
-    ("rows", [(0..<10, 0..<30), (10..<33, 0..<30), (33..<40, 0..<30)]),
-    ("columns", [(0..<40, 0..<7), (0..<40, 7..<8), (0..<40, 8..<30)]),
-    ("whole", [(0..<40, 0..<30)]),
+  static let layouts: [(String, Int, Int, [(Range<Int>, Range<Int>)])] = [
+    ("rows", 40, 30, [(0..<10, 0..<30), (10..<33, 0..<30), (33..<40, 0..<30)]),
+    ("columns", 30, 40, [(0..<30, 0..<7), (0..<30, 7..<8), (0..<30, 8..<40)]),
+    ("whole", 40, 30, [(0..<40, 0..<30)]),
   ]
 
-  @Test("come back in order of index, with the first ties", arguments: layouts)
-  func order(name: String, panels: [(Range<Int>, Range<Int>)]) throws {
+  @Test("ranked by something else keep their scores", arguments: layouts)
+  func ranked(name: String, rows: Int, columns: Int, panels: [(Range<Int>, Range<Int>)]) throws {
     let scores = scores(1200, seed: 4)
-    let set = try spilled(scores, rows: 40, columns: 30, panels: panels)
+    // The smallest scores first; most ranks are negative.
+    let ranks = scores.map { 2 - $0 }
+    let set = try spilled(scores, ranks: ranks, bound: -4, rows: rows, columns: columns, panels: panels)
+    let cut = try Cut.keeping(300, histogram: histogram(ranks).bins) { bin in
+      var lower = [Int](repeating: 0, count: 1 << 16)
+      try set.countLowerHalves(of: bin, into: &lower)
+      return lower
+    }
+    var found: [Int] = []
+    try set.forEachKept(by: cut) { index, score in
+      #expect(scores[index] == score)
+      found.append(index)
+    }
+    #expect(found == scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }.prefix(300).sorted())
+    #expect(cut.threshold == ranks.sorted(by: >)[299])
+  }
+
+  @Test("come back in order of index, with the first ties", arguments: layouts)
+  func order(name: String, rows: Int, columns: Int, panels: [(Range<Int>, Range<Int>)]) throws {
+    let scores = scores(1200, seed: 4)
+    let set = try spilled(scores, rows: rows, columns: columns, panels: panels)
     for keep in [0, 1, 17, 300, 700] {
       let cut = try Cut.keeping(keep, histogram: histogram(scores).bins) { bin in
         var lower = [Int](repeating: 0, count: 1 << 16)
@@ -133,7 +177,7 @@ struct CandidateTests {
       }
       let wanted = scores.indices.sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(keep).sorted()
       #expect(found == wanted)
-      let counts = try set.count(around: Float(5).bitPattern)
+      let counts = try set.count(around: key(5))
       #expect(counts.above == scores.filter { $0 > 5 }.count && counts.equal == scores.filter { $0 == 5 }.count)
     }
   }
@@ -144,7 +188,7 @@ struct CandidateTests {
     let scores = (0..<count).map { Float($0 % 97 + 1) }
     let set = try spilled(scores, rows: 1, columns: count, panels: [(0..<1, 0..<count)])
     var found: [Int] = []
-    try set.forEachKept(by: Cut(key: Float(97).bitPattern, ties: 10_000)) { index, _ in found.append(index) }
+    try set.forEachKept(by: Cut(key: key(97), ties: 10_000)) { index, _ in found.append(index) }
     #expect(found == scores.indices.filter { scores[$0] == 97 })
   }
 

@@ -2,7 +2,7 @@
 ///
 /// Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011): the seed is the key, stream and half the index are the counter,
 /// each block of 128 bits serves two indices. Nothing depends on the order of calls, on the number of ranks, or on
-/// the processor: logarithms are computed here, with no operation that one machine fuses and another does not.
+/// the processor.
 #ifndef FROG_CKERNELS_RANDOM_H
 #define FROG_CKERNELS_RANDOM_H
 
@@ -27,8 +27,5 @@ void frog_random_uniform(uint64_t seed, uint64_t stream, uint64_t first, size_t 
 /// A score of 0 counts as probability 0 (-infinity), but with p = 0 all are equal. A score that is infinite or NaN gives NaN.
 void frog_gumbel_keys(
     uint64_t seed, uint64_t stream, uint64_t first, double p, const float *scores, size_t count, float *values);
-
-/// The natural logarithm of a positive, finite, normal number, within 2 units in the last place.
-double frog_log(double x);
 
 #endif

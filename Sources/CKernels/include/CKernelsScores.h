@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// A score that may be selected: where it lies in its panel (row-major), and its order-preserving key.
+/// A weight that may be selected: where it lies in its panel (row-major), and its ordered key.
 typedef struct {
   uint32_t position;
   uint32_t key;
@@ -17,15 +17,49 @@ typedef struct {
 /// values[i] = |values[i]|
 void frog_absolute(float *values, size_t count);
 
-/// Row `row` of a panel: adds every element to `column_sums`, returns its sum, adds its squares to `*squares`.
-double frog_row_moments(const float *row, size_t count, double *column_sums, double *squares);
+/// Adds every element of `row` to `sums`, adds its squares to `*squares`, returns its sum.
+double frog_row_moments(const float *row, size_t count, double *sums, double *squares);
 
-/// Counts the keys of `count` non-negative scores by their upper 16 bits in `bins`, 65,536 of them.
-void frog_count(const float *scores, size_t count, int64_t *bins);
+/// totals[i] += factor · row[i]
+void frog_add_scaled(const float *row, size_t count, double factor, double *totals);
 
-/// Writes those of `count` scores whose key is at least `bound` to `kept`, which has room for `count`;
+/// Σ row[i] · factors[i]
+double frog_dot(const float *row, const double *factors, size_t count);
+
+/// quotients[i] = values[i] / (factor · factors[i]), or / factor if `factors` is null; 0 where the divisor is 0.
+void frog_divide(const float *values, size_t count, float factor, const float *factors, float *quotients);
+
+/// values[i] *= factors[i]
+void frog_multiply(float *values, size_t count, const float *factors);
+
+/// Σ row[i]²
+double frog_squares(const float *row, size_t count);
+
+/// totals[i] += row[i]²
+void frog_add_squares(const float *row, size_t count, double *totals);
+
+/// products[i] = factor · factors[i]
+void frog_outer(float factor, const float *factors, size_t count, float *products);
+
+/// Whether any of `count` values is infinite or NaN.
+int frog_any_non_finite(const float *values, size_t count);
+
+/// Whether any of `count` values is negative, infinite or NaN; -1 if none, or the first one's index.
+ptrdiff_t frog_first_unfit(const float *values, size_t count);
+
+/// A value's **key**: its bits as a 32-bit float, all flipped if it is negative, the sign alone if not. Keys
+/// order as the values do.
+static inline uint32_t frog_key(uint32_t bits) { return bits >> 31 ? ~bits : bits | 0x80000000u; }
+
+/// The bits of the value that has this key.
+static inline uint32_t frog_bits(uint32_t key) { return key >> 31 ? key & 0x7fffffffu : ~key; }
+
+/// Counts the keys of `count` values by their upper 16 bits in `bins`, 65,536 of them.
+void frog_count(const float *values, size_t count, int64_t *bins);
+
+/// Writes those of `count` values whose key is at least `bound` to `kept`, which has room for `count`;
 /// positions start at `first`. Returns how many there are.
-size_t frog_keep(const float *scores, size_t count, uint32_t first, uint32_t bound, frog_candidate *kept);
+size_t frog_keep(const float *values, size_t count, uint32_t first, uint32_t bound, frog_candidate *kept);
 
 /// Σ values², exact in every product if the values come from 32-bit floats or narrower.
 double frog_sum_of_squares(const double *values, size_t count);

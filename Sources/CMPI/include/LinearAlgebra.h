@@ -18,9 +18,6 @@ CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
 void sgemm_(const char *, const char *, const int *, const int *, const int *, const float *, const float *,
             const int *, const float *, const int *, const float *, float *, const int *, size_t, size_t);
-void sgemv_(const char *, const int *, const int *, const float *, const float *, const int *, const float *,
-            const int *, const float *, float *, const int *, size_t);
-
 void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
              const int *, size_t, size_t);
 
@@ -73,13 +70,6 @@ static inline void cblas_sgemm_into(
     char ta, char tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
     float *c, int ldc) {
   sgemm_(&ta, &tb, &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc, 1, 1);
-}
-
-// y := op(A)·x + beta·y, A is m × n before op.
-static inline void cblas_sgemv_into(char t, int m, int n, const float *a, int lda, const float *x, float beta, float *y) {
-  const float one = 1;
-  const int step = 1;
-  sgemv_(&t, &m, &n, &one, a, &lda, x, &step, &beta, y, &step, 1);
 }
 
 #endif

@@ -16,8 +16,9 @@ struct MaskStage {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Returns: the files by name, finished and synchronized in the work folder.
-  func write(_ layout: MaskLayout) throws -> [String: RunRecord.File] {
+  /// - Returns: the files by name, finished and synchronized in the work folder, and where the kept weights of this rank's
+  ///   matrices lie, by ordinal.
+  func write(_ layout: MaskLayout) throws -> (files: [String: RunRecord.File], concentrations: [Int: Concentration]) {
     try world.agreeing {
       guard world.isRoot else { return }
       for file in layout.files {
@@ -26,15 +27,17 @@ struct MaskStage {
         try new.synchronize()
       }
     }
-    try world.agreeing {
+    let concentrations = try world.agreeing {
+      var concentrations: [Int: Concentration] = [:]
       let writer = MaskWriter(layout: layout, spill: spill)
       for (number, matrices) in Dictionary(grouping: scored, by: { layout.file(of: $0.ordinal) }) {
         let file = try DurableFile(openingForUpdate: path(of: layout.files[number]))
-        for matrix in matrices { try writer.write(matrix, to: file) }
+        for matrix in matrices { concentrations[matrix.ordinal] = try writer.write(matrix, to: file) }
         try file.synchronize()
       }
+      return concentrations
     }
-    return try hash(layout)
+    return (try hash(layout), concentrations)
   }
 
   /// Each rank hashes every size-th file.
@@ -57,27 +60,29 @@ struct MaskStage {
   /// What the record says of every matrix, by ordinal.
   ///
   /// Collective: every rank calls it.
-  func describe(_ layout: MaskLayout, norms: Norms) throws -> [RunRecord.Matrix] {
-    // Ordinal, noise error and threshold (-1 for none), three numbers a matrix; ordinals are exact in a Double.
-    let own: [Double] = scored.flatMap { matrix -> [Double] in
-      [Double(matrix.ordinal), matrix.noiseError, Double(matrix.cut.threshold ?? -1)]
-    }
-    var found = [(error: Double, threshold: Double)](repeating: (0, -1), count: catalog.matrices.count)
-    for values in try world.allGather(own) {
-      for start in stride(from: 0, to: values.count, by: 3) {
-        found[Int(values[start])] = (values[start + 1], values[start + 2])
+  func describe(
+    _ layout: MaskLayout, norms: Norms, concentrations: [Int: Concentration], solvers: [String?]
+  ) throws -> [RunRecord.Matrix] {
+    let own = scored.flatMap { MatrixReport($0, concentrations[$0.ordinal]).encoded }
+    var reports = [MatrixReport?](repeating: nil, count: catalog.matrices.count)
+    for numbers in try world.allGather(own) {
+      for start in stride(from: 0, to: numbers.count, by: MatrixReport.encodedCount) {
+        let report = MatrixReport(encoded: numbers[start..<start + MatrixReport.encodedCount])
+        reports[report.ordinal] = report
       }
     }
     let importance = Shares.importance(ofNorms: norms.frobenius)
-    return catalog.matrices.enumerated().map { ordinal, matrix in
+    return try catalog.matrices.enumerated().map { ordinal, matrix in
       let tensors = layout.tensors[ordinal]
-      let hasThreshold = tensors.kept > 0 && found[ordinal].threshold >= 0
+      guard let report = reports[ordinal] else {
+        throw RunFailure(.internal, "no rank has scored tensor \(quoted(matrix.name))")
+      }
       return RunRecord.Matrix(
         name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
-        file: layout.files[layout.file(of: ordinal)].name, norm: norms.squared[ordinal].squareRoot(),
-        importance: importance[ordinal], kept: tensors.kept,
-        threshold: hasThreshold ? found[ordinal].threshold : nil, format: tensors.format.rawValue,
-        noiseError: found[ordinal].error)
+        file: layout.files[layout.file(of: ordinal)].name, solver: solvers[ordinal],
+        norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: tensors.kept,
+        threshold: tensors.kept > 0 ? report.threshold : nil, format: tensors.format.rawValue,
+        noiseError: report.noiseError, rankOneShare: report.rankOneShare, concentration: report.concentration)
     }
   }
 
@@ -98,6 +103,41 @@ struct MaskStage {
   }
 
   private func path(of file: MaskLayout.File) -> FilePath { output.work.appending(file.name) }
+}
+
+/// What the rank that scored a matrix knows of it, as numbers that ranks can exchange.
+private struct MatrixReport {
+  static let encodedCount = 4 + Concentration.encodedCount
+
+  let ordinal: Int
+  let noiseError: Double
+  let rankOneShare: Double
+  /// NaN stands for none on the way.
+  let threshold: Double?
+  let concentration: Concentration?
+
+  init(_ matrix: ScoredMatrix, _ concentration: Concentration?) {
+    ordinal = matrix.ordinal
+    noiseError = matrix.noise.relativeError
+    rankOneShare = matrix.noise.rankOneShare
+    // Sampling can keep weights of probability 0, at the very end; JSON has no infinity.
+    threshold = matrix.cut.threshold.flatMap { $0.isFinite ? Double($0) : nil }
+    self.concentration = concentration
+  }
+
+  /// Ordinals are exact in a Double.
+  var encoded: [Double] {
+    [Double(ordinal), noiseError, rankOneShare, threshold ?? .nan] + Concentration.encode(concentration)
+  }
+
+  init(encoded numbers: ArraySlice<Double>) {
+    let values = Array(numbers)
+    ordinal = Int(values[0])
+    noiseError = values[1]
+    rankOneShare = values[2]
+    threshold = values[3].isNaN ? nil : values[3]
+    concentration = Concentration.decode(values[4...])
+  }
 }
 
 /// The SHA-256 of a file.

@@ -6,8 +6,11 @@ struct MaskWriter {
   let spill: CandidateSpill
 
   /// Writes one matrix into its file.
-  func write(_ matrix: ScoredMatrix, to file: borrowing DurableFile) throws {
+  ///
+  /// - Returns: where its kept weights lie; nil if there are none.
+  func write(_ matrix: ScoredMatrix, to file: borrowing DurableFile) throws -> Concentration? {
     let tensors = layout.tensors[matrix.ordinal]
+    var counts = KeptCounts(rows: tensors.rows, columns: tensors.columns)
     var scores = try RegionWriter<Float>(layout.range(of: tensors.scoresName, in: matrix.ordinal))
     switch (tensors.format, tensors.needsWideIndices) {
     case (.bitmap, _):
@@ -15,23 +18,26 @@ struct MaskWriter {
         layout.range(of: tensors.bitmapName, in: matrix.ordinal), columns: tensors.columns,
         stride: tensors.bitmapStride)
       try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+        counts.add(index)
         try bitmap.set(index, in: file)
         try scores.append(score, to: file)
       }
       try bitmap.flush(to: file)
-    case (_, false): try writeIndices(Int32.self, of: matrix, tensors, scores: &scores, to: file)
-    case (_, true): try writeIndices(Int64.self, of: matrix, tensors, scores: &scores, to: file)
+    case (_, false): try writeIndices(Int32.self, of: matrix, tensors, &counts, scores: &scores, to: file)
+    case (_, true): try writeIndices(Int64.self, of: matrix, tensors, &counts, scores: &scores, to: file)
     }
     try scores.finish(file)
     try writeNoise(matrix, tensors, to: file)
+    return counts.concentration
   }
 
   private func writeIndices<Index: FixedWidthInteger & BitwiseCopyable>(
-    _ type: Index.Type, of matrix: ScoredMatrix, _ tensors: MaskTensors, scores: inout RegionWriter<Float>,
-    to file: borrowing DurableFile
+    _ type: Index.Type, of matrix: ScoredMatrix, _ tensors: MaskTensors, _ counts: inout KeptCounts,
+    scores: inout RegionWriter<Float>, to file: borrowing DurableFile
   ) throws {
     var indices = try RegionWriter<Index>(layout.range(of: tensors.indicesName, in: matrix.ordinal))
     try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+      counts.add(index)
       try indices.append(Index(index), to: file)
       try scores.append(score, to: file)
     }
@@ -39,7 +45,7 @@ struct MaskWriter {
   }
 
   private func writeNoise(_ matrix: ScoredMatrix, _ tensors: MaskTensors, to file: borrowing DurableFile) throws {
-    var offset = matrix.noiseOffset
+    var offset = matrix.noise.offset
     for (name, count) in [(tensors.noiseRowName, tensors.rows), (tensors.noiseColumnName, tensors.columns)] {
       let factors = try spill.read(Float.self, count: count, at: offset)
       offset += count * MemoryLayout<Float>.stride

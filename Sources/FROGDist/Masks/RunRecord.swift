@@ -21,8 +21,14 @@ public struct RunRecord: Codable, Sendable {
   public var K: Int
   /// The weights that are kept: K.
   public var kept: Int
-  /// The smallest kept score, with one threshold for the whole model.
+  /// The smallest kept value, with one threshold for the whole model: the score, unless it was normalized or sampled.
   @ExplicitNull public var threshold: Double?
+  /// Where the kept weights lie; nil if there are none.
+  @ExplicitNull public var concentration: Concentration?
+  /// How many matrices keep less than a tenth of a uniform share.
+  public var starved: Int
+  /// How good an approximate run is on a few matrices; nil for an exact one.
+  @ExplicitNull public var audit: Audit?
   /// By ordinal.
   public var matrices: [Matrix]
   /// The mask files by name.
@@ -40,12 +46,56 @@ public struct RunRecord: Codable, Sendable {
     public var precision: String
     /// ``MaskFormat``.
     public var format: String
+    /// ``ScoreKind``.
+    public var score: String
+    /// r of an approximate run or of the score; nil if all singular vectors are used.
+    @ExplicitNull public var rank: Int?
+    /// Vectors beyond r while a subspace is sought; nil for an exact run.
+    @ExplicitNull public var oversample: Int?
+    /// Passes over W beyond the first while a subspace is sought; nil for an exact run.
+    @ExplicitNull public var powerIterations: Int?
+    /// ``Normalization``.
+    public var normalize: String
+    /// p of sampling in proportion to score^p; nil if the best were taken.
+    @ExplicitNull public var sample: Double?
+    /// Of all random numbers; nil if there are none.
+    @ExplicitNull public var seed: UInt64?
+    /// Fingerprint of what the scores were multiplied by; nil if nothing.
+    @ExplicitNull public var weightBy: String?
     /// Patterns of tensor names.
     public var include: [String]
     /// Patterns of tensor names.
     public var exclude: [String]
     /// BLAS threads of each rank: they change the order of sums, and so the last bits of scores.
     public var threads: Int
+
+    enum CodingKeys: String, CodingKey {
+      case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, include, exclude
+      case threads
+      case powerIterations = "power_iterations"
+      case weightBy = "weight_by"
+    }
+
+    /// Whether what was ranked is the score itself.
+    public var ranksScores: Bool { normalize == Normalization.none.rawValue && sample == nil }
+  }
+
+  /// What a few matrices, scored exactly too, tell of an approximate run.
+  public struct Audit: Codable, Sendable, Equatable {
+    /// Names of the matrices.
+    public var matrices: [String]
+    /// Of the weights that the exact scores of these matrices would keep, the share that is kept.
+    public var overlap: Double
+    /// Mean of |S − S_exact| / S_exact over the weights that the exact scores would keep.
+    public var meanError: Double
+    /// The largest of them.
+    public var largestError: Double
+
+    enum CodingKeys: String, CodingKey {
+      case matrices, overlap
+      case meanError = "mean_error"
+      case largestError = "largest_error"
+    }
   }
 
   /// The input.
@@ -68,22 +118,34 @@ public struct RunRecord: Codable, Sendable {
     public var dtype: String
     /// The mask file that holds its tensors.
     public var file: String
+    /// How its singular vectors were found: `local`, `team of 4`, `randomized`; nil if the score needs none.
+    @ExplicitNull public var solver: String?
     /// ‖W‖_F.
     public var norm: Double
     /// R = ‖W‖_F / Σ‖W‖_F.
     public var importance: Double
     /// How many of its weights are kept.
     public var kept: Int
-    /// Its smallest kept score, if any.
+    /// Its smallest kept value, if any: the score, unless it was normalized or sampled.
     @ExplicitNull public var threshold: Double?
     /// `indices` or `bitmap`.
     public var format: String
     /// ‖S − row·columnᵀ‖_F / ‖S‖_F of the noise factors.
     public var noiseError: Double
+    /// The share of S's energy in its first singular direction.
+    public var rankOneShare: Double
+    /// Where its kept weights lie; nil if there are none.
+    @ExplicitNull public var concentration: Concentration?
+
+    /// Whether it keeps less than a tenth of what `keep` of `weights` would be everywhere.
+    func isStarved(_ keep: Int, _ weights: Int) -> Bool {
+      Double(kept) < 0.1 * Double(keep) * Double(shape[0] * shape[1]) / Double(weights)
+    }
 
     enum CodingKeys: String, CodingKey {
-      case name, shape, dtype, file, norm, importance, kept, threshold, format
+      case name, shape, dtype, file, solver, norm, importance, kept, threshold, format, concentration
       case noiseError = "noise_error"
+      case rankOneShare = "rank_one_share"
     }
   }
 
@@ -96,7 +158,7 @@ public struct RunRecord: Codable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, checkpoint, K, kept, threshold, matrices, files
+    case format, version, parameters, checkpoint, K, kept, threshold, concentration, starved, audit, matrices, files
     case formatVersion = "format_version"
   }
 }

@@ -80,7 +80,7 @@ public struct Verification {
         return ["\(shown(file)): \(header.tensors.count) tensors, should be \(expected.count)"]
       }
       var contents = MaskContents(source: source, header: header)
-      return try matrices.flatMap { try contents.check($0) }.map { "\(shown(file)): \($0)" }
+      return try matrices.flatMap { try contents.check($0, ranksScores: reader.record.parameters.ranksScores) }.map { "\(shown(file)): \($0)" }
     } catch let error as SourceError {
       return ["\(error)"]
     } catch {
@@ -136,7 +136,7 @@ private struct MaskContents: ~Copyable {
   }
 
   /// What is wrong with the tensors of one matrix.
-  mutating func check(_ matrix: RunRecord.Matrix) throws -> [String] {
+  mutating func check(_ matrix: RunRecord.Matrix, ranksScores: Bool) throws -> [String] {
     let wanted = MaskReader.tensors(of: matrix)
     for tensor in wanted.layout {
       guard let found = tensors[ExactName(tensor.name)] else { return ["tensor \(quoted(tensor.name)) is missing"] }
@@ -154,7 +154,7 @@ private struct MaskContents: ~Copyable {
     case (_, false): problems += try checkIndices(Int32.self, wanted.indicesName, below: size)
     case (_, true): problems += try checkIndices(Int64.self, wanted.indicesName, below: size)
     }
-    let least = matrix.threshold.map { Float($0) } ?? 0
+    let least = ranksScores ? matrix.threshold.map { Float($0) } ?? 0 : 0
     problems += try checkFloats(wanted.scoresName, atLeast: least)
     problems += try checkFloats(wanted.noiseRowName, atLeast: 0)
     problems += try checkFloats(wanted.noiseColumnName, atLeast: 0)

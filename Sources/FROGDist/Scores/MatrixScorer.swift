@@ -2,90 +2,124 @@ import CKernels
 import DistSVD
 import ShardIO
 
-/// What scoring a matrix leaves behind.
+/// What scoring a matrix leaves behind, on the rank that owns it.
 struct ScoredMatrix {
   let ordinal: Int
   var candidates: CandidateSet
-  let noiseError: Double
-  /// Where the noise factors lie in the spill file: m, then n Floats.
-  let noiseOffset: Int
+  let noise: NoiseSummary
   /// The border of the selection in this matrix, once known.
   var cut = Cut.nothing
 }
 
+/// What is kept of the noise factors in memory.
+struct NoiseSummary {
+  /// See ``NoiseFactors``.
+  let relativeError: Double
+  /// See ``NoiseFactors``.
+  let rankOneShare: Double
+  /// Where the factors lie in the spill file: m, then n Floats.
+  let offset: Int
+}
+
+/// What a rank has counted, and the bound that follows from it.
+struct Counts {
+  var histogram = ScoreHistogram()
+  var bound: RisingBound
+
+  init(keep: Int) { bound = RisingBound(keep: keep) }
+
+  /// Raises the bound by what is counted here and, by bin, elsewhere.
+  mutating func raiseBound(_ others: (Int) -> Int) {
+    let bins = histogram.bins
+    bound.raise { bins[$0] + others($0) }
+  }
+}
+
 /// Decomposes matrices and streams their scores past the histogram, the bound and the noise sums.
 struct MatrixScorer {
-  /// Room for candidates before they go to disk.
-  static let keptCapacity = 1 << 17
-
   let spill: CandidateSpill
-  let precision: Precision
+  let method: ScoringMethod
 
-  /// Scores one matrix.
+  /// Scores one matrix, alone or with a team.
+  ///
+  /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
-  ///   - squaredNorm: ‖W‖²_F of the norms pass, which the squared singular values must add up to.
-  ///   - histogram: gets every score.
-  ///   - bound: scores below it are counted but not kept.
-  ///   - counted: called when the scores of a panel have been counted, with the share of the panels done; raises the bound, and
+  ///   - counts: gets every ranked value of the panels that this rank makes; those below its bound are counted but not kept.
+  ///   - counted: called when the values of a panel have been counted, with the share of the panels done; raises the bound, and
   ///     returns false to stop.
-  /// - Returns: nil if it was stopped.
+  /// - Returns: nil if it was stopped, and on members of a team but its first.
   func score(
-    _ matrix: Catalog.Matrix, ordinal: Int, source: MatrixPanels, squaredNorm: Double,
-    histogram: inout ScoreHistogram, bound: inout RisingBound,
-    counted: (inout ScoreHistogram, inout RisingBound, Double) throws -> Bool
+    _ task: MatrixTask, counts: inout Counts, counted: (inout Counts, Double) throws -> Bool
   ) throws -> ScoredMatrix? {
-    let basis = try precision.basis(of: source)
-    try check(basis, squaredNorm: squaredNorm, name: matrix.name)
-    let panels = try ScorePanels(rows: matrix.rows, columns: matrix.columns, basis: basis)
-    var noise = try NoiseAccumulator(rows: matrix.rows, columns: matrix.columns)
-    var candidates = CandidateSet(spill: spill, matrixColumns: matrix.columns)
-    for (number, range) in panels.panels.enumerated() {
-      let panel = try panels.panel(range, of: source)
-      histogram.count(panel.scores)
-      guard !histogram.holdsNonFinite else {
-        throw RunFailure(
-          .data,
-          "tensor \(quoted(matrix.name)): its scores overflow single precision (Frobenius norm \(squaredNorm.squareRoot())); "
-            + "leave it out with --exclude, or rescale it")
-      }
-      // The panel's own scores raise the bound before any of them goes to disk.
-      guard try counted(&histogram, &bound, Double(number + 1) / Double(panels.panels.count)) else { return nil }
-      try candidates.runs.append(keep(panel, from: bound.key))
-      try noise.add(panel, shape: panels.shape)
+    let scores = try SharedScores(task, method: method)
+    let divisor = try divisor(task, scores)
+    let keys = try task.locally {
+      try SelectionKeys(
+        divisor, sample: sampling(of: task.matrix), columns: task.matrix.columns,
+        longest: scores.share.longest * scores.shape.core)
     }
-    let factors = try noise.factors(panels)
+    var moments = TeamMoments(task, shape: scores.shape)
+    var candidates = CandidateSet(spill: spill, matrixColumns: task.matrix.columns)
+    let steps = scores.share.steps
+    for step in 0..<steps {
+      let (panel, range) = try scores.panel(step)
+      let values = try task.locally {
+        let values = keys.values(of: panel)
+        counts.histogram.count(values)
+        try refuseNonFinite(panel, counts.histogram, of: task)
+        moments.add(PanelMoments(panel, range: range, shape: scores.shape))
+        return values
+      }
+      // The panel's own values raise the bound before any of them goes to disk.
+      let goesOn = try counted(&counts, Double(step + 1) / Double(steps))
+      guard try task.agreesToGoOn(goesOn) else { return nil }
+      candidates.runs += try PanelFilter(
+        panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
+      ).collected(by: task, in: spill)
+    }
+    // Members hand in their panels side by side; candidates are read in the order of the matrix.
+    candidates.runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
+    let factors = try moments.factors()
+    return try task.locally {
+      guard task.isOwner else { return nil }
+      return ScoredMatrix(ordinal: task.ordinal, candidates: candidates, noise: try store(factors))
+    }
+  }
+
+  private func sampling(of matrix: Catalog.Matrix) -> (power: Double, numbers: RandomNumbers)? {
+    method.sample.map { ($0, RandomNumbers(seed: method.seed, tensor: matrix.name, for: .sampling)) }
+  }
+
+  /// With normalization the scores are made twice: their means have to be known before the first is ranked.
+  ///
+  /// Collective in a team: every member calls it.
+  private func divisor(_ task: MatrixTask, _ scores: SharedScores) throws -> SelectionKeys.Divisor {
+    guard method.normalize != .none else { return .none }
+    var moments = TeamMoments(task, shape: scores.shape)
+    for step in 0..<scores.share.steps {
+      let (panel, range) = try scores.panel(step)
+      moments.add(PanelMoments(panel, range: range, shape: scores.shape))
+    }
+    let factors = try moments.factors()
+    return method.normalize == .matrix ? .mean(Float(factors.mean)) : .factors(factors)
+  }
+
+  private func refuseNonFinite(_ panel: ScorePanel, _ histogram: ScoreHistogram, of task: MatrixTask) throws {
+    let isWrong =
+      method.ranksScores
+      ? histogram.holdsNonFinite : frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
+    guard isWrong else { return }
+    throw RunFailure(
+      .data,
+      "tensor \(quoted(task.matrix.name)): its scores overflow single precision (Frobenius norm \(task.squaredNorm.squareRoot())); "
+        + "leave it out with --exclude, or rescale it")
+  }
+
+  private func store(_ factors: NoiseFactors) throws -> NoiseSummary {
     let offset = try factors.row.withUnsafeBufferPointer { try spill.append($0) }
     _ = try factors.column.withUnsafeBufferPointer { try spill.append($0) }
-    return ScoredMatrix(
-      ordinal: ordinal, candidates: candidates, noiseError: factors.relativeError, noiseOffset: offset)
-  }
-
-  /// Spills the scores of a panel that reach the bound.
-  private func keep(_ panel: ScorePanels.Panel, from bound: UInt32) throws -> CandidateRun {
-    let offset = spill.byteCount
-    var total = 0
-    try withUnsafeTemporaryAllocation(of: frog_candidate.self, capacity: Self.keptCapacity) { kept in
-      for start in stride(from: 0, to: panel.scores.count, by: Self.keptCapacity) {
-        let piece = panel.scores[start..<min(start + Self.keptCapacity, panel.scores.count)]
-        let count = frog_keep(
-          UnsafeMutableBufferPointer(rebasing: piece).baseAddress, piece.count, UInt32(start), bound, kept.baseAddress)
-        _ = try spill.append(UnsafeBufferPointer(rebasing: kept[..<count]))
-        total += count
-      }
-    }
-    return CandidateRun(rows: panel.rows, columns: panel.columns, offset: offset, count: total)
-  }
-
-  /// Σσ² = ‖W‖²_F: a solver that lies, or a checkpoint that changed after the norms pass, shows here.
-  private func check(_ basis: SingularBasis, squaredNorm: Double, name: String) throws {
-    let sum = basis.singularValues.reduce(0) { $0 + $1 * $1 }
-    let tolerance = precision == .f64 ? 1e-9 : 1e-3
-    guard abs(sum - squaredNorm) <= tolerance * squaredNorm else {
-      throw RunFailure(
-        .internal,
-        "tensor \(quoted(name)): the squared singular values add up to \(sum), the squared weights to \(squaredNorm): "
-          + "the eigensolver failed, or the checkpoint changed during the run")
-    }
+    return NoiseSummary(
+      relativeError: factors.relativeError, rankOneShare: factors.rankOneShare, offset: offset)
   }
 }

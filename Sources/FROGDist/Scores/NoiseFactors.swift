@@ -7,68 +7,125 @@ struct NoiseFactors {
   let row: [Float]
   /// Column means of S divided by the mean of S, n of them; all 1 for a matrix of zeros.
   let column: [Float]
+  /// The mean of S.
+  let mean: Double
   /// ‖S − row·columnᵀ‖_F / ‖S‖_F; 0 for a matrix of zeros.
   let relativeError: Double
+  /// ‖Sᵀr‖² / (‖r‖²‖S‖²_F) with r the means along the streaming side: the share of S's energy in its first singular
+  /// direction, from below and, since S is close to rank one, nearly exactly; 1 for a matrix of zeros.
+  let rankOneShare: Double
 }
 
-/// Adds up what the noise factors need while the panels of S pass by.
-struct NoiseAccumulator {
-  private var rowSums: [Double]
-  private var columnSums: [Double]
-  private var sumOfSquares = 0.0
-  /// |W·V|ᵀ·x, where x are the means along the streaming side. With it the error of the factors needs no second pass over S:
-  /// Σ S_ij·x_i·y_j = (|W·V|ᵀx)·(|V|ᵀy).
-  private let projected: AlignedBuffer<Float>
+/// What the noise factors need of one panel of S.
+///
+/// Sums of a panel are made alone and added in the order of the panels, so that the result does not depend on who made
+/// which.
+struct PanelMoments {
+  /// Position of the panel on the streaming side.
+  let range: Range<Int>
+  /// Sums of S along the core side, one for each position of `range`.
+  var streamSums: [Double]
+  /// Sums of S over `range`, one for each position of the core side.
+  var coreSums: [Double]
+  /// Sᵀx over `range`, with x the means along the streaming side.
+  var projected: [Double]
+  var sumOfSquares = 0.0
 
-  init(rows: Int, columns: Int) throws {
-    rowSums = [Double](repeating: 0, count: rows)
-    columnSums = [Double](repeating: 0, count: columns)
-    projected = try AlignedBuffer(count: min(rows, columns))
+  init(_ panel: ScorePanel, range: Range<Int>, shape: PanelShape) {
+    self.range = range
+    let core = shape.core
+    streamSums = [Double](repeating: 0, count: range.count)
+    coreSums = [Double](repeating: 0, count: core)
+    projected = [Double](repeating: 0, count: core)
+    guard !range.isEmpty else { return }
+    let width = panel.columns.count
+    let lines = panel.rows.count
+    guard let scores = panel.scores.baseAddress else { return }
+    for line in 0..<lines {
+      let row = scores + line * width
+      if shape.isTall {
+        streamSums[line] = frog_row_moments(row, width, &coreSums, &sumOfSquares)
+        frog_add_scaled(row, width, streamSums[line] / Double(core), &projected)
+      } else {
+        coreSums[line] = frog_row_moments(row, width, &streamSums, &sumOfSquares)
+      }
+    }
+    guard !shape.isTall else { return }
+    let means = streamSums.map { $0 / Double(core) }
+    for line in 0..<lines { projected[line] = frog_dot(scores + line * width, means, width) }
+  }
+
+  /// As numbers that ranks can exchange.
+  var encoded: [Double] {
+    [Double(range.lowerBound), Double(range.upperBound), sumOfSquares] + streamSums + coreSums + projected
+  }
+
+  /// The moments at the front of `numbers`, and where the next ones start.
+  static func decode(_ numbers: ArraySlice<Double>, core: Int) -> (PanelMoments, next: Int) {
+    let start = numbers.startIndex
+    let range = Int(numbers[start])..<Int(numbers[start + 1])
+    let sums = start + 3
+    let coreStart = sums + range.count
+    let end = coreStart + 2 * core
+    let moments = PanelMoments(
+      range: range, streamSums: Array(numbers[sums..<coreStart]), coreSums: Array(numbers[coreStart..<coreStart + core]),
+      projected: Array(numbers[coreStart + core..<end]), sumOfSquares: numbers[start + 2])
+    return (moments, end)
+  }
+
+  private init(
+    range: Range<Int>, streamSums: [Double], coreSums: [Double], projected: [Double], sumOfSquares: Double
+  ) {
+    self.range = range
+    self.streamSums = streamSums
+    self.coreSums = coreSums
+    self.projected = projected
+    self.sumOfSquares = sumOfSquares
+  }
+}
+
+/// Adds up the moments of a matrix's panels.
+struct NoiseAccumulator {
+  private let shape: PanelShape
+  private var streamSums: [Double]
+  private var coreSums: [Double]
+  private var projected: [Double]
+  private var sumOfSquares = 0.0
+
+  init(_ shape: PanelShape) {
+    self.shape = shape
+    streamSums = [Double](repeating: 0, count: shape.stream)
+    coreSums = [Double](repeating: 0, count: shape.core)
+    projected = coreSums
   }
 
   /// Takes in a panel; the panels come in order.
-  mutating func add(_ panel: ScorePanels.Panel, shape: PanelShape) throws {
-    let width = panel.columns.count
-    columnSums.withUnsafeMutableBufferPointer { sums in
-      guard let first = sums.baseAddress, let scores = panel.scores.baseAddress else { return }
-      for (index, row) in panel.rows.enumerated() {
-        rowSums[row] += frog_row_moments(
-          scores + index * width, width, first + panel.columns.lowerBound, &sumOfSquares)
-      }
+  mutating func add(_ panel: PanelMoments) {
+    for (position, sum) in zip(panel.range, panel.streamSums) { streamSums[position] = sum }
+    for index in coreSums.indices {
+      coreSums[index] += panel.coreSums[index]
+      projected[index] += panel.projected[index]
     }
-    let stream = shape.isTall ? panel.rows : panel.columns
-    let means = try AlignedBuffer<Float>(count: stream.count)
-    for (index, position) in stream.enumerated() {
-      means.elements[index] = Float((shape.isTall ? rowSums[position] : columnSums[position]) / Double(shape.core))
-    }
-    let (storedRows, storedColumns) = shape.isTall ? (shape.core, stream.count) : (stream.count, shape.core)
-    LocalBLAS.accumulate(
-      .init(panel.projection, storedRows: storedRows, transposed: !shape.isTall), storedColumns: storedColumns,
-      times: means.elements, into: projected.elements)
+    sumOfSquares += panel.sumOfSquares
   }
 
   /// The factors, once all panels are in.
-  func factors(_ panels: ScorePanels) throws -> NoiseFactors {
-    let (rows, columns) = (rowSums.count, columnSums.count)
-    let rowMeans = rowSums.map { $0 / Double(columns) }
-    let columnMeans = columnSums.map { $0 / Double(rows) }
-    let mean = rowMeans.reduce(0, +) / Double(rows)
+  var factors: NoiseFactors {
+    let streamMeans = streamSums.map { $0 / Double(shape.core) }
+    let coreMeans = coreSums.map { $0 / Double(shape.stream) }
+    let (rowMeans, columnMeans) = shape.isTall ? (streamMeans, coreMeans) : (coreMeans, streamMeans)
+    let mean = rowMeans.reduce(0, +) / Double(rowMeans.count)
     guard mean > 0 else {
       return NoiseFactors(
-        row: [Float](repeating: 0, count: rows), column: [Float](repeating: 1, count: columns), relativeError: 0)
+        row: rowMeans.map { _ in 0 }, column: columnMeans.map { _ in 1 }, mean: 0, relativeError: 0, rankOneShare: 1)
     }
-    let core = panels.shape.core
-    let coreMeans = try AlignedBuffer<Float>(count: core)
-    for (index, value) in (panels.shape.isTall ? columnMeans : rowMeans).enumerated() {
-      coreMeans.elements[index] = Float(value)
-    }
-    let weighted = try AlignedBuffer<Float>(count: core)
-    panels.accumulateAbsolute(transposed: true, times: coreMeans.elements, into: weighted.elements)
-    let cross = zip(projected.elements, weighted.elements).reduce(0) { $0 + Double($1.0) * Double($1.1) } / mean
     let norm = { (values: [Double]) in values.reduce(0) { $0 + $1 * $1 } }
+    // Σ S_ij·x_i·y_j = (Sᵀx)·y: the error of the factors needs no second pass over S.
+    let cross = zip(projected, coreMeans).reduce(0) { $0 + $1.0 * $1.1 } / mean
     let squaredError = sumOfSquares - 2 * cross + norm(rowMeans) * norm(columnMeans) / (mean * mean)
     return NoiseFactors(
-      row: rowMeans.map { Float($0) }, column: columnMeans.map { Float($0 / mean) },
-      relativeError: (max(squaredError, 0) / sumOfSquares).squareRoot())
+      row: rowMeans.map { Float($0) }, column: columnMeans.map { Float($0 / mean) }, mean: mean,
+      relativeError: (max(squaredError, 0) / sumOfSquares).squareRoot(),
+      rankOneShare: min(1, norm(projected) / (norm(streamMeans) * sumOfSquares)))
   }
 }

@@ -21,8 +21,8 @@ struct ScoringStage {
   /// What this rank found.
   struct Result {
     var matrices: [ScoredMatrix] = []
-    /// Of all scores of this rank's matrices; of the last matrix if each has its own budget.
-    var histogram = ScoreHistogram()
+    /// Of all values this rank has ranked; of the last matrix if each has its own budget.
+    var counts: Counts
   }
 
   /// Collective: every rank calls it.
@@ -30,36 +30,34 @@ struct ScoringStage {
     let mine = schedule.matrices[world.rank]
     let total = mine.reduce(0) { $0 + schedule.work[$1].total }
     var isGlobal = false
-    if case .global = quota { isGlobal = true }
+    var result = Result(counts: Counts(keep: 0))
+    if case .global(let keep) = quota {
+      isGlobal = true
+      result.counts = Counts(keep: keep)
+    }
     let rounds = ScoringRounds(world, payload: isGlobal ? ScoreHistogram.binCount : 0)
-    var result = Result()
-    var bound = RisingBound(keep: 0)
-    if case .global(let keep) = quota { bound = RisingBound(keep: keep) }
 
     func work() throws {
       var done = 0.0
       for ordinal in mine {
-        if case .each(let kept) = quota {
-          result.histogram = ScoreHistogram()
-          bound = RisingBound(keep: kept[ordinal])
-        }
+        if case .each(let kept) = quota { result.counts = Counts(keep: kept[ordinal]) }
         let matrix = catalog.matrices[ordinal]
-        let scored = try scorer.score(
-          matrix, ordinal: ordinal, source: shards.panels(of: matrix), squaredNorm: norms.squared[ordinal],
-          histogram: &result.histogram, bound: &bound
-        ) { histogram, bound, share in
+        let task = MatrixTask(
+          matrix: matrix, ordinal: ordinal, source: try shards.panels(of: matrix), squaredNorm: norms.squared[ordinal],
+          team: nil)
+        let scored = try scorer.score(task, counts: &result.counts) { counts, share in
           let work = schedule.work[ordinal]
           let fraction = (done + work.basis + share * work.scores) / total
-          try rounds.advance(done: fraction, counts: isGlobal ? histogram.bins : [])
+          try rounds.advance(done: fraction, counts: isGlobal ? counts.histogram.bins : [])
           let others = rounds.others
-          bound.raise { histogram.bins[$0] + (isGlobal ? others[$0] : 0) }
+          counts.raiseBound { isGlobal ? others[$0] : 0 }
           progress(fraction)
           return !rounds.someRankFailed
         }
         // Another rank has failed; the agreement below tells how.
         guard var scored else { return }
         if case .each(let kept) = quota {
-          scored.cut = try Cut.keeping(kept[ordinal], histogram: result.histogram.bins) { bin in
+          scored.cut = try Cut.keeping(kept[ordinal], histogram: result.counts.histogram.bins) { bin in
             var lower = [Int](repeating: 0, count: 1 << 16)
             try scored.candidates.countLowerHalves(of: bin, into: &lower)
             return lower
@@ -73,7 +71,7 @@ struct ScoringStage {
     var failure: (any Error)?
     do { try work() } catch let error as MPIError { throw error } catch { failure = error }
     // A rank that failed must still join the rounds that the others wait for.
-    try rounds.finish(counts: isGlobal ? result.histogram.bins : [], failed: failure != nil)
+    try rounds.finish(counts: isGlobal ? result.counts.histogram.bins : [], failed: failure != nil)
     try world.agreeing { if let failure { throw failure } }
     return result
   }

@@ -41,13 +41,13 @@ struct CandidateSet {
   func forEachKept(by cut: Cut, _ body: (_ index: Int, _ score: Float) throws -> Void) throws {
     guard cut != .nothing else { return }
     var ties = cut.ties
-    func visit(_ candidate: frog_candidate, of run: CandidateRun) throws {
+    func visit(_ candidate: frog_candidate, at cursor: CandidateCursor) throws {
       guard candidate.key >= cut.key else { return }
       if candidate.key == cut.key {
         guard ties > 0 else { return }
         ties -= 1
       }
-      try body(run.flatIndex(candidate, matrixColumns: matrixColumns), Float(bitPattern: candidate.key))
+      try body(cursor.run.flatIndex(candidate, matrixColumns: matrixColumns), cursor.score)
     }
     // Runs with the same rows are columns panels; the runs of a tall matrix have one band each.
     var start = 0
@@ -58,7 +58,7 @@ struct CandidateSet {
       var cursors = band.map { CandidateCursor($0) }
       guard cursors.count > 1 else {
         while let candidate = try cursors[0].peek(spill) {
-          try visit(candidate, of: cursors[0].run)
+          try visit(candidate, at: cursors[0])
           cursors[0].advance()
         }
         continue
@@ -66,7 +66,7 @@ struct CandidateSet {
       for row in rows {
         for index in cursors.indices {
           while let candidate = try cursors[index].peek(spill), cursors[index].run.row(candidate) == row {
-            try visit(candidate, of: cursors[index].run)
+            try visit(candidate, at: cursors[index])
             cursors[index].advance()
           }
         }

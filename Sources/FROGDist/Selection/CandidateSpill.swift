@@ -2,7 +2,7 @@ import CKernels
 import ShardIO
 import SystemPackage
 
-/// The scores of one panel that may be selected, on disk, in order of position.
+/// The weights of one panel that may be selected, on disk, in order of position.
 struct CandidateRun {
   /// The part of the matrix that the panel covered.
   let rows: Range<Int>
@@ -10,6 +10,8 @@ struct CandidateRun {
   /// First byte in the spill file.
   let offset: Int
   let count: Int
+  /// First byte of their scores, in the same order; nil where the key is the score's.
+  var scoreOffset: Int?
 
   /// Where `candidate` lies in its matrix, flat and row-major.
   func flatIndex(_ candidate: frog_candidate, matrixColumns: Int) -> Int {
@@ -60,6 +62,7 @@ struct CandidateCursor {
 
   let run: CandidateRun
   private var piece: [frog_candidate] = []
+  private var scores: [Float] = []
   private var position = 0
   private var taken = 0
 
@@ -72,11 +75,17 @@ struct CandidateCursor {
       let count = min(Self.pieceLength, run.count - taken)
       piece = try spill.read(
         frog_candidate.self, count: count, at: run.offset + taken * MemoryLayout<frog_candidate>.stride)
+      if let offset = run.scoreOffset {
+        scores = try spill.read(Float.self, count: count, at: offset + taken * MemoryLayout<Float>.stride)
+      }
       taken += count
       position = 0
     }
     return piece[position]
   }
+
+  /// The score of the candidate that ``peek(_:)`` has shown.
+  var score: Float { scores.isEmpty ? Float(bitPattern: frog_bits(piece[position].key)) : scores[position] }
 
   mutating func advance() { position += 1 }
 }

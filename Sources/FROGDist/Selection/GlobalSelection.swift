@@ -12,7 +12,7 @@ enum GlobalSelection {
   static func select(
     _ keep: Int, scored: inout ScoringStage.Result, matrixCount: Int, world: Communicator
   ) throws -> (kept: [Int], cut: Cut) {
-    var histogram = scored.histogram.bins
+    var histogram = scored.counts.histogram.bins
     try world.allReduce(&histogram, .sum)
     let matrices = scored.matrices
     let cut = try Cut.keeping(keep, histogram: histogram) { bin in

@@ -1,25 +1,28 @@
 import CKernels
 
-/// How many scores fall into each of 65,536 bins, by the upper half of their keys.
+/// How many ranked values fall into each of 65,536 bins, by the upper half of their keys.
 ///
-/// A score's **key** is its bit pattern as a Float: scores are not negative, so keys order as scores do. A bin is then a
+/// A value's **key** orders as the value does: a Float's bits, all flipped if it is negative, the sign alone if not. A bin is then a
 /// range of relative width 2⁻⁷.
 struct ScoreHistogram {
   static let binCount = 1 << 16
-  /// Infinity and NaN lie in this bin and above.
-  static let firstNonFiniteBin = 0x7f80
+  /// Positive infinity and NaN lie in this bin and above, everything negative below the other.
+  private static let firstNonFiniteBin = 0xff80
+  private static let firstPositiveBin = 0x8000
 
   var bins = [Int](repeating: 0, count: binCount)
 
-  /// Counts scores, none of them negative.
-  mutating func count(_ scores: UnsafeMutableBufferPointer<Float>) {
+  /// Counts values; -infinity is one.
+  mutating func count(_ values: UnsafeMutableBufferPointer<Float>) {
     bins.withUnsafeMutableBytes {
-      frog_count(scores.baseAddress, scores.count, $0.assumingMemoryBound(to: Int64.self).baseAddress)
+      frog_count(values.baseAddress, values.count, $0.assumingMemoryBound(to: Int64.self).baseAddress)
     }
   }
 
-  /// Whether a score was infinite or NaN.
-  var holdsNonFinite: Bool { bins[Self.firstNonFiniteBin...].contains { $0 > 0 } }
+  /// Whether a value was infinite or NaN, of either sign; for values of which none is negative.
+  var holdsNonFinite: Bool {
+    bins[Self.firstNonFiniteBin...].contains { $0 > 0 } || bins[..<Self.firstPositiveBin].contains { $0 > 0 }
+  }
 }
 
 /// The place of the k-th largest of some counted values.
@@ -52,8 +55,8 @@ struct Cut: Equatable {
   /// Keeps nothing.
   static let nothing = Cut(key: .max, ties: 0)
 
-  /// The score at the border; nil if nothing is kept.
-  var threshold: Float? { self == .nothing ? nil : Float(bitPattern: key) }
+  /// The ranked value at the border; nil if nothing is kept.
+  var threshold: Float? { self == .nothing ? nil : Float(bitPattern: frog_bits(key)) }
 
   /// The cut that keeps the `count` largest keys, given how many keys are in each bin.
   ///
@@ -65,7 +68,7 @@ struct Cut: Equatable {
   ) throws -> Cut {
     guard count > 0 else { return .nothing }
     guard let upper = RankedBin.holding(count, of: histogram.count, { histogram[$0] }) else {
-      throw RunFailure(.internal, "\(count) scores were to be kept, fewer were counted")
+      throw RunFailure(.internal, "\(count) weights were to be kept, fewer were counted")
     }
     let halves = try lowerHalves(upper.bin)
     guard let lower = RankedBin.holding(count - upper.above, of: halves.count, { halves[$0] }) else {
@@ -76,7 +79,7 @@ struct Cut: Equatable {
   }
 }
 
-/// The key below which no score can be among the `keep` largest, as far as is known by now.
+/// The key below which no weight can be among the `keep` largest, as far as is known by now.
 ///
 /// Counts only grow, so the bound only rises, and a stale one is still valid.
 struct RisingBound {

@@ -1,0 +1,108 @@
+import CKernels
+
+/// How unevenly the kept weights of a matrix lie in its rows and columns.
+///
+/// Products of strong rows and strong columns make masks of a few rows and columns; random masks spread
+/// (docs/selection.md).
+public struct Concentration: Codable, Sendable, Equatable {
+  /// The share of the kept weights in the 1% of rows that have the most, and likewise for columns (rounded up to whole ones).
+  public var topRows: Double
+  /// See ``topRows``.
+  public var topColumns: Double
+  /// exp(entropy of the kept counts over the rows), as a fraction of the rows: 1 if every row has as many.
+  public var effectiveRows: Double
+  /// See ``effectiveRows``.
+  public var effectiveColumns: Double
+  /// Rows without a kept weight.
+  public var unusedRows: Int
+  /// Columns without a kept weight.
+  public var unusedColumns: Int
+
+  enum CodingKeys: String, CodingKey {
+    case topRows = "top_rows"
+    case topColumns = "top_columns"
+    case effectiveRows = "effective_rows"
+    case effectiveColumns = "effective_columns"
+    case unusedRows = "unused_rows"
+    case unusedColumns = "unused_columns"
+  }
+}
+
+/// Kept weights by row and by column of one matrix.
+struct KeptCounts {
+  private let columns: Int
+  private var byRow: [Int]
+  private var byColumn: [Int]
+
+  init(rows: Int, columns: Int) {
+    self.columns = columns
+    byRow = [Int](repeating: 0, count: rows)
+    byColumn = [Int](repeating: 0, count: columns)
+  }
+
+  /// A kept weight at a flat, row-major index.
+  mutating func add(_ index: Int) {
+    let (row, column) = index.quotientAndRemainder(dividingBy: columns)
+    byRow[row] += 1
+    byColumn[column] += 1
+  }
+
+  /// nil if nothing is kept.
+  var concentration: Concentration? {
+    let total = byRow.reduce(0, +)
+    guard total > 0 else { return nil }
+    return Concentration(
+      topRows: Self.topShare(byRow, of: total), topColumns: Self.topShare(byColumn, of: total),
+      effectiveRows: Self.effectiveShare(byRow, of: total), effectiveColumns: Self.effectiveShare(byColumn, of: total),
+      unusedRows: byRow.count { $0 == 0 }, unusedColumns: byColumn.count { $0 == 0 })
+  }
+
+  private static func topShare(_ counts: [Int], of total: Int) -> Double {
+    let top = counts.sorted(by: >).prefix((counts.count + 99) / 100)
+    return Double(top.reduce(0, +)) / Double(total)
+  }
+
+  private static func effectiveShare(_ counts: [Int], of total: Int) -> Double {
+    // Σ p·ln(1/p), by logarithms that are the same on every machine.
+    let entropy = counts.reduce(0.0) { sum, count in
+      count == 0 ? sum : sum - Double(count) / Double(total) * frog_log(Double(count) / Double(total))
+    }
+    return min(1, frog_exp(entropy) / Double(counts.count))
+  }
+}
+
+extension Concentration {
+  /// Of all masks together: shares weighted by kept weights, unused rows and columns added up; nil if nothing is kept.
+  init?(overall matrices: [RunRecord.Matrix]) {
+    let total = Double(matrices.reduce(0) { $0 + $1.kept })
+    guard total > 0 else { return nil }
+    func mean(_ value: (Concentration) -> Double) -> Double {
+      matrices.reduce(0) { $0 + Double($1.kept) * ($1.concentration.map(value) ?? 0) } / total
+    }
+    topRows = mean(\.topRows)
+    topColumns = mean(\.topColumns)
+    effectiveRows = mean(\.effectiveRows)
+    effectiveColumns = mean(\.effectiveColumns)
+    unusedRows = matrices.reduce(0) { $0 + ($1.concentration?.unusedRows ?? $1.shape[0]) }
+    unusedColumns = matrices.reduce(0) { $0 + ($1.concentration?.unusedColumns ?? $1.shape[1]) }
+  }
+
+  /// As numbers that ranks can exchange.
+  static func encode(_ value: Concentration?) -> [Double] {
+    guard let value else { return [Double](repeating: -1, count: encodedCount) }
+    return [
+      value.topRows, value.topColumns, value.effectiveRows, value.effectiveColumns, Double(value.unusedRows),
+      Double(value.unusedColumns),
+    ]
+  }
+
+  static let encodedCount = 6
+
+  static func decode(_ numbers: ArraySlice<Double>) -> Concentration? {
+    let values = Array(numbers)
+    guard values[0] >= 0 else { return nil }
+    return Concentration(
+      topRows: values[0], topColumns: values[1], effectiveRows: values[2], effectiveColumns: values[3],
+      unusedRows: Int(values[4]), unusedColumns: Int(values[5]))
+  }
+}

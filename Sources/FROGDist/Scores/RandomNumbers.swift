@@ -1,0 +1,21 @@
+import CKernels
+
+/// A source of random numbers that are a function of seed, tensor name, purpose and index alone.
+struct RandomNumbers {
+  /// Uses that must not share numbers.
+  enum Purpose: UInt64 {
+    case sampling = 1
+    case scores = 2
+    case sketch = 3
+    case audit = 4
+  }
+
+  let seed: UInt64
+  let stream: UInt64
+
+  init(seed: UInt64, tensor name: String, for purpose: Purpose) {
+    self.seed = seed
+    var name = name
+    stream = name.withUTF8 { frog_random_stream($0.baseAddress, $0.count, purpose.rawValue) }
+  }
+}

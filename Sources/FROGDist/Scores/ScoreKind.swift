@@ -1,0 +1,11 @@
+/// What the score of a weight measures.
+public enum ScoreKind: String, Sendable, CaseIterable {
+  /// S = |U|Σ|V|ᵀ.
+  case frog
+  /// |U_r Σ_r V_rᵀ|: the size of the weight in the best approximation of rank r (LIFT, Liu et al. 2025).
+  case lift
+  /// |W|.
+  case magnitude
+  /// Uniform random numbers in (0, 1): the control that every method should beat.
+  case random
+}

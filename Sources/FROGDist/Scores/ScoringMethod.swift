@@ -1,0 +1,18 @@
+import DistSVD
+
+/// How the weights of a matrix are scored and ranked.
+struct ScoringMethod {
+  var score: ScoreKind
+  var solver: Workload.Solver
+  /// r of ``ScoreKind/lift``.
+  var liftRank: Int
+  var normalize: Normalization
+  /// p of sampling in proportion to score^p; nil to take the best.
+  var sample: Double?
+  var seed: UInt64
+  /// What the scores are multiplied by.
+  var signal: ExternalSignal?
+
+  /// Whether what is ranked is the score itself.
+  var ranksScores: Bool { normalize == .none && sample == nil }
+}

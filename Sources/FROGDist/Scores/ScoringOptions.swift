@@ -1,0 +1,58 @@
+import DistSVD
+import SystemPackage
+
+/// What a weight's score measures, how singular vectors are found, and how scores are ranked.
+public struct ScoringOptions: Sendable {
+  /// What the score measures.
+  public var score = ScoreKind.frog
+  /// Of the decomposition.
+  public var precision = Precision.f64
+  /// r: of the approximation, if the score is ``ScoreKind/frog``; of the score itself if it is ``ScoreKind/lift``.
+  public var rank: Int?
+  /// Vectors beyond r while a subspace is sought.
+  public var oversample = 10
+  /// Passes over W beyond the first while a subspace is sought.
+  public var powerIterations = 2
+  /// How scores are made comparable.
+  public var normalize = Normalization.none
+  /// p: K weights are drawn in proportion to score^p; nil to take the best.
+  public var sample: Double?
+  /// Of all random numbers.
+  public var seed: UInt64 = 0
+  /// A checkpoint of tensors that scores are multiplied by.
+  public var weightBy: FilePath?
+
+  /// Exact FROG scores, the best of which are taken.
+  public init() {}
+
+  /// r of LIFT unless another is asked for.
+  public static let defaultLiftRank = 128
+
+  /// What is done to every matrix, as far as time and memory are concerned.
+  public var workload: Workload {
+    Workload(
+      solver: solver, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
+      passes: normalize == .none ? 1 : 2)
+  }
+
+  private var solver: Workload.Solver {
+    switch (score, rank) {
+    case (.magnitude, _), (.random, _): .none
+    case (.lift, _), (.frog, nil): .exact(precision)
+    case (.frog, let rank?): .randomized(rank: rank, oversample: oversample, powerIterations: powerIterations)
+    }
+  }
+
+  /// Whether the result depends on ``seed``.
+  var isRandom: Bool {
+    if case .randomized = solver { return true }
+    return sample != nil || score == .random
+  }
+
+  /// How matrices are scored, with scores multiplied by `signal`.
+  func method(signal: ExternalSignal?) -> ScoringMethod {
+    ScoringMethod(
+      score: score, solver: solver, liftRank: rank ?? Self.defaultLiftRank, normalize: normalize, sample: sample,
+      seed: seed, signal: signal)
+  }
+}

@@ -1,0 +1,70 @@
+import CKernels
+import DistSVD
+
+/// How scores of different matrices, rows and columns are made comparable before the best are taken.
+public enum Normalization: String, Sendable, CaseIterable {
+  /// As they are.
+  case none
+  /// By the mean of their matrix.
+  case matrix
+  /// By row mean × column mean: what is unusual beyond a product of strong rows and strong columns.
+  case rowcol
+}
+
+/// Turns the scores of a matrix into the values that are ranked.
+struct SelectionKeys {
+  /// What the scores are divided by.
+  enum Divisor {
+    case none
+    case mean(Float)
+    case factors(NoiseFactors)
+  }
+
+  let divisor: Divisor
+  /// p, and where the Gumbel noise comes from; nil to take the largest.
+  let sample: (power: Double, numbers: RandomNumbers)?
+  let columns: Int
+  private let values: AlignedBuffer<Float>?
+
+  /// - Parameter longest: elements of the largest panel.
+  init(
+    _ divisor: Divisor, sample: (power: Double, numbers: RandomNumbers)?, columns: Int, longest: Int
+  ) throws {
+    self.divisor = divisor
+    self.sample = sample
+    self.columns = columns
+    if case .none = divisor, sample == nil { values = nil } else { values = try AlignedBuffer(count: longest) }
+  }
+
+  /// Whether scores are ranked as they are.
+  var areScores: Bool { values == nil }
+
+  /// The values that rank the weights of `panel`, laid out as its scores; valid until the next call.
+  func values(of panel: ScorePanel) -> UnsafeMutableBufferPointer<Float> {
+    guard let values else { return panel.scores }
+    let width = panel.columns.count
+    var start = 0
+    panel.forEachRow { row, scores in
+      let target = values.elements.baseAddress.map { $0 + start }
+      var ranked = UnsafePointer(scores.baseAddress)
+      switch divisor {
+      case .none: break
+      case .mean(let mean):
+        frog_divide(ranked, width, mean, nil, target)
+        ranked = UnsafePointer(target)
+      case .factors(let factors):
+        factors.column.withUnsafeBufferPointer {
+          frog_divide(
+            ranked, width, factors.row[row], $0.baseAddress.map { $0 + panel.columns.lowerBound }, target)
+        }
+        ranked = UnsafePointer(target)
+      }
+      if let (power, numbers) = sample {
+        frog_gumbel_keys(
+          numbers.seed, numbers.stream, UInt64(row * columns + panel.columns.lowerBound), power, ranked, width, target)
+      }
+      start += width
+    }
+    return values.prefix(panel.scores.count)
+  }
+}
