@@ -102,6 +102,47 @@ def frog_scores(weights):
     return (np.abs(u) * sigma) @ np.abs(vt)
 
 
+def lift_scores(weights, rank):
+    """|U_r Σ_r V_rᵀ| in float64."""
+    u, sigma, vt = np.linalg.svd(weights.astype(np.float64), full_matrices=False)
+    return np.abs((u[:, :rank] * sigma[:rank]) @ vt[:rank])
+
+
+def scores_of(weights, kind, rank):
+    if kind == "frog":
+        return frog_scores(weights)
+    if kind == "lift":
+        return lift_scores(weights, rank)
+    if kind == "magnitude":
+        return np.abs(weights.astype(np.float64))
+    raise ValueError(f"no score {kind}")
+
+
+def normalized(scores, how):
+    """What is ranked: scores, scores over their mean, or scores over row mean × column mean / mean."""
+    if how == "none":
+        return scores
+    mean = scores.mean()
+    if mean == 0:
+        return np.zeros_like(scores)
+    divisor = mean if how == "matrix" else np.outer(scores.mean(axis=1), scores.mean(axis=0) / mean)
+    return np.divide(scores, divisor, out=np.zeros_like(scores), where=divisor > 0)
+
+
+def concentration(positions, shape):
+    """What frog.json says of where kept weights lie; None if there are none."""
+    if positions.size == 0:
+        return None
+    result = {}
+    for axis, name in ((0, "rows"), (1, "columns")):
+        counts = np.bincount(np.unravel_index(positions, shape)[axis], minlength=shape[axis])
+        share = counts[counts > 0] / positions.size
+        result[f"top_{name}"] = np.sort(counts)[::-1][: math.ceil(shape[axis] / 100)].sum() / positions.size
+        result[f"effective_{name}"] = math.exp(-(share * np.log(share)).sum()) / shape[axis]
+        result[f"unused_{name}"] = int((counts == 0).sum())
+    return result
+
+
 def frobenius_norm(weights):
     rows = np.square(weights.astype(np.float64)).sum(axis=1)
     return math.sqrt(math.fsum(rows))
@@ -192,7 +233,10 @@ class Matrix:
 class Reference:
     """Scores of every matrix of a checkpoint, side by side in one array; selections come from it without another SVD."""
 
-    def __init__(self, checkpoint, include=(), exclude=(), progress=None):
+    def __init__(
+        self, checkpoint, include=(), exclude=(), progress=None, score="frog", rank=128, weight_by=None, normalize="none"
+    ):
+        signals = {t.name: t for t in checkpoint_tensors(weight_by)} if weight_by else {}
         tensors = [t for t in checkpoint_tensors(checkpoint) if is_matrix(t, include, exclude)]
         self.total = sum(t.size for t in tensors)
         self.scores = np.empty(self.total)
@@ -202,16 +246,23 @@ class Reference:
                 progress(f"{tensor.name} {tensor.dtype} {tensor.shape}")
             weights = tensor.read()
             flat = self.scores[at : at + tensor.size]
-            flat[:] = frog_scores(weights).reshape(-1)
+            scores = scores_of(weights, score, rank)
+            if signals:
+                scores = scores * signals[tensor.name].read().astype(np.float64)
+            flat[:] = scores.reshape(-1)
             self.matrices.append(Matrix(tensor.name, tensor.shape, tensor.dtype, frobenius_norm(weights), flat))
             at += tensor.size
+        # What is ranked, matrix by matrix; the scores themselves unless they are normalized.
+        self.ranked = self.scores
+        if normalize != "none":
+            self.ranked = np.concatenate([normalized(m.scores.reshape(m.shape), normalize).reshape(-1) for m in self.matrices])
 
     def select(self, mode, count):
         """Name → ascending flat positions of the kept weights."""
         sizes = [m.size for m in self.matrices]
+        ends = np.cumsum(sizes)
         if mode == "global":
-            flat = top(self.scores, count)
-            ends = np.cumsum(sizes)
+            flat = top(self.ranked, count)
             cuts = np.searchsorted(flat, ends)
             starts = [0, *cuts[:-1]]
             return {m.name: flat[a:b] - (end - m.size) for m, a, b, end in zip(self.matrices, starts, cuts, ends)}
@@ -221,7 +272,7 @@ class Reference:
             counts = uniform_counts(sizes, count)
         else:
             raise ValueError(f"no selection {mode}")
-        return {m.name: top(m.scores, k) for m, k in zip(self.matrices, counts)}
+        return {m.name: top(self.ranked[end - m.size : end], k) for m, k, end in zip(self.matrices, counts, ends)}
 
 
 @dataclass
@@ -300,13 +351,20 @@ def main():
     amount.add_argument("--budget", default="1%", help="share of all weights: 1%% or 0.01")
     amount.add_argument("--keep", type=int, help="number of weights instead")
     parser.add_argument("--select", default="global", choices=["global", "matrix", "uniform"])
+    parser.add_argument("--score", default="frog", choices=["frog", "lift", "magnitude"])
+    parser.add_argument("--rank", type=int, default=128, help="of the score lift")
+    parser.add_argument("--normalize", default="none", choices=["none", "matrix", "rowcol"])
+    parser.add_argument("--weight-by", metavar="DIR", help="checkpoint of tensors that scores are multiplied by")
     parser.add_argument("--include", action="append", default=[], metavar="GLOB")
     parser.add_argument("--exclude", action="append", default=[], metavar="GLOB")
     parser.add_argument("--compare", metavar="OUT", help="output directory of frog-mpi mask with the same parameters")
     parser.add_argument("--min-overlap", type=float, default=0.99999)
     arguments = parser.parse_args()
 
-    reference = Reference(arguments.checkpoint, arguments.include, arguments.exclude, lambda line: print(line, file=sys.stderr))
+    reference = Reference(
+        arguments.checkpoint, arguments.include, arguments.exclude, lambda line: print(line, file=sys.stderr),
+        arguments.score, arguments.rank, arguments.weight_by, arguments.normalize,
+    )  # fmt: skip
     if not reference.matrices:
         sys.exit(f"{arguments.checkpoint}: no weight matrices")
     count = arguments.keep if arguments.keep is not None else kept_count(parse_budget(arguments.budget), reference.total)

@@ -63,20 +63,36 @@ struct Inspect: ParsableCommand {
 
   private func describe(_ record: RunRecord) throws -> String {
     guard !json else { return String(decoding: try Document.encode(record), as: UTF8.self) }
+    func percent(_ value: Double?) -> String { value.map { Terminal.decimal(100 * $0, 1) + "%" } ?? "-" }
     let rows = record.matrices.map { matrix in
       let size = matrix.shape[0] * matrix.shape[1]
       return [
         Terminal.printable(matrix.name), "\(matrix.shape)", Terminal.grouped(matrix.kept),
         Terminal.decimal(100 * Double(matrix.kept) / Double(size), 3) + "%",
-        matrix.threshold.map { "\(Float($0))" } ?? "-", matrix.format, matrix.file,
+        matrix.threshold.map { "\(Float($0))" } ?? "-", percent(matrix.concentration?.effectiveRows),
+        percent(matrix.concentration?.effectiveColumns), percent(matrix.rankOneShare), matrix.format, matrix.file,
       ]
     }
     let share = 100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1))
-    return Terminal.table(
-      ["matrix", "shape", "kept", "share", "threshold", "format", "file"], rows, right: [2, 3, 4])
-      + "\n\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
-      + "(\(Terminal.decimal(share, 3))%, \(record.parameters.select), \(record.parameters.precision))"
-      + (record.threshold.map { ", threshold \(Float($0))" } ?? "") + "\n"
+    var lines = [
+      "\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
+        + "(\(Terminal.decimal(share, 3))%, \(record.parameters.description))"
+        + (record.threshold.map { ", threshold \(Float($0))" } ?? "")
+    ]
+    if let found = record.concentration {
+      lines.append(
+        "kept weights lie in \(percent(found.effectiveRows)) of rows and \(percent(found.effectiveColumns)) of columns (effective, "
+          + "mean over kept weights); the top 1% of rows holds \(percent(found.topRows)), of columns \(percent(found.topColumns)); "
+          + "\(Terminal.grouped(found.unusedRows)) rows and \(Terminal.grouped(found.unusedColumns)) columns are unused")
+    }
+    if record.starved > 0 {
+      lines.append(
+        "\(record.starved) of \(record.matrices.count) matrices keep less than a tenth of a uniform share")
+    }
+    let heading = [
+      "matrix", "shape", "kept", "share", "threshold", "rows", "columns", "rank one", "format", "file",
+    ]
+    return Terminal.table(heading, rows, right: [2, 3, 4, 5, 6, 7]) + "\n" + lines.joined(separator: "\n") + "\n"
   }
 }
 

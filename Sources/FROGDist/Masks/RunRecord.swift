@@ -76,6 +76,16 @@ public struct RunRecord: Codable, Sendable {
       case weightBy = "weight_by"
     }
 
+    /// What was done, in the words of the options.
+    public var description: String {
+      var words = [select, score, precision]
+      if let rank { words.append("rank \(rank)") }
+      if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }
+      if let sample { words.append("sample \(sample)") }
+      if weightBy != nil { words.append("weighted") }
+      return words.joined(separator: ", ")
+    }
+
     /// Whether what was ranked is the score itself.
     public var ranksScores: Bool { normalize == Normalization.none.rawValue && sample == nil }
   }
