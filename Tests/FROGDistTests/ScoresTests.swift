@@ -102,6 +102,49 @@ struct ScoresTests {
     #expect(factors.rankOneShare <= energy / norm + 1e-6 && factors.rankOneShare >= energy / norm - 2e-3)
   }
 
+  /// One process that hands out its own vectors.
+  private struct OwnVectors: SharedVectors {
+    let basis: SingularBasis
+    var order: Int { basis.order }
+    func gather(_ columns: Range<Int>, into vectors: UnsafeMutableBufferPointer<Float>) {
+      let own = basis.vectors
+      _ = vectors.update(from: own.elements[columns.lowerBound * order..<columns.upperBound * order])
+    }
+  }
+
+  @Test("with vectors that pass by are the same", arguments: [(300, 200), (200, 300), (150, 150), (5, 2)])
+  func streamed(rows: Int, columns: Int) throws {
+    let matrix = Dense(rows: rows, columns: columns)
+    let basis = try Precision.f64.basis(of: matrix)
+    let shape = PanelShape(rows: rows, columns: columns)
+    let whole = try FactorScores(
+      matrix, vectors: basis.vectors, columns: 0..<basis.order, form: .frog, longest: shape.stream)
+    let truth = Array(try whole.panel(0..<shape.stream).scores)
+    var agreements = 0
+    let streamed = try StreamedScores(matrix, vectors: OwnVectors(basis: basis), longest: shape.stream) {
+      agreements += 1
+      try $0()
+    }
+    let found = Array(try streamed.panel(0..<shape.stream).scores)
+    for (score, exact) in zip(found, truth) { #expect(abs(score - exact) <= 1e-6 * exact) }
+    #expect(try streamed.panel(0..<0).scores.isEmpty && agreements == 2)
+  }
+
+  @Test("bands cover the stream once, evenly", arguments: [1, 2, 3, 4, 7, 64])
+  func bands(members: Int) {
+    for (rows, columns) in [(28672, 8192), (8192, 8192), (100, 7), (8, 8), (53248, 16384), (1 << 22, 3)] {
+      let shape = PanelShape(rows: rows, columns: columns)
+      let bands = StreamedScores.bands(shape, members: members)
+      #expect(bands.flatMap { [$0.lowerBound, $0.upperBound] } == bands.flatMap { [$0.lowerBound, $0.upperBound] }.sorted())
+      #expect(bands.reduce(0) { $0 + $1.count } == rows && bands.allSatisfy { !$0.isEmpty })
+      #expect(bands.allSatisfy { $0.count * columns <= max(StreamedScores.bandElements, 16 * columns) })
+      // No member has a step more than an even share needs.
+      let share = PanelShare(bands, members: members)
+      let longest = max(16, StreamedScores.bandElements / columns / 16 * 16)
+      #expect(share.steps <= ((rows + members - 1) / members + longest - 1) / longest)
+    }
+  }
+
   @Test("a matrix of zeros has noise of zero and no error")
   func zeros() throws {
     struct Zero: PanelSource {

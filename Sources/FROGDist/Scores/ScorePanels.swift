@@ -26,8 +26,14 @@ struct ScorePanel {
 /// Makes the scores of one matrix, a panel at a time.
 protocol ScorePanels {
   var shape: PanelShape { get }
+  /// Whether all members of a team have to ask for panels in step; then a failure is everyone's.
+  var isCollective: Bool { get }
   /// The scores of `range` of the streaming side; valid until the next call.
   func panel(_ range: Range<Int>) throws -> ScorePanel
+}
+
+extension ScorePanels {
+  var isCollective: Bool { false }
 }
 
 /// |W|.

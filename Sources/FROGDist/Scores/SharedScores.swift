@@ -47,11 +47,8 @@ struct SharedScores {
   /// Collective in a team: every member calls it.
   func panel(_ step: Int) throws -> (panel: ScorePanel, range: Range<Int>) {
     let range = share.range(step, of: task.member)
-    let panel = try task.locally {
-      let panel = try scores.panel(range)
-      try signal?.multiply(panel)
-      return panel
-    }
+    let panel = scores.isCollective ? try scores.panel(range) : try task.locally { try scores.panel(range) }
+    if let signal { try task.locally { try signal.multiply(panel) } }
     return (panel, range)
   }
 }

@@ -1,0 +1,113 @@
+import CKernels
+import DistSVD
+
+/// Singular vectors of the core side that no member of a team holds whole.
+protocol SharedVectors {
+  /// How many there are, and how long each is.
+  var order: Int { get }
+  /// Copies vectors to every member, `order × columns.count`, column-major, in ascending order of singular value.
+  ///
+  /// Collective: every member calls it.
+  func gather(_ columns: Range<Int>, into vectors: UnsafeMutableBufferPointer<Float>) throws
+}
+
+/// ``FactorScores`` of a team whose members share V: it passes by in panels while each member adds up its band of S.
+///
+/// A member holds a band of W, one of S, and a panel of V; every step gathers V once, so bands are long.
+struct StreamedScores: ScorePanels {
+  /// Elements of a band of S; a band of W is as large.
+  static let bandElements = 1 << 24
+  /// Elements of a panel of V.
+  static let vectorElements = 1 << 21
+
+  let shape: PanelShape
+  let isCollective = true
+  private let source: any PanelSource
+  private let vectors: any SharedVectors
+  private let agreeing: (() throws -> Void) throws -> Void
+  /// Vectors that pass by at a time; a multiple of the slices that scores are summed in.
+  private let width: Int
+  private let weights: AlignedBuffer<Float>
+  private let projection: AlignedBuffer<Float>
+  private let scores: AlignedBuffer<Float>
+  private let signed: AlignedBuffer<Float>
+
+  /// - Parameters:
+  ///   - longest: the longest range that will be asked for, on any member.
+  ///   - agreeing: does work that talks to nobody, and throws on every member if it fails on one.
+  init(
+    _ source: any PanelSource, vectors: any SharedVectors, longest: Int,
+    agreeing: @escaping (() throws -> Void) throws -> Void
+  ) throws {
+    shape = PanelShape(rows: source.rows, columns: source.columns)
+    self.source = source
+    self.vectors = vectors
+    self.agreeing = agreeing
+    width = min(shape.core, Self.panelWidth(core: shape.core))
+    weights = try AlignedBuffer(count: longest * shape.core)
+    projection = try AlignedBuffer(count: longest * width)
+    scores = try AlignedBuffer(count: longest * shape.core)
+    signed = try AlignedBuffer(count: width * shape.core)
+  }
+
+  /// Bytes that a member allocates for bands of `longest` lines.
+  static func bytes(core: Int, longest: Int) -> Int {
+    let width = min(core, panelWidth(core: core))
+    return 4 * (2 * longest * core + longest * width + width * core)
+  }
+
+  private static func panelWidth(core: Int) -> Int { max(64, vectorElements / max(core, 1) / 64 * 64) }
+
+  /// Ranges of the streaming side, as many for every one of `members` as can be, each of at most ``bandElements`` elements.
+  static func bands(_ shape: PanelShape, members: Int) -> [Range<Int>] {
+    let longest = max(16, bandElements / max(shape.core, 1) / 16 * 16)
+    let share = (shape.stream + members - 1) / members
+    let steps = (share + longest - 1) / longest
+    let length = max(16, (share + steps * 16 - 1) / (steps * 16) * 16)
+    return stride(from: 0, to: shape.stream, by: length).map { $0..<min(shape.stream, $0 + length) }
+  }
+
+  func panel(_ range: Range<Int>) throws -> ScorePanel {
+    let panel = ScorePanel(scores.elements, range: range, of: shape)
+    let (core, length) = (shape.core, range.count)
+    let weights = weights.prefix(length * core)
+    try agreeing { if !range.isEmpty { try source.read(rows: panel.rows, columns: panel.columns, into: weights) } }
+    for start in stride(from: 0, to: vectors.order, by: width) {
+      let count = min(width, vectors.order - start)
+      let signed = signed.prefix(count * core)
+      try vectors.gather(start..<start + count, into: signed)
+      if !range.isEmpty { add(signed, count: count, isFirst: start == 0, weights: weights, to: panel.scores) }
+    }
+    return panel
+  }
+
+  /// S := S + |W·V_J|·|V_J|ᵀ for a panel of vectors V_J, which loses its signs.
+  private func add(
+    _ vectors: UnsafeMutableBufferPointer<Float>, count: Int, isFirst: Bool,
+    weights: UnsafeMutableBufferPointer<Float>, to scores: UnsafeMutableBufferPointer<Float>
+  ) {
+    let core = shape.core
+    let length = scores.count / core
+    let projection = projection.prefix(length * count)
+    if shape.isTall {
+      LocalBLAS.multiply(
+        .init(vectors, storedRows: core, transposed: true), .init(weights, storedRows: core),
+        rows: count, columns: length, inner: core, into: projection)
+    } else {
+      LocalBLAS.multiply(
+        .init(weights, storedRows: length), .init(vectors, storedRows: core),
+        rows: length, columns: count, inner: core, into: projection)
+    }
+    frog_absolute(projection.baseAddress, projection.count)
+    frog_absolute(vectors.baseAddress, vectors.count)
+    if shape.isTall {
+      LocalBLAS.multiplyPositive(
+        .init(vectors, storedRows: core), .init(projection, storedRows: count),
+        rows: core, columns: length, inner: count, addingTo: !isFirst, scores)
+    } else {
+      LocalBLAS.multiplyPositive(
+        .init(projection, storedRows: length), .init(vectors, storedRows: core, transposed: true),
+        rows: length, columns: core, inner: count, addingTo: !isFirst, scores)
+    }
+  }
+}
