@@ -94,17 +94,32 @@ public struct RunRecord: Codable, Sendable {
   public struct Audit: Codable, Sendable, Equatable {
     /// Names of the matrices.
     public var matrices: [String]
-    /// Of the weights that the exact scores of these matrices would keep, the share that is kept.
+    /// How many of their weights the exact scores keep.
+    public var kept: Int
+    /// The share of these that the approximate scores keep.
     public var overlap: Double
-    /// Mean of |S − S_exact| / S_exact over the weights that the exact scores would keep.
+    /// Mean of |S − S_exact| / S_exact over the weights that both keep.
     public var meanError: Double
-    /// The largest of them.
+    /// The largest of these.
     public var largestError: Double
+    /// The largest |mean S / mean S_exact − 1| of a matrix: an error of its scale changes how many weights it keeps.
+    public var scaleError: Double
+    /// With a target: the ranks that were tried, in turn, and the overlap of each.
+    public var tried: [Trial]
+
+    /// A rank and what came of it.
+    public struct Trial: Codable, Sendable, Equatable {
+      /// r.
+      public var rank: Int
+      /// See ``Audit/overlap``.
+      public var overlap: Double
+    }
 
     enum CodingKeys: String, CodingKey {
-      case matrices, overlap
+      case matrices, kept, overlap, tried
       case meanError = "mean_error"
       case largestError = "largest_error"
+      case scaleError = "scale_error"
     }
   }
 

@@ -17,6 +17,8 @@ struct NoiseSummary {
   let relativeError: Double
   /// See ``NoiseFactors``.
   let rankOneShare: Double
+  /// See ``NoiseFactors``.
+  let mean: Double
   /// Where the factors lie in the spill file: m, then n Floats.
   let offset: Int
 }
@@ -120,6 +122,7 @@ struct MatrixScorer {
     let offset = try factors.row.withUnsafeBufferPointer { try spill.append($0) }
     _ = try factors.column.withUnsafeBufferPointer { try spill.append($0) }
     return NoiseSummary(
-      relativeError: factors.relativeError, rankOneShare: factors.rankOneShare, offset: offset)
+      relativeError: factors.relativeError, rankOneShare: factors.rankOneShare, mean: factors.mean,
+      offset: offset)
   }
 }

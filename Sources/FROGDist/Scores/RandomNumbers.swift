@@ -18,4 +18,11 @@ struct RandomNumbers {
     var name = name
     stream = name.withUTF8 { frog_random_stream($0.baseAddress, $0.count, purpose.rawValue) }
   }
+
+  /// The number of index 0.
+  var first: UInt64 {
+    var bits: UInt64 = 0
+    frog_random_bits(seed, stream, 0, 1, &bits)
+    return bits
+  }
 }
