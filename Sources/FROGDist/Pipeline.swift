@@ -3,7 +3,7 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// The stages of a run, in order: checkpoint → catalog → norms → plan → scores → selection → masks.
+/// The stages of a run, in order: checkpoint → catalog → plan → norms → scores → selection → masks.
 ///
 /// Every rank runs it. A failure that one rank meets is thrown by all of them, as the same ``RunFailure``.
 public struct Pipeline {
@@ -36,13 +36,16 @@ public struct Pipeline {
 
     let catalog = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
+    // What does not fit in memory is refused here, before anything is read or written.
+    let schedule = try plan(catalog, threads: threads)
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
       if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
     }
     do {
-      let (masks, layout, record) = try makeMasks(catalog, keep: keep, threads: threads, output: output, clock: &clock)
+      let (masks, layout, record) = try makeMasks(
+        catalog, schedule: schedule, keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
         options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
         spilledBytes: masks.spill.byteCount, world: world)
@@ -56,7 +59,7 @@ public struct Pipeline {
 
   /// Everything between the catalog and the moment the masks appear.
   private func makeMasks(
-    _ catalog: Catalog, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
+    _ catalog: Catalog, schedule: Schedule, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
   ) throws -> (MaskStage, MaskLayout, RunRecord) {
     let shards = OpenShards(catalog, io: options.io)
     let spill = try world.agreeing { try makeSpill(in: output.work) }
@@ -64,7 +67,6 @@ public struct Pipeline {
     let norms = try stage("norms", &clock) {
       try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
     }
-    let schedule = Schedule(catalog, ranks: world.size, precision: options.precision)
     let quota = quota(of: keep, catalog: catalog, norms: norms)
     var scored = try stage("scores", &clock) {
       try ScoringStage(
@@ -98,6 +100,16 @@ public struct Pipeline {
     let threads = try world.allReduced(options.threads ?? automatic, .minimum)
     LocalBLAS.threads = threads
     return threads
+  }
+
+  /// Who decomposes what; the same on every rank.
+  private func plan(_ catalog: Catalog, threads: Int) throws -> Schedule {
+    let workload = Workload(solver: .exact(options.precision))
+    let rates = try MachineRates.agreed(threads: threads, world: world) { observer.warn($0) }
+    let limit = try MemoryBudget.agreed(given: options.memory, world)
+    return try Schedule(
+      catalog.matrices, ranks: world.size, cost: CostModel(workload, rates: rates),
+      memory: MemoryModel(workload, limit: limit), allowTeams: false)
   }
 
   private func loadCatalog() throws -> Catalog {

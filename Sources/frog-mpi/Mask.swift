@@ -53,6 +53,12 @@ struct Mask: ParsableCommand {
   @Option(help: "Threads of each process. (default: the machine's cores divided among its processes)")
   var threads: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Memory of each process, such as 4GiB or 500MB. (default: four fifths of what the machine has available, divided among its processes)",
+      valueName: "bytes"))
+  var memory: MemoryAmount?
+
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
   var io = SourceKind.mmap
 
@@ -77,7 +83,7 @@ struct Mask: ParsableCommand {
       checkpoint: FilePath(checkpoint), output: FilePath(out),
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
       precision: precision, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
-      threads: threads, overwrite: overwrite)
+      threads: threads, memory: memory?.bytes, overwrite: overwrite)
     let logger = Diagnostics.logger()
     Self.runOnRanks { world in
       let display = ProgressDisplay(isQuiet: quiet, logger: logger)

@@ -1,5 +1,6 @@
 #include "CKernelsAffinity.h"
 #include "CKernelsDecode.h"
 #include "CKernelsFallocate.h"
+#include "CKernelsGzip.h"
 #include "CKernelsRandom.h"
 #include "CKernelsScores.h"

@@ -1,6 +1,6 @@
 import MPI
 
-/// Scores this rank's matrices, the most work first.
+/// Scores this rank's matrices, in the order of the schedule.
 ///
 /// With one threshold for the whole model, the histogram runs over all matrices and the ranks share it in rounds; with a budget for
 /// each matrix, histogram and bound start anew with each, and its cut is found as soon as it is scored.
@@ -27,7 +27,7 @@ struct ScoringStage {
 
   /// Collective: every rank calls it.
   func run(on world: Communicator, progress: (Double) -> Void) throws -> Result {
-    let mine = schedule.matrices[world.rank]
+    let mine = schedule.tasks(of: world.rank).map(\.ordinal)
     let total = mine.reduce(0) { $0 + schedule.work[$1].total }
     var isGlobal = false
     if case .global = quota { isGlobal = true }
