@@ -35,7 +35,8 @@ let package = Package(
     .target(
       name: "CMPI", dependencies: ["COpenMPI"], cSettings: [.treatAllWarnings(as: .error)],
       linkerSettings: [.linkedLibrary("openblas")]),
-    .target(name: "CKernels", dependencies: ["CXXHash"], cSettings: [.treatAllWarnings(as: .error)]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CKernels", dependencies: ["CXXHash", "CZlib"], cSettings: [.treatAllWarnings(as: .error)]),
 
     // The product, lowest first; scripts/check-imports holds the same table.
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),

@@ -36,7 +36,7 @@ public struct GramMatrix<Scalar: RealScalar> {
 /// How a matrix is cut: the side that is decomposed (core) and the side that streams.
 public struct PanelShape: Sendable {
   /// Elements of one panel while the Gram matrix is formed; deep panels amortize the passes over G.
-  static let gramElements = 1 << 22
+  public static let gramElements = 1 << 22
   /// Elements of one panel while scores are made; three such panels live at once.
   public static let scoreElements = 1 << 21
 
@@ -63,9 +63,12 @@ public struct PanelShape: Sendable {
   ///
   /// They depend on the shape alone: a result does not change with who computes it.
   public func panels(of elements: Int) -> [Range<Int>] {
-    let step = max(64, elements / max(core, 1) / 16 * 16)
+    let step = step(of: elements)
     return stride(from: 0, to: stream, by: step).map { $0..<min(stream, $0 + step) }
   }
+
+  /// The length of the first of ``panels(of:)`` on the streaming side, unless that is shorter.
+  public func step(of elements: Int) -> Int { max(64, elements / max(core, 1) / 16 * 16) }
 
   /// The matrix rows that a panel covers.
   public func rows(_ panel: Range<Int>) -> Range<Int> { isTall ? panel : 0..<core }

@@ -32,6 +32,8 @@ public struct MaskOptions: Sendable {
   public var io: SourceKind
   /// BLAS threads of each rank; nil for the cores there are, divided among the ranks of a node.
   public var threads: Int?
+  /// Bytes that each rank may hold; nil for a share of what its node has available.
+  public var memory: Int?
   /// Whether the output folder may hold something.
   public var overwrite: Bool
 
@@ -39,7 +41,7 @@ public struct MaskOptions: Sendable {
   public init(
     checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
     scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, filter: NameFilter = NameFilter(),
-    io: SourceKind = .mmap, threads: Int? = nil, overwrite: Bool = false
+    io: SourceKind = .mmap, threads: Int? = nil, memory: Int? = nil, overwrite: Bool = false
   ) {
     self.checkpoint = checkpoint
     self.output = output
@@ -50,6 +52,7 @@ public struct MaskOptions: Sendable {
     self.filter = filter
     self.io = io
     self.threads = threads
+    self.memory = memory
     self.overwrite = overwrite
   }
 }

@@ -3,7 +3,7 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// The stages of a run, in order: checkpoint → catalog → norms → plan → scores → selection → masks.
+/// The stages of a run, in order: checkpoint → catalog → plan → norms → scores → selection → masks.
 ///
 /// Every rank runs it. A failure that one rank meets is thrown by all of them, as the same ``RunFailure``.
 public struct Pipeline {
@@ -36,13 +36,16 @@ public struct Pipeline {
 
     let catalog = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
+    // What does not fit in memory is refused here, before anything is read or written.
+    let schedule = try plan(catalog, threads: threads)
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
       if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
     }
     do {
-      let (masks, layout, record) = try makeMasks(catalog, keep: keep, threads: threads, output: output, clock: &clock)
+      let (masks, layout, record) = try makeMasks(
+        catalog, schedule: schedule, keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
         options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
         spilledBytes: masks.spill.byteCount, world: world)
@@ -56,9 +59,10 @@ public struct Pipeline {
 
   /// Everything between the catalog and the moment the masks appear.
   private func makeMasks(
-    _ catalog: Catalog, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
+    _ catalog: Catalog, schedule: Schedule, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
   ) throws -> (MaskStage, MaskLayout, RunRecord) {
     let shards = OpenShards(catalog, io: options.io)
+    let teams = ScoringTeams(world)
     let spill = try world.agreeing { try makeSpill(in: output.work) }
 
     let norms = try stage("norms", &clock) {
@@ -67,12 +71,11 @@ public struct Pipeline {
     let signal = try options.scoring.weightBy.map {
       try ExternalSignal.load($0, for: catalog.matrices, io: options.io, world: world)
     }
-    let schedule = Schedule(catalog, ranks: world.size, precision: options.scoring.precision)
     let quota = quota(of: keep, catalog: catalog, norms: norms)
     var scored = try stage("scores", &clock) {
       try ScoringStage(
         catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
-        scorer: MatrixScorer(spill: spill, method: options.scoring.method(signal: signal))
+        scorer: MatrixScorer(spill: spill, method: options.scoring.method(signal: signal)), teams: teams
       ).run(on: world) { advanced("scores", to: $0) }
     }
     let (kept, cut) = try stage("selection", &clock) {
@@ -87,7 +90,7 @@ public struct Pipeline {
     let (files, concentrations) = try stage("masks", &clock) { try masks.write(layout) }
 
     let matrices = try masks.describe(
-      layout, norms: norms, concentrations: concentrations, solvers: solvers(catalog))
+      layout, norms: norms, concentrations: concentrations, solvers: solvers(catalog, schedule))
     let record = RunRecord(
       version: version, parameters: parameters(threads: threads, signal: signal),
       checkpoint: .init(
@@ -105,6 +108,16 @@ public struct Pipeline {
     let threads = try world.allReduced(options.threads ?? automatic, .minimum)
     LocalBLAS.threads = threads
     return threads
+  }
+
+  /// Who decomposes what; the same on every rank.
+  private func plan(_ catalog: Catalog, threads: Int) throws -> Schedule {
+    let workload = options.scoring.workload
+    let rates = try MachineRates.agreed(threads: threads, world: world) { observer.warn($0) }
+    let limit = try MemoryBudget.agreed(given: options.memory, world)
+    return try Schedule(
+      catalog.matrices, ranks: world.size, cost: CostModel(workload, rates: rates),
+      memory: MemoryModel(workload, limit: limit))
   }
 
   private func loadCatalog() throws -> Catalog {
@@ -133,8 +146,17 @@ public struct Pipeline {
     }
   }
 
-  private func solvers(_ catalog: Catalog) -> [String?] {
-    catalog.matrices.map { _ in options.scoring.workload.solver == .none ? nil : "local" }
+  /// How the singular vectors of each matrix are found, as far as it shapes the result.
+  private func solvers(_ catalog: Catalog, _ schedule: Schedule) -> [String?] {
+    var names = [String?](repeating: nil, count: catalog.matrices.count)
+    for task in schedule.tasks {
+      switch options.scoring.workload.solver {
+      case .none: break
+      case .randomized: names[task.ordinal] = "randomized"
+      case .exact: names[task.ordinal] = task.ranks.count == 1 ? "local" : "team of \(task.ranks.count)"
+      }
+    }
+    return names
   }
 
   private func warnOfStarvation(_ record: RunRecord) {

@@ -1,5 +1,11 @@
 import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// A file without a name, for data that must not outlive the process: however that ends, nothing is left behind.
 ///
 /// One owner; not for several threads at once.
@@ -47,6 +53,18 @@ public final class AnonymousFile {
         throw SourceError.cannotRead(path, offset: offset + done, error as? Errno ?? .ioError)
       }
     }
+  }
+
+  /// Writes everything to the disk and gives up the copy in memory, so that reading reads the disk again.
+  ///
+  /// C functions: fsync(2), posix_fadvise(2). File systems that live in memory keep their copy.
+  public func dropFromMemory() throws(WriteError) {
+    do {
+      try SystemCalls.synchronize(descriptor)
+    } catch {
+      throw WriteError(path: path, operation: .synchronize, errno: error)
+    }
+    posix_fadvise(descriptor.rawValue, 0, 0, POSIX_FADV_DONTNEED)
   }
 }
 

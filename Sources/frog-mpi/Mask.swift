@@ -38,22 +38,7 @@ struct Mask: ParsableCommand {
       valueName: "mode"))
   var select = SelectionMode.global
 
-  @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
-  var precision = Precision.f64
-
-  @Option(
-    help: ArgumentHelp(
-      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"))
-  var score = ScoreKind.frog
-
-  @Option(help: ArgumentHelp("Of the score lift.", valueName: "r"))
-  var rank: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them.",
-      valueName: "none|matrix|rowcol"))
-  var normalize = Normalization.none
+  @OptionGroup var work: WorkloadOptions
 
   @Option(
     help: ArgumentHelp(
@@ -79,9 +64,6 @@ struct Mask: ParsableCommand {
   @Option(help: ArgumentHelp("Leave out tensors that match, such as '*.mlp.*'.", valueName: "glob"))
   var exclude: [String] = []
 
-  @Option(help: "Threads of each process. (default: the machine's cores divided among its processes)")
-  var threads: Int?
-
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
   var io = SourceKind.mmap
 
@@ -99,19 +81,10 @@ struct Mask: ParsableCommand {
         "--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
     }
     if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
-    if let rank {
-      guard score == .lift else { throw ValidationError("--rank belongs to --score lift") }
-      guard rank > 0 else { throw ValidationError("--rank must be 1 or more") }
-    }
-    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
   }
 
   private var scoring: ScoringOptions {
-    var options = ScoringOptions()
-    options.score = score
-    options.precision = precision
-    options.rank = rank
-    options.normalize = normalize
+    var options = work.scoring
     options.sample = sample
     options.seed = seed
     options.weightBy = weightBy.map { FilePath($0) }
@@ -123,7 +96,7 @@ struct Mask: ParsableCommand {
       checkpoint: FilePath(checkpoint), output: FilePath(out),
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
       scoring: scoring, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
-      threads: threads, overwrite: overwrite)
+      threads: work.threads, memory: work.memory?.bytes, overwrite: overwrite)
     let logger = Diagnostics.logger()
     Self.runOnRanks { world in
       let display = ProgressDisplay(isQuiet: quiet, logger: logger)
@@ -159,8 +132,5 @@ struct Mask: ParsableCommand {
 }
 
 extension SelectionMode: ExpressibleByArgument {}
-extension Precision: ExpressibleByArgument {}
-extension ScoreKind: ExpressibleByArgument {}
-extension Normalization: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
 extension SourceKind: ExpressibleByArgument {}

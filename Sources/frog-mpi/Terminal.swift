@@ -55,6 +55,18 @@ enum Terminal {
     return unit == 0 ? "\(count) B" : "\(decimal(value, 1)) \(units[unit])"
   }
 
+  /// Floating-point operations in the largest unit that leaves a number of at least one: `4.9 Tflop`.
+  static func operations(_ count: Double) -> String {
+    let units = ["", "k", "M", "G", "T", "P", "E", "Z"]
+    var value = count
+    var unit = 0
+    while value >= 1000, unit < units.count - 1 {
+      value /= 1000
+      unit += 1
+    }
+    return "\(decimal(value, 1)) \(units[unit])flop"
+  }
+
   /// A number with so many decimals.
   static func decimal(_ value: Double, _ places: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }

@@ -1,6 +1,7 @@
 #include "CKernelsAffinity.h"
 #include "CKernelsDecode.h"
 #include "CKernelsFallocate.h"
+#include "CKernelsGzip.h"
 #include "CKernelsLogarithm.h"
 #include "CKernelsRandom.h"
 #include "CKernelsScores.h"

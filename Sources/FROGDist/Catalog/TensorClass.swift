@@ -33,13 +33,22 @@ extension TensorClass {
       self = .matrix
     case (3, true) where parts.contains("experts"):
       self = .refused(reason: "is a stack of experts (rank 3), which this version cannot split")
-    case (2, false) where dtype.rawValue.hasPrefix("F8_E4M3") || dtype.rawValue.hasPrefix("F8_E5M2"):
+    case (2, false) where Self.isEightBitFloat(dtype):
       self = .refused(reason: "holds \(dtype.rawValue) weights, which this version cannot decode")
     case (_, false):
       self = .skipped(reason: "\(dtype.rawValue) is not a weight type")
     case (let rank, true):
       self = .skipped(reason: "rank \(rank)")
     }
+  }
+
+  /// Whether the one thing in the way of a weight matrix is that it holds 8-bit floating point.
+  static func isEightBitMatrix(name: String, dtype: DType, shape: [Int]) -> Bool {
+    isEightBitFloat(dtype) && TensorClass(name: name, dtype: .bf16, shape: shape) == .matrix
+  }
+
+  private static func isEightBitFloat(_ dtype: DType) -> Bool {
+    dtype.rawValue.hasPrefix("F8_E4M3") || dtype.rawValue.hasPrefix("F8_E5M2")
   }
 
   private static let embeddings: Set<Substring> = [

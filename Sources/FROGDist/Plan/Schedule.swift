@@ -1,63 +1,148 @@
-import DistSVD
-import HeapModule
-
-/// Which rank decomposes which matrix.
+/// Which ranks decompose which matrix, and when.
+///
+/// Every rank computes it from the same numbers, without talking, so those numbers must be the same everywhere: rates
+/// and memory limit come from an agreement. Only operations that IEEE 754 defines to the last bit are used.
 public struct Schedule: Sendable {
-  /// Ordinals of each rank's matrices, the most work first.
-  public let matrices: [[Int]]
-  /// Predicted work of each matrix by ordinal.
-  public let work: [CostModel.Work]
+  /// One matrix on a range of ranks.
+  public struct Task: Sendable, Equatable {
+    /// Of the matrix in the catalog.
+    public let ordinal: Int
+    /// Its team; one rank for most.
+    public let ranks: Range<Int>
+    /// When the last of its ranks is done with its earlier tasks, from the first task's start.
+    public let start: Double
+    /// Predicted.
+    public let seconds: Double
 
-  /// Longest processing time first: the matrix with the most work goes to the rank that has the least so far; the lower
-  /// ordinal and the lower rank go first among equals.
-  ///
-  /// The same on every rank, without talking. Its longest rank has at most 4/3 of the optimal load (Graham 1969).
-  ///
-  /// - Complexity: O(count · log count).
-  public init(_ catalog: Catalog, ranks: Int, precision: Precision) {
-    let work = catalog.matrices.map { CostModel.work(rows: $0.rows, columns: $0.columns, precision: precision) }
-    let order = work.indices.sorted { (work[$1].total, $0) < (work[$0].total, $1) }
-    var loads = Heap((0..<ranks).map { Load(rank: $0, work: 0) })
-    var assigned = [[Int]](repeating: [], count: ranks)
-    for ordinal in order {
-      guard var least = loads.popMin() else { break }
-      assigned[least.rank].append(ordinal)
-      least.work += work[ordinal].total
-      loads.insert(least)
-    }
-    self.matrices = assigned
-    self.work = work
+    /// When its ranks are free again.
+    public var end: Double { start + seconds }
   }
 
-  private struct Load: Comparable {
-    let rank: Int
-    var work: Double
+  /// How many ranks there are.
+  public let ranks: Int
+  /// In the order in which every rank works through those of its own: by start, then by ordinal.
+  ///
+  /// The order is one for all ranks, so of all tasks that have not begun, the first has every member free: no rank waits in vain.
+  public let tasks: [Task]
+  /// Of each matrix by ordinal, on its team.
+  public let work: [CostModel.Work]
+  /// The end of the last task.
+  public let makespan: Double
+  /// No schedule ends before: the work of all matrices on single ranks divided among all, or the fastest way to do the
+  /// longest matrix.
+  public let lowerBound: Double
+  /// Rank seconds that all matrices would take on ranks of their own.
+  public let soloSeconds: Double
+  /// Rank seconds that the tasks take.
+  public let rankSeconds: Double
 
-    static func < (a: Load, b: Load) -> Bool { (a.work, a.rank) < (b.work, b.rank) }
+  /// Lower bound over makespan, 0…1.
+  public var efficiency: Double { makespan > 0 ? lowerBound / makespan : 1 }
+
+  /// A rank's tasks in its order.
+  ///
+  /// - Complexity: O(tasks).
+  public func tasks(of rank: Int) -> [Task] { tasks.filter { $0.ranks.contains(rank) } }
+
+  /// Plans the matrices of a catalog.
+  ///
+  /// Longest processing time first (Graham 1969). A matrix gets a team if it does not fit one rank's memory, or if on one
+  /// rank it would end after the time that is aimed at; several such times between lower bound and the makespan without
+  /// teams are tried, and the shortest schedule is taken.
+  ///
+  /// - Parameters:
+  ///   - matrices: by ordinal.
+  /// - Throws: ``RunFailure`` naming the matrix that is furthest from fitting in memory, and what would do.
+  /// - Complexity: O(count·log + teams·ranks) for each of up to 40 times.
+  public init(
+    _ matrices: [Catalog.Matrix], ranks: Int, cost: CostModel, memory: MemoryModel
+  ) throws(RunFailure) {
+    let kinds = try MatrixKinds(matrices, ranks: ranks, cost: cost, memory: memory)
+    let found = SchedulePlacement.best(kinds, ranks: ranks)
+    self.ranks = ranks
+    tasks = found.tasks.sorted { ($0.start, $0.ordinal) < ($1.start, $1.ordinal) }
+    var work = [CostModel.Work](repeating: .init(basis: 0, scores: 0, operations: 0), count: matrices.count)
+    for task in tasks {
+      let matrix = matrices[task.ordinal]
+      work[task.ordinal] = cost.work(rows: matrix.rows, columns: matrix.columns, team: task.ranks.count)
+    }
+    self.work = work
+    makespan = found.makespan
+    lowerBound = kinds.lowerBound(ranks: ranks)
+    soloSeconds = kinds.soloSeconds
+    rankSeconds = tasks.reduce(0) { $0 + $1.seconds * Double($1.ranks.count) }
   }
 }
 
-/// How long the stages of one matrix take, relative to each other.
-public enum CostModel {
-  /// The stages of one matrix, in units of one single-precision operation.
-  public struct Work: Sendable {
-    /// Gram matrix and eigensolver.
-    public let basis: Double
-    /// The two products.
-    public let scores: Double
-
-    /// All of it.
-    public var total: Double { basis + scores }
+/// Matrices of one shape, and the teams that could do one of them.
+struct MatrixKind {
+  /// A team size and how long it takes.
+  struct Option {
+    let ranks: Int
+    let seconds: Double
   }
 
-  /// Operations of the stages (Gram mn·min, eigensolver 9·min³, scores 4·mn·min), each weighted by how much slower one of
-  /// them runs than one of a large single-precision product.
-  public static func work(rows: Int, columns: Int, precision: Precision) -> Work {
-    let core = Double(min(rows, columns))
-    let stream = Double(max(rows, columns))
-    // Measured with one thread at order 2048: scripts/bench-stages.
-    let (gram, eigensolver) = precision == .f64 ? (2.0, 1.2) : (1.0, 0.8)
-    return Work(
-      basis: gram * stream * core * core + eigensolver * 9 * core * core * core, scores: 4 * stream * core * core)
+  var ordinals: [Int]
+  /// Seconds on one rank, whether or not it fits there.
+  let soloSeconds: Double
+  /// Fewest ranks first, each faster than the one before; at least one.
+  let options: [Option]
+
+  /// The smallest team that needs at most `seconds`, or the fastest.
+  func option(within seconds: Double) -> Option {
+    options.first { $0.seconds <= seconds } ?? options[options.count - 1]
+  }
+}
+
+/// All matrices by shape: a model of tens of thousands has a dozen shapes.
+struct MatrixKinds {
+  private(set) var kinds: [MatrixKind] = []
+
+  init(
+    _ matrices: [Catalog.Matrix], ranks: Int, cost: CostModel, memory: MemoryModel
+  ) throws(RunFailure) {
+    struct Shape: Hashable { let rows, columns: Int }
+    var numbers: [Shape: Int] = [:]
+    let sizes = TeamSizes.upTo(ranks)
+    var refused: (matrix: Catalog.Matrix, bytes: Int)?
+    for (ordinal, matrix) in matrices.enumerated() {
+      let shape = Shape(rows: matrix.rows, columns: matrix.columns)
+      if let number = numbers[shape] {
+        kinds[number].ordinals.append(ordinal)
+        continue
+      }
+      var options: [MatrixKind.Option] = []
+      for size in sizes {
+        guard let bytes = memory.bytes(rows: matrix.rows, columns: matrix.columns, team: size),
+          bytes <= memory.limit
+        else { continue }
+        let seconds = cost.work(rows: matrix.rows, columns: matrix.columns, team: size).total
+        // A larger team must be worth the ranks it takes.
+        if let last = options.last, seconds > 0.97 * last.seconds { continue }
+        options.append(.init(ranks: size, seconds: seconds))
+        if cost.workload.avoidsTeams { break }
+      }
+      if options.isEmpty {
+        // The neediest is reported: what makes room for it makes room for all.
+        let bytes = memory.bytes(rows: matrix.rows, columns: matrix.columns) ?? .max
+        if bytes > refused?.bytes ?? 0 { refused = (matrix, bytes) }
+        continue
+      }
+      numbers[shape] = kinds.count
+      kinds.append(
+        MatrixKind(
+          ordinals: [ordinal], soloSeconds: cost.work(rows: matrix.rows, columns: matrix.columns).total,
+          options: options))
+    }
+    if let refused { throw memory.refusal(of: refused.matrix, ranks: ranks) }
+    // The longest first; among equals the one whose first matrix comes first.
+    kinds.sort { ($1.soloSeconds, $0.ordinals[0]) < ($0.soloSeconds, $1.ordinals[0]) }
+  }
+
+  var soloSeconds: Double { kinds.reduce(0) { $0 + $1.soloSeconds * Double($1.ordinals.count) } }
+
+  func lowerBound(ranks: Int) -> Double {
+    let longest = kinds.map { kind in min(kind.soloSeconds, kind.options[kind.options.count - 1].seconds) }.max() ?? 0
+    return max(soloSeconds / Double(ranks), longest)
   }
 }

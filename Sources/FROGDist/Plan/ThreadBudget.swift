@@ -16,6 +16,9 @@ public enum ThreadBudget {
     return max(1, mask.reduce(0) { $0 + $1.nonzeroBitCount } / max(1, sharers))
   }
 
+  /// How many cores this process may use.
+  public static var cores: Int { max(1, affinityMask().reduce(0) { $0 + $1.nonzeroBitCount }) }
+
   /// One bit a core; a single one where the system does not tell.
   private static func affinityMask() -> [UInt64] {
     var words = [UInt64](repeating: 0, count: 64)

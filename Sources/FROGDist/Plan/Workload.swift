@@ -1,5 +1,14 @@
 import DistSVD
 
+/// When several ranks share one matrix.
+public enum TeamPolicy: String, Sendable, CaseIterable {
+  /// When it does not fit the memory of one.
+  case memory
+  /// Also when it would hold up the others. A team's eigensolver adds in another order than one rank's, so the last
+  /// bits of a mask then depend on how many ranks there are.
+  case speed
+}
+
 /// What a run does to every matrix, as far as time and memory are concerned.
 public struct Workload: Sendable, Equatable {
   /// How singular vectors are found.
@@ -19,10 +28,21 @@ public struct Workload: Sendable, Equatable {
   /// How often the scores are computed: twice if they are divided by their own means.
   public var passes: Int
 
+  /// When several ranks share a matrix.
+  public var teams: TeamPolicy
+
   /// Says what is done.
-  public init(solver: Solver, scoreRank: Int? = nil, passes: Int = 1) {
+  public init(solver: Solver, scoreRank: Int? = nil, passes: Int = 1, teams: TeamPolicy = .memory) {
+    self.teams = teams
     self.solver = solver
     self.scoreRank = scoreRank
     self.passes = passes
+  }
+
+  /// Whether matrices get teams only where nothing else would do. Scores that need no eigensolver of a team come out the same
+  /// whoever makes them: there the fastest way is taken.
+  var avoidsTeams: Bool {
+    guard case .exact = solver else { return false }
+    return teams == .memory
   }
 }

@@ -37,6 +37,16 @@ struct Counts {
   }
 }
 
+/// How the scoring of a matrix ended for this rank.
+enum ScoringOutcome {
+  /// This rank has what is left of it.
+  case scored(ScoredMatrix)
+  /// The first member of the team has.
+  case handedOver
+  /// A rank somewhere has failed.
+  case stopped
+}
+
 /// Decomposes matrices and streams their scores past the histogram, the bound and the noise sums.
 struct MatrixScorer {
   let spill: CandidateSpill
@@ -50,10 +60,9 @@ struct MatrixScorer {
   ///   - counts: gets every ranked value of the panels that this rank makes; those below its bound are counted but not kept.
   ///   - counted: called when the values of a panel have been counted, with the share of the panels done; raises the bound, and
   ///     returns false to stop.
-  /// - Returns: nil if it was stopped, and on members of a team but its first.
   func score(
     _ task: MatrixTask, counts: inout Counts, counted: (inout Counts, Double) throws -> Bool
-  ) throws -> ScoredMatrix? {
+  ) throws -> ScoringOutcome {
     let scores = try SharedScores(task, method: method)
     let divisor = try divisor(task, scores)
     let keys = try task.locally {
@@ -75,7 +84,7 @@ struct MatrixScorer {
       }
       // The panel's own values raise the bound before any of them goes to disk.
       let goesOn = try counted(&counts, Double(step + 1) / Double(steps))
-      guard try task.agreesToGoOn(goesOn) else { return nil }
+      guard try task.agreesToGoOn(goesOn) else { return .stopped }
       candidates.runs += try PanelFilter(
         panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
       ).collected(by: task, in: spill)
@@ -84,8 +93,8 @@ struct MatrixScorer {
     candidates.runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
     let factors = try moments.factors()
     return try task.locally {
-      guard task.isOwner else { return nil }
-      return ScoredMatrix(ordinal: task.ordinal, candidates: candidates, noise: try store(factors))
+      guard task.isOwner else { return .handedOver }
+      return .scored(ScoredMatrix(ordinal: task.ordinal, candidates: candidates, noise: try store(factors)))
     }
   }
 

@@ -9,12 +9,24 @@ struct MatrixTask {
   /// ‖W‖²_F of the norms pass, which the squared singular values must add up to.
   let squaredNorm: Double
   /// nil if this rank does it alone.
-  let team: Communicator?
+  let team: ScoringTeam?
+
+  init(_ matrix: Catalog.Matrix, ordinal: Int, norms: Norms, shards: OpenShards, team: ScoringTeam?) throws {
+    self.matrix = matrix
+    self.ordinal = ordinal
+    self.team = team
+    squaredNorm = norms.squared[ordinal]
+    if let team {
+      source = try team.communicator.agreeing { try shards.panels(of: matrix) }
+    } else {
+      source = try shards.panels(of: matrix)
+    }
+  }
 
   /// Position of this rank in the team.
-  var member: Int { team?.rank ?? 0 }
+  var member: Int { team?.communicator.rank ?? 0 }
   /// How many share the work.
-  var memberCount: Int { team?.size ?? 1 }
+  var memberCount: Int { team?.communicator.size ?? 1 }
   /// Whether this rank keeps what comes out.
   var isOwner: Bool { member == 0 }
 
@@ -23,7 +35,7 @@ struct MatrixTask {
   /// Collective in a team: every member calls it.
   func locally<Value>(_ work: () throws -> Value) throws -> Value {
     guard let team else { return try work() }
-    return try team.agreeing(work)
+    return try team.communicator.agreeing(work)
   }
 
   /// Whether every member wants to go on.
@@ -31,7 +43,7 @@ struct MatrixTask {
   /// Collective in a team: every member calls it.
   func agreesToGoOn(_ goesOn: Bool) throws -> Bool {
     guard let team else { return goesOn }
-    return try team.allReduced(goesOn ? 1 : 0, .minimum) == 1
+    return try team.communicator.allReduced(goesOn ? 1 : 0, .minimum) == 1
   }
 
   /// `values` summed over the team.
@@ -40,7 +52,7 @@ struct MatrixTask {
   func summed(_ values: [Int]) throws -> [Int] {
     guard let team else { return values }
     var sum = values
-    try team.allReduce(&sum, .sum)
+    try team.communicator.allReduce(&sum, .sum)
     return sum
   }
 }

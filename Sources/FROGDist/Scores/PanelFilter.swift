@@ -40,7 +40,7 @@ struct PanelFilter {
   ///
   /// - Returns: a run for each member that had a panel, in their order; none but on the first member.
   func collected(by task: MatrixTask, in spill: CandidateSpill) throws -> [CandidateRun] {
-    guard let team = task.team else { return [try spilled(to: spill)] }
+    guard let team = task.team?.communicator else { return [try spilled(to: spill)] }
     var words: [UInt64] = []
     var scores: [Float] = []
     try forEachPiece { piece in

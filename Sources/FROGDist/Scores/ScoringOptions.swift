@@ -19,6 +19,8 @@ public struct ScoringOptions: Sendable {
   public var sample: Double?
   /// Of all random numbers.
   public var seed: UInt64 = 0
+  /// When several ranks share a matrix.
+  public var teams = TeamPolicy.memory
   /// A checkpoint of tensors that scores are multiplied by.
   public var weightBy: FilePath?
 
@@ -32,7 +34,7 @@ public struct ScoringOptions: Sendable {
   public var workload: Workload {
     Workload(
       solver: solver, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
-      passes: normalize == .none ? 1 : 2)
+      passes: normalize == .none ? 1 : 2, teams: teams)
   }
 
   private var solver: Workload.Solver {

@@ -1,6 +1,6 @@
 import MPI
 
-/// Scores this rank's matrices, the most work first.
+/// Scores this rank's matrices, alone or with its teams, in the order of the plan.
 ///
 /// With one threshold for the whole model, the histogram runs over all matrices and the ranks share it in rounds; with a budget for
 /// each matrix, histogram and bound start anew with each, and its cut is found as soon as it is scored.
@@ -11,6 +11,7 @@ struct ScoringStage {
   let quota: Quota
   let shards: OpenShards
   let scorer: MatrixScorer
+  let teams: ScoringTeams
 
   /// How many weights are kept: of the whole, or of each matrix by ordinal.
   enum Quota {
@@ -20,59 +21,98 @@ struct ScoringStage {
 
   /// What this rank found.
   struct Result {
+    /// Those that it scored alone, and those of teams whose first member it was.
     var matrices: [ScoredMatrix] = []
     /// Of all values this rank has ranked; of the last matrix if each has its own budget.
-    var counts: Counts
+    var counts = Counts(keep: 0)
   }
 
   /// Collective: every rank calls it.
   func run(on world: Communicator, progress: (Double) -> Void) throws -> Result {
-    let mine = schedule.matrices[world.rank]
-    let total = mine.reduce(0) { $0 + schedule.work[$1].total }
-    var isGlobal = false
-    var result = Result(counts: Counts(keep: 0))
+    let tasks = schedule.tasks(of: world.rank)
+    let total = tasks.reduce(0) { $0 + schedule.work[$1.ordinal].total }
+    var result = Result()
+    var rounds = ScoringRounds(world, payload: 0)
     if case .global(let keep) = quota {
-      isGlobal = true
       result.counts = Counts(keep: keep)
+      rounds = ScoringRounds(world, payload: ScoreHistogram.binCount)
     }
-    let rounds = ScoringRounds(world, payload: isGlobal ? ScoreHistogram.binCount : 0)
-
-    func work() throws {
-      var done = 0.0
-      for ordinal in mine {
-        if case .each(let kept) = quota { result.counts = Counts(keep: kept[ordinal]) }
-        let matrix = catalog.matrices[ordinal]
-        let task = MatrixTask(
-          matrix: matrix, ordinal: ordinal, source: try shards.panels(of: matrix), squaredNorm: norms.squared[ordinal],
-          team: nil)
-        let scored = try scorer.score(task, counts: &result.counts) { counts, share in
-          let work = schedule.work[ordinal]
-          let fraction = (done + work.basis + share * work.scores) / total
-          try rounds.advance(done: fraction, counts: isGlobal ? counts.histogram.bins : [])
-          let others = rounds.others
-          counts.raiseBound { isGlobal ? others[$0] : 0 }
-          progress(fraction)
-          return !rounds.someRankFailed
-        }
-        // Another rank has failed; the agreement below tells how.
-        guard var scored else { return }
-        if case .each(let kept) = quota {
-          scored.cut = try Cut.keeping(kept[ordinal], histogram: result.counts.histogram.bins) { bin in
-            var lower = [Int](repeating: 0, count: 1 << 16)
-            try scored.candidates.countLowerHalves(of: bin, into: &lower)
-            return lower
-          }
-        }
-        result.matrices.append(scored)
-        done += schedule.work[ordinal].total
-      }
-    }
-
+    var done = 0.0
     var failure: (any Error)?
-    do { try work() } catch let error as MPIError { throw error } catch { failure = error }
+    var isStopped = false
+    for planned in tasks {
+      let team = try teams.team(of: planned.ranks)
+      // A member that has stopped still comes to its later tasks, to tell its team.
+      if let team { isStopped = try team.communicator.allReduced(isStopped ? 1 : 0, .maximum) == 1 }
+      guard !isStopped else { continue }
+      let work = schedule.work[planned.ordinal]
+      do {
+        let task = try MatrixTask(
+          catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, shards: shards, team: team)
+        let goesOn = try score(task, into: &result, rounds: rounds) { share in
+          let fraction = (done + work.basis + share * work.scores) / total
+          progress(fraction)
+          return fraction
+        }
+        isStopped = !goesOn
+      } catch let error as MPIError {
+        throw error
+      } catch {
+        failure = error
+        isStopped = true
+        try rounds.advance(done: 1, counts: shared(result.counts), failed: true)
+      }
+      done += work.total
+    }
     // A rank that failed must still join the rounds that the others wait for.
-    try rounds.finish(counts: isGlobal ? result.counts.histogram.bins : [], failed: failure != nil)
+    try rounds.finish(counts: shared(result.counts), failed: failure != nil)
     try world.agreeing { if let failure { throw failure } }
     return result
+  }
+
+  /// What the ranks tell each other in the rounds.
+  private func shared(_ counts: Counts) -> [Int] {
+    if case .global = quota { counts.histogram.bins } else { [] }
+  }
+
+  /// Scores one matrix and, if it has a budget of its own, finds its cut.
+  ///
+  /// Collective in a team: every member calls it.
+  ///
+  /// - Parameter fraction: called with the share of this matrix's panels that are done; returns the share of all work.
+  /// - Returns: false if it was stopped: another rank has failed.
+  private func score(
+    _ task: MatrixTask, into result: inout Result, rounds: ScoringRounds, fraction: (Double) -> Double
+  ) throws -> Bool {
+    if case .each(let kept) = quota { result.counts = Counts(keep: kept[task.ordinal]) }
+    let outcome = try scorer.score(task, counts: &result.counts) { counts, share in
+      try rounds.advance(done: fraction(share), counts: shared(counts))
+      switch quota {
+      case .global:
+        let others = rounds.others
+        counts.raiseBound { others[$0] }
+      case .each:
+        let own = counts.histogram.bins
+        let all = try task.summed(own)
+        counts.raiseBound { all[$0] - own[$0] }
+      }
+      return !rounds.someRankFailed
+    }
+    if case .stopped = outcome { return false }
+    guard case .each(let kept) = quota else {
+      if case .scored(let matrix) = outcome { result.matrices.append(matrix) }
+      return true
+    }
+    let histogram = try task.summed(result.counts.histogram.bins)
+    try task.locally {
+      guard case .scored(var matrix) = outcome else { return }
+      matrix.cut = try Cut.keeping(kept[task.ordinal], histogram: histogram) { bin in
+        var lower = [Int](repeating: 0, count: 1 << 16)
+        try matrix.candidates.countLowerHalves(of: bin, into: &lower)
+        return lower
+      }
+      result.matrices.append(matrix)
+    }
+    return true
   }
 }

@@ -11,7 +11,7 @@ struct TeamMoments {
 
   init(_ task: MatrixTask, shape: PanelShape) {
     self.shape = shape
-    team = task.team
+    team = task.team?.communicator
     accumulator = NoiseAccumulator(shape)
   }
 

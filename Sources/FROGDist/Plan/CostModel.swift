@@ -1,0 +1,85 @@
+import DistSVD
+
+/// How long the stages of a matrix take on a rank or a team of ranks.
+public struct CostModel: Sendable {
+  /// What is done to every matrix.
+  public let workload: Workload
+  /// How fast a rank does it.
+  public let rates: MachineRates
+
+  /// The stages of one matrix.
+  public struct Work: Sendable, Equatable {
+    /// Seconds for singular vectors: Gram matrix and eigensolver, or the randomized range finder.
+    public let basis: Double
+    /// Seconds for all score panels.
+    public let scores: Double
+    /// Floating-point operations of both, of all members of a team together.
+    public let operations: Double
+
+    /// Seconds for all of it.
+    public var total: Double { basis + scores }
+  }
+
+  /// Seconds for one score where scores take no product: read, count, keep, add up.
+  static let secondsPerPlainScore = 3e-9
+  /// Operations for each weight to estimate the nuclear norm of what a randomized solver leaves out: W streams 20 times
+  /// past 8 vectors. The one constant to set when the estimate changes.
+  static let tailOperationsPerWeight = 2.0 * 20 * 8
+
+  /// A model of `workload` at `rates`.
+  public init(_ workload: Workload, rates: MachineRates) {
+    self.workload = workload
+    self.rates = rates
+  }
+
+  /// The work of an m × n matrix on each of `team` ranks that share it.
+  ///
+  /// With p = min(m, n) and q = max(m, n): Gram matrix p²q operations, eigensolver 9p³, scores 4p²q for each pass; the members of a
+  /// team share rows of the first and last evenly, and lose what ``MachineRates/TeamRates`` says in between.
+  public func work(rows: Int, columns: Int, team: Int = 1) -> Work {
+    let (order, core) = (min(rows, columns), Double(min(rows, columns)))
+    let weights = core * Double(max(rows, columns))
+    let members = Double(max(team, 1))
+    let passes = Double(max(workload.passes, 1))
+    var basis = 0.0
+    var operations = 0.0
+    switch workload.solver {
+    case .none:
+      let seconds = passes * weights * Self.secondsPerPlainScore / Double(rates.threads)
+      return Work(basis: 0, scores: seconds / members, operations: 0)
+    case .exact(let precision):
+      let gram = weights * core
+      let solve = 9 * core * core * core
+      operations = gram + solve
+      basis = gram / gramRate(precision, order) / members
+      basis += solve / eigensolverRate(precision, order: order, team: team) / members
+      if team > 1 {
+        // The partial Gram matrices are added up, and every member gets all vectors in single precision.
+        let bytes = core * core * (precision == .f64 ? 8 + 4 : 4 + 4)
+        basis += bytes * (members - 1) / members / rates.teams.exchangeBytesPerSecond
+      }
+    case .randomized(let rank, let oversample, let powerIterations):
+      let width = Double(min(rank + oversample, order))
+      let products = Double(2 * (powerIterations + 1) + 1)
+      operations = products * 2 * weights * width
+      operations += 2 * Double(powerIterations + 1) * (core + weights / core) * width * width
+      operations += Self.tailOperationsPerWeight * weights
+      basis = operations / gramRate(.f32, order) / members
+    }
+    let inner = Double(min(workload.scoreRank ?? order, order))
+    let products = passes * 4 * weights * inner
+    let plain = passes * weights * Self.secondsPerPlainScore / Double(rates.threads)
+    // The measured rate covers what is done with every score; with few vectors that is most of the time.
+    let scores = max(products / rates.scores.rate(at: order), plain) / members
+    return Work(basis: basis, scores: scores, operations: operations + products)
+  }
+
+  private func gramRate(_ precision: Precision, _ order: Int) -> Double {
+    (precision == .f64 ? rates.gramDouble : rates.gramSingle).rate(at: order)
+  }
+
+  private func eigensolverRate(_ precision: Precision, order: Int, team: Int) -> Double {
+    let alone = (precision == .f64 ? rates.eigensolverDouble : rates.eigensolverSingle).rate(at: order)
+    return team > 1 ? alone * rates.teams.efficiency(team: team, order: order, precision: precision) : alone
+  }
+}

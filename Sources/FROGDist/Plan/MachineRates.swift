@@ -1,0 +1,104 @@
+import DistSVD
+
+/// How fast one rank of a machine works: what turns operations into seconds.
+public struct MachineRates: Codable, Sendable, Equatable {
+  /// BLAS threads of the rank.
+  public var threads: Int
+  /// How many such ranks worked at the same time when this was measured; they share memory and clock.
+  public var processes: Int
+  /// Library, version and kernels, or how the numbers came about.
+  public var source: String
+  /// Score panels: two products of 2·m·n·n operations and everything done once with every score.
+  public var scores: RateCurve
+  /// Gram matrix, m·n² operations, with reading the panels.
+  public var gramDouble: RateCurve
+  /// The same in single precision.
+  public var gramSingle: RateCurve
+  /// ``DistSVD/LocalEigensolver``, counted as 9·n³ operations.
+  public var eigensolverDouble: RateCurve
+  /// The same in single precision.
+  public var eigensolverSingle: RateCurve
+  /// Bytes a second that the ranks of one node read together, from storage.
+  public var readBytesPerSecond: Double
+  /// What teams lose.
+  public var teams: TeamRates
+
+  enum CodingKeys: String, CodingKey {
+    case threads, processes, source, scores, teams
+    case gramDouble = "gram_f64"
+    case gramSingle = "gram_f32"
+    case eigensolverDouble = "eigensolver_f64"
+    case eigensolverSingle = "eigensolver_f32"
+    case readBytesPerSecond = "read_bytes_per_second"
+  }
+
+  /// How a team of ranks that decomposes one matrix compares to a rank alone.
+  public struct TeamRates: Codable, Sendable, Equatable {
+    /// `p?syevd` on one rank, as a share of the local eigensolver's rate.
+    public var relativeDouble: Double
+    /// The same in single precision.
+    public var relativeSingle: Double
+    /// s in the share 1/(1 + s·√t/n) that a member of a team of t keeps at order n: what is sent grows as n²/√t, the work
+    /// of a member as n³/t.
+    public var spread: Double
+    /// Bytes a second that a rank exchanges with its team.
+    public var exchangeBytesPerSecond: Double
+
+    enum CodingKeys: String, CodingKey {
+      case spread
+      case relativeDouble = "relative_f64"
+      case relativeSingle = "relative_f32"
+      case exchangeBytesPerSecond = "exchange_bytes_per_second"
+    }
+
+    /// Fitted to `p?syevd` on 2 ranks at order 2048, 0.9 s in double and 0.48 s in single precision; not measured by
+    /// calibration yet.
+    public static let standard = TeamRates(
+      relativeDouble: 0.71, relativeSingle: 0.77, spread: 450, exchangeBytesPerSecond: 2e9)
+
+    /// The share of the local eigensolver's rate that each of `team` ranks keeps at `order`.
+    public func efficiency(team: Int, order: Int, precision: Precision) -> Double {
+      let alone = precision == .f64 ? relativeDouble : relativeSingle
+      return alone / (1 + spread * Double(team).squareRoot() / Double(max(order, 1)))
+    }
+  }
+
+  /// Measured on one core of an AMD EPYC (Zen 4) while the other was as busy; used until the machine is calibrated.
+  public static let standard = MachineRates(
+    threads: 1, processes: 2, source: "built in",
+    scores: RateCurve([(256, 50e9), (1024, 80e9), (4096, 88e9)]),
+    gramDouble: RateCurve([(256, 40e9), (1024, 48e9), (4096, 50e9)]),
+    gramSingle: RateCurve([(256, 70e9), (1024, 90e9), (4096, 100e9)]),
+    eigensolverDouble: RateCurve([(256, 50e9), (1024, 80e9), (4096, 70e9)]),
+    eigensolverSingle: RateCurve([(256, 60e9), (1024, 110e9), (4096, 110e9)]),
+    readBytesPerSecond: 1e9, teams: .standard)
+
+  /// The same machine with another number of threads to a rank.
+  ///
+  /// Products keep 97% of each thread; the reduction to tridiagonal form waits for memory, so an eighth of the
+  /// eigensolver's time does not shrink (Amdahl 1967).
+  public func with(threads wanted: Int) -> MachineRates {
+    guard wanted != threads, wanted > 0 else { return self }
+    func products(_ threads: Int) -> Double { threads == 1 ? 1 : 0.97 * Double(threads) }
+    func solver(_ threads: Int) -> Double { 1 / (0.125 + 0.875 / Double(threads)) }
+    var result = self
+    result.threads = wanted
+    let product = products(wanted) / products(threads)
+    result.scores = scores.scaled(by: product)
+    result.gramDouble = gramDouble.scaled(by: product)
+    result.gramSingle = gramSingle.scaled(by: product)
+    result.eigensolverDouble = eigensolverDouble.scaled(by: solver(wanted) / solver(threads))
+    result.eigensolverSingle = eigensolverSingle.scaled(by: solver(wanted) / solver(threads))
+    return result
+  }
+
+  /// Whether every number can be a rate.
+  var isSensible: Bool {
+    let curves = [scores, gramDouble, gramSingle, eigensolverDouble, eigensolverSingle]
+    let shares = [teams.relativeDouble, teams.relativeSingle]
+    return (1...4096).contains(threads) && processes >= 1 && curves.allSatisfy(\.isSensible)
+      && readBytesPerSecond.isFinite && readBytesPerSecond >= 1 && shares.allSatisfy { $0 > 0.001 && $0 <= 10 }
+      && teams.spread >= 0 && teams.spread.isFinite && teams.exchangeBytesPerSecond.isFinite
+      && teams.exchangeBytesPerSecond >= 1
+  }
+}

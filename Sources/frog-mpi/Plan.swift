@@ -1,0 +1,222 @@
+import ArgumentParser
+import DistSVD
+import FROGDist
+import Logging
+import ShardIO
+import SystemPackage
+
+/// `frog-mpi plan`
+struct Plan: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what a run of `mask` would do and take, before it is started.",
+    discussion: """
+      Reads headers only, or a list of shapes without weights, and predicts time, memory and who does what on any number of processes. \
+      It needs no mpirun:
+
+        frog-mpi plan ./my-model --ranks 512 --ranks-per-node 64 --memory-per-rank 3GiB
+
+      Predictions are as good as the rates they come from: measure those of this machine once with
+
+        frog-mpi plan --calibrate
+      """)
+
+  @Argument(
+    help: "A checkpoint folder, a .safetensors file, or a list of shapes (.json or .json.gz).")
+  var checkpoint: String?
+
+  @Option(help: ArgumentHelp("The model of a list that holds several.", valueName: "name"))
+  var model: String?
+
+  @Option(help: "Processes in all. (default: what is fastest on this machine)")
+  var ranks: Int?
+
+  @Option(help: "Processes of each node. (default: one for each core of this machine)")
+  var ranksPerNode: Int?
+
+  @OptionGroup var options: WorkloadOptions
+
+  @Option(help: "The share of all weights to keep: 1% or 0.01.")
+  var budget = "1%"
+
+  @Option(help: ArgumentHelp("Count tensors that match, as `mask` does.", valueName: "glob"))
+  var include: [String] = []
+
+  @Option(help: ArgumentHelp("Leave out tensors that match, as `mask` does.", valueName: "glob"))
+  var exclude: [String] = []
+
+  @Flag(help: "List every matrix and every tensor left out, not one line a shape and reason.")
+  var all = false
+
+  @Flag(help: "Print JSON, with every matrix.")
+  var json = false
+
+  @Flag(help: "Measure how fast this machine is, for half a minute, and remember it.")
+  var calibrate = false
+
+  func validate() throws {
+    if checkpoint == nil, !calibrate { throw ValidationError("give a checkpoint or a list of shapes, or --calibrate") }
+    if checkpoint == nil, json || all { throw ValidationError("--json and --all need a checkpoint") }
+    if Budget(share: budget) == nil {
+      throw ValidationError("--budget must be a share from 0 to 1 such as 0.01, or a percentage; found '\(budget)'")
+    }
+    for (name, value) in [("--ranks", ranks), ("--ranks-per-node", ranksPerNode)] {
+      if let value, !(1...1 << 20).contains(value) { throw ValidationError("\(name) must be from 1 to 1048576") }
+    }
+  }
+
+  func run() throws {
+    guard Terminal.speaksForAllRanks else { return }
+    do {
+      if calibrate { try runCalibration() }
+      if let checkpoint { print(try describe(FilePath(checkpoint)), terminator: "") }
+    } catch {
+      throw RunFailure(error)
+    }
+  }
+
+  // MARK: Calibration
+
+  private func runCalibration() throws {
+    guard let file = MachineRates.file else {
+      throw RunFailure(.io, "there is no place to store rates: set HOME or XDG_CACHE_HOME")
+    }
+    let calibration = Calibration(
+      threads: options.threads ?? 1, cores: ThreadBudget.cores, memory: MemoryBudget.ofNode())
+    let processes = calibration.processes
+    Terminal.write("frog-mpi: measuring \(Self.processes(processes, threads: calibration.threads))\n")
+    let rates = try calibration.run(scratch: file.removingLastComponent()) { Terminal.write("frog-mpi: \($0)\n") }
+    try rates.store(to: file)
+    // With --json standard output holds one document.
+    if !json { print(Self.summary(of: rates) + "rates stored in \(shown(file))") }
+  }
+
+  private static func summary(of rates: MachineRates) -> String {
+    let curves = [
+      ("score products", rates.scores), ("Gram matrix f64", rates.gramDouble), ("Gram matrix f32", rates.gramSingle),
+      ("eigensolver f64", rates.eigensolverDouble), ("eigensolver f32", rates.eigensolverSingle),
+    ]
+    let orders = rates.scores.points.map { "\($0.order)" }
+    let rows = curves.map { name, curve in [name] + curve.points.map { Terminal.decimal($0.perSecond / 1e9, 1) } }
+    return Terminal.table(["Gflop/s of one process, order"] + orders, rows, right: Set(1...orders.count))
+      + "reading \(Terminal.bytes(Int(rates.readBytesPerSecond)))/s a node\n"
+  }
+
+  // MARK: Plan
+
+  private func describe(_ path: FilePath) throws -> String {
+    let logger = Diagnostics.logger()
+    let isList = ShapesFile.isOne(path)
+    if model != nil, !isList { throw RunFailure(.usage, "--model belongs to a list of shapes; \(shown(path)) is none") }
+    let opened = try isList ? ShapesFile.read(path, model: model) : Checkpoint.open(path, io: .pread)
+    let tensors = try PlannedTensors(opened, filter: NameFilter(include: include, exclude: exclude))
+    var warnings = opened.warnings
+    if tensors.eightBitCount > 0 {
+      warnings.append(
+        "\(tensors.eightBitCount) matrices hold 8-bit floating point: they are planned, but `mask` of this version refuses them")
+    }
+    if let first = tensors.refused.first {
+      warnings.append(
+        "`mask` refuses this checkpoint: tensor \(quoted(first.info.name)) \(first.reason)"
+          + (tensors.refused.count > 1 ? ", and \(tensors.refused.count - 1) more" : ""))
+    }
+    let (plan, suggested) = try makePlan(tensors)
+    if json {
+      let document = PlanDescription(plan, suggested: suggested, tensors, warnings: warnings)
+      return String(decoding: try Document.encode(document), as: UTF8.self)
+    }
+    for warning in warnings { logger.warning("\(warning)") }
+    return PlanTables(plan, tensors, all: all).text + "\n" + totals(plan, suggested: suggested, tensors)
+  }
+
+  /// The plan for what was asked, and for the best use of the same nodes.
+  private func makePlan(_ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan) {
+    let keep = try (Budget(share: budget) ?? .count(0)).resolve(of: tensors.matrices.reduce(0) { $0 + $1.size })
+    let rates = try MachineRates.load(threads: options.threads ?? 1)
+    let machineMemory = MemoryBudget.ofNode() ?? 1 << 40
+    let perNode = ranksPerNode ?? ranks.map { min($0, ThreadBudget.cores) }
+    let threads = options.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))
+    let cores = ranksPerNode.map { $0 * threads } ?? ThreadBudget.cores
+    let nodeMemory = options.memory.map { memory in
+      memory.bytes.multipliedReportingOverflow(by: perNode ?? 1)
+    }.map { $0.overflow ? .max : $0.partialValue }
+    func plan(_ layouts: [Layout]) throws -> RunPlan {
+      try RunPlan.fastest(of: layouts, tensors.matrices, keep: keep, workload: options.workload, rates: rates)
+    }
+    guard let ranks, let perNode else {
+      var choices = Layout.choices(
+        nodes: 1, cores: cores, memory: ranksPerNode == nil ? machineMemory : nodeMemory ?? machineMemory)
+      if let memory = options.memory { for index in choices.indices { choices[index].memoryPerRank = memory.bytes } }
+      if let threads = options.threads { choices.removeAll { $0.threads != threads } }
+      if let ranksPerNode { choices.removeAll { $0.ranksPerNode != ranksPerNode } }
+      if choices.isEmpty {
+        let count = ranksPerNode ?? max(1, cores / threads)
+        choices = [
+          Layout(
+            ranks: count, ranksPerNode: count, threads: threads,
+            memoryPerRank: options.memory?.bytes ?? machineMemory / count)
+        ]
+      }
+      let best = try plan(choices)
+      return (best, best)
+    }
+    let asked = Layout(
+      ranks: ranks, ranksPerNode: min(perNode, ranks), threads: threads,
+      memoryPerRank: options.memory?.bytes ?? machineMemory / perNode)
+    let found = try plan([asked])
+    // Other layouts are offered only for whole nodes: what a part of one holds is anybody's guess.
+    guard ranks % perNode == 0, cores >= perNode else { return (found, found) }
+    let others = Layout.choices(nodes: ranks / perNode, cores: cores, memory: nodeMemory ?? machineMemory)
+    let best = try plan([asked] + others)
+    return (found, best)
+  }
+
+  private func totals(_ plan: RunPlan, suggested: RunPlan, _ tensors: PlannedTensors) -> String {
+    let layout = plan.layout
+    let weights = tensors.matrices.reduce(0) { $0 + $1.size }
+    let teams = plan.schedule.tasks.filter { $0.ranks.count > 1 }
+    let schedule = plan.schedule
+    let nodes = "\(Terminal.grouped(layout.nodes)) \(layout.nodes == 1 ? "node" : "nodes")"
+    var lines = [
+      ("matrices", Terminal.grouped(tensors.matrices.count)),
+      ("weights", Terminal.grouped(weights)),
+      ("left out", "\(Terminal.grouped(tensors.skipped.count)) tensors"),
+      ("operations", Terminal.operations(plan.operations)),
+      ("reads", "\(Terminal.bytes(plan.bytesRead)), weights pass by more than once"),
+      ("writes", "\(Terminal.bytes(plan.bytesWritten)), and about \(Terminal.bytes(plan.bytesSpilled)) for the time of the run"),
+      ("processes", "\(Self.processes(layout.ranks, threads: layout.threads)), \(nodes)"),
+      (
+        "teams",
+        teams.isEmpty
+          ? "none" : "\(Terminal.grouped(teams.count)) matrices, up to \(teams.map(\.ranks.count).max() ?? 0) processes each"
+      ),
+      (
+        "memory",
+        "\(Terminal.bytes(plan.peakMemory)) a process, \(Terminal.bytes(layout.memoryPerRank)) allowed"
+      ),
+      ("norms", Terminal.duration(plan.normsSeconds)),
+      ("scores", Terminal.duration(schedule.makespan)),
+      ("masks", Terminal.duration(plan.masksSeconds)),
+      ("wall time", Terminal.duration(plan.seconds)),
+      ("core hours", Terminal.decimal(plan.coreHours, plan.coreHours < 10 ? 2 : 0)),
+      (
+        "efficiency",
+        "\(Terminal.decimal(100 * schedule.efficiency, 1))% of the lower bound, \(Terminal.duration(schedule.lowerBound))"
+      ),
+      ("rates", plan.rates.source == "built in" ? "built in: measure this machine's with --calibrate" : plan.rates.source),
+    ]
+    if tensors.refused.count > 0 { lines.insert(("refused", "\(Terminal.grouped(tensors.refused.count)) tensors"), at: 3) }
+    if suggested.layout != layout {
+      lines.append(
+        (
+          "faster",
+          "\(Self.processes(suggested.layout.ranks, threads: suggested.layout.threads)): \(Terminal.duration(suggested.seconds))"
+        ))
+    }
+    let width = lines.map(\.0.count).max() ?? 0
+    return lines.map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1 + "\n" }.joined()
+  }
+
+  private static func processes(_ count: Int, threads: Int) -> String {
+    "\(Terminal.grouped(count)) \(count == 1 ? "process" : "processes") × \(threads) \(threads == 1 ? "thread" : "threads")"
+  }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import DistSVD
+import FROGDist
+
+/// The options that say how much work a run is and what it may use.
+struct WorkloadOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"))
+  var score = ScoreKind.frog
+
+  @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
+  var precision = Precision.f64
+
+  @Option(
+    help: ArgumentHelp(
+      "Approximate frog scores by this many leading singular vectors of each matrix and the mean of the rest, and say how well; of the score lift, its rank.",
+      valueName: "r"))
+  var rank: Int?
+
+  @Option(help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p"))
+  var oversample: Int?
+
+  @Option(help: ArgumentHelp("Power iterations of the search for --rank vectors. (default: 2)", valueName: "q"))
+  var powerIterations: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them.",
+      valueName: "none|matrix|rowcol"))
+  var normalize = Normalization.none
+
+  @Option(
+    help: ArgumentHelp(
+      "When processes share a matrix: memory, if it does not fit one; speed, also if it would hold up the others, and the last bits of a mask then depend on the number of processes.",
+      valueName: "memory|speed"))
+  var teams = TeamPolicy.memory
+
+  @Option(
+    name: [.customLong("memory"), .customLong("memory-per-rank")],
+    help: ArgumentHelp(
+      "Memory of each process, such as 4GiB or 500MB. (default: four fifths of what the machine has available, divided among its processes)",
+      valueName: "bytes"))
+  var memory: MemoryAmount?
+
+  @Option(help: "Threads of each process. (default: the machine's cores divided among its processes)")
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
+    if let rank {
+      guard (1...1_000_000).contains(rank) else { throw ValidationError("--rank must be from 1 to 1000000") }
+      guard score == .frog || score == .lift else {
+        throw ValidationError("--rank belongs to the scores frog and lift")
+      }
+    }
+    if rank == nil || score != .frog, oversample != nil || powerIterations != nil {
+      throw ValidationError("--oversample and --power-iterations belong to --rank of the score frog")
+    }
+    if let oversample, !(0...1_000_000).contains(oversample) {
+      throw ValidationError("--oversample must be from 0 to 1000000")
+    }
+    if let powerIterations, !(0...100).contains(powerIterations) {
+      throw ValidationError("--power-iterations must be from 0 to 100")
+    }
+  }
+
+  /// What weights are scored by.
+  var scoring: ScoringOptions {
+    var options = ScoringOptions()
+    options.score = score
+    options.precision = precision
+    options.rank = rank
+    options.oversample = oversample ?? options.oversample
+    options.powerIterations = powerIterations ?? options.powerIterations
+    options.normalize = normalize
+    options.teams = teams
+    return options
+  }
+
+  /// What is done to every matrix.
+  var workload: Workload { scoring.workload }
+}
+
+extension Precision: ExpressibleByArgument {}
+extension ScoreKind: ExpressibleByArgument {}
+extension Normalization: ExpressibleByArgument {}
+extension TeamPolicy: ExpressibleByArgument {}
+
+/// An amount of memory on the command line.
+struct MemoryAmount: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    guard let bytes = ByteCount.parse(argument) else { return nil }
+    self.bytes = bytes
+  }
+}
