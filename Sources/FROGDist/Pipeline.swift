@@ -36,8 +36,9 @@ public struct Pipeline {
 
     let catalog = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
+    let planner = try Planner(threads: threads, memory: options.memory, world: world) { observer.warn($0) }
     // What does not fit in memory is refused here, before anything is read or written.
-    let schedule = try plan(catalog, threads: threads)
+    _ = try planner.schedule(catalog.matrices, options.scoring.workload)
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
@@ -45,7 +46,7 @@ public struct Pipeline {
     }
     do {
       let (masks, layout, record) = try makeMasks(
-        catalog, schedule: schedule, keep: keep, threads: threads, output: output, clock: &clock)
+        catalog, planner: planner, keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
         options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
         spilledBytes: masks.spill.byteCount, world: world)
@@ -59,7 +60,7 @@ public struct Pipeline {
 
   /// Everything between the catalog and the moment the masks appear.
   private func makeMasks(
-    _ catalog: Catalog, schedule: Schedule, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
+    _ catalog: Catalog, planner: Planner, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
   ) throws -> (MaskStage, MaskLayout, RunRecord) {
     let shards = OpenShards(catalog, io: options.io)
     let teams = ScoringTeams(world)
@@ -72,32 +73,36 @@ public struct Pipeline {
       try ExternalSignal.load($0, for: catalog.matrices, io: options.io, world: world)
     }
     let quota = quota(of: keep, catalog: catalog, norms: norms)
-    var scored = try stage("scores", &clock) {
-      try ScoringStage(
-        catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
-        scorer: MatrixScorer(spill: spill, method: options.scoring.method(signal: signal)), teams: teams
-      ).run(on: world) { advanced("scores", to: $0) }
-    }
-    let (kept, cut) = try stage("selection", &clock) {
-      switch quota {
-      case .each(let kept): (kept, Cut?.none)
-      case .global(let keep):
-        try GlobalSelection.select(keep, scored: &scored, matrixCount: catalog.matrices.count, world: world)
+    var scoring = options.scoring
+    var audit: RunRecord.Audit?
+    if scoring.isApproximate {
+      (scoring, audit) = try stage("audit", &clock) {
+        try AuditStage(
+          scoring: scoring, catalog: catalog, norms: norms, quota: quota, shards: shards, signal: signal, planner: planner,
+          teams: teams, folder: output.work, world: world
+        ).run()
       }
+      tell(audit, scoring)
     }
+    let schedule = try planner.schedule(catalog.matrices, scoring.workload)
+    let scores = ScoringStage(
+      catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
+      scorer: MatrixScorer(spill: spill, method: scoring.method(signal: signal)), teams: teams)
+    var scored = try stage("scores", &clock) { try scores.run(on: world) { advanced("scores", to: $0) } }
+    let (kept, cut) = try stage("selection", &clock) { try scores.select(&scored, on: world) }
     let layout = try MaskLayout(catalog, kept: kept, format: options.format)
     let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
     let (files, concentrations) = try stage("masks", &clock) { try masks.write(layout) }
 
     let matrices = try masks.describe(
-      layout, norms: norms, concentrations: concentrations, solvers: solvers(catalog, schedule))
+      layout, norms: norms, concentrations: concentrations, solvers: solvers(catalog, schedule, scoring))
     let record = RunRecord(
-      version: version, parameters: parameters(threads: threads, signal: signal),
+      version: version, parameters: parameters(scoring, threads: threads, signal: signal),
       checkpoint: .init(
         fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
       K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.flatMap { $0.isFinite ? Double($0) : nil },
       concentration: Concentration(overall: matrices), starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
-      audit: nil, matrices: matrices, files: files)
+      audit: audit, matrices: matrices, files: files)
     warnOfStarvation(record)
     return (masks, layout, record)
   }
@@ -108,16 +113,6 @@ public struct Pipeline {
     let threads = try world.allReduced(options.threads ?? automatic, .minimum)
     LocalBLAS.threads = threads
     return threads
-  }
-
-  /// Who decomposes what; the same on every rank.
-  private func plan(_ catalog: Catalog, threads: Int) throws -> Schedule {
-    let workload = options.scoring.workload
-    let rates = try MachineRates.agreed(threads: threads, world: world) { observer.warn($0) }
-    let limit = try MemoryBudget.agreed(given: options.memory, world)
-    return try Schedule(
-      catalog.matrices, ranks: world.size, cost: CostModel(workload, rates: rates),
-      memory: MemoryModel(workload, limit: limit))
   }
 
   private func loadCatalog() throws -> Catalog {
@@ -147,16 +142,27 @@ public struct Pipeline {
   }
 
   /// How the singular vectors of each matrix are found, as far as it shapes the result.
-  private func solvers(_ catalog: Catalog, _ schedule: Schedule) -> [String?] {
+  private func solvers(_ catalog: Catalog, _ schedule: Schedule, _ scoring: ScoringOptions) -> [String?] {
+    let workload = scoring.workload
     var names = [String?](repeating: nil, count: catalog.matrices.count)
+    guard workload.solver != .none else { return names }
     for task in schedule.tasks {
-      switch options.scoring.workload.solver {
-      case .none: break
-      case .randomized: names[task.ordinal] = "randomized"
-      case .exact: names[task.ordinal] = task.ranks.count == 1 ? "local" : "team of \(task.ranks.count)"
+      if workload.approximates(order: catalog.matrices[task.ordinal].order) {
+        names[task.ordinal] = "randomized"
+      } else {
+        names[task.ordinal] = task.ranks.count == 1 ? "local" : "team of \(task.ranks.count)"
       }
     }
     return names
+  }
+
+  /// Says what an audit has found.
+  private func tell(_ audit: RunRecord.Audit?, _ scoring: ScoringOptions) {
+    guard world.isRoot, let audit, let target = options.scoring.targetOverlap, scoring.rank == nil else { return }
+    let best = audit.tried.max { $0.overlap < $1.overlap }
+    observer.warn(
+      "no rank reaches an overlap of \(target) on the \(audit.matrices.count) matrices of the audit"
+        + (best.map { " (rank \($0.rank): \(Float($0.overlap)))" } ?? "") + ": all scores are computed exactly")
   }
 
   private func warnOfStarvation(_ record: RunRecord) {
@@ -171,13 +177,13 @@ public struct Pipeline {
         + "their matrix; compare \(others.joined(separator: ", "))")
   }
 
-  private func parameters(threads: Int, signal: ExternalSignal?) -> RunRecord.Parameters {
-    let scoring = options.scoring
+  private func parameters(_ scoring: ScoringOptions, threads: Int, signal: ExternalSignal?) -> RunRecord.Parameters {
     var parameters = RunRecord.Parameters(
       select: options.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
       score: scoring.score.rawValue, rank: scoring.workload.scoreRank, normalize: scoring.normalize.rawValue,
-      sample: scoring.sample, seed: scoring.isRandom ? scoring.seed : nil, weightBy: signal?.fingerprint,
+      sample: scoring.sample, seed: options.scoring.isRandom ? scoring.seed : nil, weightBy: signal?.fingerprint,
       include: options.filter.include, exclude: options.filter.exclude, threads: threads)
+    parameters.targetOverlap = options.scoring.targetOverlap
     if case .randomized(let rank, let oversample, let powerIterations) = scoring.workload.solver {
       (parameters.rank, parameters.oversample, parameters.powerIterations) = (rank, oversample, powerIterations)
     }

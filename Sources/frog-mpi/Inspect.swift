@@ -85,6 +85,7 @@ struct Inspect: ParsableCommand {
           + "mean over kept weights); the top 1% of rows holds \(percent(found.topRows)), of columns \(percent(found.topColumns)); "
           + "\(Terminal.grouped(found.unusedRows)) rows and \(Terminal.grouped(found.unusedColumns)) columns are unused")
     }
+    if let audit = record.audit { lines.append("approximation: \(audit.description)") }
     if record.starved > 0 {
       lines.append(
         "\(record.starved) of \(record.matrices.count) matrices keep less than a tenth of a uniform share")

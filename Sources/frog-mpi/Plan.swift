@@ -56,6 +56,7 @@ struct Plan: ParsableCommand {
   func validate() throws {
     if checkpoint == nil, !calibrate { throw ValidationError("give a checkpoint or a list of shapes, or --calibrate") }
     if checkpoint == nil, json || all { throw ValidationError("--json and --all need a checkpoint") }
+    if options.rank == nil || options.score != .frog { try options.refuseApproximation() }
     if Budget(share: budget) == nil {
       throw ValidationError("--budget must be a share from 0 to 1 such as 0.01, or a percentage; found '\(budget)'")
     }

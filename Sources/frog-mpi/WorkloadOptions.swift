@@ -54,14 +54,18 @@ struct WorkloadOptions: ParsableArguments {
         throw ValidationError("--rank belongs to the scores frog and lift")
       }
     }
-    if rank == nil || score != .frog, oversample != nil || powerIterations != nil {
-      throw ValidationError("--oversample and --power-iterations belong to --rank of the score frog")
-    }
     if let oversample, !(0...1_000_000).contains(oversample) {
       throw ValidationError("--oversample must be from 0 to 1000000")
     }
     if let powerIterations, !(0...100).contains(powerIterations) {
       throw ValidationError("--power-iterations must be from 0 to 100")
+    }
+  }
+
+  /// Refuses what only an approximation can use.
+  func refuseApproximation() throws {
+    if oversample != nil || powerIterations != nil {
+      throw ValidationError("--oversample and --power-iterations belong to an approximation: --rank, with the score frog")
     }
   }
 

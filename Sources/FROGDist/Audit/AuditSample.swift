@@ -1,10 +1,10 @@
 /// Which matrices an approximate run also scores exactly.
 enum AuditSample {
-  /// `count` ordinals, ascending: one matrix of each shape, the shapes that hold the most weights first, then a second one of
+  /// `count` of `ordinals`, or as many as there are, ascending: one matrix of each shape, the shapes that hold the most weights first, then a second one of
   /// each, and so on; which one of a shape, the seed decides.
-  static func choose(_ count: Int, of catalog: Catalog, seed: UInt64) -> [Int] {
+  static func choose(_ count: Int, of catalog: Catalog, among ordinals: [Int], seed: UInt64) -> [Int] {
     struct Shape: Hashable { let rows, columns: Int }
-    let byShape = Dictionary(grouping: catalog.matrices.indices) {
+    let byShape = Dictionary(grouping: ordinals) {
       Shape(rows: catalog.matrices[$0].rows, columns: catalog.matrices[$0].columns)
     }
     // Within a shape by random numbers of their names, equal names of two matrices do not exist.

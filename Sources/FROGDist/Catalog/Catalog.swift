@@ -34,12 +34,19 @@ public struct Catalog: Codable, Sendable {
 
     /// m·n.
     public var size: Int { rows * columns }
+    /// min(m, n), the order of its Gram matrix.
+    public var order: Int { min(rows, columns) }
   }
 
   /// In byte-wise order of file name.
   public let shards: [Shard]
   /// In byte-wise order of name: the position here is the **ordinal**, which decides ties.
   public let matrices: [Matrix]
+
+  init(shards: [Shard], matrices: [Matrix]) {
+    self.shards = shards
+    self.matrices = matrices
+  }
 
   /// File and name of a matrix, as a message begins.
   func place(of matrix: Matrix) -> String {

@@ -54,6 +54,8 @@ public struct RunRecord: Codable, Sendable {
     @ExplicitNull public var oversample: Int?
     /// Passes over W beyond the first while a subspace is sought; nil for an exact run.
     @ExplicitNull public var powerIterations: Int?
+    /// The overlap that r was to reach; nil if r was given.
+    @ExplicitNull public var targetOverlap: Double?
     /// ``Normalization``.
     public var normalize: String
     /// p of sampling in proportion to score^p; nil if the best were taken.
@@ -73,6 +75,7 @@ public struct RunRecord: Codable, Sendable {
       case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, include, exclude
       case threads
       case powerIterations = "power_iterations"
+      case targetOverlap = "target_overlap"
       case weightBy = "weight_by"
     }
 
@@ -106,6 +109,13 @@ public struct RunRecord: Codable, Sendable {
     public var scaleError: Double
     /// With a target: the ranks that were tried, in turn, and the overlap of each.
     public var tried: [Trial]
+
+    /// In words.
+    public var description: String {
+      func percent(_ value: Double) -> String { "\(Double(Int((1000 * value).rounded())) / 10)%" }
+      return "\(percent(overlap)) of \(kept) weights in common with exact scores on \(matrices.count) matrices, scores "
+        + "\(percent(meanError)) off on average, the scale of a matrix at most \(percent(scaleError))"
+    }
 
     /// A rank and what came of it.
     public struct Trial: Codable, Sendable, Equatable {

@@ -11,6 +11,11 @@ public struct Norms: Sendable {
   /// A digest of all weights, names, dtypes and shapes: equal inputs have equal fingerprints.
   public let fingerprint: String
 
+  init(squared: [Double], fingerprint: String) {
+    self.squared = squared
+    self.fingerprint = fingerprint
+  }
+
   /// ‖W‖_F of every matrix, by ordinal.
   public var frobenius: [Double] { squared.map { $0.squareRoot() } }
 }

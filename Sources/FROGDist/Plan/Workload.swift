@@ -39,6 +39,13 @@ public struct Workload: Sendable, Equatable {
     self.passes = passes
   }
 
+  /// Whether a matrix of this order is approximated: with fewer vectors than it has. One that is smaller is decomposed exactly,
+  /// which is faster then.
+  public func approximates(order: Int) -> Bool {
+    guard case .randomized(let rank, let oversample, _) = solver else { return false }
+    return rank + oversample < order
+  }
+
   /// Whether matrices get teams only where nothing else would do. Scores that need no eigensolver of a team come out the same
   /// whoever makes them: there the fastest way is taken.
   var avoidsTeams: Bool {

@@ -9,12 +9,15 @@ import SystemPackage
 /// meet its columns: Wanda, ASVD) or [m, n] (|G| or G² of a gradient: SPEFT, Fisher).
 final class ExternalSignal {
   private let catalog: Catalog
+  private let ordinals: [ExactName: Int]
   private let shards: OpenShards
   /// Of all its values, with names, types and shapes.
   let fingerprint: String
 
   private init(_ catalog: Catalog, shards: OpenShards, fingerprint: String) {
     self.catalog = catalog
+    ordinals = Dictionary(
+      catalog.matrices.enumerated().map { (ExactName($1.name), $0) }, uniquingKeysWith: { first, _ in first })
     self.shards = shards
     self.fingerprint = fingerprint
   }
@@ -39,7 +42,10 @@ final class ExternalSignal {
   /// The signal of one matrix.
   ///
   /// - Parameter longest: of the ranges of the streaming side that will be asked for.
-  func view(of ordinal: Int, _ matrix: Catalog.Matrix, longest: Int) throws -> SignalView {
+  func view(of matrix: Catalog.Matrix, longest: Int) throws -> SignalView {
+    guard let ordinal = ordinals[ExactName(matrix.name)] else {
+      throw RunFailure(.internal, "no signal for tensor \(quoted(matrix.name))")
+    }
     let entry = catalog.matrices[ordinal]
     return try SignalView(
       shards.panels(of: entry), isVector: entry.rows != matrix.rows, place: catalog.place(of: entry),

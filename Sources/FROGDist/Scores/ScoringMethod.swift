@@ -4,6 +4,8 @@ import DistSVD
 struct ScoringMethod {
   var score: ScoreKind
   var solver: Workload.Solver
+  /// Of exact decompositions.
+  var precision: Precision
   /// r of ``ScoreKind/lift``.
   var liftRank: Int
   var normalize: Normalization

@@ -9,6 +9,10 @@ public struct ScoringOptions: Sendable {
   public var precision = Precision.f64
   /// r: of the approximation, if the score is ``ScoreKind/frog``; of the score itself if it is ``ScoreKind/lift``.
   public var rank: Int?
+  /// Share of the exactly chosen weights that an approximation should choose: r is then found by the audit.
+  public var targetOverlap: Double?
+  /// How many matrices an approximate run also scores exactly.
+  public var auditCount = 3
   /// Vectors beyond r while a subspace is sought.
   public var oversample = 10
   /// Passes over W beyond the first while a subspace is sought.
@@ -45,16 +49,25 @@ public struct ScoringOptions: Sendable {
     }
   }
 
+  /// Whether scores are approximated, with a rank that is given or one that is to be found.
+  var isApproximate: Bool { score == .frog && (rank != nil || targetOverlap != nil) }
+
+  /// The same with rank r.
+  func with(rank: Int) -> ScoringOptions {
+    var options = self
+    options.rank = rank
+    return options
+  }
+
   /// Whether the result depends on ``seed``.
   var isRandom: Bool {
-    if case .randomized = solver { return true }
-    return sample != nil || score == .random
+    isApproximate || sample != nil || score == .random
   }
 
   /// How matrices are scored, with scores multiplied by `signal`.
   func method(signal: ExternalSignal?) -> ScoringMethod {
     ScoringMethod(
-      score: score, solver: solver, liftRank: rank ?? Self.defaultLiftRank, normalize: normalize, sample: sample,
-      seed: seed, signal: signal)
+      score: score, solver: solver, precision: precision, liftRank: rank ?? Self.defaultLiftRank, normalize: normalize,
+      sample: sample, seed: seed, signal: signal)
   }
 }

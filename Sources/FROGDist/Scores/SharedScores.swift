@@ -39,7 +39,7 @@ struct SharedScores {
           form: isLift ? .lift : .frog, longest: share.longest)
       }
     }
-    signal = try task.locally { try method.signal?.view(of: task.ordinal, matrix, longest: share.longest) }
+    signal = try task.locally { try method.signal?.view(of: matrix, longest: share.longest) }
   }
 
   /// This member's panel of a step.

@@ -53,3 +53,18 @@ enum GlobalSelection {
     }
   }
 }
+
+extension ScoringStage {
+  /// Draws the border between kept and frozen weights of all scored matrices.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Returns: the kept weights of every matrix, by ordinal, and the one cut of the whole model, if there is one.
+  func select(_ scored: inout Result, on world: Communicator) throws -> (kept: [Int], cut: Cut?) {
+    switch quota {
+    case .each(let kept): return (kept, nil)
+    case .global(let keep):
+      return try GlobalSelection.select(keep, scored: &scored, matrixCount: catalog.matrices.count, world: world)
+    }
+  }
+}

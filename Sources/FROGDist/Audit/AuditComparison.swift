@@ -45,7 +45,8 @@ struct AuditComparison {
     if exact.noise.mean > 0 { scaleError = abs(approximate.noise.mean / exact.noise.mean - 1) }
   }
 
-  private init() {}
+  /// Of nothing.
+  init() {}
 
   /// The comparisons of all ranks together.
   ///

@@ -1,0 +1,105 @@
+import MPI
+import ShardIO
+import SystemPackage
+
+/// Scores a few matrices both ways, to tell how good an approximation is before all matrices are done with it.
+struct AuditStage {
+  let scoring: ScoringOptions
+  let catalog: Catalog
+  let norms: Norms
+  let quota: ScoringStage.Quota
+  let shards: OpenShards
+  let signal: ExternalSignal?
+  let planner: Planner
+  let teams: ScoringTeams
+  /// Where candidates wait.
+  let folder: FilePath
+  let world: Communicator
+
+  /// Ranks that are tried to reach a target, while they are below the order of a matrix.
+  static let ladder = (5...20).map { 1 << $0 }
+
+  /// Measures the approximation that was asked for, or looks for the first that reaches the target.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Returns: how all matrices are to be scored, exactly if no rank reaches the target, and what was measured.
+  /// - Throws: ``RunFailure`` if no matrix would be approximated.
+  func run() throws -> (scoring: ScoringOptions, audit: RunRecord.Audit) {
+    let ranks = scoring.rank.map { [$0] } ?? Self.ladder
+    let approximated = catalog.matrices.indices.filter {
+      scoring.with(rank: ranks[0]).workload.approximates(order: catalog.matrices[$0].order)
+    }
+    guard !approximated.isEmpty else {
+      let largest = catalog.matrices.map(\.order).max() ?? 0
+      throw RunFailure(
+        .usage,
+        "an approximation of rank \(ranks[0]), with \(scoring.oversample) vectors beside it, has nothing to leave out: the largest "
+          + "order of a matrix is \(largest); leave --rank and --target-overlap out for exact scores")
+    }
+    let chosen = AuditSample.choose(scoring.auditCount, of: catalog, among: approximated, seed: scoring.seed)
+    let sample = Sample(self, chosen)
+    var exact = scoring
+    exact.rank = nil
+    let schedule = try planner.schedule(sample.catalog.matrices, exact.workload)
+    let truth = try sample.select(exact, schedule, in: self)
+    var tried: [RunRecord.Audit.Trial] = []
+    var found = AuditComparison()
+    let largest = sample.catalog.matrices.map(\.order).max() ?? 0
+    for rank in ranks where tried.isEmpty || rank + scoring.oversample < largest {
+      let attempt = scoring.with(rank: rank)
+      // The same ranks as before have each matrix, so that each compares its own.
+      let approximate = try sample.select(attempt, schedule, in: self)
+      found = try compare(truth, approximate)
+      tried.append(.init(rank: rank, overlap: found.overlap))
+      if found.overlap >= scoring.targetOverlap ?? 0 { break }
+    }
+    let isReached = found.overlap >= scoring.targetOverlap ?? 0
+    let audit = RunRecord.Audit(
+      matrices: sample.catalog.matrices.map(\.name), kept: found.kept, overlap: found.overlap, meanError: found.meanError,
+      largestError: found.largestError, scaleError: found.scaleError, tried: scoring.targetOverlap == nil ? [] : tried)
+    return (isReached ? scoring.with(rank: tried[tried.count - 1].rank) : exact, audit)
+  }
+
+  private func compare(_ truth: [ScoredMatrix], _ approximate: [ScoredMatrix]) throws -> AuditComparison {
+    let own = try world.agreeing {
+      let byOrdinal = Dictionary(approximate.map { ($0.ordinal, $0) }) { first, _ in first }
+      return try truth.compactMap { exact in
+        try byOrdinal[exact.ordinal].map {
+          (exact.ordinal, try AuditComparison(exact: exact, approximate: $0))
+        }
+      }
+    }
+    return try AuditComparison.sum(own, over: world)
+  }
+
+  /// The matrices of the audit, as if they were a checkpoint.
+  private struct Sample {
+    let catalog: Catalog
+    let norms: Norms
+    let quota: ScoringStage.Quota
+
+    init(_ stage: AuditStage, _ chosen: [Int]) {
+      catalog = Catalog(shards: stage.catalog.shards, matrices: chosen.map { stage.catalog.matrices[$0] })
+      norms = Norms(squared: chosen.map { stage.norms.squared[$0] }, fingerprint: stage.norms.fingerprint)
+      switch stage.quota {
+      case .each(let kept): quota = .each(chosen.map { kept[$0] })
+      case .global(let keep):
+        // The same share of them, rounded half up.
+        let (part, whole) = (UInt128(catalog.weightCount), UInt128(stage.catalog.weightCount))
+        quota = .global(Int((2 * UInt128(keep) * part + whole) / (2 * whole)))
+      }
+    }
+
+    /// Collective: every rank calls it.
+    func select(_ scoring: ScoringOptions, _ schedule: Schedule, in audit: AuditStage) throws -> [ScoredMatrix] {
+      let spill = try audit.world.agreeing { try CandidateSpill(in: audit.folder) }
+      let stage = ScoringStage(
+        catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: audit.shards,
+        scorer: MatrixScorer(spill: spill, method: scoring.method(signal: audit.signal)), teams: audit.teams)
+      var scored = try stage.run(on: audit.world) { _ in }
+      _ = try stage.select(&scored, on: audit.world)
+      return scored.matrices
+    }
+  }
+}
