@@ -83,6 +83,17 @@ static inline int cmpi_split(cmpi_comm comm, int colour, int key, cmpi_comm *par
 static inline int cmpi_split_shared(cmpi_comm comm, int key, cmpi_comm *node) {
   return MPI_Comm_split_type(comm.handle, MPI_COMM_TYPE_SHARED, key, MPI_INFO_NULL, &node->handle);
 }
+// Only the ranks first … last of comm call it; members of other groups may be at it at the same time.
+static inline int cmpi_group(cmpi_comm comm, int first, int last, int tag, cmpi_comm *part) {
+  MPI_Group all = MPI_GROUP_NULL, some = MPI_GROUP_NULL;
+  int range[1][3] = {{first, last, 1}};
+  int code = MPI_Comm_group(comm.handle, &all);
+  if (code == MPI_SUCCESS) code = MPI_Group_range_incl(all, 1, range, &some);
+  if (code == MPI_SUCCESS) code = MPI_Comm_create_group(comm.handle, some, tag, &part->handle);
+  if (some != MPI_GROUP_NULL) MPI_Group_free(&some);
+  if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
+  return code;
+}
 static inline int cmpi_free(cmpi_comm comm) { return MPI_Comm_free(&comm.handle); }
 
 // MARK: Collectives
@@ -104,6 +115,16 @@ static inline int cmpi_gather_varying(
     cmpi_comm comm, const void *send, int count, cmpi_type type,
     void *receive, const int *counts, const int *offsets, int root) {
   return MPI_Gatherv(send, count, cmpi_datatype(type), receive, counts, offsets, cmpi_datatype(type), root, comm.handle);
+}
+// The sums over all ranks of counts[0], counts[1], … elements of data; this rank's lie at the start of it afterwards.
+static inline int cmpi_reduce_scatter(cmpi_comm comm, void *data, const int *counts, cmpi_type type, cmpi_op op) {
+  return MPI_Reduce_scatter(MPI_IN_PLACE, data, counts, cmpi_datatype(type), cmpi_operator(op), comm.handle);
+}
+// Each rank's part lies in its own place of data before, those of all ranks in theirs afterwards.
+static inline int cmpi_all_gather_varying(
+    cmpi_comm comm, void *data, const int *counts, const int *offsets, cmpi_type type) {
+  return MPI_Allgatherv(
+      MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts, offsets, cmpi_datatype(type), comm.handle);
 }
 
 // MARK: Non-blocking
