@@ -60,7 +60,7 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
-    .executableTarget(name: "rank-checks", dependencies: ["MPI"], swiftSettings: strict),
+    .executableTarget(name: "rank-checks", dependencies: ["DistSVD", "MPI"], swiftSettings: strict),
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
     .testTarget(

@@ -1,4 +1,5 @@
 import CMPI
+import MPI
 
 extension Double: RealScalar {
   /// C function: `dsyrk`.
@@ -8,6 +9,17 @@ extension Double: RealScalar {
   ) {
     let transpose: CChar = transposed ? LocalBLAS.transpose : LocalBLAS.plain
     cblas_lower_dsyrk(transpose, Int32(order), Int32(inner), a, Int32(transposed ? inner : order), beta, c)
+  }
+
+  /// C function: `dgemm`.
+  public static func multiply(
+    _ a: UnsafePointer<Double>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Double>,
+    leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
+    _ c: UnsafeMutablePointer<Double>
+  ) {
+    cblas_dgemm_into(
+      aTransposed ? LocalBLAS.transpose : LocalBLAS.plain, bTransposed ? LocalBLAS.transpose : LocalBLAS.plain,
+      Int32(rows), Int32(columns), Int32(inner), 1, a, Int32(aLeading), b, Int32(bLeading), 0, c, Int32(rows))
   }
 
   /// C function: `dsytrd`.
@@ -31,6 +43,18 @@ extension Double: RealScalar {
       clapack_dstedc(
         Int32(order), diagonal, offDiagonal, vectors, work.baseAddress, Int32(work.count),
         integerWork.baseAddress, Int32(integerWork.count)))
+  }
+
+  /// C function: `pdsyevd`.
+  public static func distributedEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Double>, descriptor: [Int32], values: UnsafeMutablePointer<Double>,
+    vectors: UnsafeMutablePointer<Double>, work: UnsafeMutableBufferPointer<Double>,
+    integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int {
+    Int(
+      scalapack_lower_pdsyevd(
+        Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count), integerWork.baseAddress,
+        Int32(integerWork.count)))
   }
 
   /// Reads a panel in this width.

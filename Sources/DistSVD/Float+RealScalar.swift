@@ -1,4 +1,5 @@
 import CMPI
+import MPI
 
 extension Float: RealScalar {
   /// C function: `ssyrk`.
@@ -7,6 +8,17 @@ extension Float: RealScalar {
   ) {
     let transpose: CChar = transposed ? LocalBLAS.transpose : LocalBLAS.plain
     cblas_lower_ssyrk(transpose, Int32(order), Int32(inner), a, Int32(transposed ? inner : order), beta, c)
+  }
+
+  /// C function: `sgemm`.
+  public static func multiply(
+    _ a: UnsafePointer<Float>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Float>,
+    leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
+    _ c: UnsafeMutablePointer<Float>
+  ) {
+    cblas_sgemm_into(
+      aTransposed ? LocalBLAS.transpose : LocalBLAS.plain, bTransposed ? LocalBLAS.transpose : LocalBLAS.plain,
+      Int32(rows), Int32(columns), Int32(inner), 1, a, Int32(aLeading), b, Int32(bLeading), 0, c, Int32(rows))
   }
 
   /// C function: `ssytrd`.
@@ -30,6 +42,18 @@ extension Float: RealScalar {
       clapack_sstedc(
         Int32(order), diagonal, offDiagonal, vectors, work.baseAddress, Int32(work.count),
         integerWork.baseAddress, Int32(integerWork.count)))
+  }
+
+  /// C function: `pssyevd`.
+  public static func distributedEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Float>, descriptor: [Int32], values: UnsafeMutablePointer<Float>,
+    vectors: UnsafeMutablePointer<Float>, work: UnsafeMutableBufferPointer<Float>,
+    integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int {
+    Int(
+      scalapack_lower_pssyevd(
+        Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count), integerWork.baseAddress,
+        Int32(integerWork.count)))
   }
 
   /// Reads a panel in this width.

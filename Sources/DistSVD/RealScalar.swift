@@ -1,12 +1,19 @@
 import CMPI
+import MPI
 
 /// Float or Double: the width a Gram matrix is accumulated and decomposed in.
 ///
 /// The requirements are what LAPACK offers once per width. All matrices are column-major, as there.
-public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
+public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPIDatatype {
   /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA with A `inner × order`; the lower triangle only.
   static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Self>, beta: Self, _ c: UnsafeMutablePointer<Self>)
+
+  /// C := op(A)·op(B), with C `rows × columns` and dense, and the dimension `inner` summed over.
+  static func multiply(
+    _ a: UnsafePointer<Self>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Self>,
+    leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
+    _ c: UnsafeMutablePointer<Self>)
 
   /// Reduces the symmetric matrix in the lower triangle of `a` to Q·T·Qᵀ, T tridiagonal.
   ///
@@ -24,6 +31,21 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
   /// - Returns: LAPACK's `info`, 0 for success.
   static func tridiagonalEigensystem(
     order: Int, diagonal: UnsafeMutablePointer<Self>, offDiagonal: UnsafeMutablePointer<Self>,
+    vectors: UnsafeMutablePointer<Self>, work: UnsafeMutableBufferPointer<Self>,
+    integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int
+
+  /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix that lies on a grid of ranks, given by its lower triangle, which
+  /// is destroyed.
+  ///
+  /// Collective: every member of the grid that `descriptor` names calls it.
+  ///
+  /// - Parameters:
+  ///   - descriptor: of `a` and of `vectors`.
+  ///   - values: gets all of them, on every member.
+  /// - Returns: ScaLAPACK's `info`, 0 for success.
+  static func distributedEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Self>, descriptor: [Int32], values: UnsafeMutablePointer<Self>,
     vectors: UnsafeMutablePointer<Self>, work: UnsafeMutableBufferPointer<Self>,
     integerWork: UnsafeMutableBufferPointer<Int32>
   ) -> Int

@@ -2,10 +2,14 @@
 public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The allocation that failed, in bytes.
   case outOfMemory(bytes: Int)
-  /// LAPACK's `stedc` gave up: its `info`, for a matrix of order `order`.
+  /// LAPACK's `stedc`, or ScaLAPACK's `p?syevd`, gave up: its `info`, for a matrix of order `order`.
   case noConvergence(info: Int, order: Int)
   /// The eigensolver's workspace has more elements than LAPACK's 32-bit integers count.
   case orderTooLarge(Int)
+  /// The same for ScaLAPACK, on a team of so many ranks.
+  case teamOrderTooLarge(Int, members: Int)
+  /// The eigensolver reported success, but its vectors do not diagonalize the matrix: see `EigenProbe`.
+  case wrongVectors(residual: Double, order: Int)
 
   /// One line, in words.
   public var description: String {
@@ -13,9 +17,13 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
     case .outOfMemory(let bytes):
       "not enough memory: \(bytes) more bytes were needed"
     case .noConvergence(let info, let order):
-      "the eigensolver did not converge on a Gram matrix of order \(order) (LAPACK stedc, info \(info))"
+      "the eigensolver did not converge on a Gram matrix of order \(order) (LAPACK info \(info))"
     case .orderTooLarge(let order):
       "a Gram matrix of order \(order) is beyond LAPACK's 32-bit workspace (largest: \(LocalEigensolver.largestOrder))"
+    case .teamOrderTooLarge(let order, let members):
+      "a Gram matrix of order \(order) on \(members) ranks is beyond ScaLAPACK's 32-bit workspace; use more ranks"
+    case .wrongVectors(let residual, let order):
+      "the eigensolver's vectors do not diagonalize a Gram matrix of order \(order): relative residual \(residual)"
     }
   }
 }

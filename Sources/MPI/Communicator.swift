@@ -2,12 +2,13 @@ import CMPI
 
 /// A group of ranks that talk to each other (MPI-3.1 §6).
 ///
-/// A communicator made by ``split(colour:key:)`` or ``splitByNode()`` is freed when its last reference goes, so
+/// A communicator made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last reference goes, so
 /// every member must let go of it between the same two collective calls.
 ///
 /// Not `Sendable`: MPI is initialized for calls from the main thread only.
 public final class Communicator {
-  let handle: cmpi_comm
+  /// The C communicator, for libraries that are built on MPI.
+  package let handle: cmpi_comm
   private let isOwned: Bool
 
   /// This process's number here, from 0.

@@ -21,6 +21,13 @@ struct RankChecks {
     ("nonblocking-sum", checkNonblockingSum),
     ("split", checkSplit),
     ("agreement", checkAgreement),
+    ("group", checkGroup),
+    ("reduce-scatter", checkReduceScatter),
+    ("all-gather", checkAllGather),
+    ("team-gram", checkTeamGram),
+    ("team-eigensolver", checkTeamEigensolver),
+    ("team-failures", checkTeamFailures),
+    ("teams", checkTeams),
   ]
 
   static func main() {

@@ -1,2 +1,3 @@
 #include "LinearAlgebra.h"
 #include "MessagePassing.h"
+#include "ScaLAPACK.h"

@@ -10,14 +10,14 @@
 #define CMPI_DECLARE(T, p)                                                                                        \
   void p##syrk_(const char *, const char *, const int *, const int *, const T *, const T *, const int *,          \
                 const T *, T *, const int *, size_t, size_t);                                                     \
+  void p##gemm_(const char *, const char *, const int *, const int *, const int *, const T *, const T *,          \
+                const int *, const T *, const int *, const T *, T *, const int *, size_t, size_t);                \
   void p##sytrd_(const char *, const int *, T *, const int *, T *, T *, T *, T *, const int *, int *, size_t);    \
   void p##stedc_(const char *, const int *, T *, T *, T *, const int *, T *, const int *, int *, const int *,     \
                  int *, size_t);
 CMPI_DECLARE(double, d)
 CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
-void sgemm_(const char *, const char *, const int *, const int *, const int *, const float *, const float *,
-            const int *, const float *, const int *, const float *, float *, const int *, size_t, size_t);
 void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
              const int *, size_t, size_t);
 
@@ -66,10 +66,14 @@ static inline void clapack_slarft(int n, int k, const float *v, int ldv, const f
 }
 
 // C := alpha·op(A)·op(B) + beta·C, C is m × n, the inner dimension k.
-static inline void cblas_sgemm_into(
-    char ta, char tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
-    float *c, int ldc) {
-  sgemm_(&ta, &tb, &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc, 1, 1);
-}
+#define CMPI_GEMM(T, p)                                                                                           \
+  static inline void cblas_##p##gemm_into(                                                                        \
+      char ta, char tb, int m, int n, int k, T alpha, const T *a, int lda, const T *b, int ldb, T beta, T *c,     \
+      int ldc) {                                                                                                  \
+    p##gemm_(&ta, &tb, &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc, 1, 1);                               \
+  }
+CMPI_GEMM(double, d)
+CMPI_GEMM(float, s)
+#undef CMPI_GEMM
 
 #endif

@@ -1,0 +1,69 @@
+// BLACS and ScaLAPACK for Swift. Neither has headers of its own: the C symbols of BLACS and the Fortran ones of
+// ScaLAPACK are declared here; gfortran passes the length of each CHARACTER argument at the end.
+#ifndef CMPI_SCALAPACK_H
+#define CMPI_SCALAPACK_H
+
+#include <stddef.h>
+
+#include "MessagePassing.h"
+
+// MARK: Declarations
+
+int Csys2blacs_handle(MPI_Comm);
+void Cfree_blacs_system_handle(int);
+void Cblacs_gridmap(int *, int *, int, int, int);
+void Cblacs_gridinfo(int, int *, int *, int *, int *);
+void Cblacs_gridexit(int);
+
+void descinit_(int *, const int *, const int *, const int *, const int *, const int *, const int *, const int *,
+               const int *, int *);
+#define CMPI_DECLARE(T, p)                                                                                        \
+  void p##syevd_(const char *, const char *, const int *, T *, const int *, const int *, const int *, T *, T *,   \
+                 const int *, const int *, const int *, T *, const int *, int *, const int *, int *, size_t, size_t);
+CMPI_DECLARE(double, pd)
+CMPI_DECLARE(float, ps)
+#undef CMPI_DECLARE
+
+// MARK: Process grids
+
+// The communicator's number in BLACS's own table; to be freed after the grids made of it.
+static inline int blacs_system_handle(cmpi_comm comm) { return Csys2blacs_handle(comm.handle); }
+static inline void blacs_free_system_handle(int handle) { Cfree_blacs_system_handle(handle); }
+// map[row + column * rows] is the rank at (row, column). Returns the grid's context, negative for a rank outside it.
+static inline int blacs_grid_map(int handle, int *map, int rows, int columns) {
+  int context = handle;
+  Cblacs_gridmap(&context, map, rows, rows, columns);
+  return context;
+}
+static inline void blacs_grid_info(int context, int *rows, int *columns, int *row, int *column) {
+  Cblacs_gridinfo(context, rows, columns, row, column);
+}
+static inline void blacs_grid_exit(int context) { Cblacs_gridexit(context); }
+
+// MARK: Calls
+
+// Describes an n × n matrix in square blocks dealt out from grid position (0, 0).
+enum { scalapack_descriptor_count = 9 };
+static inline int scalapack_describe(int *descriptor, int n, int block, int context, int leading) {
+  const int zero = 0;
+  int info = 0;
+  descinit_(descriptor, &n, &n, &block, &block, &zero, &zero, &context, &leading, &info);
+  return info;
+}
+
+// Eigenvalues, ascending, in w on every rank, and eigenvectors in z, of the symmetric A given by its lower triangle,
+// which is destroyed. A and z share one descriptor. With lwork = -1 only work[0] and iwork[0] are written: the query.
+#define CMPI_SYEVD(T, p)                                                                                          \
+  static inline int scalapack_lower_##p##syevd(                                                                   \
+      int n, T *a, const int *descriptor, T *w, T *z, T *work, int lwork, int *iwork, int liwork) {               \
+    const int one = 1;                                                                                            \
+    int info = 0;                                                                                                 \
+    p##syevd_("V", "L", &n, a, &one, &one, descriptor, w, z, &one, &one, descriptor, work, &lwork, iwork, &liwork, \
+              &info, 1, 1);                                                                                       \
+    return info;                                                                                                  \
+  }
+CMPI_SYEVD(double, pd)
+CMPI_SYEVD(float, ps)
+#undef CMPI_SYEVD
+
+#endif

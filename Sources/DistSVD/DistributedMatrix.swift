@@ -1,0 +1,107 @@
+import MPI
+
+/// A square matrix that lies in blocks on a grid of ranks, and its products with vectors that every rank holds whole.
+package struct DistributedMatrix<Scalar: RealScalar> {
+  package let grid: ProcessGrid
+  package let layout: BlockCyclic
+  /// This rank's part, column-major.
+  package let elements: AlignedBuffer<Scalar>
+
+  /// Room for this rank's part of a matrix of `order`, all zero.
+  package init(order: Int, on grid: ProcessGrid) throws(SolverError) {
+    self.grid = grid
+    layout = BlockCyclic(order: order, on: grid)
+    elements = try AlignedBuffer(
+      count: layout.rows.count(on: grid.row) * layout.columns.count(on: grid.column))
+  }
+
+  /// The number of rows and columns of the whole matrix.
+  package var order: Int { layout.order }
+  /// The row of the whole matrix that each row of this part is.
+  package var rows: [Int] {
+    (0..<layout.rows.count(on: grid.row)).map { layout.rows.global($0, on: grid.row) }
+  }
+  /// The column of the whole matrix that each column of this part is.
+  package var columns: [Int] {
+    (0..<layout.columns.count(on: grid.column)).map { layout.columns.global($0, on: grid.column) }
+  }
+
+  /// A·x, on all ranks.
+  ///
+  /// Collective: every member of the grid calls it, with the same `x`.
+  ///
+  /// - Complexity: 2·order²/members operations, in double precision; one sum of `order` numbers over the members.
+  package func times(_ x: [Double]) throws(MPIError) -> [Double] {
+    let (rows, columns) = (rows, columns)
+    var partial = [Double](repeating: 0, count: rows.count)
+    for (j, column) in columns.enumerated() {
+      let (start, factor) = (elements.start + j * rows.count, x[column])
+      for i in rows.indices { partial[i] += Double(start[i]) * factor }
+    }
+    return try summed(partial, at: rows)
+  }
+
+  /// Aᵀ·x, on all ranks.
+  ///
+  /// Collective: every member of the grid calls it, with the same `x`.
+  ///
+  /// - Complexity: as ``times(_:)``.
+  package func transposedTimes(_ x: [Double]) throws(MPIError) -> [Double] {
+    let (rows, columns) = (rows, columns)
+    let local = rows.map { x[$0] }
+    let partial = columns.indices.map { j in
+      let start = elements.start + j * rows.count
+      var sum = 0.0
+      for i in local.indices { sum += Double(start[i]) * local[i] }
+      return sum
+    }
+    return try summed(partial, at: columns)
+  }
+
+  /// A·x of the symmetric A whose lower triangle this is, on all ranks.
+  ///
+  /// Collective: every member of the grid calls it, with the same `x`.
+  ///
+  /// - Complexity: as ``times(_:)``.
+  package func symmetricTimes(_ x: [Double]) throws(MPIError) -> [Double] {
+    let (rows, columns) = (rows, columns)
+    let local = rows.map { x[$0] }
+    var below = [Double](repeating: 0, count: rows.count)
+    var right = [Double](repeating: 0, count: order)
+    for (j, column) in columns.enumerated() {
+      let (start, factor) = (elements.start + j * rows.count, x[column])
+      let first = layout.rows.count(on: grid.row, below: column)
+      for i in first..<rows.count {
+        let element = Double(start[i])
+        below[i] += element * factor
+        // The diagonal counts once.
+        if rows[i] != column { right[column] += element * local[i] }
+      }
+    }
+    for (row, value) in zip(rows, below) { right[row] += value }
+    try grid.team.allReduce(&right, .sum)
+    return right
+  }
+
+  /// The sum over the members of what each has at some positions.
+  private func summed(_ values: [Double], at positions: [Int]) throws(MPIError) -> [Double] {
+    var result = [Double](repeating: 0, count: order)
+    for (position, value) in zip(positions, values) { result[position] = value }
+    try grid.team.allReduce(&result, .sum)
+    return result
+  }
+}
+
+/// A copy in single precision.
+func narrowed<Scalar: RealScalar>(_ source: DistributedMatrix<Scalar>) throws(SolverError) -> DistributedMatrix<Float> {
+  try DistributedMatrix(source, elements: narrowed(source.elements))
+}
+
+extension DistributedMatrix {
+  /// Other elements in the same places.
+  fileprivate init<Other: RealScalar>(_ other: DistributedMatrix<Other>, elements: AlignedBuffer<Scalar>) {
+    grid = other.grid
+    layout = other.layout
+    self.elements = elements
+  }
+}
