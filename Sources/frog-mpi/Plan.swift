@@ -201,7 +201,8 @@ struct Plan: ParsableCommand {
       ("core hours", Terminal.decimal(plan.coreHours, plan.coreHours < 10 ? 2 : 0)),
       (
         "efficiency",
-        "\(Terminal.decimal(100 * schedule.efficiency, 1))% of the lower bound, \(Terminal.duration(schedule.lowerBound))"
+        "\(Self.percent(schedule.efficiency)): scores cannot take less than \(Terminal.duration(schedule.lowerBound)); "
+          + "\(Self.percent(schedule.teamLoss)) lost in teams, \(Self.percent(schedule.idleShare)) idle"
       ),
       ("rates", plan.rates.source == "built in" ? "built in: measure this machine's with --calibrate" : plan.rates.source),
     ]
@@ -216,6 +217,8 @@ struct Plan: ParsableCommand {
     let width = lines.map(\.0.count).max() ?? 0
     return lines.map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1 + "\n" }.joined()
   }
+
+  private static func percent(_ share: Double) -> String { Terminal.decimal(100 * share, 1) + "%" }
 
   private static func processes(_ count: Int, threads: Int) -> String {
     "\(Terminal.grouped(count)) \(count == 1 ? "process" : "processes") × \(threads) \(threads == 1 ? "thread" : "threads")"

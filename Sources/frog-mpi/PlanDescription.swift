@@ -69,6 +69,8 @@ struct PlanDescription: Encodable {
     let coreHours: Double
     let lowerBound: Double
     let efficiency: Double
+    let teamLoss: Double
+    let idleShare: Double
 
     enum CodingKeys: String, CodingKey {
       case matrices, weights, operations, seconds, efficiency
@@ -81,6 +83,8 @@ struct PlanDescription: Encodable {
       case masksSeconds = "masks_seconds"
       case coreHours = "core_hours"
       case lowerBound = "lower_bound_seconds"
+      case teamLoss = "team_loss"
+      case idleShare = "idle_share"
     }
   }
 
@@ -101,7 +105,8 @@ struct PlanDescription: Encodable {
       operations: plan.operations, bytesRead: plan.bytesRead, bytesWritten: plan.bytesWritten,
       bytesSpilled: plan.bytesSpilled, peakBytesPerRank: plan.peakMemory, normsSeconds: plan.normsSeconds,
       scoresSeconds: plan.schedule.makespan, masksSeconds: plan.masksSeconds, seconds: plan.seconds,
-      coreHours: plan.coreHours, lowerBound: plan.schedule.lowerBound, efficiency: plan.schedule.efficiency)
+      coreHours: plan.coreHours, lowerBound: plan.schedule.lowerBound, efficiency: plan.schedule.efficiency,
+      teamLoss: plan.schedule.teamLoss, idleShare: plan.schedule.idleShare)
     rates = plan.rates
     matrices = plan.schedule.tasks.sorted { $0.ordinal < $1.ordinal }.map { task in
       let matrix = tensors.matrices[task.ordinal]

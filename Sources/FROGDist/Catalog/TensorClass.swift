@@ -56,7 +56,7 @@ extension TensorClass {
     "word_embeddings", "position_embedding", "position_embeddings", "token_type_embeddings", "class_embedding",
     "patch_embed", "patch_embedding", "patch_embeddings", "relative_attention_bias",
   ]
-  private static let heads: Set<Substring> = ["lm_head", "embed_out", "score", "classifier"]
+  private static let heads: Set<Substring> = ["lm_head", "embed_out", "shared_head", "score", "classifier"]
   private static let routers: Set<Substring> = ["gate", "router", "shared_expert_gate"]
 
   private static func reasonToSkip(leaf: Substring, module: Substring, parts: [Substring]) -> String? {

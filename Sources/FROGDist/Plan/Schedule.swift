@@ -39,6 +39,11 @@ public struct Schedule: Sendable {
   /// Lower bound over makespan, 0…1.
   public var efficiency: Double { makespan > 0 ? lowerBound / makespan : 1 }
 
+  /// The share of all ranks' time that teams take beyond what their matrices would take on single ranks.
+  public var teamLoss: Double { makespan > 0 ? (rankSeconds - soloSeconds) / (makespan * Double(ranks)) : 0 }
+  /// The share of all ranks' time in which they wait.
+  public var idleShare: Double { makespan > 0 ? max(0, 1 - rankSeconds / (makespan * Double(ranks))) : 0 }
+
   /// A rank's tasks in its order.
   ///
   /// - Complexity: O(tasks).
@@ -53,7 +58,7 @@ public struct Schedule: Sendable {
   /// - Parameters:
   ///   - matrices: by ordinal.
   /// - Throws: ``RunFailure`` naming the matrix that is furthest from fitting in memory, and what would do.
-  /// - Complexity: O(count·log + teams·ranks) for each of up to 40 times.
+  /// - Complexity: O(count·log + teams·ranks) for each of up to 300 times, a dozen in most cases.
   public init(
     _ matrices: [Catalog.Matrix], ranks: Int, cost: CostModel, memory: MemoryModel
   ) throws(RunFailure) {
@@ -138,6 +143,9 @@ struct MatrixKinds {
     // The longest first; among equals the one whose first matrix comes first.
     kinds.sort { ($1.soloSeconds, $0.ordinals[0]) < ($0.soloSeconds, $1.ordinals[0]) }
   }
+
+  /// How many matrices there are.
+  var count: Int { kinds.reduce(0) { $0 + $1.ordinals.count } }
 
   var soloSeconds: Double { kinds.reduce(0) { $0 + $1.soloSeconds * Double($1.ordinals.count) } }
 

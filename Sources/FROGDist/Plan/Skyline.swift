@@ -1,0 +1,90 @@
+/// When neighbouring ranks are done with what they have so far, as runs of ranks that end together.
+///
+/// Teams are placed from the largest down, so a window of ranks rarely covers more than a few runs.
+struct Skyline {
+  /// Ranks `start..<start of the next` are free from `end` on.
+  private struct Run {
+    var start: Int
+    var end: Double
+  }
+
+  private let ranks: Int
+  private var runs: [Run]
+
+  /// Ranks that are all free at once.
+  init(ranks: Int) {
+    self.ranks = ranks
+    runs = [Run(start: 0, end: 0)]
+  }
+
+  /// Of every rank, when it is free.
+  var ends: [Double] {
+    runs.indices.flatMap { index in repeatElement(runs[index].end, count: limit(of: index) - runs[index].start) }
+  }
+
+  /// The window of `count` neighbours that is free first; of several, the one that has idled least, then the first.
+  ///
+  /// One that begins or stops where a run does is among the best.
+  ///
+  /// - Complexity: O(runs), times the runs in a window.
+  func window(of count: Int) -> (start: Int, end: Double) {
+    var best = (start: 0, end: Double.infinity, busy: 0.0)
+    for index in runs.indices {
+      let start = runs[index].start
+      if start + count <= ranks { consider(start, count, from: index, &best) }
+      let last = limit(of: index)
+      guard last >= count else { continue }
+      // The run that holds the first rank of the window which stops with this run.
+      var first = index
+      while runs[first].start > last - count { first -= 1 }
+      consider(last - count, count, from: first, &best)
+    }
+    return (best.start, best.end)
+  }
+
+  /// Makes `count` ranks from `start` on free at `end`.
+  mutating func occupy(_ start: Int, _ count: Int, until end: Double) {
+    let stop = start + count
+    var first = runs.partitioningIndex { $0.start >= start }
+    let next = runs.partitioningIndex { $0.start >= stop }
+    // What the last run that is touched keeps beyond the window.
+    let tail = (stop < ranks && (next == runs.count || runs[next].start > stop)) ? [Run(start: stop, end: runs[next - 1].end)] : []
+    var fresh = [Run(start: start, end: end)] + tail
+    if first > 0, runs[first - 1].end == end {
+      // One run with its left neighbour.
+      first -= 1
+      fresh[0].start = runs[first].start
+    }
+    runs.replaceSubrange(first..<next, with: fresh)
+  }
+
+  private func consider(
+    _ start: Int, _ count: Int, from first: Int, _ best: inout (start: Int, end: Double, busy: Double)
+  ) {
+    var end = 0.0
+    var busy = 0.0
+    var index = first
+    while index < runs.count, runs[index].start < start + count {
+      if runs[index].end > end { end = runs[index].end }
+      if end > best.end { return }
+      let width = min(limit(of: index), start + count) - max(runs[index].start, start)
+      busy += runs[index].end * Double(width)
+      index += 1
+    }
+    if end < best.end || busy > best.busy || busy == best.busy && start < best.start { best = (start, end, busy) }
+  }
+
+  private func limit(of index: Int) -> Int { index + 1 < runs.count ? runs[index + 1].start : ranks }
+}
+
+extension Array {
+  /// The first position whose element, and all after it, satisfy `belongs`.
+  fileprivate func partitioningIndex(_ belongs: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = low + (high - low) / 2
+      if belongs(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
