@@ -15,7 +15,7 @@ public struct TeamBasis {
   }
 
   /// Floats of the room in which columns arrive.
-  static func exchangeCount(order: Int) -> Int { min(order * order, max(order, 1 << 22)) }
+  public static func exchangeCount(order: Int) -> Int { min(order * order, max(order, 1 << 22)) }
 
   /// How many singular vectors there are, and how long each is.
   public var order: Int { vectors.order }

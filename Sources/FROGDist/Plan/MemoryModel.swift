@@ -11,6 +11,9 @@ public struct MemoryModel: Sendable {
   /// freed blocks that the allocator keeps.
   static let base = 96 << 20
 
+  /// No team decomposes more than this: even 4,096 ranks would hold 8 GB each of the matrix alone.
+  static let largestTeamOrder = 1 << 21
+
   /// A model of `workload` under `limit`.
   public init(_ workload: Workload, limit: Int) {
     self.workload = workload
@@ -24,7 +27,7 @@ public struct MemoryModel: Sendable {
     switch workload.solver {
     case .none: needed = Self.scorePanels(shape)
     case .exact(let precision):
-      guard team > 1 || shape.core <= LocalEigensolver.largestOrder else { return nil }
+      guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)
     case .randomized(let rank, let oversample, _):
       needed = Self.randomized(shape, width: min(rank + oversample, shape.core))
@@ -45,13 +48,17 @@ public struct MemoryModel: Sendable {
     return max(gram, solve, scores)
   }
 
-  /// One rank of a team that runs `p?syevd`: matrix, vectors, workspace of two, the gathered vectors, all divided among
-  /// the members, and two bands of the Gram matrix. To be replaced by the solver's own account.
+  /// One rank of a team: ``DistSVD/TeamEigensolver``'s own account and a band of W, then ``StreamedScores``' bands beside a
+  /// share of the vectors.
   private static func team(_ shape: PanelShape, _ precision: Precision, ranks: Int) -> Double {
-    let width = precision == .f64 ? 8.0 : 4.0
-    let share = Double(shape.core) * Double(shape.core) / Double(ranks)
-    let bands = 2 * panel(shape, of: PanelShape.gramElements) * width + scorePanels(shape)
-    return share * (4 * width + 4) + bands
+    let width = precision == .f64 ? 8 : 4
+    let band = min(shape.stream * shape.core / ranks + 16 * shape.core, MatrixTask.teamBandElements + shape.core)
+    let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
+    let longest = StreamedScores.bands(shape, members: ranks).map(\.count).max() ?? 0
+    let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
+    let scores = StreamedScores.bytes(core: shape.core, longest: longest) + part
+      + 4 * TeamBasis.exchangeCount(order: shape.core)
+    return Double(max(solve, scores))
   }
 
   /// The range finder: core × width arrays in double, and a panel.

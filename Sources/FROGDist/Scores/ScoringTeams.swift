@@ -1,3 +1,4 @@
+import DistSVD
 import MPI
 
 /// The teams this rank has worked in; each is set up when its first matrix comes.
@@ -22,6 +23,17 @@ final class ScoringTeams {
 /// Ranks that score a matrix together.
 final class ScoringTeam {
   let communicator: Communicator
+  private var grid: ProcessGrid?
 
   init(_ communicator: Communicator) { self.communicator = communicator }
+
+  /// The members as ScaLAPACK sees them.
+  ///
+  /// Collective: every member calls it.
+  func processGrid() -> ProcessGrid {
+    if let grid { return grid }
+    let made = ProcessGrid(communicator)
+    grid = made
+    return made
+  }
 }

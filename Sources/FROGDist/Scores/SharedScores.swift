@@ -1,12 +1,13 @@
 import DistSVD
+import MPI
 import ShardIO
 
 /// The scores of one matrix as its team makes them, each member its own panels.
 struct SharedScores {
   let task: MatrixTask
-  let scores: any ScorePanels
   let share: PanelShare
-  let signal: SignalView?
+  private let scores: any ScorePanels
+  private let signal: SignalView?
 
   var shape: PanelShape { scores.shape }
 
@@ -17,29 +18,51 @@ struct SharedScores {
     self.task = task
     let matrix = task.matrix
     let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
-    let share = PanelShare(shape.panels(of: PanelShape.scoreElements), members: task.memberCount)
-    self.share = share
-    scores = try task.locally { () throws -> any ScorePanels in
-      switch method.score {
-      case .magnitude: return try MagnitudeScores(task.source, longest: share.longest)
-      case .random:
-        return try RandomScores(
-          rows: matrix.rows, columns: matrix.columns,
-          numbers: RandomNumbers(seed: method.seed, tensor: matrix.name, for: .scores), longest: share.longest)
-      case .frog, .lift:
-        guard case .exact(let precision) = method.solver else {
-          throw RunFailure(.internal, "no solver for \(method.solver)")
-        }
-        let basis = try precision.basis(of: task.source)
-        try task.check(singularValues: basis.singularValues, precision: precision)
-        let order = basis.order
-        let isLift = method.score == .lift
-        return try FactorScores(
-          task.source, vectors: basis.vectors, columns: (isLift ? max(0, order - method.liftRank) : 0)..<order,
-          form: isLift ? .lift : .frog, longest: share.longest)
+    let panels = PanelShare(shape.panels(of: PanelShape.scoreElements), members: task.memberCount)
+    switch (method.score, task.team) {
+    case (.magnitude, _):
+      share = panels
+      scores = try task.locally { try MagnitudeScores(task.source, longest: panels.longest) }
+    case (.random, _):
+      share = panels
+      let numbers = RandomNumbers(seed: method.seed, tensor: matrix.name, for: .scores)
+      scores = try task.locally {
+        try RandomScores(rows: matrix.rows, columns: matrix.columns, numbers: numbers, longest: panels.longest)
+      }
+    case (.frog, nil), (.lift, nil):
+      share = panels
+      scores = try Self.exact(task, method, longest: panels.longest)
+    case (.frog, let team?):
+      let bands = PanelShare(StreamedScores.bands(shape, members: task.memberCount), members: task.memberCount)
+      share = bands
+      let basis = try task.teamBasis(method.precision, team)
+      scores = try task.locally {
+        try StreamedScores(task.source, vectors: basis, longest: bands.longest, agreeing: task.locally)
+      }
+    case (.lift, let team?):
+      share = panels
+      let basis = try task.teamBasis(method.precision, team)
+      let leading = max(0, basis.order - method.liftRank)..<basis.order
+      let vectors = try task.locally { try AlignedBuffer<Float>(count: leading.count * basis.order) }
+      try basis.gather(leading, into: vectors.elements)
+      scores = try task.locally {
+        try FactorScores(
+          task.source, vectors: vectors, columns: 0..<leading.count, form: .lift, longest: panels.longest)
       }
     }
-    signal = try task.locally { try method.signal?.view(of: matrix, longest: share.longest) }
+    let longest = share.longest
+    signal = try task.locally { try method.signal?.view(of: matrix, longest: longest) }
+  }
+
+  /// On one rank.
+  private static func exact(_ task: MatrixTask, _ method: ScoringMethod, longest: Int) throws -> FactorScores {
+    let basis = try method.precision.basis(of: task.source)
+    try task.check(singularValues: basis.singularValues, precision: method.precision)
+    let isLift = method.score == .lift
+    return try FactorScores(
+      task.source, vectors: basis.vectors,
+      columns: (isLift ? max(0, basis.order - method.liftRank) : 0)..<basis.order, form: isLift ? .lift : .frog,
+      longest: longest)
   }
 
   /// This member's panel of a step.
@@ -53,7 +76,22 @@ struct SharedScores {
   }
 }
 
+extension TeamBasis: SharedVectors {}
+
 extension MatrixTask {
+  /// Elements of W that a member holds while the Gram matrix is formed.
+  static let teamBandElements = 1 << 22
+
+  /// The singular vectors of the matrix, dealt out over the team.
+  ///
+  /// Collective: every member calls it.
+  func teamBasis(_ precision: Precision, _ team: ScoringTeam) throws -> TeamBasis {
+    let basis = try precision.teamBasis(
+      of: source, on: team.processGrid(), bandElements: Self.teamBandElements, agreeing: locally)
+    try locally { try check(singularValues: basis.singularValues, precision: precision) }
+    return basis
+  }
+
   /// Σσ² = ‖W‖²_F: a solver that lies, or a checkpoint that changed after the norms pass, shows here.
   func check(singularValues: [Double], precision: Precision) throws {
     let sum = singularValues.reduce(0) { $0 + $1 * $1 }
