@@ -40,7 +40,7 @@ let package = Package(
     // The product, lowest first; scripts/check-imports holds the same table.
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),
     .target(name: "ShardIO", dependencies: ["CKernels", systemPackage], swiftSettings: strict),
-    .target(name: "DistSVD", dependencies: ["MPI", "CMPI"], swiftSettings: strict),
+    .target(name: "DistSVD", dependencies: ["MPI", "CMPI", "CKernels"], swiftSettings: strict),
     .target(
       name: "FROGDist",
       dependencies: [
@@ -59,7 +59,7 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
-    .executableTarget(name: "rank-checks", dependencies: ["MPI"], swiftSettings: strict),
+    .executableTarget(name: "rank-checks", dependencies: ["DistSVD", "MPI"], swiftSettings: strict),
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
     .testTarget(

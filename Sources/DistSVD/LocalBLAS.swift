@@ -22,13 +22,14 @@ public enum LocalBLAS {
     }
   }
 
-  /// C := A·B, with C `rows × columns` and the dimension `inner` summed over.
+  /// C := A·B, or C + A·B, with C `rows × columns` and the dimension `inner` summed over.
   ///
   /// C function: `sgemm`.
   public static func multiply(
-    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>,
+    adding: Bool = false
   ) {
-    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, into: c)
+    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, into: c, adding: adding)
   }
 
   /// C := A·B for operands without negative elements, summed in slices of ``sliceLength`` terms.
@@ -46,14 +47,14 @@ public enum LocalBLAS {
 
   private static func multiply(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, slice: Int,
-    into c: UnsafeMutableBufferPointer<Float>
+    into c: UnsafeMutableBufferPointer<Float>, adding: Bool = false
   ) {
     precondition(c.count >= rows * columns, "the product does not fit")
     for start in stride(from: 0, to: inner, by: slice) {
       cblas_sgemm_into(
         a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
         Int32(min(slice, inner - start)), 1, a.start + start * (a.isTransposed ? 1 : a.storedRows), Int32(a.storedRows),
-        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 ? 0 : 1, c.baseAddress,
+        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 && !adding ? 0 : 1, c.baseAddress,
         Int32(rows))
     }
   }

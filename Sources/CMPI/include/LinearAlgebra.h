@@ -21,6 +21,13 @@ void sgemm_(const char *, const char *, const int *, const int *, const int *, c
 void sgemv_(const char *, const int *, const int *, const float *, const float *, const int *, const float *,
             const int *, const float *, float *, const int *, size_t);
 
+void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *, const double *,
+            const int *, const double *, const int *, const double *, double *, const int *, size_t, size_t);
+void dgeqrf_(const int *, const int *, double *, const int *, double *, double *, const int *, int *);
+void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *, double *, const int *, int *);
+void dsyevd_(const char *, const char *, const int *, double *, const int *, double *, double *, const int *, int *,
+             const int *, int *, size_t, size_t);
+
 void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
              const int *, size_t, size_t);
 
@@ -73,6 +80,28 @@ static inline void cblas_sgemm_into(
     char ta, char tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
     float *c, int ldc) {
   sgemm_(&ta, &tb, &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc, 1, 1);
+}
+
+static inline void cblas_dgemm_into(
+    char ta, char tb, int m, int n, int k, double alpha, const double *a, int lda, const double *b, int ldb, double beta,
+    double *c, int ldc) {
+  dgemm_(&ta, &tb, &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc, 1, 1);
+}
+
+// The m × n matrix a, m ≥ n, becomes the Q of its QR decomposition; tau has n elements.
+static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
+  int info = 0;
+  dgeqrf_(&m, &n, a, &m, tau, work, &lwork, &info);
+  if (info == 0) dorgqr_(&m, &n, &n, a, &m, tau, work, &lwork, &info);
+  return info;
+}
+
+// Eigenvalues, ascending, in w, of the symmetric matrix in the lower triangle of a; with jobz = 'V' eigenvectors over a.
+static inline int clapack_lower_dsyevd(
+    char jobz, int n, double *a, double *w, double *work, int lwork, int *iwork, int liwork) {
+  int info = 0;
+  dsyevd_(&jobz, "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+  return info;
 }
 
 // y := op(A)·x + beta·y, A is m × n before op.
