@@ -22,13 +22,14 @@ public enum LocalBLAS {
     }
   }
 
-  /// C := A·B, with C `rows × columns` and the dimension `inner` summed over.
+  /// C := A·B, or C + A·B, with C `rows × columns` and the dimension `inner` summed over.
   ///
   /// C function: `sgemm`.
   public static func multiply(
-    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>,
+    adding: Bool = false
   ) {
-    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, adding: false, into: c)
+    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, adding: adding, into: c)
   }
 
   /// C := A·B, or C + A·B if `isStarted`, for operands without negative elements, summed in slices of ``sliceLength`` terms.

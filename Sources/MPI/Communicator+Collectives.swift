@@ -19,6 +19,18 @@ extension Communicator {
     }
   }
 
+  /// Copies `values` of rank `root` to all ranks, in the caller's memory.
+  ///
+  /// Collective: every rank calls it, with the same `values.count`.
+  ///
+  /// C function: `MPI_Bcast` (MPI-3.1 §5.4). Counts above ``maximumCount`` go in chunks.
+  public func broadcast<T: MPIDatatype>(_ values: UnsafeMutableBufferPointer<T>, from root: Int = 0) throws(MPIError) {
+    let code = inChunks(values) { start, count in
+      cmpi_broadcast(handle, start, count, T.mpiType.cValue, Int32(root))
+    }
+    try check(code, "MPI_Bcast")
+  }
+
   /// An array of any length from rank `root`, on all ranks; what the other ranks pass is not read.
   ///
   /// Collective: every rank calls it.
@@ -129,19 +141,22 @@ extension Communicator {
     }
   }
 
-  /// Calls `body` on consecutive pieces of `values`, none longer than ``maximumCount``.
   private func inChunks<T: MPIDatatype>(
     _ values: inout [T], _ call: String, _ body: (UnsafeMutableRawPointer?, Int32) -> Int32
   ) throws(MPIError) {
+    try check(values.withUnsafeMutableBufferPointer { inChunks($0, body) }, call)
+  }
+
+  /// Calls `body` on consecutive pieces of `values`, none longer than ``maximumCount``; the first code that is not 0 ends it.
+  private func inChunks<T: MPIDatatype>(
+    _ values: UnsafeMutableBufferPointer<T>, _ body: (UnsafeMutableRawPointer?, Int32) -> Int32
+  ) -> Int32 {
     let step = maximumCount
-    let code = values.withUnsafeMutableBufferPointer { buffer -> Int32 in
-      for start in stride(from: 0, to: buffer.count, by: step) {
-        let first = buffer.baseAddress.map { UnsafeMutableRawPointer($0 + start) }
-        let code = body(first, Int32(min(step, buffer.count - start)))
-        if code != 0 { return code }
-      }
-      return 0
+    for start in stride(from: 0, to: values.count, by: step) {
+      let first = values.baseAddress.map { UnsafeMutableRawPointer($0 + start) }
+      let code = body(first, Int32(min(step, values.count - start)))
+      if code != 0 { return code }
     }
-    try check(code, call)
+    return 0
   }
 }

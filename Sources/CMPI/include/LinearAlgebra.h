@@ -18,6 +18,10 @@
 CMPI_DECLARE(double, d)
 CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
+void dgeqrf_(const int *, const int *, double *, const int *, double *, double *, const int *, int *);
+void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *, double *, const int *, int *);
+void dsyevd_(const char *, const char *, const int *, double *, const int *, double *, double *, const int *, int *,
+             const int *, int *, size_t, size_t);
 void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
              const int *, size_t, size_t);
 
@@ -75,5 +79,21 @@ static inline void clapack_slarft(int n, int k, const float *v, int ldv, const f
 CMPI_GEMM(double, d)
 CMPI_GEMM(float, s)
 #undef CMPI_GEMM
+
+// The m × n matrix a, m ≥ n, becomes the Q of its QR decomposition; tau has n elements.
+static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
+  int info = 0;
+  dgeqrf_(&m, &n, a, &m, tau, work, &lwork, &info);
+  if (info == 0) dorgqr_(&m, &n, &n, a, &m, tau, work, &lwork, &info);
+  return info;
+}
+
+// Eigenvalues, ascending, in w, of the symmetric matrix in the lower triangle of a; with jobz = 'V' eigenvectors over a.
+static inline int clapack_lower_dsyevd(
+    char jobz, int n, double *a, double *w, double *work, int lwork, int *iwork, int liwork) {
+  int info = 0;
+  dsyevd_(&jobz, "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+  return info;
+}
 
 #endif

@@ -15,6 +15,9 @@ struct ScoringMethod {
   /// What the scores are multiplied by.
   var signal: ExternalSignal?
 
+  /// Whether a matrix of this order is approximated.
+  func approximates(order: Int) -> Bool { Workload(solver: solver).approximates(order: order) }
+
   /// Whether what is ranked is the score itself.
   var ranksScores: Bool { normalize == .none && sample == nil }
 }

@@ -29,6 +29,9 @@ struct SharedScores {
       scores = try task.locally {
         try RandomScores(rows: matrix.rows, columns: matrix.columns, numbers: numbers, longest: panels.longest)
       }
+    case (.frog, _) where method.approximates(order: shape.core):
+      share = panels
+      scores = try Self.approximate(task, method, longest: panels.longest)
     case (.frog, nil), (.lift, nil):
       share = panels
       scores = try Self.exact(task, method, longest: panels.longest)
@@ -63,6 +66,30 @@ struct SharedScores {
       task.source, vectors: basis.vectors,
       columns: (isLift ? max(0, basis.order - method.liftRank) : 0)..<basis.order, form: isLift ? .lift : .frog,
       longest: longest)
+  }
+
+  /// On one rank or a team, with the same result.
+  private static func approximate(_ task: MatrixTask, _ method: ScoringMethod, longest: Int) throws -> FactorScores {
+    guard case .randomized(let rank, let oversample, let powerIterations) = method.solver else {
+      throw RunFailure(.internal, "an approximation needs a rank")
+    }
+    let numbers = RandomNumbers(seed: method.seed, tensor: task.matrix.name, for: .sketch)
+    let solver = RandomizedSolver(
+      RandomizedOptions(
+        rank: rank, oversample: oversample, powerIterations: powerIterations, seed: numbers.seed),
+      stream: numbers.stream)
+    let basis: TruncatedBasis
+    if let team = task.team {
+      let sums = TeamChunkSums(team: team.communicator, agreeing: task.locally)
+      basis = try solver.solve(task.source, squaredNorm: task.squaredNorm, sums: sums)
+    } else {
+      basis = try solver.solve(task.source, squaredNorm: task.squaredNorm, sums: LocalChunkSums())
+    }
+    return try task.locally {
+      try FactorScores(
+        task.source, vectors: basis.vectors, columns: 0..<rank,
+        form: .compensated(ResidualMean(basis.vectors, order: basis.order, kappa: basis.kappa)), longest: longest)
+    }
   }
 
   /// This member's panel of a step.

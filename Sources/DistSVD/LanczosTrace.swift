@@ -1,0 +1,205 @@
+/// The trace of √A by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017), A = P·WᵀW·P with P = I − V·Vᵀ.
+///
+/// Random sign vectors z, projected by P, start a Lanczos iteration each, all advanced together by one read of W a step. The
+/// eigenvalues and first components of the tridiagonal matrix are nodes and weights of a quadrature of zᵀ·f(A)·z, whose expectation
+/// is tr f(A). That expectation is known for f = 1 (order − rank) and f(λ) = λ (the trace of A), so only what is left of
+/// √λ after the best fit a + b·λ is estimated: its spread over the probes is a small part of that of √λ.
+///
+/// Everything is relative to scale² · WᵀW (``PanelProducts/scale``) until the result.
+struct LanczosTrace {
+  /// Reads of the matrix.
+  static let steps = 16
+  /// Vectors iterated together. The error falls with √(order·probes): twice as many below order 2048 hold it.
+  static func probes(order: Int) -> Int { order < 2048 ? 16 : 8 }
+
+  /// Nodes and weights of each probe; its weights add up to ‖P·z‖².
+  private let quadratures: [[(node: Double, weight: Double)]]
+  private let dimension: Int
+  private let scale: Double
+
+  /// Runs the iteration.
+  ///
+  /// Collective among the ranks of `sums`.
+  ///
+  /// - Parameters:
+  ///   - basis: V, `order × rank`.
+  ///   - signs: fills a column-major block of so many columns with random signs.
+  /// - Complexity: ``steps`` reads of the matrix, 4·m·n·probes operations each in single precision; beside them
+  ///   4·order·probes·(2·rank + steps) in double a step.
+  init<Source: PanelSource, Sums: ChunkSums>(
+    _ products: PanelProducts<Source, Sums>, basis: AlignedBuffer<Double>, rank: Int, sums: Sums,
+    signs: (UnsafeMutableBufferPointer<Float>, Int) -> Void
+  ) throws {
+    let order = products.shape.core
+    let width = Self.probes(order: order)
+    dimension = order - rank
+    scale = Double(products.scale)
+    let steps = min(Self.steps, dimension)
+    let w = try agreed(sums) { try Workspace(order: order, rank: rank, width: width, steps: steps, basis: basis) }
+    signs(w.block.elements, width)
+    for index in w.block.elements.indices { w.vector(0)[index] = Double(w.block.elements[index]) }
+    w.project(w.vector(0))
+    var recurrences = (0..<width).map { probe in Recurrence(squaredLength: w.normalize(w.vector(0), probe)) }
+    for step in 0..<steps {
+      for index in w.block.elements.indices { w.block.elements[index] = Float(w.vector(step)[index]) }
+      try products.normalProduct(w.block, width: width, into: w.image)
+      let next = w.vector(step + 1)
+      for index in w.image.elements.indices { next[index] = Double(w.image.elements[index]) }
+      w.project(next)
+      for probe in 0..<width {
+        recurrences[probe].diagonal.append(w.product(w.vector(step), next, probe))
+        w.orthogonalize(next, against: step + 1, probe)
+      }
+      w.project(next)
+      for probe in 0..<width { recurrences[probe].append(squaredLength: w.normalize(next, probe)) }
+      for probe in 0..<width where recurrences[probe].isExhausted { w.clear(next, probe) }
+    }
+    quadratures = try agreed(sums) { try recurrences.map { try $0.quadrature() } }
+  }
+
+  /// Estimates tr √A.
+  ///
+  /// - Parameter trace: of A.
+  /// - Returns: the estimate and its standard error, both in the units of W.
+  func squareRoot(trace: Double) -> (value: Double, error: Double) {
+    // The fit weighs each node as the quadratures do, which is as the eigenvalues of A lie.
+    let points = quadratures.joined()
+    let total = points.reduce(0) { $0 + $1.weight }
+    guard total > 0 else { return (0, 0) }
+    let meanNode = points.reduce(0) { $0 + $1.weight * $1.node } / total
+    let meanRoot = points.reduce(0) { $0 + $1.weight * $1.node.squareRoot() } / total
+    let variance = points.reduce(0) { $0 + $1.weight * ($1.node - meanNode) * ($1.node - meanNode) }
+    let covariance = points.reduce(0) {
+      $0 + $1.weight * ($1.node - meanNode) * ($1.node.squareRoot() - meanRoot)
+    }
+    let slope = variance > 0 ? covariance / variance : 0
+    let constant = meanRoot - slope * meanNode
+    let rests = quadratures.map { probe in
+      probe.reduce(0) { $0 + $1.weight * ($1.node.squareRoot() - constant - slope * $1.node) }
+    }
+    let rest = rests.reduce(0, +) / Double(rests.count)
+    let spread = rests.reduce(0) { $0 + ($1 - rest) * ($1 - rest) }
+    let error = (spread / Double(max(1, rests.count - 1) * rests.count)).squareRoot()
+    let value = constant * Double(dimension) + slope * trace * scale * scale + rest
+    return (value / scale, error / scale)
+  }
+
+  /// The most memory the iteration takes: Lanczos vectors, blocks, their partial sums.
+  static func bytes(order: Int, rank: Int, partials: Int) -> Int {
+    let width = probes(order: order)
+    return order * width * (8 * (steps + 1) + 4 * (2 + partials)) + 8 * rank * width
+  }
+
+  /// The tridiagonal matrix of one probe.
+  private struct Recurrence {
+    let squaredLength: Double
+    var diagonal: [Double] = []
+    var offDiagonal: [Double] = []
+    var isExhausted: Bool
+
+    init(squaredLength: Double) {
+      self.squaredLength = squaredLength
+      isExhausted = squaredLength == 0
+    }
+
+    /// Adds the length of the next vector, before it is normalized.
+    ///
+    /// A vector that is only rounding is dropped: the iteration has met all of A that the probe sees, and
+    /// what follows has no weight.
+    mutating func append(squaredLength: Double) {
+      let length = squaredLength.squareRoot()
+      let largest = diagonal.reduce(0) { max($0, $1.magnitude) }
+      if length <= 1e-6 * largest { isExhausted = true }
+      offDiagonal.append(isExhausted ? 0 : length)
+    }
+
+    /// - Throws: ``SolverError/noConvergence(info:order:)``.
+    func quadrature() throws(SolverError) -> [(node: Double, weight: Double)] {
+      let steps = diagonal.count
+      let values = try AlignedBuffer<Double>(count: steps)
+      let beside = try AlignedBuffer<Double>(count: steps)
+      let vectors = try AlignedBuffer<Double>(count: steps * steps)
+      let work = try AlignedBuffer<Double>(count: 1 + 4 * steps + steps * steps)
+      let integerWork = try AlignedBuffer<Int32>(count: 3 + 5 * steps)
+      for index in 0..<steps {
+        values.elements[index] = diagonal[index]
+        beside.elements[index] = offDiagonal[index]
+      }
+      let info = Double.tridiagonalEigensystem(
+        order: steps, diagonal: values.start, offDiagonal: beside.start, vectors: vectors.start, work: work.elements,
+        integerWork: integerWork.elements)
+      guard info == 0 else { throw .noConvergence(info: info, order: steps) }
+      return (0..<steps).map { index in
+        let first = vectors.elements[index * steps]
+        return (max(values.elements[index], 0), first * first * squaredLength)
+      }
+    }
+  }
+
+  /// The vectors of the iteration: blocks of `order × width` in double, one a step, and the block that meets W, in single.
+  private struct Workspace {
+    let order: Int
+    let rank: Int
+    let width: Int
+    let basis: AlignedBuffer<Double>
+    let lanczos: AlignedBuffer<Double>
+    let coefficients: AlignedBuffer<Double>
+    let block: AlignedBuffer<Float>
+    let image: AlignedBuffer<Float>
+
+    init(order: Int, rank: Int, width: Int, steps: Int, basis: AlignedBuffer<Double>) throws(SolverError) {
+      self.order = order
+      self.rank = rank
+      self.width = width
+      self.basis = basis
+      lanczos = try AlignedBuffer(count: order * width * (steps + 1))
+      coefficients = try AlignedBuffer(count: rank * width)
+      block = try AlignedBuffer(count: order * width)
+      image = try AlignedBuffer(count: order * width)
+    }
+
+    /// The block of a step.
+    func vector(_ step: Int) -> UnsafeMutablePointer<Double> { lanczos.start + step * order * width }
+
+    /// x := (I − V·Vᵀ)·x.
+    func project(_ x: UnsafeMutablePointer<Double>) {
+      DoubleLAPACK.multiply(
+        basis.start, x, aTransposed: true, rows: rank, columns: width, inner: order, into: coefficients.start)
+      DoubleLAPACK.multiply(
+        basis.start, coefficients.start, rows: order, columns: width, inner: rank, alpha: -1, beta: 1, into: x)
+    }
+
+    /// The inner product of the columns `probe` of two blocks.
+    func product(_ x: UnsafeMutablePointer<Double>, _ y: UnsafeMutablePointer<Double>, _ probe: Int) -> Double {
+      var sum = 0.0
+      for index in probe * order..<(probe + 1) * order { sum += x[index] * y[index] }
+      return sum
+    }
+
+    /// Takes the probe's first `steps` vectors out of `x`, twice, which is enough (Giraud and others 2005).
+    func orthogonalize(_ x: UnsafeMutablePointer<Double>, against steps: Int, _ probe: Int) {
+      for _ in 0..<2 {
+        for step in 0..<steps {
+          let vector = vector(step)
+          let share = product(vector, x, probe)
+          for index in probe * order..<(probe + 1) * order { x[index] -= share * vector[index] }
+        }
+      }
+    }
+
+    /// Scales a column to length 1; returns the square of the length it had.
+    func normalize(_ x: UnsafeMutablePointer<Double>, _ probe: Int) -> Double {
+      let square = product(x, x, probe)
+      if square > 0 {
+        let factor = 1 / square.squareRoot()
+        for index in probe * order..<(probe + 1) * order { x[index] *= factor }
+      }
+      return square
+    }
+
+    /// Sets a column to zero.
+    func clear(_ x: UnsafeMutablePointer<Double>, _ probe: Int) {
+      (x + probe * order).update(repeating: 0, count: order)
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import CMPI
+
+/// Products of a matrix W with narrow blocks, which read W a panel at a time; W stands for the tall one of W and Wᵀ.
+///
+/// Blocks are column-major, `core × width`. Products are single precision; with `scale` · W in place of W they neither overflow
+/// nor vanish, whatever the units of the weights.
+///
+/// Every method is collective among the ranks of `sums`, and costs one read of the matrix.
+struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
+  let shape: PanelShape
+  /// A power of two near 1 ÷ ‖W‖_F.
+  let scale: Float
+  private let source: Source
+  private let sums: Sums
+  private let chunks: [[Range<Int>]]
+  /// One panel of W, and its product with a block.
+  private let weights: AlignedBuffer<Float>
+  private let product: AlignedBuffer<Float>
+
+  /// Room for products with blocks of up to `width` columns.
+  init(_ source: Source, squaredNorm: Double, width: Int, sums: Sums) throws(SolverError) {
+    self.source = source
+    self.sums = sums
+    shape = PanelShape(source)
+    chunks = shape.chunks
+    // Exponents a float can hold, with room for the products.
+    let exponent = squaredNorm > 0 ? squaredNorm.squareRoot().exponent : 0
+    scale = Float(sign: .plus, exponent: -min(max(Int(exponent), -100), 100), significand: 1)
+    weights = try AlignedBuffer(count: shape.longestChunkPanel * shape.core)
+    product = try AlignedBuffer(count: shape.longestChunkPanel * width)
+  }
+
+  /// `result` := scale² · WᵀW·`block`; scales `block`.
+  ///
+  /// - Complexity: 4·m·n·width operations.
+  func normalProduct(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Float>) throws {
+    let core = shape.core
+    scaleInPlace(block.prefix(core * width), by: scale)
+    try sums.sum(chunks: chunks.count, into: result.prefix(core * width)) { chunk, partial in
+      for (number, range) in chunks[chunk].enumerated() {
+        let weights = try project(range, on: block, width: width)
+        // Wᵀ·(W·block): to BLAS a row-major panel is its transpose, core × length when W is tall, length × core when wide.
+        LocalBLAS.multiply(
+          operand(weights, length: range.count, isTransposed: true), .init(product.elements, storedRows: range.count),
+          rows: core, columns: width, inner: range.count, into: partial, adding: number > 0)
+      }
+    }
+    scaleInPlace(result.prefix(core * width), by: scale)
+  }
+
+  /// `result` := scale² · (W·block)ᵀ·(W·block), `width × width`, lower triangle, summed in double; scales `block`.
+  ///
+  /// - Complexity: 2·m·n·width operations, and m·width² in double.
+  func projectedGram(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Double>) throws {
+    scaleInPlace(block.prefix(shape.core * width), by: scale)
+    var wide: [AlignedBuffer<Double>] = []
+    try sums.agreeing { wide = [try AlignedBuffer(count: shape.longestChunkPanel * width)] }
+    try sums.sum(chunks: chunks.count, into: result.prefix(width * width)) { chunk, partial in
+      for (number, range) in chunks[chunk].enumerated() {
+        _ = try project(range, on: block, width: width)
+        for index in 0..<range.count * width { wide[0].elements[index] = Double(product.elements[index]) }
+        Double.rankUpdate(
+          transposed: true, order: width, inner: range.count, wide[0].start, beta: number > 0 ? 1 : 0, address(partial))
+      }
+    }
+  }
+
+  /// `result` := WᵀW, `core × core`, lower triangle, in double and without the scale.
+  ///
+  /// - Complexity: m·n·core operations.
+  func gram(into result: AlignedBuffer<Double>) throws {
+    let core = shape.core
+    var wide: [AlignedBuffer<Double>] = []
+    try sums.agreeing { wide = [try AlignedBuffer(count: shape.longestChunkPanel * core)] }
+    try sums.sum(chunks: chunks.count, into: result.prefix(core * core)) { chunk, partial in
+      for (number, range) in chunks[chunk].enumerated() {
+        let panel = wide[0].prefix(range.count * core)
+        try source.read(rows: shape.rows(range), columns: shape.columns(range), into: panel)
+        Double.rankUpdate(
+          transposed: !shape.isTall, order: core, inner: range.count, wide[0].start, beta: number > 0 ? 1 : 0,
+          address(partial))
+      }
+    }
+  }
+
+  /// Reads a panel, writes its product with `block` to ``product``, `length × width`, and returns the panel.
+  private func project(_ range: Range<Int>, on block: AlignedBuffer<Float>, width: Int) throws
+    -> UnsafeMutableBufferPointer<Float>
+  {
+    let weights = weights.prefix(range.count * shape.core)
+    try source.read(rows: shape.rows(range), columns: shape.columns(range), into: weights)
+    LocalBLAS.multiply(
+      operand(weights, length: range.count, isTransposed: false), .init(block.elements, storedRows: shape.core),
+      rows: range.count, columns: width, inner: shape.core, into: product.elements)
+    return weights
+  }
+
+  /// A panel of the tall matrix, `length × core`, or its transpose.
+  private func operand(_ weights: UnsafeMutableBufferPointer<Float>, length: Int, isTransposed: Bool) -> LocalBLAS.Operand {
+    .init(weights, storedRows: shape.isTall ? shape.core : length, transposed: shape.isTall != isTransposed)
+  }
+
+  private func address(_ partial: UnsafeMutableBufferPointer<Double>) -> UnsafeMutablePointer<Double> {
+    guard let start = partial.baseAddress else { preconditionFailure("a partial sum has elements") }
+    return start
+  }
+}
+
+/// x := factor · x.
+func scaleInPlace<Scalar: FloatingPoint>(_ x: UnsafeMutableBufferPointer<Scalar>, by factor: Scalar) {
+  for index in x.indices { x[index] *= factor }
+}
