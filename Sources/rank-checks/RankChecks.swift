@@ -21,6 +21,7 @@ struct RankChecks {
     ("nonblocking-sum", checkNonblockingSum),
     ("split", checkSplit),
     ("agreement", checkAgreement),
+    ("randomized", checkRandomized),
   ]
 
   static func main() {
