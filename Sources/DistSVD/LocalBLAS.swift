@@ -55,7 +55,8 @@ public enum LocalBLAS {
       cblas_sgemm_into(
         a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
         Int32(min(slice, inner - start)), 1, a.start + start * (a.isTransposed ? 1 : a.storedRows), Int32(a.storedRows),
-        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 && !adding ? 0 : 1, c.baseAddress,
+        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 && !adding ? 0 : 1,
+        c.baseAddress,
         Int32(rows))
     }
   }

@@ -96,7 +96,9 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   }
 
   /// A panel of the tall matrix, `length × core`, or its transpose.
-  private func operand(_ weights: UnsafeMutableBufferPointer<Float>, length: Int, isTransposed: Bool) -> LocalBLAS.Operand {
+  private func operand(_ weights: UnsafeMutableBufferPointer<Float>, length: Int, isTransposed: Bool)
+    -> LocalBLAS.Operand
+  {
     .init(weights, storedRows: shape.isTall ? shape.core : length, transposed: shape.isTall != isTransposed)
   }
 

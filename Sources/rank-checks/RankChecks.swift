@@ -28,6 +28,7 @@ struct RankChecks {
     ("team-eigensolver", checkTeamEigensolver),
     ("team-failures", checkTeamFailures),
     ("teams", checkTeams),
+    ("randomized", checkRandomized),
   ]
 
   static func main() {

@@ -1,0 +1,112 @@
+import DistSVD
+import MPI
+
+/// Entries that look random, made once and copied from: the order of the larger case is in the thousands.
+private struct NoiseMatrix: PanelSource {
+  let rows: Int
+  let columns: Int
+  private let elements: [Float]
+  /// Called before each read.
+  private let willRead: () throws -> Void
+
+  init(rows: Int, columns: Int, willRead: @escaping () throws -> Void = {}) {
+    self.rows = rows
+    self.columns = columns
+    self.willRead = willRead
+    var state: UInt64 = 1
+    elements = (0..<rows * columns).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Float(Int32(truncatingIfNeeded: state >> 32)) * 0x1p-31
+    }
+  }
+
+  var squaredNorm: Double { elements.reduce(0) { $0 + Double($1) * Double($1) } }
+
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+    try copy(rows, columns) { position, piece in
+      _ = UnsafeMutableBufferPointer(rebasing: panel[position..<position + piece.count]).update(fromContentsOf: piece)
+    }
+  }
+
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+    try copy(rows, columns) { position, piece in
+      for (offset, element) in piece.enumerated() { panel[position + offset] = Double(element) }
+    }
+  }
+
+  private func copy(_ rows: Range<Int>, _ columns: Range<Int>, _ write: (Int, ArraySlice<Float>) -> Void) throws {
+    try willRead()
+    for (number, row) in rows.enumerated() {
+      let start = row * self.columns
+      write(number * columns.count, elements[start + columns.lowerBound..<start + columns.upperBound])
+    }
+  }
+}
+
+/// A result as comparable bits.
+private func bits(_ basis: TruncatedBasis) -> [UInt64] {
+  withExtendedLifetime(basis) {
+    basis.vectors.elements.map { UInt64($0.bitPattern) } + basis.singularValues.map(\.bitPattern)
+      + [basis.tailNuclearNorm.bitPattern, basis.tailSquares.bitPattern, basis.tailError.bitPattern]
+  }
+}
+
+/// What members throw for a local error, whatever it was.
+private func agreement(_ team: Communicator) -> (() throws -> Void) throws -> Void {
+  { work in
+    try team.agree { () throws(CheckFailure) in
+      do { try work() } catch { throw error as? CheckFailure ?? CheckFailure(code: 1, message: "\(error)") }
+    }
+  }
+}
+
+func checkRandomized(_ world: Communicator, _ e: inout Expectations) throws {
+  LocalBLAS.threads = 1
+  // Tall, wide, thinner than the chunks, fewer chunks than ranks; and an order whose tail is estimated by Lanczos quadrature.
+  let shapes = [(300, 70), (70, 300), (1500, 5), (90, 90), (2, 2), (1100, 1030), (1030, 1100)]
+  for (rows, columns) in shapes {
+    let matrix = NoiseMatrix(rows: rows, columns: columns)
+    let squaredNorm = matrix.squaredNorm
+    let options = RandomizedOptions(rank: min(8, min(rows, columns) - 1), powerIterations: 1, seed: 5)
+    let solver = RandomizedSolver(options, stream: 11)
+    let alone = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: LocalChunkSums()))
+    // The large ones take seconds; two sizes do.
+    for size in rows * columns < 1_000_000
+      ? Array(1...world.size) : Array(Set([min(2, world.size), world.size])).sorted()
+    {
+      // Teams of this size side by side, the last with what is left.
+      guard let team = try world.split(colour: world.rank / size) else { continue }
+      // Chunked broadcasts, to see their seams.
+      if rows < 1000 { team.maximumCount = 997 }
+      let sums = TeamChunkSums(team: team, agreeing: agreement(team))
+      let found = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: sums))
+      e.expect(found == alone, "\(rows) × \(columns), team of \(team.size): other bits than alone")
+    }
+  }
+  try checkFailingReads(world, &e)
+}
+
+/// A read that fails on one member ends as the same error on all, in whichever pass it happens.
+private func checkFailingReads(_ world: Communicator, _ e: inout Expectations) throws {
+  let failure = CheckFailure(code: 74, message: "the disk is gone")
+  for failing in 0..<world.size {
+    for pass in 0..<4 {
+      var reads = 0
+      // 16 chunks of a panel each, in passes of the subspace, the projection and the Gram matrix.
+      let share = 16 * (failing + 1) / world.size - 16 * failing / world.size
+      let matrix = NoiseMatrix(rows: 1024, columns: 12) {
+        reads += 1
+        if world.rank == failing && reads == pass * share + 1 { throw failure }
+      }
+      let solver = RandomizedSolver(RandomizedOptions(rank: 3, powerIterations: 1, seed: 5), stream: 11)
+      var heard: CheckFailure?
+      do {
+        _ = try solver.solve(
+          matrix, squaredNorm: 1000, sums: TeamChunkSums(team: world, agreeing: agreement(world)))
+      } catch let error as CheckFailure {
+        heard = error
+      }
+      e.expectEqual(heard, failure)
+    }
+  }
+}
