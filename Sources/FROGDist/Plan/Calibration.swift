@@ -41,7 +41,8 @@ public struct Calibration {
     var points: [[(order: Int, perSecond: Double)]] = Array(repeating: [], count: 5)
     for order in orders {
       progress("order \(order)")
-      let results = try onAllProcesses { try StageRates.measure(order: order) }
+      let clock = BusyClock(isSingleThreaded: threads == 1)
+      let results = try onAllProcesses { try StageRates(clock: clock).measure(order: order) }
       for (index, rate) in results.enumerated() { points[index].append((order, rate)) }
     }
     (rates.gramDouble, rates.eigensolverDouble) = (RateCurve(points[0]), RateCurve(points[1]))
@@ -65,11 +66,13 @@ public struct Calibration {
 }
 
 /// Times the stages of one matrix.
-private enum StageRates {
+private struct StageRates {
+  let clock: BusyClock
+
   /// Operations a second of Gram matrix and eigensolver in double, the same in single precision, and scores.
   ///
   /// The matrix is 2n × n. Small orders are repeated for at least a quarter of a second.
-  static func measure(order: Int) throws -> [Double] {
+  func measure(order: Int) throws -> [Double] {
     let matrix = try Pattern(rows: 2 * order, columns: order)
     let n = Double(order)
     let (double, basis) = try solver(Double.self, matrix, n)
@@ -87,7 +90,7 @@ private enum StageRates {
     return double + single + [scores]
   }
 
-  private static func solver<Scalar: RealScalar>(
+  private func solver<Scalar: RealScalar>(
     _ type: Scalar.Type, _ matrix: Pattern, _ n: Double
   ) throws -> ([Double], SingularBasis) {
     var latest: SingularBasis?
@@ -95,26 +98,26 @@ private enum StageRates {
     var solveSeconds = 0.0
     var repeats = 0.0
     repeat {
-      let start = ContinuousClock.now
+      let start = clock.now
       let gram = try GramMatrix<Scalar>(of: matrix)
-      let middle = ContinuousClock.now
+      let middle = clock.now
       latest = try LocalEigensolver.solve(gram)
-      gramSeconds += (middle - start).seconds
-      solveSeconds += (ContinuousClock.now - middle).seconds
+      gramSeconds += middle - start
+      solveSeconds += clock.now - middle
       repeats += 1
     } while gramSeconds + solveSeconds < 0.25
     guard let latest else { throw RunFailure(.internal, "nothing was measured") }
     return ([repeats * 2 * n * n * n / gramSeconds, repeats * 9 * n * n * n / solveSeconds], latest)
   }
 
-  private static func rate(of operations: Double, _ work: () throws -> Void) rethrows -> Double {
-    let start = ContinuousClock.now
+  private func rate(of operations: Double, _ work: () throws -> Void) rethrows -> Double {
+    let start = clock.now
     var repeats = 0.0
     var seconds = 0.0
     repeat {
       try work()
       repeats += 1
-      seconds = (ContinuousClock.now - start).seconds
+      seconds = clock.now - start
     } while seconds < 0.25
     return repeats * operations / seconds
   }
