@@ -8,7 +8,8 @@ struct MemoryTests {
   @Test(
     "amounts as people write them",
     arguments: [
-      ("4GiB", 4 << 30), ("1 KiB", 1024), ("2.5GB", 2_500_000_000), ("512MB", 512_000_000), ("7kB", 7000), ("7KB", 7000),
+      ("4GiB", 4 << 30), ("1 KiB", 1024), ("2.5GB", 2_500_000_000), ("512MB", 512_000_000), ("7kB", 7000),
+      ("7KB", 7000),
       ("65536", 65536), ("1B", 1), ("1.5TiB", 3 << 39), ("0.000000001GB", 1), ("9223372036854775807", Int.max),
     ])
   func amounts(text: String, bytes: Int) {
@@ -25,7 +26,8 @@ struct MemoryTests {
     #expect(ByteCount.parse(text) == nil)
   }
 
-  @Test("rounds up, so that what it says is enough", arguments: [1, 999, 1000, 1001, 123_456_789, 2_049_999_999, Int.max])
+  @Test(
+    "rounds up, so that what it says is enough", arguments: [1, 999, 1000, 1001, 123_456_789, 2_049_999_999, Int.max])
   func roundsUp(bytes: Int) {
     let text = ByteCount.roundedUp(bytes)
     #expect((ByteCount.parse(text) ?? .max) >= bytes)

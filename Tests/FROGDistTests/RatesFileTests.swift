@@ -37,9 +37,11 @@ struct RatesFileTests {
   @Test(
     "that no machine has are refused",
     arguments: [
-      ("", ""), ("{", "["), ("\"format_version\" : 1", "\"format_version\" : 2"), ("\"threads\" : 1", "\"threads\" : 0"),
+      ("", ""), ("{", "["), ("\"format_version\" : 1", "\"format_version\" : 2"),
+      ("\"threads\" : 1", "\"threads\" : 0"),
       ("\"spread\" : 450", "\"spread\" : -1"), ("\"order\" : 256", "\"order\" : 5000"),
-      ("\"per_second\" : 92000000000", "\"per_second\" : -5"), ("\"per_second\" : 92000000000", "\"per_second\" : 1e999"),
+      ("\"per_second\" : 92000000000", "\"per_second\" : -5"),
+      ("\"per_second\" : 92000000000", "\"per_second\" : 1e999"),
     ])
   func hostile(from: String, to: String) throws {
     try inFolder { folder in

@@ -160,7 +160,8 @@ struct ScheduleTests {
       CostModel(workload, rates: .standard).work(rows: 8192, columns: 4096, team: team).total
     }
     let exact = seconds(Self.workload)
-    #expect(seconds(Workload(solver: .randomized(rank: 128, oversample: 32, powerIterations: 2), scoreRank: 128)) < exact / 3)
+    #expect(
+      seconds(Workload(solver: .randomized(rank: 128, oversample: 32, powerIterations: 2), scoreRank: 128)) < exact / 3)
     #expect(seconds(Workload(solver: .exact(.f64), passes: 2)) > exact)
     #expect(seconds(Workload(solver: .exact(.f32))) < exact)
     let teams = [1, 2, 4, 8, 16].map { seconds(Self.workload, team: $0) }

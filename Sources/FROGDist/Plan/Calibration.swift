@@ -27,7 +27,7 @@ public struct Calibration {
     processes = threads == 1 ? max(1, min(cores, room)) : 1
   }
 
-  /// Measures; takes about half a minute.
+  /// Measures; takes about 20 seconds.
   ///
   /// - Parameters:
   ///   - scratch: a folder for a file of 256 MB, on the storage that is measured.
@@ -71,14 +71,14 @@ private struct StageRates {
 
   /// Operations a second of Gram matrix and eigensolver in double, the same in single precision, and scores.
   ///
-  /// The matrix is 2n × n. Small orders are repeated for at least a quarter of a second.
+  /// The matrix is n × n. Small orders are repeated for at least a quarter of a second.
   func measure(order: Int) throws -> [Double] {
-    let matrix = try Pattern(rows: 2 * order, columns: order)
+    let matrix = try Pattern(rows: order, columns: order)
     let n = Double(order)
     let (double, basis) = try solver(Double.self, matrix, n)
     let (single, _) = try solver(Float.self, matrix, n)
     let panels = try ScorePanels(rows: matrix.rows, columns: matrix.columns, basis: basis)
-    let scores = try rate(of: 4 * 2 * n * n * n) {
+    let scores = try rate(of: 4 * n * n * n) {
       var histogram = ScoreHistogram()
       var noise = try NoiseAccumulator(rows: matrix.rows, columns: matrix.columns)
       for range in panels.panels {
@@ -107,7 +107,7 @@ private struct StageRates {
       repeats += 1
     } while gramSeconds + solveSeconds < 0.25
     guard let latest else { throw RunFailure(.internal, "nothing was measured") }
-    return ([repeats * 2 * n * n * n / gramSeconds, repeats * 9 * n * n * n / solveSeconds], latest)
+    return ([repeats * n * n * n / gramSeconds, repeats * 9 * n * n * n / solveSeconds], latest)
   }
 
   private func rate(of operations: Double, _ work: () throws -> Void) rethrows -> Double {
