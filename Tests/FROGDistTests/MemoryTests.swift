@@ -39,8 +39,8 @@ struct MemoryTests {
       MemoryModel(Workload(solver: .exact(precision)), limit: .max).bytes(rows: order, columns: order) ?? 0
     }
     let square = 8192 * 8192
-    #expect((28 * square...28 * square + 128 << 20).contains(bytes(.f64, 8192)))
-    #expect((16 * square...16 * square + 128 << 20).contains(bytes(.f32, 8192)))
+    #expect((28 * square...28 * square + (192 << 20)).contains(bytes(.f64, 8192)))
+    #expect((16 * square...16 * square + (192 << 20)).contains(bytes(.f32, 8192)))
   }
 
   @Test("a team needs less of each rank the larger it is, and LAPACK's 32-bit limit binds only a rank alone")
