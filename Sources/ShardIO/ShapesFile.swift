@@ -8,7 +8,7 @@ import SystemPackage
 /// `{"Llama-3-70B": {"tensors": …}, …}`. Other keys are ignored.
 public enum ShapesFile {
   /// In bytes of text: a model of a million tensors has a tenth of it.
-  static let largestText = 1 << 30
+  static let largestText = 1 << 28
 
   /// Whether `path` is named like such a file; a shard index is not one.
   public static func isOne(_ path: FilePath) -> Bool {
@@ -112,7 +112,8 @@ public enum ShapesFileError: Error, Equatable, Sendable, CustomStringConvertible
       let names = models.prefix(40).map { quoted($0) }.joined(separator: ", ")
       let list = models.isEmpty ? "it holds no model" : "choose one with --model: \(names)"
       return wanted.map { "there is no model \(quoted($0)); \(list)" } ?? "it holds several models; \(list)"
-    case .unnamedModel(let wanted): return "it holds one model without a name, not \(quoted(wanted)); leave out --model"
+    case .unnamedModel(let wanted):
+      return "it holds one model without a name, not \(quoted(wanted)); leave out --model"
     case .noTensors: return "there is no list \"tensors\""
     case .duplicate(let key): return "\(quoted(key)) comes twice"
     case .malformedEntry(let number, let problem):
@@ -216,7 +217,8 @@ private struct ShapesParser {
     var shape: [Int] = []
     try json.beginArray()
     while try json.nextElement() {
-      guard try json.peek() == .number, case .unsigned(let value) = try json.readNumber(), let size = Int(exactly: value)
+      guard try json.peek() == .number, case .unsigned(let value) = try json.readNumber(),
+        let size = Int(exactly: value)
       else { throw refuse("a size of \(quoted(name)) is no whole number from 0 to 2⁶³ − 1") }
       shape.append(size)
     }

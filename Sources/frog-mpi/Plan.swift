@@ -50,7 +50,7 @@ struct Plan: ParsableCommand {
   @Flag(help: "Print JSON, with every matrix.")
   var json = false
 
-  @Flag(help: "Measure how fast this machine is, for half a minute, and remember it.")
+  @Flag(help: "Measure how fast this machine is, in about 20 seconds, and remember it.")
   var calibrate = false
 
   func validate() throws {
@@ -107,13 +107,16 @@ struct Plan: ParsableCommand {
   private func describe(_ path: FilePath) throws -> String {
     let logger = Diagnostics.logger()
     let isList = ShapesFile.isOne(path)
-    if model != nil, !isList { throw RunFailure(.usage, "--model belongs to a list of shapes; \(shown(path)) is none") }
+    guard model == nil || isList else {
+      throw RunFailure(.usage, "--model belongs to a list of shapes; \(shown(path)) is none")
+    }
     let opened = try isList ? ShapesFile.read(path, model: model) : Checkpoint.open(path, io: .pread)
     let tensors = try PlannedTensors(opened, filter: NameFilter(include: include, exclude: exclude))
     var warnings = opened.warnings
     if tensors.eightBitCount > 0 {
       warnings.append(
-        "\(tensors.eightBitCount) matrices hold 8-bit floating point: they are planned, but `mask` of this version refuses them")
+        "\(tensors.eightBitCount) matrices hold 8-bit floating point: they are planned, but `mask` of this version refuses them"
+      )
     }
     if let first = tensors.refused.first {
       warnings.append(
@@ -138,8 +141,9 @@ struct Plan: ParsableCommand {
     let threads = options.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))
     let cores = ranksPerNode.map { $0 * threads } ?? ThreadBudget.cores
     let nodeMemory = options.memory.map { memory in
-      memory.bytes.multipliedReportingOverflow(by: perNode ?? 1)
-    }.map { $0.overflow ? .max : $0.partialValue }
+      let (bytes, overflow) = memory.bytes.multipliedReportingOverflow(by: perNode ?? 1)
+      return overflow ? .max : bytes
+    }
     func plan(_ layouts: [Layout]) throws -> RunPlan {
       try RunPlan.fastest(of: layouts, tensors.matrices, keep: keep, workload: options.workload, rates: rates)
     }
@@ -183,12 +187,16 @@ struct Plan: ParsableCommand {
       ("left out", "\(Terminal.grouped(tensors.skipped.count)) tensors"),
       ("operations", Terminal.operations(plan.operations)),
       ("reads", "\(Terminal.bytes(plan.bytesRead)), weights pass by more than once"),
-      ("writes", "\(Terminal.bytes(plan.bytesWritten)), and about \(Terminal.bytes(plan.bytesSpilled)) for the time of the run"),
+      (
+        "writes",
+        "\(Terminal.bytes(plan.bytesWritten)), and \(Terminal.bytes(plan.bytesSpilled)) that are gone after the run"
+      ),
       ("processes", "\(Self.processes(layout.ranks, threads: layout.threads)), \(nodes)"),
       (
         "teams",
         teams.isEmpty
-          ? "none" : "\(Terminal.grouped(teams.count)) matrices, up to \(teams.map(\.ranks.count).max() ?? 0) processes each"
+          ? "none"
+          : "\(Terminal.grouped(teams.count)) matrices, up to \(teams.map(\.ranks.count).max() ?? 0) processes each"
       ),
       (
         "memory",
@@ -204,9 +212,14 @@ struct Plan: ParsableCommand {
         "\(Self.percent(schedule.efficiency)): scores cannot take less than \(Terminal.duration(schedule.lowerBound)); "
           + "\(Self.percent(schedule.teamLoss)) lost in teams, \(Self.percent(schedule.idleShare)) idle"
       ),
-      ("rates", plan.rates.source == "built in" ? "built in: measure this machine's with --calibrate" : plan.rates.source),
+      (
+        "rates",
+        plan.rates.source == "built in" ? "built in: measure this machine's with --calibrate" : plan.rates.source
+      ),
     ]
-    if tensors.refused.count > 0 { lines.insert(("refused", "\(Terminal.grouped(tensors.refused.count)) tensors"), at: 3) }
+    if !tensors.refused.isEmpty {
+      lines.insert(("refused", "\(Terminal.grouped(tensors.refused.count)) tensors"), at: 3)
+    }
     if suggested.layout != layout {
       lines.append(
         (

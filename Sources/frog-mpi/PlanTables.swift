@@ -40,7 +40,8 @@ struct PlanTables {
       let matrix = tensors.matrices[ordinal]
       let work = plan.schedule.work[ordinal]
       return [
-        all ? Terminal.printable(matrix.name) : Terminal.grouped(counts[kind] ?? 0), "\(matrix.rows) × \(matrix.columns)",
+        all ? Terminal.printable(matrix.name) : Terminal.grouped(counts[kind] ?? 0),
+        "\(matrix.rows) × \(matrix.columns)",
         matrix.dtype.rawValue, plan.workload.solverName, "\(kind.team)", Terminal.operations(work.operations),
         Terminal.bytes(plan.memory[ordinal]), Terminal.duration(work.total),
       ]

@@ -27,7 +27,7 @@ public struct Calibration {
     processes = threads == 1 ? max(1, min(cores, room)) : 1
   }
 
-  /// Measures; takes about half a minute.
+  /// Measures; takes about 20 seconds.
   ///
   /// - Parameters:
   ///   - scratch: a folder for a file of 256 MB, on the storage that is measured.
@@ -41,7 +41,8 @@ public struct Calibration {
     var points: [[(order: Int, perSecond: Double)]] = Array(repeating: [], count: 5)
     for order in orders {
       progress("order \(order)")
-      let results = try onAllProcesses { try StageRates.measure(order: order) }
+      let clock = BusyClock(isSingleThreaded: threads == 1)
+      let results = try onAllProcesses { try StageRates(clock: clock).measure(order: order) }
       for (index, rate) in results.enumerated() { points[index].append((order, rate)) }
     }
     (rates.gramDouble, rates.eigensolverDouble) = (RateCurve(points[0]), RateCurve(points[1]))
@@ -65,12 +66,14 @@ public struct Calibration {
 }
 
 /// Times the stages of one matrix.
-private enum StageRates {
+private struct StageRates {
+  let clock: BusyClock
+
   /// Operations a second of Gram matrix and eigensolver in double, the same in single precision, and scores.
   ///
-  /// The matrix is 2n × n. Small orders are repeated for at least a quarter of a second.
-  static func measure(order: Int) throws -> [Double] {
-    let matrix = try Pattern(rows: 2 * order, columns: order)
+  /// The matrix is n × n. Small orders are repeated for at least a quarter of a second.
+  func measure(order: Int) throws -> [Double] {
+    let matrix = try Pattern(rows: order, columns: order)
     let n = Double(order)
     let (double, basis) = try solver(Double.self, matrix, n)
     let (single, _) = try solver(Float.self, matrix, n)
@@ -78,7 +81,7 @@ private enum StageRates {
     let ranges = shape.panels(of: PanelShape.scoreElements)
     let panels = try FactorScores(
       matrix, vectors: basis.vectors, columns: 0..<order, form: .frog, longest: ranges[0].count)
-    let scores = try rate(of: 4 * 2 * n * n * n) {
+    let scores = try rate(of: 4 * n * n * n) {
       var histogram = ScoreHistogram()
       var noise = NoiseAccumulator(shape)
       for range in ranges {
@@ -90,7 +93,7 @@ private enum StageRates {
     return double + single + [scores]
   }
 
-  private static func solver<Scalar: RealScalar>(
+  private func solver<Scalar: RealScalar>(
     _ type: Scalar.Type, _ matrix: Pattern, _ n: Double
   ) throws -> ([Double], SingularBasis) {
     var latest: SingularBasis?
@@ -98,26 +101,26 @@ private enum StageRates {
     var solveSeconds = 0.0
     var repeats = 0.0
     repeat {
-      let start = ContinuousClock.now
+      let start = clock.now
       let gram = try GramMatrix<Scalar>(of: matrix)
-      let middle = ContinuousClock.now
+      let middle = clock.now
       latest = try LocalEigensolver.solve(gram)
-      gramSeconds += (middle - start).seconds
-      solveSeconds += (ContinuousClock.now - middle).seconds
+      gramSeconds += middle - start
+      solveSeconds += clock.now - middle
       repeats += 1
     } while gramSeconds + solveSeconds < 0.25
     guard let latest else { throw RunFailure(.internal, "nothing was measured") }
-    return ([repeats * 2 * n * n * n / gramSeconds, repeats * 9 * n * n * n / solveSeconds], latest)
+    return ([repeats * n * n * n / gramSeconds, repeats * 9 * n * n * n / solveSeconds], latest)
   }
 
-  private static func rate(of operations: Double, _ work: () throws -> Void) rethrows -> Double {
-    let start = ContinuousClock.now
+  private func rate(of operations: Double, _ work: () throws -> Void) rethrows -> Double {
+    let start = clock.now
     var repeats = 0.0
     var seconds = 0.0
     repeat {
       try work()
       repeats += 1
-      seconds = (ContinuousClock.now - start).seconds
+      seconds = clock.now - start
     } while seconds < 0.25
     return repeats * operations / seconds
   }

@@ -63,15 +63,15 @@ public struct MachineRates: Codable, Sendable, Equatable {
     }
   }
 
-  /// Measured on one core of an AMD EPYC (Zen 4) while the other was as busy; used until the machine is calibrated.
+  /// Calibrated on two cores of an AMD EPYC (Zen 4, docs/measurements.md); used until this machine is.
   public static let standard = MachineRates(
     threads: 1, processes: 2, source: "built in",
-    scores: RateCurve([(256, 50e9), (1024, 80e9), (4096, 88e9)]),
-    gramDouble: RateCurve([(256, 40e9), (1024, 48e9), (4096, 50e9)]),
-    gramSingle: RateCurve([(256, 70e9), (1024, 90e9), (4096, 100e9)]),
-    eigensolverDouble: RateCurve([(256, 50e9), (1024, 80e9), (4096, 70e9)]),
-    eigensolverSingle: RateCurve([(256, 60e9), (1024, 110e9), (4096, 110e9)]),
-    readBytesPerSecond: 1e9, teams: .standard)
+    scores: RateCurve([(256, 88e9), (1024, 92e9), (4096, 92e9)]),
+    gramDouble: RateCurve([(256, 26e9), (1024, 36e9), (4096, 46e9)]),
+    gramSingle: RateCurve([(256, 59e9), (1024, 83e9), (4096, 101e9)]),
+    eigensolverDouble: RateCurve([(256, 18e9), (1024, 48e9), (4096, 62e9)]),
+    eigensolverSingle: RateCurve([(256, 22e9), (1024, 64e9), (4096, 98e9)]),
+    readBytesPerSecond: 2e9, teams: .standard)
 
   /// The same machine with another number of threads to a rank.
   ///

@@ -8,8 +8,8 @@ public struct MemoryModel: Sendable {
   public let limit: Int
 
   /// What a rank holds whatever it works on: code, MPI, 16 rounds of histograms in flight, candidates being read, and
-  /// freed blocks that the allocator keeps.
-  static let base = 96 << 20
+  /// freed blocks of up to 32 MB that the allocator keeps: the most that was measured beyond the buffers below.
+  static let base = 144 << 20
 
   /// No team decomposes more than this: even 4,096 ranks would hold 8 GB each of the matrix alone.
   static let largestTeamOrder = 1 << 21

@@ -49,7 +49,9 @@ public struct PlannedTensors: Sendable {
     guard !matrices.isEmpty else {
       let first = refused.first.map { "; tensor \(quoted($0.info.name)) \($0.reason)" } ?? ""
       throw RunFailure(
-        .data, "\(shown(checkpoint.path)) holds no weight matrix that can be planned (\(checkpoint.tensors.count) tensors\(first))")
+        .data,
+        "\(shown(checkpoint.path)) holds no weight matrix that can be planned "
+          + "(\(checkpoint.tensors.count) tensors\(first))")
     }
     self.matrices = matrices
     self.skipped = skipped

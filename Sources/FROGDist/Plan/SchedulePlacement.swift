@@ -62,7 +62,8 @@ struct SchedulePlacement {
     free = []
     tasks.reserveCapacity(choice.chosen.reduce(0) { $0 + $1.kind.ordinals.count })
     let teams = choice.chosen.filter { $0.option.ranks > 1 }.sorted {
-      ($1.option.ranks, $1.option.seconds, $0.kind.ordinals[0]) < ($0.option.ranks, $0.option.seconds, $1.kind.ordinals[0])
+      ($1.option.ranks, $1.option.seconds, $0.kind.ordinals[0])
+        < ($0.option.ranks, $0.option.seconds, $1.kind.ordinals[0])
     }
     var skyline = Skyline(ranks: ranks)
     for (kind, option) in teams {

@@ -48,8 +48,9 @@ struct Skyline {
     var first = runs.partitioningIndex { $0.start >= start }
     let next = runs.partitioningIndex { $0.start >= stop }
     // What the last run that is touched keeps beyond the window.
-    let tail = (stop < ranks && (next == runs.count || runs[next].start > stop)) ? [Run(start: stop, end: runs[next - 1].end)] : []
-    var fresh = [Run(start: start, end: end)] + tail
+    let keepsTail = stop < ranks && (next == runs.count || runs[next].start > stop)
+    var fresh = [Run(start: start, end: end)]
+    if keepsTail { fresh.append(Run(start: stop, end: runs[next - 1].end)) }
     if first > 0, runs[first - 1].end == end {
       // One run with its left neighbour.
       first -= 1

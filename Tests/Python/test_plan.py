@@ -1,0 +1,238 @@
+"""`frog-mpi plan`: what it predicts from shapes alone, and what it refuses."""
+
+import gzip
+import json
+import zlib
+
+import pytest
+
+from harness import LONG, assert_refused
+
+
+def dense(hidden, inner, layers, dtype="BF16"):
+    """The tensors of a Llama-like model."""
+    tensors = [["model.embed_tokens.weight", [1000, hidden], dtype], ["lm_head.weight", [1000, hidden], dtype]]
+    for layer in range(layers):
+        name = f"model.layers.{layer}."
+        tensors += [[f"{name}self_attn.{x}_proj.weight", [hidden // (8 if x in "kv" else 1), hidden], dtype] for x in "qkvo"]
+        tensors += [[f"{name}mlp.{x}_proj.weight", [inner, hidden], dtype] for x in ("gate", "up")]
+        tensors += [[f"{name}mlp.down_proj.weight", [hidden, inner], dtype], [f"{name}input_layernorm.weight", [hidden], dtype]]
+    return {"tensors": tensors, "note": "made by the test"}
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    """Writes a list of shapes, gzip by the name's ending."""
+
+    def write(content, name="shapes.json.gz"):
+        path = tmp_path / name
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Rates that were measured on this machine may not sway the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def plan(frog, *arguments):
+    result = frog("plan", *arguments, "--json")
+    assert result.status == 0, str(result)
+    return json.loads(result.stdout)
+
+
+def test_every_matrix_once_every_other_tensor_with_its_reason(frog, shapes):
+    model = dense(2048, 8192, 6)
+    found = plan(frog, shapes(model), "--ranks", 5, "--ranks-per-node", 5, "--threads", 1, "--memory", "2GiB")
+    weights = [t for t in model["tensors"] if "proj" in t[0]]
+    assert [m["name"] for m in found["matrices"]] == sorted(t[0] for t in weights)
+    assert found["totals"]["matrices"] == 42 == len(found["matrices"])
+    assert found["totals"]["weights"] == sum(t[1][0] * t[1][1] for t in weights)
+    assert {t["reason"] for t in found["skipped"]} == {"embedding", "output head", "vector"}
+    assert len(found["skipped"]) == 8 and found["refused"] == []
+    ends = [0.0] * 5
+    for matrix in sorted(found["matrices"], key=lambda m: m["start"]):
+        for rank in range(matrix["first_rank"], matrix["first_rank"] + matrix["ranks"]):
+            assert matrix["start"] >= ends[rank] * (1 - 1e-12)
+            ends[rank] = matrix["start"] + matrix["seconds"]
+        assert matrix["bytes_per_rank"] <= 2 << 30
+    totals = found["totals"]
+    assert max(ends) == pytest.approx(totals["scores_seconds"])
+    assert totals["seconds"] >= totals["scores_seconds"] >= totals["lower_bound_seconds"] * (1 - 1e-12)
+    assert totals["core_hours"] == pytest.approx(totals["seconds"] * 5 / 3600)
+    assert found["processes"] == found["processes"] | {"ranks": 5, "ranks_per_node": 5, "threads": 1, "nodes": 1}
+
+
+def test_more_processes_take_less_time(frog, shapes):
+    path = shapes(dense(4096, 14336, 8))
+    seconds = [plan(frog, path, "--ranks", r, "--ranks-per-node", r, "--memory", "2GiB")["totals"]["seconds"] for r in (1, 2, 7, 64, 500)]
+    assert seconds == sorted(seconds, reverse=True) and len(set(seconds)) == 5
+
+
+def test_one_model_of_several(frog, shapes):
+    path = shapes({"small": dense(256, 512, 1), "large": dense(512, 1024, 2)})
+    assert plan(frog, path, "--model", "large")["totals"]["matrices"] == 14
+    assert_refused(frog("plan", path), 65, "'small'", "'large'", "--model")
+    assert_refused(frog("plan", path, "--model", "medium"), 65, "'medium'", "'small'")
+
+
+def test_a_checkpoint_needs_no_list(frog, checkpoint):
+    found = plan(frog, checkpoint("mixed"))
+    inspected = json.loads(frog("inspect", checkpoint("mixed"), "--json").stdout)
+    assert [m["name"] for m in found["matrices"]] == [t["name"] for t in inspected["tensors"] if t["class"] == "matrix"]
+    assert [t["name"] for t in found["skipped"]] == [t["name"] for t in inspected["tensors"] if t["class"] == "skipped"]
+
+
+def test_eight_bit_matrices_are_planned_with_a_warning(frog, shapes):
+    path = shapes({"tensors": [["a.weight", [512, 256], "F8_E4M3"], ["a.weight_scale_inv", [4, 2], "F32"], ["b.weight", [256, 256], "BF16"]]})
+    found = plan(frog, path)
+    assert found["totals"]["matrices"] == 2 and len(found["warnings"]) == 1 and "8-bit" in found["warnings"][0]
+    result = frog("plan", path)
+    assert result.status == 0 and "frog-mpi: warning: 1 matrices hold 8-bit" in result.stderr, str(result)
+
+
+def test_stacks_of_experts_stay_refused(frog, shapes):
+    stack = ["model.layers.0.mlp.experts.gate_up_proj", [4, 64, 32], "BF16"]
+    found = plan(frog, shapes({"tensors": [["b.weight", [256, 256], "BF16"], stack]}))
+    assert [t["name"] for t in found["refused"]] == [stack[0]] and "refuses" in found["warnings"][0]
+    assert_refused(frog("plan", shapes({"tensors": [stack]})), 65, "experts")
+
+
+def test_tables_are_short_or_complete(frog, shapes):
+    path = shapes(dense(512, 1024, 20))
+    short, full = frog("plan", path), frog("plan", path, "--all")
+    assert short.status == full.status == 0
+    assert len(short.stdout.splitlines()) < 40 and len(full.stdout.splitlines()) > 160
+    for row in ("wall time", "core hours", "efficiency", "memory"):
+        assert f"\n{row} " in short.stdout, str(short)
+    assert "model.layers.19.mlp.down_proj.weight" in full.stdout and "model.layers.19.mlp.down_proj.weight" not in short.stdout
+
+
+def test_what_does_not_fit_is_refused_with_what_would(frog, shapes):
+    path = shapes(dense(8192, 28672, 1))
+    result = frog("plan", path, "--ranks", 2, "--memory", "700MB")
+    assert_refused(result, 64, "'model.layers.0.mlp.", "needs", "start at least", "--memory")
+    line = result.error_lines[0]
+    processes = int(line.split("start at least ")[1].split()[0])
+    found = plan(frog, path, "--ranks", processes, "--memory", "700MB")
+    assert max(m["ranks"] for m in found["matrices"]) > 1 and found["totals"]["peak_bytes_per_rank"] <= 700_000_000
+    enough = line.split("--memory ")[1].split()[0]
+    plan(frog, path, "--ranks", 2, "--memory", enough)
+    assert_refused(frog("plan", path, "--ranks", 2, "--memory", "1MB"), 64, "give --memory")
+
+
+def test_mask_refuses_before_it_starts(frog, checkpoint, tmp_path):
+    result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", "--memory", "1MiB", ranks=2)
+    assert_refused(result, 64, "needs", "give --memory")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--ranks", "0"), ("--ranks", "-1"), ("--ranks", "x"), ("--ranks-per-node", "0"), ("--threads", "0"), ("--memory", "0")]
+    + [("--memory", m) for m in ("4XB", "-1GB", "lots", "99999999999TB", "1e9")]
+    + [("--rank", "0"), ("--oversample", "8"), ("--budget", "150%"), ("--precision", "f16"), ("--no-such-option", "1")],
+    ids=" ".join,
+)
+def test_refused_options(frog, shapes, options):
+    result = frog("plan", shapes(dense(64, 128, 1)), "=".join(options))
+    assert result.status == 64, str(result)
+    assert len(result.error_lines) == 1 and result.stdout == "", str(result)
+
+
+def test_needs_something_to_plan(frog):
+    assert frog("plan").status == 64
+
+
+HUGE = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"tensors": 1}', b'{"tensors": []}', b'{"tensors": [["a"]]}', b'{"tensors": [["a", [-2, 2], "F32"]]}',
+        b'{"tensors": [["a", [1e2, 2], "F32"]]}', b'{"tensors": [["a", [2, 2], "F99"]]}', b'{"tensors": [["a", [2, 2], "F32"], ["a", [2, 2], "F32"]]}',
+        json.dumps({"tensors": [["a", [HUGE, HUGE], "F32"]]}).encode(), json.dumps({"tensors": [["a", [HUGE, 2], "U8"]]}).encode(),
+        json.dumps({"tensors": [["a", [2**62, 1], "F32"]]}).encode(), json.dumps({"tensors": [["a", [2**63, 1], "F32"]]}).encode(),
+        json.dumps({"tensors": [["\x1b[2J\n" * 200, [2, 2], "X"]]}).encode(), b"[" * 100_000,
+    ],
+    ids=range(18),
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["shapes.json", "shapes.json.gz"])
+def test_hostile_lists(frog, shapes, name, content):
+    path = shapes(content, name)
+    result = frog("plan", path)
+    assert_refused(result, 65, path.name)
+    assert len(result.error_lines[0]) < 2000 and result.error_lines[0].isprintable()
+
+
+def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes):
+    for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3]):
+        result = frog("plan", shapes({"tensors": [["a.weight", shape, "BF16"]]}), "--ranks", 64)
+        assert result.status in (0, 64) and "Fatal" not in result.stderr, str(result)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:40], lambda b: b[:3], lambda b: b[:-8] + bytes(8), lambda b: b + b"x"])
+def test_damaged_gzip(frog, shapes, damage):
+    path = shapes(dense(64, 128, 2))
+    path.write_bytes(damage(path.read_bytes()))
+    assert_refused(frog("plan", path), 65, path.name, "gzip")
+
+
+def test_members_of_a_gzip_file_are_joined(frog, shapes):
+    path = shapes(dense(64, 128, 2))
+    text = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(text[:100]) + gzip.compress(text[100:]))
+    assert plan(frog, path)["totals"]["matrices"] == 14
+
+
+def test_a_gzip_bomb_is_stopped(frog, tmp_path):
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = bytes(1 << 24)
+    path = tmp_path / "bomb.json.gz"
+    path.write_bytes(b"".join(packer.compress(block) for _ in range(18)) + packer.flush())
+    assert_refused(frog("plan", path), 65, "too many")
+
+
+def test_missing_and_wrong_files(frog, tmp_path, checkpoint):
+    assert_refused(frog("plan", tmp_path / "none.json"), 66, "none.json")
+    assert_refused(frog("plan", tmp_path), 66, str(tmp_path))
+    assert_refused(frog("plan", checkpoint("mixed"), "--model", "x"), 64, "--model")
+
+
+def test_stored_rates_are_used_and_damaged_ones_reported(frog, shapes, tmp_path):
+    path = shapes(dense(1024, 2048, 2))
+    built_in = plan(frog, path, "--threads", 1)
+    assert built_in["rates"]["source"] == "built in"
+    rates = built_in["rates"] | {"source": "measured"}
+    for name in ("scores", "gram_f64", "eigensolver_f64"):
+        rates[name] = {"points": [p | {"per_second": p["per_second"] / 10} for p in rates[name]["points"]]}
+    stored = tmp_path / "cache/frog-mpi/rates.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(json.dumps({"format_version": 1, "rates": [rates]}))
+    slower = plan(frog, path, "--threads", 1)
+    assert slower["rates"]["source"] == "measured"
+    assert slower["totals"]["scores_seconds"] == pytest.approx(10 * built_in["totals"]["scores_seconds"])
+    stored.write_text("{}")
+    assert_refused(frog("plan", path), 65, "rates.json", "--calibrate")
+
+
+def test_mask_warns_of_damaged_rates_and_goes_on(frog, checkpoint, tmp_path):
+    stored = tmp_path / "cache/frog-mpi/rates.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("{}")
+    result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", "--threads", 1, ranks=3)
+    assert result.status == 0 and "built-in rates" in result.stderr, str(result)
+
+
+@pytest.mark.skipif(not LONG, reason="measures for half a minute, with every core")
+def test_calibration(frog, shapes, tmp_path):
+    result = frog("plan", "--calibrate", "--threads", 1, timeout=240)
+    assert result.status == 0, str(result)
+    stored = json.loads((tmp_path / "cache/frog-mpi/rates.json").read_text())
+    assert [r["threads"] for r in stored["rates"]] == [1]
+    assert plan(frog, shapes(dense(256, 512, 1)), "--threads", 1)["rates"] == stored["rates"][0]
