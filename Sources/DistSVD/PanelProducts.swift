@@ -5,7 +5,10 @@ import CMPI
 /// Blocks are column-major, `core × width`. Products are single precision; with `scale` · W in place of W they neither overflow
 /// nor vanish, whatever the units of the weights.
 ///
-/// Every method is collective among the ranks of `sums`, and costs one read of the matrix.
+/// Where it is cheaper, the Gram matrix scale²·WᵀW is formed once, in single precision, and stands for W in the products that
+/// follow; every rank of `sums` then holds it.
+///
+/// Every method is collective among the ranks of `sums`, and costs one read of the matrix unless there is a Gram matrix.
 struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   let shape: PanelShape
   /// A power of two near 1 ÷ ‖W‖_F.
@@ -16,6 +19,8 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   /// One panel of W, and its product with a block.
   private let weights: AlignedBuffer<Float>
   private let product: AlignedBuffer<Float>
+  /// scale²·WᵀW, `core × core`, lower triangle.
+  private var explicit: AlignedBuffer<Float>?
 
   /// Room for products with blocks of up to `width` columns.
   init(_ source: Source, squaredNorm: Double, width: Int, sums: Sums) throws(SolverError) {
@@ -30,11 +35,39 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     product = try AlignedBuffer(count: shape.longestChunkPanel * width)
   }
 
-  /// `result` := scale² · WᵀW·`block`; scales `block`.
+  /// Partial sums of the Gram matrix: few, since each is as large as it.
+  static var gramChunks: Int { 4 }
+
+  /// Forms the Gram matrix for the products that follow.
   ///
-  /// - Complexity: 4·m·n·width operations.
+  /// - Complexity: m·n·core operations.
+  mutating func formGram() throws {
+    let core = shape.core
+    let gram = try agreed(sums) { try AlignedBuffer<Float>(count: core * core) }
+    let groups = min(Self.gramChunks, chunks.count)
+    try sums.sum(chunks: groups, into: gram.elements) { group, partial in
+      let own = chunks[chunks.count * group / groups..<chunks.count * (group + 1) / groups].joined()
+      for (number, range) in own.enumerated() {
+        let panel = weights.prefix(range.count * core)
+        try source.read(rows: shape.rows(range), columns: shape.columns(range), into: panel)
+        scaleInPlace(panel, by: scale)
+        guard let from = panel.baseAddress, let to = partial.baseAddress else { return }
+        Float.rankUpdate(
+          transposed: !shape.isTall, order: core, inner: range.count, from, beta: number > 0 ? 1 : 0, to)
+      }
+    }
+    explicit = gram
+  }
+
+  /// `result` := scale² · WᵀW·`block`; may scale `block`.
+  ///
+  /// - Complexity: 4·m·n·width operations, or 2·core²·width with a Gram matrix.
   func normalProduct(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Float>) throws {
     let core = shape.core
+    if let explicit {
+      cblas_lower_ssymm(Int32(core), Int32(width), explicit.start, block.start, result.start)
+      return
+    }
     scaleInPlace(block.prefix(core * width), by: scale)
     try sums.sum(chunks: chunks.count, into: result.prefix(core * width)) { chunk, partial in
       for (number, range) in chunks[chunk].enumerated() {
@@ -50,8 +83,9 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
 
   /// `result` := scale² · (W·block)ᵀ·(W·block), `width × width`, lower triangle, summed in double; scales `block`.
   ///
-  /// - Complexity: 2·m·n·width operations, and m·width² in double.
+  /// - Complexity: 2·m·n·width operations, and m·width² in double; 2·core²·width and 2·core·width² with a Gram matrix.
   func projectedGram(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Double>) throws {
+    if explicit != nil { return try projectedExplicit(block, width: width, into: result) }
     scaleInPlace(block.prefix(shape.core * width), by: scale)
     var wide: [AlignedBuffer<Double>] = []
     try sums.agreeing { wide = [try AlignedBuffer(count: shape.longestChunkPanel * width)] }
@@ -63,6 +97,22 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
           transposed: true, order: width, inner: range.count, wide[0].start, beta: number > 0 ? 1 : 0, address(partial))
       }
     }
+  }
+
+  private func projectedExplicit(
+    _ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Double>
+  ) throws {
+    let count = shape.core * width
+    let (image, wide) = try agreed(sums) {
+      (try AlignedBuffer<Float>(count: count), (try AlignedBuffer<Double>(count: count), try AlignedBuffer<Double>(count: count)))
+    }
+    try normalProduct(block, width: width, into: image)
+    for index in 0..<count {
+      wide.0.start[index] = Double(block.start[index])
+      wide.1.start[index] = Double(image.start[index])
+    }
+    DoubleLAPACK.multiply(
+      wide.0.start, wide.1.start, aTransposed: true, rows: width, columns: width, inner: shape.core, into: result.start)
   }
 
   /// `result` := WᵀW, `core × core`, lower triangle, in double and without the scale.

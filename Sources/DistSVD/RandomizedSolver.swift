@@ -40,13 +40,14 @@ public struct RandomizedSolver: Sendable {
     let order = min(source.rows, source.columns)
     precondition(options.rank >= 1 && options.rank < order, "the rank is below the order")
     let width = Self.width(order: order, options: options)
-    let workspace = try agreed(sums) {
+    var workspace = try agreed(sums) {
       Workspace(
         products: try PanelProducts(
           source, squaredNorm: squaredNorm, width: max(width, TailEstimate.mostProbes), sums: sums),
         block: try AlignedBuffer(count: order * width), image: try AlignedBuffer(count: order * width),
         basis: try AlignedBuffer(count: order * width), gram: try AlignedBuffer(count: width * width))
     }
+    if Self.formsGram(order: order, options: options) { try workspace.products.formGram() }
     try iterate(workspace, width: width, sums: sums)
     let leading = try rayleighRitz(workspace, width: width, sums: sums)
     let tailSquares = max(0, squaredNorm - leading.values.reduce(0) { $0 + $1 * $1 })
@@ -57,6 +58,11 @@ public struct RandomizedSolver: Sendable {
     return TruncatedBasis(
       order: order, rank: options.rank, singularValues: leading.values, vectors: leading.vectors,
       tailNuclearNorm: tail.nuclearNorm, tailSquares: tailSquares, tailError: tail.relativeError)
+  }
+
+  /// Whether the Gram matrix is formed: where its m·n·order operations are fewer than those of the products that it replaces.
+  static func formsGram(order: Int, options: RandomizedOptions) -> Bool {
+    order <= 2 * width(order: order, options: options) * (2 * max(0, options.powerIterations) + 3)
   }
 
   /// The columns of the block, ℓ.
@@ -80,7 +86,7 @@ public struct RandomizedSolver: Sendable {
   }
 
   private struct Workspace<Source: PanelSource, Sums: ChunkSums> {
-    let products: PanelProducts<Source, Sums>
+    var products: PanelProducts<Source, Sums>
     /// `order × ℓ`, orthonormal columns but for a scale.
     let block: AlignedBuffer<Float>
     /// WᵀW·block.

@@ -135,7 +135,7 @@ struct ScheduleTests {
   @Test("puts a matrix that is too large for one rank on the smallest team that holds it")
   func memoryTeams() throws {
     let matrices = Shapes.matrices([(4096, 4096)] + Array(repeating: (512, 512), count: 40))
-    let memory = MemoryModel(Self.workload, limit: 420 << 20)
+    let memory = MemoryModel(Workload(solver: .exact(.f64), teams: .speed), limit: 420 << 20)
     let schedule = try Self.schedule(matrices, ranks: 6, limit: memory.limit)
     Self.check(schedule, matrices: 41, ranks: 6)
     let team = try #require(schedule.tasks.first { $0.ordinal == 0 }).ranks.count
@@ -157,12 +157,12 @@ struct ScheduleTests {
     func seconds(_ workload: Workload, team: Int = 1) -> Double {
       CostModel(workload, rates: .standard).work(rows: 8192, columns: 4096, team: team).total
     }
-    let exact = seconds(Self.workload)
+    let exact = seconds(Workload(solver: .exact(.f64), teams: .speed))
     #expect(
       seconds(Workload(solver: .randomized(rank: 128, oversample: 32, powerIterations: 2), scoreRank: 128)) < exact / 3)
     #expect(seconds(Workload(solver: .exact(.f64), passes: 2)) > exact)
     #expect(seconds(Workload(solver: .exact(.f32))) < exact)
-    let teams = [1, 2, 4, 8, 16].map { seconds(Self.workload, team: $0) }
+    let teams = [1, 2, 4, 8, 16].map { seconds(Workload(solver: .exact(.f64), teams: .speed), team: $0) }
     #expect(zip(teams, teams.dropFirst()).allSatisfy { $0 > $1 }, "\(teams)")
     // A team never does a matrix in less than its share.
     #expect(zip([1, 2, 4, 8, 16], teams).allSatisfy { Double($0) * $1 >= exact })

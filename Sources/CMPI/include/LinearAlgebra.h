@@ -18,6 +18,8 @@
 CMPI_DECLARE(double, d)
 CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
+void ssymm_(const char *, const char *, const int *, const int *, const float *, const float *, const int *,
+            const float *, const int *, const float *, float *, const int *, size_t, size_t);
 void dgeqrf_(const int *, const int *, double *, const int *, double *, double *, const int *, int *);
 void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *, double *, const int *, int *);
 void dsyevd_(const char *, const char *, const int *, double *, const int *, double *, double *, const int *, int *,
@@ -79,6 +81,12 @@ static inline void clapack_slarft(int n, int k, const float *v, int ldv, const f
 CMPI_GEMM(double, d)
 CMPI_GEMM(float, s)
 #undef CMPI_GEMM
+
+// C := A·B with A symmetric, n × n, its lower triangle stored, and B and C n × k.
+static inline void cblas_lower_ssymm(int n, int k, const float *a, const float *b, float *c) {
+  const float one = 1, zero = 0;
+  ssymm_("L", "L", &n, &k, &one, a, &n, b, &n, &zero, c, &n, 1, 1);
+}
 
 // The m × n matrix a, m ≥ n, becomes the Q of its QR decomposition; tau has n elements.
 static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
