@@ -124,7 +124,8 @@ private struct Reference {
 func checkTeamEigensolver(_ world: Communicator, _ e: inout Expectations) throws {
   LocalBLAS.threads = 1
   // At 40 and 64, on a grid of 2 × 2, the workspace that ScaLAPACK asks for is too small: see TeamEigensolver.Workspace.
-  let references = try (orders + [40, 64]).flatMap { CheckMatrix.all(order: $0) }.map(Reference.init)
+  let small = [40, 64].map { CheckMatrix(rows: $0 + 10, columns: $0, kind: .dense) }
+  let references = try (orders.flatMap { CheckMatrix.all(order: $0) } + small).map(Reference.init)
   try onTeamsOfAllSizes(world) { grid in
     for reference in references {
       for precision in Precision.allCases {
