@@ -40,7 +40,8 @@ package struct EigenProbe {
 
   /// The residual beyond which a result is refused.
   ///
-  /// Both errors are about ε to a few ε·√order where all is well (docs/measurements.md), and about 1 where it is not.
+  /// Where all is well it is 0.4 to 1.7 ε·√order, measured in both precisions for dense matrices of orders 2 to 2000 on 1 to 4 ranks; where
+  /// vectors are wrong it is about 1.
   package static func tolerance<Scalar: RealScalar>(order: Int, _: Scalar.Type) -> Double {
     64 * Double(Scalar.ulpOfOne) * Double(order).squareRoot()
   }

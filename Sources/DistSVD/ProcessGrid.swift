@@ -14,7 +14,8 @@ public final class ProcessGrid {
   public let rows: Int
   /// How many columns of ranks, Q = size / P.
   public let columns: Int
-  let context: Int32
+  /// BLACS's number for the grid; those of grids that are gone are used again.
+  package let context: Int32
   private let systemHandle: Int32
 
   /// This rank's row.

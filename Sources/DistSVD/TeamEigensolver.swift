@@ -66,12 +66,17 @@ public enum TeamEigensolver {
     }
   }
 
-  /// The workspace of `p?syevd` on one rank.
+  /// The workspace of `p?syevd` on one rank with p × q local elements, for blocks of b.
   ///
-  /// What the routine asks for, `max(1 + 6n + 2pq, 3n + max(b(p + 1), 3b)) + 2n` for p × q local elements and blocks of b, leaves out
-  /// `p?ormtr`, which needs b(p + q) + b(b − 1)/2 + b² of what is left, and whose complaint is dropped: the routine then returns
-  /// `info` 0, right values, and the eigenvectors of the tridiagonal matrix instead.
-  /// Nor is the routine asked for its size: it answers in a floating-point number, which in single precision is rounded.
+  /// What the routine asks for, `max(1 + 6n + 2pq, 3n + max(b(p + 1), 3b)) + 2n`, is too little for two of the routines it calls where n is
+  /// small against b, and it drops their complaints. With ScaLAPACK 2.2.1, blocks of 32 and no more than that:
+  ///
+  /// - `p?ormtr` needs max(b(p + q), b(b − 1)/2) + b². It returns at once, and with it `p?syevd`: `info` 0, right values, and for vectors those
+  ///   of the tridiagonal matrix (orders 32, 56 and 64 on a grid of 2 × 2; the probe finds a residual of 0.3 to 0.4).
+  /// - `p?lasrt` needs max(n, p(b + q)). Members that have less return, and the others wait for them for ever (orders 40 and 48 on 2 × 2).
+  ///
+  /// The last term of `scalars` is enough for both, and that of `integers` for what `p?lasrt` wants of them.
+  /// The routine is not asked for its size: it answers in a floating-point number, which in single precision is rounded.
   struct Workspace {
     let scalars: Int
     let integers: Int
@@ -80,7 +85,7 @@ public enum TeamEigensolver {
       let (n, b) = (layout.order, layout.block)
       let (p, q) = (layout.rows.count(on: row), layout.columns.count(on: column))
       scalars = max(1 + 6 * n + 2 * p * q, 3 * n + max(b * (p + 1), 3 * b)) + 2 * n + b * (p + q + 3 * b)
-      integers = 7 * n + 8 * layout.columns.parts + 2
+      integers = 7 * n + 8 * layout.columns.parts + 2 + 2 * b
     }
   }
 

@@ -4,6 +4,8 @@ import MPI
 ///
 /// Each member reads its share of the longer side and multiplies it out, one panel of columns of G at a time; the members'
 /// panels are added and each keeps its own blocks of the sum. No member ever holds more of G than its part and one panel.
+///
+/// The last bits depend on the number of members, which decides the order of additions, and on `bandElements`.
 public struct TeamGram<Scalar: RealScalar> {
   /// G as it lies on the grid. Only what lies on or below the diagonal has a meaning.
   package let matrix: DistributedMatrix<Scalar>
