@@ -35,16 +35,13 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     product = try AlignedBuffer(count: shape.longestChunkPanel * width)
   }
 
-  /// Partial sums of the Gram matrix: few, since each is as large as it.
-  static var gramChunks: Int { 4 }
-
   /// Forms the Gram matrix for the products that follow.
   ///
   /// - Complexity: m·n·core operations.
   mutating func formGram() throws {
     let core = shape.core
     let gram = try agreed(sums) { try AlignedBuffer<Float>(count: core * core) }
-    let groups = min(Self.gramChunks, chunks.count)
+    let groups = min(PanelShape.gramChunks, chunks.count)
     try sums.sum(chunks: groups, into: gram.elements) { group, partial in
       let own = chunks[chunks.count * group / groups..<chunks.count * (group + 1) / groups].joined()
       for (number, range) in own.enumerated() {

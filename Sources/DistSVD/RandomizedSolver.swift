@@ -60,6 +60,26 @@ public struct RandomizedSolver: Sendable {
       tailNuclearNorm: tail.nuclearNorm, tailSquares: tailSquares, tailError: tail.relativeError)
   }
 
+  /// The floating-point operations for an m × n matrix: those on W, which a team shares, and the rest, which each member does.
+  public static func operations(rows: Int, columns: Int, options: RandomizedOptions) -> (shared: Double, own: Double) {
+    let shape = PanelShape(rows: rows, columns: columns)
+    let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
+    let width = Double(width(order: shape.core, options: options))
+    let products = Double(options.powerIterations + 1)
+    let probes = Double(LanczosTrace.steps * LanczosTrace.probes(order: shape.core))
+    let isSmall = shape.core <= TailEstimate.largestExactOrder
+    var shared = isSmall ? 2 * weights * core : 0
+    var own = 4 * products * core * width * width + 9 * width * width * width
+    if isSmall { own += 4 * core * core * core / 3 + 4 * core * core * width }
+    if formsGram(order: shape.core, options: options) {
+      shared += weights * core
+      own += 2 * core * core * ((products + 1) * width + (isSmall ? 0 : probes))
+    } else {
+      shared += 2 * weights * ((2 * products + 1) * width + (isSmall ? 0 : 2 * probes))
+    }
+    return (shared, own)
+  }
+
   /// Whether the Gram matrix is formed: where its m·n·order operations are fewer than those of the products that it replaces.
   static func formsGram(order: Int, options: RandomizedOptions) -> Bool {
     order <= 2 * width(order: order, options: options) * (2 * max(0, options.powerIterations) + 3)
@@ -82,7 +102,11 @@ public struct RandomizedSolver: Sendable {
     let subspace =
       panel * (4 * order + 12 * blockWidth) + order * width * (4 * (2 + partials) + 8 * 2 + 4)
       + 8 * width * width * (3 + partials) + 8 * 70 * width
-    return subspace + TailEstimate.bytes(order: order, rank: options.rank, panel: panel, partials: partials)
+    // The Gram matrix and, on a member of a team of two, half of its partial sums and one more.
+    let gram =
+      formsGram(order: order, options: options)
+      ? 4 * order * order * (2 + PanelShape.gramChunks / 2) : 0
+    return subspace + gram + TailEstimate.bytes(order: order, rank: options.rank, panel: panel, partials: partials)
   }
 
   private struct Workspace<Source: PanelSource, Sums: ChunkSums> {

@@ -34,7 +34,7 @@ public struct RandomizedOptions: Sendable, Equatable {
   public var seed: UInt64
 
   /// Options of the randomized solver.
-  public init(rank: Int, oversample: Int = 10, powerIterations: Int = 2, seed: UInt64) {
+  public init(rank: Int, oversample: Int = 10, powerIterations: Int = 8, seed: UInt64) {
     self.rank = rank
     self.oversample = oversample
     self.powerIterations = powerIterations

@@ -207,7 +207,7 @@ struct RandomizedSolverTests {
       let exact = try Precision.f64.basis(of: matrix).singularValues
       let basis = try Self.solve(matrix, RandomizedOptions(rank: 10, seed: 1), exactTail: exactTail)
       for (found, truth) in zip(basis.singularValues, exact).prefix(3) { #expect(abs(found / truth - 1) < 1e-5) }
-      #expect(basis.singularValues.dropFirst(3).allSatisfy { $0 < 1e-5 * exact[0] })
+      #expect(basis.singularValues.dropFirst(3).allSatisfy { $0 < 1e-3 * exact[0] })
       #expect(basis.tailNuclearNorm < 1e-2 * exact[0] && basis.kappa >= 0 && basis.kappa <= 1)
       #expect(basis.tailNuclearNorm.isFinite && basis.tailError.isFinite)
       let order = basis.order

@@ -72,7 +72,7 @@ struct MemoryTests {
 
   @Test("a matrix that does not fit is refused with what would do, which does")
   func refusals() throws {
-    let memory = MemoryModel(ScheduleTests.workload, limit: 600 << 20)
+    let memory = MemoryModel(Workload(solver: .exact(.f64), teams: .speed), limit: 600 << 20)
     // More processes would do.
     let few = try #require(refusal(8192, ranks: 2, limit: memory.limit))
     #expect(few.kind == .usage && !few.message.contains("\n"))
@@ -84,11 +84,6 @@ struct MemoryTests {
     let at = try #require(words.firstIndex(of: "--memory"))
     let enough = try #require(ByteCount.parse(String(words[at + 1])))
     _ = try ScheduleTests.schedule(Shapes.matrices([(64, 64), (8192, 8192)]), ranks: 4, limit: enough)
-    // Teams are forbidden.
-    let alone = try #require(refusal(8192, ranks: 4, limit: memory.limit, teams: false))
-    let single = try #require(memory.bytes(rows: 8192, columns: 8192))
-    #expect(alone.message.contains("give --memory \(ByteCount.roundedUp(single))"), "\(alone.message)")
-    #expect(!alone.message.contains("start at least"))
   }
 
   @Test("what is available on a node, from the kernel's own words")

@@ -22,10 +22,6 @@ public struct CostModel: Sendable {
 
   /// Seconds for one score where scores take no product: read, count, keep, add up.
   static let secondsPerPlainScore = 3e-9
-  /// Operations for each weight to estimate the nuclear norm of what a randomized solver leaves out: W streams 20 times
-  /// past 8 vectors. The one constant to set when the estimate changes.
-  static let tailOperationsPerWeight = 2.0 * 20 * 8
-
   /// A model of `workload` at `rates`.
   public init(_ workload: Workload, rates: MachineRates) {
     self.workload = workload
@@ -59,14 +55,17 @@ public struct CostModel: Sendable {
         basis += bytes * (members - 1) / members / rates.teams.exchangeBytesPerSecond
       }
     case .randomized(let rank, let oversample, let powerIterations):
-      let width = Double(min(rank + oversample, order))
-      let products = Double(2 * (powerIterations + 1) + 1)
-      operations = products * 2 * weights * width
-      operations += 2 * Double(powerIterations + 1) * (core + weights / core) * width * width
-      operations += Self.tailOperationsPerWeight * weights
-      basis = operations / gramRate(.f32, order) / members
+      guard workload.approximates(order: order) else {
+        var exact = workload
+        exact.solver = .exact(workload.precision)
+        return CostModel(exact, rates: rates).work(rows: rows, columns: columns, team: team)
+      }
+      let options = RandomizedOptions(rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
+      let (shared, own) = RandomizedSolver.operations(rows: rows, columns: columns, options: options)
+      operations = shared + own
+      basis = shared / gramRate(.f32, order) / members + own / eigensolverRate(.f64, order: order, team: 1)
     }
-    let inner = Double(min(workload.scoreRank ?? order, order))
+    let inner = Double(min(workload.vectorCount ?? order, order))
     let products = passes * 4 * weights * inner
     let plain = passes * weights * Self.secondsPerPlainScore / Double(rates.threads)
     // The measured rate covers what is done with every score; with few vectors that is most of the time.

@@ -29,8 +29,16 @@ public struct MemoryModel: Sendable {
     case .exact(let precision):
       guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)
-    case .randomized(let rank, let oversample, _):
-      needed = Self.randomized(shape, width: min(rank + oversample, shape.core))
+    case .randomized(let rank, let oversample, let powerIterations):
+      guard workload.approximates(order: shape.core) else {
+        var exact = workload
+        exact.solver = .exact(workload.precision)
+        return MemoryModel(exact, limit: limit).bytes(rows: rows, columns: columns, team: team)
+      }
+      guard shape.core <= Self.largestTeamOrder else { return nil }
+      let options = RandomizedOptions(
+        rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
+      needed = Double(RandomizedSolver.bytes(rows: rows, columns: columns, options: options)) + Self.scorePanels(shape)
     }
     // In floating point, since the sizes that a file claims may overflow integers; whole numbers as far as memory goes.
     return Int(exactly: (Double(Self.base) + needed + Self.noise(shape)).rounded(.up)) ?? .max
@@ -52,18 +60,14 @@ public struct MemoryModel: Sendable {
   /// share of the vectors.
   private static func team(_ shape: PanelShape, _ precision: Precision, ranks: Int) -> Double {
     let width = precision == .f64 ? 8 : 4
-    let band = min(shape.stream * shape.core / ranks + 16 * shape.core, MatrixTask.teamBandElements + shape.core)
+    let share = Double(shape.stream) * Double(shape.core) / Double(ranks) + 16 * Double(shape.core)
+    let band = Int(min(share, Double(MatrixTask.teamBandElements + shape.core)))
     let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
-    let longest = StreamedScores.bands(shape, members: ranks).map(\.count).max() ?? 0
+    let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
     let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
     let scores = StreamedScores.bytes(core: shape.core, longest: longest) + part
       + 4 * TeamBasis.exchangeCount(order: shape.core)
     return Double(max(solve, scores))
-  }
-
-  /// The range finder: core × width arrays in double, and a panel.
-  private static func randomized(_ shape: PanelShape, width: Int) -> Double {
-    Double(shape.core) * Double(width) * 40 + scorePanels(shape) + panel(shape, of: PanelShape.gramElements) * 8
   }
 
   /// Weights, projection and scores of one panel.

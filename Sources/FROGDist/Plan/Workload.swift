@@ -23,6 +23,8 @@ public struct Workload: Sendable, Equatable {
 
   /// How singular vectors are found.
   public var solver: Solver
+  /// Of exact decompositions; also of matrices that are too small to be approximated.
+  public var precision: Precision
   /// How many of them the score products use; nil for all that the solver finds.
   public var scoreRank: Int?
   /// How often the scores are computed: twice if they are divided by their own means.
@@ -32,7 +34,10 @@ public struct Workload: Sendable, Equatable {
   public var teams: TeamPolicy
 
   /// Says what is done.
-  public init(solver: Solver, scoreRank: Int? = nil, passes: Int = 1, teams: TeamPolicy = .memory) {
+  public init(
+    solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, teams: TeamPolicy = .memory
+  ) {
+    self.precision = precision
     self.teams = teams
     self.solver = solver
     self.scoreRank = scoreRank
@@ -44,6 +49,12 @@ public struct Workload: Sendable, Equatable {
   public func approximates(order: Int) -> Bool {
     guard case .randomized(let rank, let oversample, _) = solver else { return false }
     return rank + oversample < order
+  }
+
+  /// How many singular vectors the score products of an approximated matrix, or of all, use; nil for all there are.
+  var vectorCount: Int? {
+    if case .randomized(let rank, _, _) = solver { return rank }
+    return scoreRank
   }
 
   /// Whether matrices get teams only where nothing else would do. Scores that need no eigensolver of a team come out the same

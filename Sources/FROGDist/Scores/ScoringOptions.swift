@@ -16,7 +16,7 @@ public struct ScoringOptions: Sendable {
   /// Vectors beyond r while a subspace is sought.
   public var oversample = 10
   /// Passes over W beyond the first while a subspace is sought.
-  public var powerIterations = 2
+  public var powerIterations = 8
   /// How scores are made comparable.
   public var normalize = Normalization.none
   /// p: K weights are drawn in proportion to score^p; nil to take the best.
@@ -37,7 +37,7 @@ public struct ScoringOptions: Sendable {
   /// What is done to every matrix, as far as time and memory are concerned.
   public var workload: Workload {
     Workload(
-      solver: solver, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
+      solver: solver, precision: precision, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
       passes: normalize == .none ? 1 : 2, teams: teams)
   }
 

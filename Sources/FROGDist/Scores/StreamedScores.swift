@@ -60,11 +60,16 @@ struct StreamedScores: ScorePanels {
 
   /// Ranges of the streaming side, as many for every one of `members` as can be, each of at most ``bandElements`` elements.
   static func bands(_ shape: PanelShape, members: Int) -> [Range<Int>] {
-    let longest = max(16, bandElements / max(shape.core, 1) / 16 * 16)
-    let share = (shape.stream + members - 1) / members
-    let steps = (share + longest - 1) / longest
-    let length = max(16, (share + steps * 16 - 1) / (steps * 16) * 16)
+    let length = bandLength(shape, members: members)
     return stride(from: 0, to: shape.stream, by: length).map { $0..<min(shape.stream, $0 + length) }
+  }
+
+  /// The length of all bands but the last, a multiple of 16.
+  static func bandLength(_ shape: PanelShape, members: Int) -> Int {
+    let longest = max(16, bandElements / max(shape.core, 1) / 16 * 16)
+    let share = (shape.stream - 1) / members + 1
+    let steps = (share - 1) / longest + 1
+    return max(16, ((share - 1) / (steps * 16) + 1) * 16)
   }
 
   func panel(_ range: Range<Int>) throws -> ScorePanel {
