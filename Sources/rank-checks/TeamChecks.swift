@@ -182,6 +182,12 @@ private func checkProbe(_ grid: ProcessGrid, _ e: inout Expectations) throws {
   expectRefused("one too long", try residual(values) { truth[$0 + $1 * 70] * ($1 == 0 ? 1.1 : 1) })
   expectRefused("values in another order", try residual(values.reversed()) { truth[$0 + $1 * 70] })
   expectRefused("no numbers", try residual(values) { _, _ in .nan })
+  // What is wrong in G's null space shows in V·Vᵀ·x alone.
+  let zero = try TeamGram<Double>(
+    of: CheckMatrix(rows: 70, columns: 70, kind: .zero), on: grid, bandElements: 1 << 20, agreeing: grid.team.agreeing)
+  let nothing = try EigenProbe(zero.matrix)
+    .residual(values: [Double](repeating: 0, count: 70), vectors: DistributedMatrix<Double>(order: 70, on: grid))
+  expectRefused("no vectors of a matrix of zeros", nothing)
 }
 
 func checkTeamFailures(_ world: Communicator, _ e: inout Expectations) throws {
