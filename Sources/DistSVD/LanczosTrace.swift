@@ -9,8 +9,8 @@
 struct LanczosTrace {
   /// Reads of the matrix.
   static let steps = 16
-  /// Vectors iterated together. The error falls with √(order·probes): twice as many below order 2048 hold it.
-  static func probes(order: Int) -> Int { order < 2048 ? 16 : 8 }
+  /// Vectors iterated together.
+  static let probes = 16
 
   /// Nodes and weights of each probe; its weights add up to ‖P·z‖².
   private let quadratures: [[(node: Double, weight: Double)]]
@@ -31,7 +31,7 @@ struct LanczosTrace {
     signs: (UnsafeMutableBufferPointer<Float>, Int) -> Void
   ) throws {
     let order = products.shape.core
-    let width = Self.probes(order: order)
+    let width = Self.probes
     dimension = order - rank
     scale = Double(products.scale)
     let steps = min(Self.steps, dimension)
@@ -86,7 +86,7 @@ struct LanczosTrace {
 
   /// The most memory the iteration takes: Lanczos vectors, blocks, their partial sums.
   static func bytes(order: Int, rank: Int, partials: Int) -> Int {
-    let width = probes(order: order)
+    let width = probes
     return order * width * (8 * (steps + 1) + 4 * (2 + partials)) + 8 * rank * width
   }
 
