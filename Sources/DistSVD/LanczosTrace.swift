@@ -9,8 +9,8 @@
 struct LanczosTrace {
   /// Reads of the matrix.
   static let steps = 16
-  /// Vectors iterated together. The error falls with √(order·probes): twice as many below order 2048 hold it.
-  static func probes(order: Int) -> Int { order < 2048 ? 16 : 8 }
+  /// Vectors iterated together.
+  static let probes = 16
 
   /// Nodes and weights of each probe; its weights add up to ‖P·z‖².
   private let quadratures: [[(node: Double, weight: Double)]]
@@ -31,7 +31,7 @@ struct LanczosTrace {
     signs: (UnsafeMutableBufferPointer<Float>, Int) -> Void
   ) throws {
     let order = products.shape.core
-    let width = Self.probes(order: order)
+    let width = Self.probes
     dimension = order - rank
     scale = Double(products.scale)
     let steps = min(Self.steps, dimension)
@@ -51,8 +51,8 @@ struct LanczosTrace {
         w.orthogonalize(next, against: step + 1, probe)
       }
       w.project(next)
-      for probe in 0..<width { recurrences[probe].append(squaredLength: w.normalize(next, probe)) }
-      for probe in 0..<width where recurrences[probe].isExhausted { w.clear(next, probe) }
+      // Where the probe's Krylov space is exhausted this is zero or rounding, and what follows has no weight.
+      for probe in 0..<width { recurrences[probe].offDiagonal.append(w.normalize(next, probe).squareRoot()) }
     }
     quadratures = try agreed(sums) { try recurrences.map { try $0.quadrature() } }
   }
@@ -86,7 +86,7 @@ struct LanczosTrace {
 
   /// The most memory the iteration takes: Lanczos vectors, blocks, their partial sums.
   static func bytes(order: Int, rank: Int, partials: Int) -> Int {
-    let width = probes(order: order)
+    let width = probes
     return order * width * (8 * (steps + 1) + 4 * (2 + partials)) + 8 * rank * width
   }
 
@@ -95,23 +95,6 @@ struct LanczosTrace {
     let squaredLength: Double
     var diagonal: [Double] = []
     var offDiagonal: [Double] = []
-    var isExhausted: Bool
-
-    init(squaredLength: Double) {
-      self.squaredLength = squaredLength
-      isExhausted = squaredLength == 0
-    }
-
-    /// Adds the length of the next vector, before it is normalized.
-    ///
-    /// A vector that is only rounding is dropped: the iteration has met all of A that the probe sees, and
-    /// what follows has no weight.
-    mutating func append(squaredLength: Double) {
-      let length = squaredLength.squareRoot()
-      let largest = diagonal.reduce(0) { max($0, $1.magnitude) }
-      if length <= 1e-6 * largest { isExhausted = true }
-      offDiagonal.append(isExhausted ? 0 : length)
-    }
 
     /// - Throws: ``SolverError/noConvergence(info:order:)``.
     func quadrature() throws(SolverError) -> [(node: Double, weight: Double)] {
@@ -195,11 +178,6 @@ struct LanczosTrace {
         for index in probe * order..<(probe + 1) * order { x[index] *= factor }
       }
       return square
-    }
-
-    /// Sets a column to zero.
-    func clear(_ x: UnsafeMutablePointer<Double>, _ probe: Int) {
-      (x + probe * order).update(repeating: 0, count: order)
     }
   }
 }

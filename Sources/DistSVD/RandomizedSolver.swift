@@ -43,7 +43,7 @@ public struct RandomizedSolver: Sendable {
     var workspace = try agreed(sums) {
       Workspace(
         products: try PanelProducts(
-          source, squaredNorm: squaredNorm, width: max(width, TailEstimate.mostProbes), sums: sums),
+          source, squaredNorm: squaredNorm, width: max(width, LanczosTrace.probes), sums: sums),
         block: try AlignedBuffer(count: order * width), image: try AlignedBuffer(count: order * width),
         basis: try AlignedBuffer(count: order * width), gram: try AlignedBuffer(count: width * width))
     }
@@ -95,7 +95,7 @@ public struct RandomizedSolver: Sendable {
     let shape = PanelShape(rows: rows, columns: columns)
     let (order, width) = (shape.core, width(order: shape.core, options: options))
     let panel = shape.longestChunkPanel
-    let blockWidth = max(width, TailEstimate.mostProbes)
+    let blockWidth = max(width, LanczosTrace.probes)
     // A member of a team of two holds half of the partial sums and one more.
     let partials = PanelShape.mostChunks / 2 + 1
     // The panel, its product, and that in double; block and image with the partial sums, the basis and its rotation in double.

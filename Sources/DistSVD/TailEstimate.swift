@@ -41,9 +41,6 @@ struct TailEstimate {
     relativeError = nuclearNorm > 0 ? estimate.error / nuclearNorm : 0
   }
 
-  /// How many probes ``LanczosTrace`` iterates at most.
-  static let mostProbes = LanczosTrace.probes(order: 0)
-
   /// The most memory the estimate takes beside the products' panels.
   static func bytes(order: Int, rank: Int, panel: Int, partials: Int) -> Int {
     let basis = 8 * order * rank
