@@ -66,7 +66,7 @@ public struct RandomizedSolver: Sendable {
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
     let width = Double(width(order: shape.core, options: options))
     let products = Double(options.powerIterations + 1)
-    let probes = Double(LanczosTrace.steps * LanczosTrace.probes(order: shape.core))
+    let probes = Double(LanczosTrace.steps * LanczosTrace.probes)
     let isSmall = shape.core <= TailEstimate.largestExactOrder
     var shared = isSmall ? 2 * weights * core : 0
     var own = 4 * products * core * width * width + 9 * width * width * width
