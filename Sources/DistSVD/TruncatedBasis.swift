@@ -26,7 +26,7 @@ public struct TruncatedBasis {
 public struct RandomizedOptions: Sendable, Equatable {
   /// How many singular vectors are wanted, r.
   public var rank: Int
-  /// How many more are iterated, and dropped at the end.
+  /// How many more columns the block has.
   public var oversample: Int
   /// Passes over the matrix between the first and the last.
   public var powerIterations: Int
