@@ -22,11 +22,11 @@ enum DoubleLAPACK {
   /// - Complexity: 4·rows·columns² operations.
   ///
   /// C functions: `dgeqrf`, `dorgqr`.
-  static func orthonormalize(_ a: AlignedBuffer<Double>, rows: Int, columns: Int) throws(SolverError) {
+  static func orthonormalize(_ a: UnsafeMutablePointer<Double>, rows: Int, columns: Int) throws(SolverError) {
     let factors = try AlignedBuffer<Double>(count: columns)
     let work = try AlignedBuffer<Double>(count: 64 * columns)
     let info = clapack_dqr_basis(
-      Int32(rows), Int32(columns), a.start, factors.start, work.start, Int32(work.count))
+      Int32(rows), Int32(columns), a, factors.start, work.start, Int32(work.count))
     guard info == 0 else { throw .lapack(routine: "geqrf", info: Int(info)) }
   }
 

@@ -26,7 +26,7 @@ public struct TruncatedBasis {
 public struct RandomizedOptions: Sendable, Equatable {
   /// How many singular vectors are wanted, r.
   public var rank: Int
-  /// How many more are iterated, and dropped at the end.
+  /// How many more columns the block has.
   public var oversample: Int
   /// Passes over the matrix between the first and the last.
   public var powerIterations: Int
@@ -34,7 +34,7 @@ public struct RandomizedOptions: Sendable, Equatable {
   public var seed: UInt64
 
   /// Options of the randomized solver.
-  public init(rank: Int, oversample: Int = 10, powerIterations: Int = 8, seed: UInt64) {
+  public init(rank: Int, oversample: Int = 10, powerIterations: Int = 3, seed: UInt64) {
     self.rank = rank
     self.oversample = oversample
     self.powerIterations = powerIterations

@@ -21,7 +21,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p"))
   var oversample: Int?
 
-  @Option(help: ArgumentHelp("Power iterations of the search for --rank vectors. (default: 8)", valueName: "q"))
+  @Option(help: ArgumentHelp("Power iterations of the search for --rank vectors. (default: 3)", valueName: "q"))
   var powerIterations: Int?
 
   @Option(

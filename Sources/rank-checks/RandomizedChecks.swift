@@ -94,7 +94,7 @@ private func checkFailingReads(_ world: Communicator, _ e: inout Expectations) t
       var reads = 0
       // 16 chunks of a panel each, in passes of the subspace, the projection and the Gram matrix.
       let share = 16 * (failing + 1) / world.size - 16 * failing / world.size
-      let matrix = NoiseMatrix(rows: 1024, columns: 12) {
+      let matrix = NoiseMatrix(rows: 1024, columns: 40) {
         reads += 1
         if world.rank == failing && reads == pass * share + 1 { throw failure }
       }

@@ -16,7 +16,7 @@ public struct ScoringOptions: Sendable {
   /// Vectors beyond r while a subspace is sought.
   public var oversample = 10
   /// Passes over W beyond the first while a subspace is sought.
-  public var powerIterations = 8
+  public var powerIterations = 3
   /// How scores are made comparable.
   public var normalize = Normalization.none
   /// p: K weights are drawn in proportion to score^p; nil to take the best.
