@@ -10,7 +10,7 @@ public protocol ChunkSums {
   ///
   /// - Parameter compute: writes every element of a chunk's partial sum; may fail on one rank alone.
   /// - Throws: the same error on all these ranks, if `compute` fails on any.
-  func sum<Scalar: MPIDatatype & FloatingPoint>(
+  func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws
@@ -29,7 +29,7 @@ public struct LocalChunkSums: ChunkSums {
   public init() {}
 
   /// Holds one partial sum at a time.
-  public func sum<Scalar: MPIDatatype & FloatingPoint>(
+  public func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws {
@@ -61,7 +61,7 @@ public struct TeamChunkSums: ChunkSums {
   /// Holds the member's own partial sums and one more at a time: ⌈chunks ÷ members⌉ + 1.
   ///
   /// Each partial sum is broadcast in turn and added by everyone. The bytes sent are those of an all-gather, the memory is not.
-  public func sum<Scalar: MPIDatatype & FloatingPoint>(
+  public func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws {
@@ -96,12 +96,9 @@ public struct TeamChunkSums: ChunkSums {
 }
 
 /// Copies the first partial sum and adds the others.
-private func add<Scalar: FloatingPoint>(
+private func add<Scalar: RealScalar>(
   _ partial: UnsafeMutableBufferPointer<Scalar>, to total: UnsafeMutableBufferPointer<Scalar>, first: Bool
 ) {
-  if first {
-    _ = total.update(fromContentsOf: partial)
-  } else {
-    for index in total.indices { total[index] += partial[index] }
-  }
+  guard let from = partial.baseAddress, let to = total.baseAddress else { return }
+  if first { to.update(from: from, count: total.count) } else { Scalar.add(from, to: to, count: total.count) }
 }

@@ -57,6 +57,11 @@ extension Double: RealScalar {
         Int32(integerWork.count)))
   }
 
+  /// Here, not in a generic function, so that the loop is compiled for this width.
+  public static func add(_ x: UnsafePointer<Double>, to y: UnsafeMutablePointer<Double>, count: Int) {
+    for index in 0..<count { y[index] += x[index] }
+  }
+
   /// Reads a panel in this width.
   public static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>
