@@ -48,7 +48,8 @@ struct Mask: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count"))
+      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count")
+  )
   var audit: Int?
 
   @Option(
@@ -92,7 +93,9 @@ struct Mask: ParsableCommand {
         "--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
     }
     if let targetOverlap {
-      guard targetOverlap > 0, targetOverlap <= 1 else { throw ValidationError("--target-overlap must be above 0, at most 1") }
+      guard targetOverlap > 0, targetOverlap <= 1 else {
+        throw ValidationError("--target-overlap must be above 0, at most 1")
+      }
       guard work.score == .frog, work.rank == nil else {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }

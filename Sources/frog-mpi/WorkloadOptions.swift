@@ -6,7 +6,8 @@ import FROGDist
 struct WorkloadOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"))
+      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"
+    ))
   var score = ScoreKind.frog
 
   @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
@@ -18,7 +19,9 @@ struct WorkloadOptions: ParsableArguments {
       valueName: "r"))
   var rank: Int?
 
-  @Option(help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p"))
+  @Option(
+    help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p")
+  )
   var oversample: Int?
 
   @Option(help: ArgumentHelp("Power iterations of the search for --rank vectors. (default: 3)", valueName: "q"))
@@ -65,7 +68,8 @@ struct WorkloadOptions: ParsableArguments {
   /// Refuses what only an approximation can use.
   func refuseApproximation() throws {
     if oversample != nil || powerIterations != nil {
-      throw ValidationError("--oversample and --power-iterations belong to an approximation: --rank, with the score frog")
+      throw ValidationError(
+        "--oversample and --power-iterations belong to an approximation: --rank, with the score frog")
     }
   }
 

@@ -56,7 +56,8 @@ struct AuditStage {
     }
     let isReached = found.overlap >= scoring.targetOverlap ?? 0
     let audit = RunRecord.Audit(
-      matrices: sample.catalog.matrices.map(\.name), kept: found.kept, overlap: found.overlap, meanError: found.meanError,
+      matrices: sample.catalog.matrices.map(\.name), kept: found.kept, overlap: found.overlap,
+      meanError: found.meanError,
       largestError: found.largestError, scaleError: found.scaleError, tried: scoring.targetOverlap == nil ? [] : tried)
     return (isReached ? scoring.with(rank: tried[tried.count - 1].rank) : exact, audit)
   }

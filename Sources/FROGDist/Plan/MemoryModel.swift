@@ -65,7 +65,8 @@ public struct MemoryModel: Sendable {
     let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
     let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
     let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
-    let scores = StreamedScores.bytes(core: shape.core, longest: longest) + part
+    let scores =
+      StreamedScores.bytes(core: shape.core, longest: longest) + part
       + 4 * TeamBasis.exchangeCount(order: shape.core)
     return Double(max(solve, scores))
   }
