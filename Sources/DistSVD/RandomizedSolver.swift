@@ -4,7 +4,7 @@ import CKernels
 ///
 /// Musco and Musco 2015, on WᵀW for tall W and W·Wᵀ for wide: a block of ℓ = rank + oversample random signs is multiplied by WᵀW and made
 /// orthonormal powerIterations + 1 times. All images together span the space whose projected Gram matrix gives singular values and vectors;
-/// the last one alone, which is subspace iteration, is as good only after half as many reads again (docs/decisions/0007).
+/// the last one alone, which is subspace iteration, holds less of it for the same operations (docs/decisions/0007).
 /// Neither the matrix nor an array of order × order is held, but for orders up to ``TailEstimate/largestExactOrder``.
 ///
 /// Results are the same bits for any number of ranks that share the work, with the same threads on each.

@@ -67,38 +67,52 @@ func checkRandomized(_ world: Communicator, _ e: inout Expectations) throws {
   for (rows, columns) in shapes {
     let matrix = NoiseMatrix(rows: rows, columns: columns)
     let squaredNorm = matrix.squaredNorm
-    let options = RandomizedOptions(rank: min(8, min(rows, columns) - 1), powerIterations: 1, seed: 5)
-    let solver = RandomizedSolver(options, stream: 11)
-    let alone = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: LocalChunkSums()))
-    // The large ones take seconds; two sizes do.
-    for size in rows * columns < 1_000_000
-      ? Array(1...world.size) : Array(Set([min(2, world.size), world.size])).sorted()
-    {
-      // Teams of this size side by side, the last with what is left.
-      guard let team = try world.split(colour: world.rank / size) else { continue }
-      // Chunked broadcasts, to see their seams.
-      if rows < 1000 { team.maximumCount = 997 }
-      let sums = TeamChunkSums(team: team, agreeing: agreement(team))
-      let found = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: sums))
-      e.expect(found == alone, "\(rows) × \(columns), team of \(team.size): other bits than alone")
+    let few = RandomizedOptions(rank: 1, oversample: 0, powerIterations: 1, seed: 5)
+    let many = RandomizedOptions(rank: min(8, min(rows, columns) - 1), powerIterations: 1, seed: 5)
+    for options in [many, few] {
+      let solver = RandomizedSolver(options, stream: 11)
+      let alone = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: LocalChunkSums()))
+      // The large ones take seconds; two sizes do.
+      for size in rows * columns < 1_000_000
+        ? Array(1...world.size) : Array(Set([min(2, world.size), world.size])).sorted()
+      {
+        // Teams of this size side by side, the last with what is left.
+        guard let team = try world.split(colour: world.rank / size) else { continue }
+        // Chunked broadcasts, to see their seams.
+        if rows < 1000 { team.maximumCount = 997 }
+        let sums = TeamChunkSums(team: team, agreeing: agreement(team))
+        let found = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: sums))
+        e.expect(found == alone, "\(rows) × \(columns), rank \(options.rank), team of \(team.size): other bits than alone")
+      }
     }
   }
   try checkFailingReads(world, &e)
 }
 
+/// The Gram matrix of order 40 is cheaper than these products, and dearer than those.
+private let throughGram = RandomizedOptions(rank: 3, powerIterations: 1, seed: 5)
+private let throughMatrix = RandomizedOptions(rank: 1, oversample: 0, powerIterations: 1, seed: 5)
+
 /// A read that fails on one member ends as the same error on all, in whichever pass it happens.
 private func checkFailingReads(_ world: Communicator, _ e: inout Expectations) throws {
   let failure = CheckFailure(code: 74, message: "the disk is gone")
   for failing in 0..<world.size {
-    for pass in 0..<4 {
+    // By way of the Gram matrix: that, and the one of the tail. By way of W: two images, the projection, the tail.
+    for (options, pass) in (0..<2).map({ (throughGram, $0) }) + (0..<4).map({ (throughMatrix, $0) }) {
       var reads = 0
-      // 16 chunks of a panel each, in passes of the subspace, the projection and the Gram matrix.
-      let share = 16 * (failing + 1) / world.size - 16 * failing / world.size
+      // 16 chunks of a panel each; the Gram matrix in single precision is summed in 4 parts of 4.
+      let unit = options == throughGram && pass == 0 ? 4 : 1
+      let parts = 16 / unit
+      let first = options == throughGram ? 4 * (4 * (failing + 1) / world.size - 4 * failing / world.size) : 0
+      let share = unit * (parts * (failing + 1) / world.size - parts * failing / world.size)
+      let before = options == throughGram ? (pass == 0 ? 0 : first) : pass * share
       let matrix = NoiseMatrix(rows: 1024, columns: 40) {
         reads += 1
-        if world.rank == failing && reads == pass * share + 1 { throw failure }
+        if world.rank == failing && reads == before + 1 { throw failure }
       }
-      let solver = RandomizedSolver(RandomizedOptions(rank: 3, powerIterations: 1, seed: 5), stream: 11)
+      // A member without a part of the sum reads nothing.
+      guard share > 0 else { continue }
+      let solver = RandomizedSolver(options, stream: 11)
       var heard: CheckFailure?
       do {
         _ = try solver.solve(
