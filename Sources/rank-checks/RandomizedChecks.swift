@@ -82,7 +82,8 @@ func checkRandomized(_ world: Communicator, _ e: inout Expectations) throws {
         if rows < 1000 { team.maximumCount = 997 }
         let sums = TeamChunkSums(team: team, agreeing: agreement(team))
         let found = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: sums))
-        e.expect(found == alone, "\(rows) × \(columns), rank \(options.rank), team of \(team.size): other bits than alone")
+        e.expect(
+          found == alone, "\(rows) × \(columns), rank \(options.rank), team of \(team.size): other bits than alone")
       }
     }
   }
