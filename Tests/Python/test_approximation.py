@@ -182,3 +182,160 @@ def test_a_target_out_of_reach_is_met_exactly(frog, checkpoint, minilm, tmp_path
     assert parameters["rank"] is None and parameters["target_overlap"] == 0.9999999
     assert [t["rank"] for t in described["audit"]["tried"]] == [32, 64, 128, 256]
     assert all(t["overlap"] < 0.9999999 for t in described["audit"]["tried"])
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [(("--rank", 0), "--rank"), (("--rank", "-3"), "--rank"), (("--rank", "few"), "--rank"),
+     (("--oversample", 4), "--rank"), (("--power-iterations", 2), "--rank"), (("--audit", 2), "--audit"),
+     (("--score", "lift", "--oversample", 4), "--oversample"), (("--score", "lift", "--audit", 4), "--audit"),
+     (("--rank", 8, "--audit", 0), "--audit"), (("--rank", 8, "--oversample", "-1"), "--oversample"),
+     (("--rank", 8, "--power-iterations", 101), "--power-iterations"),
+     (("--target-overlap", 0), "--target-overlap"), (("--target-overlap", 1.5), "--target-overlap"),
+     (("--target-overlap", "nan"), "--target-overlap"), (("--target-overlap", 0.9, "--rank", 8), "--rank"),
+     (("--target-overlap", 0.9, "--score", "lift"), "--target-overlap")],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
+)  # fmt: skip
+def test_impossible_options(frog, checkpoint, tmp_path, options, word):
+    joined = [f"{a}={b}" for a, b in zip(options[::2], options[1::2])]
+    result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", *joined)
+    assert result.status == 64 and word in result.stderr and "Fatal" not in result.stderr, str(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_ranks_that_leave_nothing_out_are_refused(frog, checkpoint, tmp_path):
+    """The largest order is 256; the smallest rank that a target tries is 32."""
+    for options in (("--rank", 256), ("--rank", 1_000_000), ("--rank", 250, "--oversample", 6)):
+        result = frog("mask", checkpoint("bf16_sharded"), "--out", tmp_path / "out", "--threads", 1, *options, ranks=2)
+        assert_refused(result, 64, f"rank {options[1]}", "largest order of a matrix is 256", "leave --rank")
+        assert not (tmp_path / "out").exists()
+    small = matrices(tmp_path / "in", a=(20, 30), b=(30, 20))
+    result = frog("mask", small, "--out", tmp_path / "out", "--threads", 1, "--target-overlap", "0.5", ranks=3)
+    assert_refused(result, 64, "--target-overlap", "largest order of a matrix is 20")
+    assert not (tmp_path / "out").exists()
+    # One vector less, and there is something to approximate.
+    run(frog, checkpoint("bf16_sharded"), tmp_path / "out", "--rank", 249, "--oversample", 6, "--exclude", "*.mlp.*", "--exclude", "*.1.*")
+
+
+def test_matrices_below_the_rank_are_exact(frog, checkpoint, tmp_path):
+    described, found = run(frog, checkpoint("mixed"), tmp_path / "out", "--rank", 30, "--oversample", 2, ranks=3)
+    _, truth = run(frog, checkpoint("mixed"), tmp_path / "exact")
+    orders = {m["name"]: min(m["shape"]) for m in described["matrices"]}
+    for matrix in described["matrices"]:
+        name = matrix["name"]
+        assert matrix["solver"] == ("randomized" if orders[name] > 32 else "local")
+        for part in ("noise_row", "noise_col"):
+            same = np.array_equal(getattr(found[name], part), getattr(truth[name], part))
+            assert same == (orders[name] <= 32), (name, part)
+    assert min(orders.values()) == 2 and {29, 33} < set(orders.values())
+    assert all(orders[name] > 32 for name in described["audit"]["matrices"])
+    # Single rows and columns are no weight matrices.
+    assert not {name for name in orders if "one_" in name}
+    shown = frog("inspect", checkpoint("mixed")).stdout
+    assert "h.0.one_row.weight" in shown and "h.0.one_column.weight" in shown
+
+
+RANK = 8
+
+
+def peculiar(folder, rows, columns):
+    """Matrices of rank 0, 1, 2, 3 and of equal singular values, and one whose rows are far apart."""
+    random = np.random.default_rng(5)
+    core = min(rows, columns)
+    uneven = checkpoints.trained(random, rows, columns)
+    uneven[rows // 3] *= 1e4
+    arrays = {
+        "zero": np.zeros((rows, columns)),
+        "constant": np.full((rows, columns), 0.25),
+        "one_weight": np.pad([[3.0]], ((rows // 2, rows - rows // 2 - 1), (0, columns - 1))),
+        "rank3": random.standard_normal((rows, 3)) @ random.standard_normal((3, columns)),
+        "uneven_rows": uneven,
+        "permutation": np.eye(rows, columns)[:, random.permutation(columns)][random.permutation(rows)] * 0.5,
+        "two_rows": checkpoints.trained(random, 2, core),
+        "two_columns": checkpoints.trained(random, core, 2),
+    }
+    return checkpoints.write_checkpoint(folder, {f"{n}.weight": checkpoints.encode(a, "F32") for n, a in arrays.items()})
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Shape → the checkpoint of peculiar matrices, and its float64 scores by kind."""
+    made = {}
+
+    def make(*shape):
+        if shape not in made:
+            folder = peculiar(tmp_path_factory.mktemp("odd"), *shape)
+            scores = {score: reference.Reference(folder, score=score, rank=RANK) for score in ("frog", "lift")}
+            made[shape] = folder, scores
+        return made[shape]
+
+    return make
+
+
+# What is scored, and the matrices of which the scores are not those of the reference: those that an approximation does not
+# hold, and the leading directions of equal singular values, which are arbitrary.
+PECULIAR = {
+    "exact": ((), "frog", ()),
+    "approximate": (("--rank", RANK), "frog", ("uneven_rows", "permutation")),
+    "approximate, normalized": (("--rank", RANK, "--normalize", "rowcol"), "frog", ("uneven_rows", "permutation")),
+    "approximate, drawn": (("--rank", RANK, "--sample", 2), "frog", ("uneven_rows", "permutation")),
+    "lift": (("--score", "lift", "--rank", RANK), "lift", ("permutation",)),
+}
+
+
+def assert_sound(frog, source, ours, out, options, other, ranks):
+    """All scores, then a small mask: finite, as many as asked for, right where right is defined."""
+    frog.mask(source, out, "--budget", "100%", *options, ranks=ranks)
+    described, everything = kept(out)
+    assert described["kept"] == ours.total
+    for matrix in ours.matrices:
+        found = everything[matrix.name]
+        for part in (found.scores, found.noise_row, found.noise_col):
+            assert np.isfinite(part).all() and (part >= 0).all(), matrix.name
+        if matrix.name.removesuffix(".weight") not in other:
+            assert np.abs(found.scores - matrix.scores).max() <= 2e-5 * matrix.scores.max(), matrix.name
+    frog.mask(source, out, "--budget", "3%", "--overwrite", *options, ranks=ranks)
+    described, few = kept(out)
+    assert described["kept"] == described["K"] == reference.kept_count(Fraction(3, 100), ours.total)
+    assert sum(mask.indices.size for mask in few.values()) == described["K"]
+    for name, mask in few.items():
+        assert np.array_equal(mask.scores, everything[name].scores[mask.indices]), name
+    assert frog("verify", out, "--checkpoint", source).status == 0
+    assert "NaN" not in (out / "frog.json").read_text()
+    return described
+
+
+@pytest.mark.parametrize("kind", PECULIAR)
+def test_peculiar_matrices(frog, odd, tmp_path, kind):
+    options, score, other = PECULIAR[kind]
+    for shape, ranks in (((100, 64), 6), ((64, 100), 3)):
+        source, scores = odd(*shape)
+        described = assert_sound(frog, source, scores[score], tmp_path / f"{ranks}", options, other, ranks)
+        assert not any(m["solver"].startswith("team") for m in described["matrices"])
+    frog.mask(source, tmp_path / "1", "--budget", "3%", *options)
+    assert digests(tmp_path / "1") == digests(tmp_path / "3")
+
+
+@pytest.mark.parametrize("kind", ["exact", "approximate", "lift"])
+def test_peculiar_matrices_in_teams(frog, odd, tmp_path, kind):
+    options, score, other = PECULIAR[kind]
+    source, scores = odd(1024, 256)
+    # A memory limit makes teams of exact decompositions; approximations take teams as they are.
+    memory = () if kind == "approximate" else ("--memory", largest_need(frog, source) - 1)
+    described = assert_sound(frog, source, scores[score], tmp_path / "out", (*options, *memory), other, 4)
+    if kind != "approximate":
+        assert sum(m["solver"].startswith("team") for m in described["matrices"]) == 6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--rank", 24), ("--score", "lift", "--rank", 24), ("--sample", 1), ("--rank", 24, "--sample", 1),
+     ("--score", "magnitude"), ("--target-overlap", 0.5)],
+    ids=lambda options: " ".join(map(str, options)),
+)  # fmt: skip
+def test_more_ranks_than_matrices(frog, tmp_path, options):
+    source = matrices(tmp_path / "in", only=(160, 90))
+    for ranks in (1, 7):
+        run(frog, source, tmp_path / f"{ranks}", *options, ranks=ranks)
+    assert digests(tmp_path / "1") == digests(tmp_path / "7")
+    assert frog("verify", tmp_path / "7", "--checkpoint", source).status == 0

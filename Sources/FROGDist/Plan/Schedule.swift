@@ -125,7 +125,7 @@ struct MatrixKinds {
         // A larger team must be worth the ranks it takes.
         if let last = options.last, seconds > 0.97 * last.seconds { continue }
         options.append(.init(ranks: size, seconds: seconds))
-        if cost.workload.avoidsTeams { break }
+        if cost.workload.avoidsTeams(order: min(shape.rows, shape.columns)) { break }
       }
       if options.isEmpty {
         // The neediest is reported: what makes room for it makes room for all.

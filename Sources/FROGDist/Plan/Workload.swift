@@ -57,10 +57,10 @@ public struct Workload: Sendable, Equatable {
     return scoreRank
   }
 
-  /// Whether matrices get teams only where nothing else would do. Scores that need no eigensolver of a team come out the same
-  /// whoever makes them: there the fastest way is taken.
-  var avoidsTeams: Bool {
-    guard case .exact = solver else { return false }
-    return teams == .memory
+  /// Whether a matrix of this order gets a team only where nothing else would do. Scores that need no eigensolver of a team come
+  /// out the same whoever makes them: there the fastest way is taken.
+  func avoidsTeams(order: Int) -> Bool {
+    let isExact = solver != .none && !approximates(order: order)
+    return isExact && teams == .memory
   }
 }
