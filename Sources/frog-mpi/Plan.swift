@@ -2,6 +2,7 @@ import ArgumentParser
 import DistSVD
 import FROGDist
 import Logging
+import MPI
 import ShardIO
 import SystemPackage
 
@@ -18,6 +19,10 @@ struct Plan: ParsableCommand {
       Predictions are as good as the rates they come from: measure those of this machine once with
 
         frog-mpi plan --calibrate
+
+      or, since a process among others is slower than one alone, and teams wait for messages, with as many as a node will run:
+
+        mpirun -n 64 frog-mpi plan --calibrate
       """)
 
   @Argument(
@@ -50,7 +55,7 @@ struct Plan: ParsableCommand {
   @Flag(help: "Print JSON, with every matrix.")
   var json = false
 
-  @Flag(help: "Measure how fast this machine is, in about 20 seconds, and remember it.")
+  @Flag(help: "Measure how fast this machine is, in less than a minute, and remember it; under mpirun also how fast processes are together.")
   var calibrate = false
 
   func validate() throws {
@@ -66,40 +71,41 @@ struct Plan: ParsableCommand {
   }
 
   func run() throws {
+    if calibrate { runCalibration() }
     guard Terminal.speaksForAllRanks else { return }
-    do {
-      if calibrate { try runCalibration() }
-      if let checkpoint { print(try describe(FilePath(checkpoint)), terminator: "") }
-    } catch {
-      throw RunFailure(error)
-    }
+    try printPlan()
+  }
+
+  private func printPlan() throws(RunFailure) {
+    guard let checkpoint else { return }
+    do { print(try describe(FilePath(checkpoint)), terminator: "") } catch { throw RunFailure(error) }
   }
 
   // MARK: Calibration
 
-  private func runCalibration() throws {
-    guard let file = MachineRates.file else {
-      throw RunFailure(.io, "there is no place to store rates: set HOME or XDG_CACHE_HOME")
+  /// Measures on all ranks, stores the rates, and goes on to the plan if there is one to make.
+  private func runCalibration() -> Never {
+    Self.runOnRanks { world in
+      let file = MachineRates.file
+      guard let file else {
+        throw RunFailure(.io, "there is no place to store rates: set HOME or XDG_CACHE_HOME")
+      }
+      let calibration = try Calibration(threads: options.threads ?? 1, on: world)
+      if world.isRoot {
+        Terminal.write("frog-mpi: measuring \(Self.processes(calibration.processes, threads: calibration.threads)) a node\n")
+      }
+      let found = try calibration.run(on: world, scratch: file.removingLastComponent()) {
+        Terminal.write("frog-mpi: \($0)\n")
+      }
+      try world.agree { () throws(RunFailure) in
+        guard world.isRoot else { return }
+        do { try found.rates.store(to: file) } catch { throw RunFailure(error) }
+        // With --json standard output holds one document.
+        if !json { print(CalibrationSummary(found).text + "rates stored in \(shown(file))") }
+        try printPlan()
+      }
+      return .success
     }
-    let calibration = Calibration(
-      threads: options.threads ?? 1, cores: ThreadBudget.cores, memory: MemoryBudget.ofNode())
-    let processes = calibration.processes
-    Terminal.write("frog-mpi: measuring \(Self.processes(processes, threads: calibration.threads))\n")
-    let rates = try calibration.run(scratch: file.removingLastComponent()) { Terminal.write("frog-mpi: \($0)\n") }
-    try rates.store(to: file)
-    // With --json standard output holds one document.
-    if !json { print(Self.summary(of: rates) + "rates stored in \(shown(file))") }
-  }
-
-  private static func summary(of rates: MachineRates) -> String {
-    let curves = [
-      ("score products", rates.scores), ("Gram matrix f64", rates.gramDouble), ("Gram matrix f32", rates.gramSingle),
-      ("eigensolver f64", rates.eigensolverDouble), ("eigensolver f32", rates.eigensolverSingle),
-    ]
-    let orders = rates.scores.points.map { "\($0.order)" }
-    let rows = curves.map { name, curve in [name] + curve.points.map { Terminal.decimal($0.perSecond / 1e9, 1) } }
-    return Terminal.table(["Gflop/s of one process, order"] + orders, rows, right: Set(1...orders.count))
-      + "reading \(Terminal.bytes(Int(rates.readBytesPerSecond)))/s a node\n"
   }
 
   // MARK: Plan
@@ -214,7 +220,8 @@ struct Plan: ParsableCommand {
       ),
       (
         "rates",
-        plan.rates.source == "built in" ? "built in: measure this machine's with --calibrate" : plan.rates.source
+        plan.rates.source == "built in"
+          ? "built in: measure this machine's with --calibrate" : "\(plan.rates.source); \(plan.rates.teams.origin)"
       ),
     ]
     if !tensors.refused.isEmpty {

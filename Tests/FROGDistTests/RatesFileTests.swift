@@ -61,10 +61,27 @@ struct RatesFileTests {
 
   @Test("are measured as sensible numbers")
   func calibration() throws {
+    let calibration = Calibration(threads: 1, ranks: 1, neighbours: 1, cores: 2, memory: 1 << 30, orders: [32, 64])
+    let clock = BusyClock(isSingleThreaded: true)
+    let rates = try calibration.stages(progress: { _ in }) { try calibration.measure($0, clock: clock) }
+    #expect(rates.isSensible && rates.processes == 2 && rates.scores.points.map(\.order) == [32, 64])
     try inFolder { folder in
-      let rates = try Calibration(threads: 1, cores: 2, memory: 1 << 30, orders: [32, 64]).run(scratch: folder) { _ in }
-      #expect(rates.isSensible && rates.processes == 2 && rates.scores.points.map(\.order) == [32, 64])
+      #expect(try ReadRate.measure(in: folder) > 1e6)
       #expect(try Folder.names(in: folder) == [])
+    }
+  }
+
+  @Test("of before teams were measured are read as such")
+  func withoutMeasuredRanks() throws {
+    try inFolder { folder in
+      let file = folder.appending("rates.json")
+      var rates = MachineRates.standard
+      rates.teams.spread = 123
+      let text = String(decoding: try Document.encode(RatesFile(rates: [rates])), as: UTF8.self)
+      let old = text.replacing(/"measured_ranks" : \[[^\]]*\],?/, with: "").replacing(/,\s*}/, with: "}")
+      #expect(old != text)
+      try DurableFile.writeWhole(Array(old.utf8), to: file)
+      #expect(try MachineRates.load(threads: 1, from: file) == rates)
     }
   }
 }

@@ -32,37 +32,6 @@ public struct MachineRates: Codable, Sendable, Equatable {
     case readBytesPerSecond = "read_bytes_per_second"
   }
 
-  /// How a team of ranks that decomposes one matrix compares to a rank alone.
-  public struct TeamRates: Codable, Sendable, Equatable {
-    /// `p?syevd` on one rank, as a share of the local eigensolver's rate.
-    public var relativeDouble: Double
-    /// The same in single precision.
-    public var relativeSingle: Double
-    /// s in the share 1/(1 + s·√t/n) that a member of a team of t keeps at order n: what is sent grows as n²/√t, the work
-    /// of a member as n³/t.
-    public var spread: Double
-    /// Bytes a second that a rank exchanges with its team.
-    public var exchangeBytesPerSecond: Double
-
-    enum CodingKeys: String, CodingKey {
-      case spread
-      case relativeDouble = "relative_f64"
-      case relativeSingle = "relative_f32"
-      case exchangeBytesPerSecond = "exchange_bytes_per_second"
-    }
-
-    /// Fitted to `p?syevd` on 2 ranks at order 2048, 0.9 s in double and 0.48 s in single precision; not measured by
-    /// calibration yet.
-    public static let standard = TeamRates(
-      relativeDouble: 0.71, relativeSingle: 0.77, spread: 450, exchangeBytesPerSecond: 2e9)
-
-    /// The share of the local eigensolver's rate that each of `team` ranks keeps at `order`.
-    public func efficiency(team: Int, order: Int, precision: Precision) -> Double {
-      let alone = precision == .f64 ? relativeDouble : relativeSingle
-      return alone / (1 + spread * Double(team).squareRoot() / Double(max(order, 1)))
-    }
-  }
-
   /// Calibrated on two cores of an AMD EPYC (Zen 4, docs/measurements.md); used until this machine is.
   public static let standard = MachineRates(
     threads: 1, processes: 2, source: "built in",
@@ -95,10 +64,7 @@ public struct MachineRates: Codable, Sendable, Equatable {
   /// Whether every number can be a rate.
   var isSensible: Bool {
     let curves = [scores, gramDouble, gramSingle, eigensolverDouble, eigensolverSingle]
-    let shares = [teams.relativeDouble, teams.relativeSingle]
     return (1...4096).contains(threads) && processes >= 1 && curves.allSatisfy(\.isSensible)
-      && readBytesPerSecond.isFinite && readBytesPerSecond >= 1 && shares.allSatisfy { $0 > 0.001 && $0 <= 10 }
-      && teams.spread >= 0 && teams.spread.isFinite && teams.exchangeBytesPerSecond.isFinite
-      && teams.exchangeBytesPerSecond >= 1
+      && readBytesPerSecond.isFinite && readBytesPerSecond >= 1 && teams.isSensible
   }
 }
