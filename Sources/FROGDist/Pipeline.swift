@@ -38,7 +38,7 @@ public struct Pipeline {
     let keep = try options.budget.resolve(of: catalog.weightCount)
     let planner = try Planner(threads: threads, memory: options.memory, world: world) { observer.warn($0) }
     // What does not fit in memory is refused here, before anything is read or written.
-    _ = try planner.schedule(catalog.matrices, options.scoring.workload)
+    try checkMemory(catalog, planner)
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
@@ -107,6 +107,19 @@ public struct Pipeline {
       audit: audit, matrices: matrices, files: files)
     warnOfStarvation(record)
     return (masks, layout, record)
+  }
+
+  /// Refuses what does not fit: the matrices as they are scored, and those of an audit as they are scored exactly.
+  private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
+    let scoring = options.scoring
+    _ = try planner.schedule(catalog.matrices, scoring.workload)
+    guard scoring.isApproximate else { return }
+    let audited = try AuditSample.choose(scoring, of: catalog)
+    do {
+      _ = try planner.schedule(audited.map { catalog.matrices[$0] }, scoring.exact.workload)
+    } catch {
+      throw RunFailure(error.kind, "the audit scores a few matrices exactly: \(error.message)")
+    }
   }
 
   private func setThreads() throws -> Int {

@@ -112,9 +112,9 @@ struct PlanDescription: Encodable {
       let matrix = tensors.matrices[task.ordinal]
       return Matrix(
         name: matrix.name, dtype: matrix.dtype.rawValue, shape: [matrix.rows, matrix.columns],
-        solver: plan.workload.solverName, firstRank: task.ranks.lowerBound, ranks: task.ranks.count,
-        operations: plan.schedule.work[task.ordinal].operations, bytesPerRank: plan.memory[task.ordinal],
-        start: task.start, seconds: task.seconds)
+        solver: plan.workload.solverName(order: matrix.order), firstRank: task.ranks.lowerBound,
+        ranks: task.ranks.count, operations: plan.schedule.work[task.ordinal].operations,
+        bytesPerRank: plan.memory[task.ordinal], start: task.start, seconds: task.seconds)
     }
     func tensor(_ other: PlannedTensors.Other) -> Tensor {
       Tensor(name: other.info.name, dtype: other.info.dtype.rawValue, shape: other.info.shape, reason: other.reason)

@@ -42,8 +42,8 @@ struct PlanTables {
       return [
         all ? Terminal.printable(matrix.name) : Terminal.grouped(counts[kind] ?? 0),
         "\(matrix.rows) × \(matrix.columns)",
-        matrix.dtype.rawValue, plan.workload.solverName, "\(kind.team)", Terminal.operations(work.operations),
-        Terminal.bytes(plan.memory[ordinal]), Terminal.duration(work.total),
+        matrix.dtype.rawValue, plan.workload.solverName(order: matrix.order), "\(kind.team)",
+        Terminal.operations(work.operations), Terminal.bytes(plan.memory[ordinal]), Terminal.duration(work.total),
       ]
     }
     return Terminal.table(
@@ -77,11 +77,11 @@ struct PlanTables {
 }
 
 extension Workload {
-  /// As a word for tables.
-  var solverName: String {
+  /// As a word for tables, of a matrix of this order.
+  func solverName(order: Int) -> String {
     switch solver {
     case .exact(let precision): "exact \(precision)"
-    case .randomized(let rank, _, _): "rank \(rank)"
+    case .randomized(let rank, _, _): approximates(order: order) ? "rank \(rank)" : "exact \(precision)"
     case .none: "none"
     }
   }

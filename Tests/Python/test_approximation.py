@@ -140,6 +140,28 @@ def test_a_long_matrix_of_small_order_stays_on_one_rank(frog, tmp_path):
         described, _ = run(frog, source, tmp_path / f"{ranks}", "--rank", 64, ranks=ranks)
         assert [m["solver"] for m in described["matrices"]] == ["local", "randomized", "randomized"]
     assert digests(tmp_path / "1") == digests(tmp_path / "6")
+    planned = json.loads(frog("plan", source, "--rank", 64, "--ranks", 6, "--memory-per-rank", "1TB", "--json").stdout)["matrices"]
+    assert [m["solver"] for m in planned] == ["exact f64", "rank 64", "rank 64"] and planned[0]["ranks"] == 1
+
+
+def test_an_audit_by_teams_changes_no_mask(frog, checkpoint, minilm, tmp_path):
+    described, _ = run(frog, checkpoint("minilm"), tmp_path / "out", "--rank", 32, "--teams", "speed", ranks=6)
+    alone, _ = minilm(32)
+    assert described["files"] == alone["files"]
+    assert described["audit"]["overlap"] == pytest.approx(alone["audit"]["overlap"], abs=1e-3)
+
+
+def test_an_audit_that_does_not_fit_is_refused_at_once(frog, tmp_path):
+    """Exact scores of its one matrix need more memory than approximate ones."""
+    source = matrices(tmp_path / "in", a=(1040, 1040))
+    options = ("--rank", 4, "--oversample", 0, "--power-iterations", 0)
+    limit = largest_need(frog, source, *options)
+    assert limit < largest_need(frog, source)
+    result = frog("mask", source, "--out", tmp_path / "out", "--threads", 1, *options, "--memory", limit, ranks=2)
+    assert_refused(result, 64, "audit", "a.weight", "--memory")
+    assert "norms" not in result.stderr and not (tmp_path / "out").exists()
+    asked = result.error_lines[0].split("give --memory ")[1].split()[0]
+    run(frog, source, tmp_path / "out", *options, "--memory", asked)
 
 
 def test_parameters_and_solvers_are_recorded(frog, checkpoint, minilm, tmp_path):

@@ -1,5 +1,28 @@
 /// Which matrices an approximate run also scores exactly.
 enum AuditSample {
+  /// Ranks that are tried to reach a target, while they are below the order of a matrix.
+  static let ladder = (5...20).map { 1 << $0 }
+
+  /// The ranks to try in turn: the one that was asked for, or the ladder.
+  static func ranks(_ scoring: ScoringOptions) -> [Int] { scoring.rank.map { [$0] } ?? ladder }
+
+  /// The matrices that an approximate run also scores exactly, by ordinal.
+  ///
+  /// - Throws: ``RunFailure`` if no matrix would be approximated.
+  static func choose(_ scoring: ScoringOptions, of catalog: Catalog) throws(RunFailure) -> [Int] {
+    let rank = ranks(scoring)[0]
+    let workload = scoring.with(rank: rank).workload
+    let approximated = catalog.matrices.indices.filter { workload.approximates(order: catalog.matrices[$0].order) }
+    guard !approximated.isEmpty else {
+      let largest = catalog.matrices.map(\.order).max() ?? 0
+      throw RunFailure(
+        .usage,
+        "an approximation of rank \(rank), with \(scoring.oversample) vectors beside it, has nothing to leave out: the largest "
+          + "order of a matrix is \(largest); leave --rank and --target-overlap out for exact scores")
+    }
+    return choose(scoring.auditCount, of: catalog, among: approximated, seed: scoring.seed)
+  }
+
   /// `count` of `ordinals`, or as many as there are, ascending: one matrix of each shape, the shapes that hold the most weights first, then a second one of
   /// each, and so on; which one of a shape, the seed decides.
   static func choose(_ count: Int, of catalog: Catalog, among ordinals: [Int], seed: UInt64) -> [Int] {

@@ -16,9 +16,6 @@ struct AuditStage {
   let folder: FilePath
   let world: Communicator
 
-  /// Ranks that are tried to reach a target, while they are below the order of a matrix.
-  static let ladder = (5...20).map { 1 << $0 }
-
   /// Measures the approximation that was asked for, or looks for the first that reaches the target.
   ///
   /// Collective: every rank calls it.
@@ -26,27 +23,15 @@ struct AuditStage {
   /// - Returns: how all matrices are to be scored, exactly if no rank reaches the target, and what was measured.
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   func run() throws -> (scoring: ScoringOptions, audit: RunRecord.Audit) {
-    let ranks = scoring.rank.map { [$0] } ?? Self.ladder
-    let approximated = catalog.matrices.indices.filter {
-      scoring.with(rank: ranks[0]).workload.approximates(order: catalog.matrices[$0].order)
-    }
-    guard !approximated.isEmpty else {
-      let largest = catalog.matrices.map(\.order).max() ?? 0
-      throw RunFailure(
-        .usage,
-        "an approximation of rank \(ranks[0]), with \(scoring.oversample) vectors beside it, has nothing to leave out: the largest "
-          + "order of a matrix is \(largest); leave --rank and --target-overlap out for exact scores")
-    }
-    let chosen = AuditSample.choose(scoring.auditCount, of: catalog, among: approximated, seed: scoring.seed)
+    let chosen = try AuditSample.choose(scoring, of: catalog)
     let sample = Sample(self, chosen)
-    var exact = scoring
-    exact.rank = nil
+    let exact = scoring.exact
     let schedule = try planner.schedule(sample.catalog.matrices, exact.workload)
     let truth = try sample.select(exact, schedule, in: self)
     var tried: [RunRecord.Audit.Trial] = []
     var found = AuditComparison()
     let largest = sample.catalog.matrices.map(\.order).max() ?? 0
-    for rank in ranks where tried.isEmpty || rank + scoring.oversample < largest {
+    for rank in AuditSample.ranks(scoring) where tried.isEmpty || rank + scoring.oversample < largest {
       let attempt = scoring.with(rank: rank)
       // The same ranks as before have each matrix, so that each compares its own.
       let approximate = try sample.select(attempt, schedule, in: self)

@@ -15,7 +15,10 @@ extension MemoryModel {
       return RunFailure(.usage, "\(line); \(each) on each of \(team): start at least \(team) processes\(more)")
     }
     let team = max(2, min(ranks, 64))
-    let each = ByteCount.roundedUp(needed(team) ?? .max)
+    let (one, several) = (needed(1), needed(team) ?? .max)
+    // Panels of a team can outweigh what it divides.
+    if let one, one <= several { return RunFailure(.usage, "\(line): give --memory \(ByteCount.roundedUp(one))") }
+    let each = ByteCount.roundedUp(several)
     return RunFailure(
       .usage, "\(line); \(each) on each of \(team): give --memory \(each) with at least \(team) processes")
   }
