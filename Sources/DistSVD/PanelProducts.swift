@@ -101,7 +101,10 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   ) throws {
     let count = shape.core * width
     let (image, wide) = try agreed(sums) {
-      (try AlignedBuffer<Float>(count: count), (try AlignedBuffer<Double>(count: count), try AlignedBuffer<Double>(count: count)))
+      (
+        try AlignedBuffer<Float>(count: count),
+        (try AlignedBuffer<Double>(count: count), try AlignedBuffer<Double>(count: count))
+      )
     }
     try normalProduct(block, width: width, into: image)
     for index in 0..<count {

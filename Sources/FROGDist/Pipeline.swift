@@ -39,6 +39,7 @@ public struct Pipeline {
     let planner = try Planner(threads: threads, memory: options.memory, world: world) { observer.warn($0) }
     // What does not fit in memory is refused here, before anything is read or written.
     _ = try planner.schedule(catalog.matrices, options.scoring.workload)
+    if case .randomized = options.scoring.workload.solver { _ = try planner.audit(catalog.matrices, options.scoring) }
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
@@ -78,7 +79,8 @@ public struct Pipeline {
     if scoring.isApproximate {
       (scoring, audit) = try stage("audit", &clock) {
         try AuditStage(
-          scoring: scoring, catalog: catalog, norms: norms, quota: quota, shards: shards, signal: signal, planner: planner,
+          scoring: scoring, catalog: catalog, norms: norms, quota: quota, shards: shards, signal: signal,
+          planner: planner,
           teams: teams, folder: output.work, world: world
         ).run()
       }
@@ -101,7 +103,8 @@ public struct Pipeline {
       checkpoint: .init(
         fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
       K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.flatMap { $0.isFinite ? Double($0) : nil },
-      concentration: Concentration(overall: matrices), starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
+      concentration: Concentration(overall: matrices),
+      starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
       audit: audit, matrices: matrices, files: files)
     warnOfStarvation(record)
     return (masks, layout, record)
@@ -166,7 +169,8 @@ public struct Pipeline {
   }
 
   private func warnOfStarvation(_ record: RunRecord) {
-    guard world.isRoot, record.starved * 4 >= record.matrices.count, record.starved > 0, options.select == .global else {
+    guard world.isRoot, record.starved * 4 >= record.matrices.count, record.starved > 0, options.select == .global
+    else {
       return
     }
     let others = ["--normalize matrix", "--normalize rowcol", "--sample 8", "--select uniform"].filter {

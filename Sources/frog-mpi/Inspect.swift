@@ -83,7 +83,8 @@ struct Inspect: ParsableCommand {
       lines.append(
         "kept weights lie in \(percent(found.effectiveRows)) of rows and \(percent(found.effectiveColumns)) of columns (effective, "
           + "mean over kept weights); the top 1% of rows holds \(percent(found.topRows)), of columns \(percent(found.topColumns)); "
-          + "\(Terminal.grouped(found.unusedRows)) rows and \(Terminal.grouped(found.unusedColumns)) columns are unused")
+          + "\(Terminal.grouped(found.unusedRows)) rows and \(Terminal.grouped(found.unusedColumns)) columns are unused"
+      )
     }
     if let audit = record.audit { lines.append("approximation: \(audit.description)") }
     if record.starved > 0 {

@@ -48,11 +48,6 @@ struct Mask: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count"))
-  var audit: Int?
-
-  @Option(
-    help: ArgumentHelp(
       "Draw the kept weights at random, with probability in proportion to score^p, instead of taking the best.",
       valueName: "p"))
   var sample: Double?
@@ -92,24 +87,21 @@ struct Mask: ParsableCommand {
         "--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
     }
     if let targetOverlap {
-      guard targetOverlap > 0, targetOverlap <= 1 else { throw ValidationError("--target-overlap must be above 0, at most 1") }
+      guard targetOverlap > 0, targetOverlap <= 1 else {
+        throw ValidationError("--target-overlap must be above 0, at most 1")
+      }
       guard work.score == .frog, work.rank == nil else {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
     }
     let isApproximate = work.score == .frog && (work.rank != nil || targetOverlap != nil)
-    if !isApproximate {
-      try work.refuseApproximation()
-      if audit != nil { throw ValidationError("--audit belongs to an approximation: --rank or --target-overlap") }
-    }
-    if let audit, !(1...10_000).contains(audit) { throw ValidationError("--audit must be from 1 to 10000") }
+    if !isApproximate { try work.refuseApproximation() }
     if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
   }
 
   private var scoring: ScoringOptions {
     var options = work.scoring
     options.targetOverlap = targetOverlap
-    options.auditCount = audit ?? options.auditCount
     options.sample = sample
     options.seed = seed
     options.weightBy = weightBy.map { FilePath($0) }

@@ -6,7 +6,8 @@ import FROGDist
 struct WorkloadOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"))
+      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"
+    ))
   var score = ScoreKind.frog
 
   @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
@@ -18,11 +19,19 @@ struct WorkloadOptions: ParsableArguments {
       valueName: "r"))
   var rank: Int?
 
-  @Option(help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p"))
+  @Option(
+    help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p")
+  )
   var oversample: Int?
 
   @Option(help: ArgumentHelp("Power iterations of the search for --rank vectors. (default: 8)", valueName: "q"))
   var powerIterations: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count")
+  )
+  var audit: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -57,6 +66,7 @@ struct WorkloadOptions: ParsableArguments {
     if let oversample, !(0...1_000_000).contains(oversample) {
       throw ValidationError("--oversample must be from 0 to 1000000")
     }
+    if let audit, !(1...10_000).contains(audit) { throw ValidationError("--audit must be from 1 to 10000") }
     if let powerIterations, !(0...100).contains(powerIterations) {
       throw ValidationError("--power-iterations must be from 0 to 100")
     }
@@ -65,8 +75,10 @@ struct WorkloadOptions: ParsableArguments {
   /// Refuses what only an approximation can use.
   func refuseApproximation() throws {
     if oversample != nil || powerIterations != nil {
-      throw ValidationError("--oversample and --power-iterations belong to an approximation: --rank, with the score frog")
+      throw ValidationError(
+        "--oversample and --power-iterations belong to an approximation: --rank, with the score frog")
     }
+    if audit != nil { throw ValidationError("--audit belongs to an approximation: --rank or --target-overlap") }
   }
 
   /// What weights are scored by.
@@ -77,6 +89,7 @@ struct WorkloadOptions: ParsableArguments {
     options.rank = rank
     options.oversample = oversample ?? options.oversample
     options.powerIterations = powerIterations ?? options.powerIterations
+    options.auditCount = audit ?? options.auditCount
     options.normalize = normalize
     options.teams = teams
     return options

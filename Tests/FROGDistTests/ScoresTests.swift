@@ -135,7 +135,8 @@ struct ScoresTests {
     for (rows, columns) in [(28672, 8192), (8192, 8192), (100, 7), (8, 8), (53248, 16384), (1 << 22, 3)] {
       let shape = PanelShape(rows: rows, columns: columns)
       let bands = StreamedScores.bands(shape, members: members)
-      #expect(bands.flatMap { [$0.lowerBound, $0.upperBound] } == bands.flatMap { [$0.lowerBound, $0.upperBound] }.sorted())
+      #expect(
+        bands.flatMap { [$0.lowerBound, $0.upperBound] } == bands.flatMap { [$0.lowerBound, $0.upperBound] }.sorted())
       #expect(bands.reduce(0) { $0 + $1.count } == rows && bands.allSatisfy { !$0.isEmpty })
       #expect(bands.allSatisfy { $0.count * columns <= max(StreamedScores.bandElements, 16 * columns) })
       // No member has a step more than an even share needs.

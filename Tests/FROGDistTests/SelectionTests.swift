@@ -62,7 +62,9 @@ struct CutTests {
 struct KeyTests {
   @Test("order as the values do, and come back")
   func order() {
-    let values: [Float] = [-.infinity, -3e38, -1, -.leastNormalMagnitude, 0, .leastNonzeroMagnitude, 1e-30, 1, 1.0000001, 3e38, .infinity]
+    let values: [Float] = [
+      -.infinity, -3e38, -1, -.leastNormalMagnitude, 0, .leastNonzeroMagnitude, 1e-30, 1, 1.0000001, 3e38, .infinity,
+    ]
     #expect(values.map(key) == values.map(key).sorted())
     for value in values { #expect(Float(bitPattern: frog_bits(key(value))) == value) }
   }

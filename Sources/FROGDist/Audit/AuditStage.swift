@@ -27,20 +27,10 @@ struct AuditStage {
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   func run() throws -> (scoring: ScoringOptions, audit: RunRecord.Audit) {
     let ranks = scoring.rank.map { [$0] } ?? Self.ladder
-    let approximated = catalog.matrices.indices.filter {
-      scoring.with(rank: ranks[0]).workload.approximates(order: catalog.matrices[$0].order)
-    }
-    guard !approximated.isEmpty else {
-      let largest = catalog.matrices.map(\.order).max() ?? 0
-      throw RunFailure(
-        .usage,
-        "an approximation of rank \(ranks[0]), with \(scoring.oversample) vectors beside it, has nothing to leave out: the largest "
-          + "order of a matrix is \(largest); leave --rank and --target-overlap out for exact scores")
-    }
-    let chosen = AuditSample.choose(scoring.auditCount, of: catalog, among: approximated, seed: scoring.seed)
+    let approximated = try AuditSample.approximated(catalog.matrices, scoring.with(rank: ranks[0]).workload)
+    let chosen = AuditSample.choose(scoring.auditCount, of: catalog.matrices, among: approximated, seed: scoring.seed)
     let sample = Sample(self, chosen)
-    var exact = scoring
-    exact.rank = nil
+    let exact = scoring.exact
     let schedule = try planner.schedule(sample.catalog.matrices, exact.workload)
     let truth = try sample.select(exact, schedule, in: self)
     var tried: [RunRecord.Audit.Trial] = []
@@ -56,7 +46,8 @@ struct AuditStage {
     }
     let isReached = found.overlap >= scoring.targetOverlap ?? 0
     let audit = RunRecord.Audit(
-      matrices: sample.catalog.matrices.map(\.name), kept: found.kept, overlap: found.overlap, meanError: found.meanError,
+      matrices: sample.catalog.matrices.map(\.name), kept: found.kept, overlap: found.overlap,
+      meanError: found.meanError,
       largestError: found.largestError, scaleError: found.scaleError, tried: scoring.targetOverlap == nil ? [] : tried)
     return (isReached ? scoring.with(rank: tried[tried.count - 1].rank) : exact, audit)
   }

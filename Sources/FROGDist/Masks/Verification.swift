@@ -80,7 +80,9 @@ public struct Verification {
         return ["\(shown(file)): \(header.tensors.count) tensors, should be \(expected.count)"]
       }
       var contents = MaskContents(source: source, header: header)
-      return try matrices.flatMap { try contents.check($0, ranksScores: reader.record.parameters.ranksScores) }.map { "\(shown(file)): \($0)" }
+      return try matrices.flatMap { try contents.check($0, ranksScores: reader.record.parameters.ranksScores) }.map {
+        "\(shown(file)): \($0)"
+      }
     } catch let error as SourceError {
       return ["\(error)"]
     } catch {

@@ -31,9 +31,7 @@ public struct MemoryModel: Sendable {
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)
     case .randomized(let rank, let oversample, let powerIterations):
       guard workload.approximates(order: shape.core) else {
-        var exact = workload
-        exact.solver = .exact(workload.precision)
-        return MemoryModel(exact, limit: limit).bytes(rows: rows, columns: columns, team: team)
+        return MemoryModel(workload.exact, limit: limit).bytes(rows: rows, columns: columns, team: team)
       }
       guard shape.core <= Self.largestTeamOrder else { return nil }
       let options = RandomizedOptions(
@@ -65,7 +63,8 @@ public struct MemoryModel: Sendable {
     let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
     let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
     let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
-    let scores = StreamedScores.bytes(core: shape.core, longest: longest) + part
+    let scores =
+      StreamedScores.bytes(core: shape.core, longest: longest) + part
       + 4 * TeamBasis.exchangeCount(order: shape.core)
     return Double(max(solve, scores))
   }

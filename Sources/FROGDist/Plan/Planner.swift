@@ -25,4 +25,13 @@ struct Planner {
     try Schedule(
       matrices, ranks: ranks, cost: CostModel(workload, rates: rates), memory: MemoryModel(workload, limit: memory))
   }
+
+  /// What it takes to measure the approximation that is asked for.
+  ///
+  /// - Throws: ``RunFailure`` if there is nothing to approximate, or an exact score does not fit.
+  func audit(_ matrices: [Catalog.Matrix], _ scoring: ScoringOptions) throws(RunFailure) -> AuditPlan {
+    try AuditPlan(
+      matrices, count: scoring.auditCount, ranks: ranks, workload: scoring.workload, rates: rates, limit: memory,
+      seed: scoring.seed)
+  }
 }

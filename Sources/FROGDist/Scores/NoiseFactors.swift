@@ -68,7 +68,8 @@ struct PanelMoments {
     let coreStart = sums + range.count
     let end = coreStart + 2 * core
     let moments = PanelMoments(
-      range: range, streamSums: Array(numbers[sums..<coreStart]), coreSums: Array(numbers[coreStart..<coreStart + core]),
+      range: range, streamSums: Array(numbers[sums..<coreStart]),
+      coreSums: Array(numbers[coreStart..<coreStart + core]),
       projected: Array(numbers[coreStart + core..<end]), sumOfSquares: numbers[start + 2])
     return (moments, end)
   }

@@ -59,6 +59,13 @@ public struct ScoringOptions: Sendable {
     return options
   }
 
+  /// The same without an approximation.
+  var exact: ScoringOptions {
+    var options = self
+    options.rank = nil
+    return options
+  }
+
   /// Whether the result depends on ``seed``.
   var isRandom: Bool {
     isApproximate || sample != nil || score == .random
