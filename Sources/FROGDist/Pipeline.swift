@@ -114,7 +114,7 @@ public struct Pipeline {
     let scoring = options.scoring
     _ = try planner.schedule(catalog.matrices, scoring.workload)
     guard scoring.isApproximate else { return }
-    let audited = try AuditSample.choose(scoring, of: catalog)
+    let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
       _ = try planner.schedule(audited.map { catalog.matrices[$0] }, scoring.exact.workload)
     } catch {

@@ -12,11 +12,11 @@ struct CalibrationSummary {
     return stages + "\n" + teams
       + """
 
-        reading \(Terminal.bytes(Int(rates.readBytesPerSecond)))/s a node
-        exchange \(Terminal.bytes(Int(rates.teams.exchangeBytesPerSecond)))/s a process
-        \(rates.teams.origin)
+      reading \(Terminal.bytes(Int(rates.readBytesPerSecond)))/s a node
+      exchange \(Terminal.bytes(Int(rates.teams.exchangeBytesPerSecond)))/s a process
+      \(rates.teams.origin)
 
-        """
+      """
   }
 
   private var stages: String {
@@ -41,7 +41,8 @@ struct CalibrationSummary {
       ]
     }
     return Terminal.table(
-      ["processes of a team", "p?syevd", "order", "Gflop/s each", "share of local", "fitted"], rows, right: [0, 2, 3, 4, 5])
+      ["processes of a team", "p?syevd", "order", "Gflop/s each", "share of local", "fitted"], rows,
+      right: [0, 2, 3, 4, 5])
   }
 }
 

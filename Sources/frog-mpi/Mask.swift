@@ -48,12 +48,6 @@ struct Mask: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count")
-  )
-  var audit: Int?
-
-  @Option(
-    help: ArgumentHelp(
       "Draw the kept weights at random, with probability in proportion to score^p, instead of taking the best.",
       valueName: "p"))
   var sample: Double?
@@ -101,18 +95,13 @@ struct Mask: ParsableCommand {
       }
     }
     let isApproximate = work.score == .frog && (work.rank != nil || targetOverlap != nil)
-    if !isApproximate {
-      try work.refuseApproximation()
-      if audit != nil { throw ValidationError("--audit belongs to an approximation: --rank or --target-overlap") }
-    }
-    if let audit, !(1...10_000).contains(audit) { throw ValidationError("--audit must be from 1 to 10000") }
+    if !isApproximate { try work.refuseApproximation() }
     if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
   }
 
   private var scoring: ScoringOptions {
     var options = work.scoring
     options.targetOverlap = targetOverlap
-    options.auditCount = audit ?? options.auditCount
     options.sample = sample
     options.seed = seed
     options.weightBy = weightBy.map { FilePath($0) }

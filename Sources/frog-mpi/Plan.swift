@@ -55,7 +55,10 @@ struct Plan: ParsableCommand {
   @Flag(help: "Print JSON, with every matrix.")
   var json = false
 
-  @Flag(help: "Measure how fast this machine is, in less than a minute, and remember it; under mpirun also how fast processes are together.")
+  @Flag(
+    help:
+      "Measure how fast this machine is, in less than a minute, and remember it; under mpirun also how fast processes are together."
+  )
   var calibrate = false
 
   func validate() throws {
@@ -92,7 +95,8 @@ struct Plan: ParsableCommand {
       }
       let calibration = try Calibration(threads: options.threads ?? 1, on: world)
       if world.isRoot {
-        Terminal.write("frog-mpi: measuring \(Self.processes(calibration.processes, threads: calibration.threads)) a node\n")
+        Terminal.write(
+          "frog-mpi: measuring \(Self.processes(calibration.processes, threads: calibration.threads)) a node\n")
       }
       let found = try calibration.run(on: world, scratch: file.removingLastComponent()) {
         Terminal.write("frog-mpi: \($0)\n")
@@ -142,29 +146,39 @@ struct Plan: ParsableCommand {
   private func makePlan(_ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan) {
     let keep = try (Budget(share: budget) ?? .count(0)).resolve(of: tensors.matrices.reduce(0) { $0 + $1.size })
     let rates = try MachineRates.load(threads: options.threads ?? 1)
-    let machineMemory = MemoryBudget.ofNode() ?? 1 << 40
     let perNode = ranksPerNode ?? ranks.map { min($0, ThreadBudget.cores) }
     let threads = options.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))
     let cores = ranksPerNode.map { $0 * threads } ?? ThreadBudget.cores
-    let nodeMemory = options.memory.map { memory in
-      let (bytes, overflow) = memory.bytes.multipliedReportingOverflow(by: perNode ?? 1)
-      return overflow ? .max : bytes
+    let auditCount = options.scoring.auditCount
+    // Nodes with more cores than this machine are others, whose memory is not known here.
+    let assumesMemory = options.memory == nil && ranksPerNode ?? 0 > ThreadBudget.cores
+    let memoryPerRank =
+      try assumesMemory
+      ? MemoryModel.requirement(
+        of: tensors.matrices, options.workload, auditCount: auditCount, ranks: ranks ?? perNode ?? 1)
+      : options.memory?.bytes
+    let nodeMemory: Int
+    if let memoryPerRank, let perNode {
+      let (bytes, overflow) = memoryPerRank.multipliedReportingOverflow(by: perNode)
+      nodeMemory = overflow ? .max : bytes
+    } else {
+      nodeMemory = MemoryBudget.ofNode() ?? 1 << 40
     }
     func plan(_ layouts: [Layout]) throws -> RunPlan {
-      try RunPlan.fastest(of: layouts, tensors.matrices, keep: keep, workload: options.workload, rates: rates)
+      try RunPlan.fastest(
+        of: layouts, tensors.matrices, keep: keep, workload: options.workload, auditCount: auditCount, rates: rates)
     }
     guard let ranks, let perNode else {
-      var choices = Layout.choices(
-        nodes: 1, cores: cores, memory: ranksPerNode == nil ? machineMemory : nodeMemory ?? machineMemory)
-      if let memory = options.memory { for index in choices.indices { choices[index].memoryPerRank = memory.bytes } }
+      var choices = Layout.choices(nodes: 1, cores: cores, memory: nodeMemory, assumesMemory: assumesMemory)
+      if let memoryPerRank { for index in choices.indices { choices[index].memoryPerRank = memoryPerRank } }
       if let threads = options.threads { choices.removeAll { $0.threads != threads } }
       if let ranksPerNode { choices.removeAll { $0.ranksPerNode != ranksPerNode } }
       if choices.isEmpty {
         let count = ranksPerNode ?? max(1, cores / threads)
         choices = [
           Layout(
-            ranks: count, ranksPerNode: count, threads: threads,
-            memoryPerRank: options.memory?.bytes ?? machineMemory / count)
+            ranks: count, ranksPerNode: count, threads: threads, memoryPerRank: memoryPerRank ?? nodeMemory / count,
+            assumesMemory: assumesMemory)
         ]
       }
       let best = try plan(choices)
@@ -172,11 +186,12 @@ struct Plan: ParsableCommand {
     }
     let asked = Layout(
       ranks: ranks, ranksPerNode: min(perNode, ranks), threads: threads,
-      memoryPerRank: options.memory?.bytes ?? machineMemory / perNode)
+      memoryPerRank: memoryPerRank ?? nodeMemory / perNode, assumesMemory: assumesMemory)
     let found = try plan([asked])
     // Other layouts are offered only for whole nodes: what a part of one holds is anybody's guess.
     guard ranks % perNode == 0, cores >= perNode else { return (found, found) }
-    let others = Layout.choices(nodes: ranks / perNode, cores: cores, memory: nodeMemory ?? machineMemory)
+    let others = Layout.choices(
+      nodes: ranks / perNode, cores: cores, memory: nodeMemory, assumesMemory: assumesMemory)
     let best = try plan([asked] + others)
     return (found, best)
   }
@@ -204,10 +219,7 @@ struct Plan: ParsableCommand {
           ? "none"
           : "\(Terminal.grouped(teams.count)) matrices, up to \(teams.map(\.ranks.count).max() ?? 0) processes each"
       ),
-      (
-        "memory",
-        "\(Terminal.bytes(plan.peakMemory)) a process, \(Terminal.bytes(layout.memoryPerRank)) allowed"
-      ),
+      ("memory", Self.memory(plan)),
       ("norms", Terminal.duration(plan.normsSeconds)),
       ("scores", Terminal.duration(schedule.makespan)),
       ("masks", Terminal.duration(plan.masksSeconds)),
@@ -227,6 +239,16 @@ struct Plan: ParsableCommand {
     if !tensors.refused.isEmpty {
       lines.insert(("refused", "\(Terminal.grouped(tensors.refused.count)) tensors"), at: 3)
     }
+    if let audit = plan.audit {
+      let count = audit.ordinals.count == 1 ? "1 matrix" : "\(Terminal.grouped(audit.ordinals.count)) matrices"
+      let index = lines.firstIndex { $0.0 == "scores" } ?? lines.endIndex
+      lines.insert(
+        (
+          "audit",
+          "\(Terminal.duration(audit.seconds)): \(count) both ways, \(Terminal.bytes(audit.peakMemory)) a process"
+        ),
+        at: index)
+    }
     if suggested.layout != layout {
       lines.append(
         (
@@ -236,6 +258,17 @@ struct Plan: ParsableCommand {
     }
     let width = lines.map(\.0.count).max() ?? 0
     return lines.map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1 + "\n" }.joined()
+  }
+
+  /// What a process needs, and what it has or would have to have.
+  private static func memory(_ plan: RunPlan) -> String {
+    let layout = plan.layout
+    let needed = "\(Terminal.bytes(plan.peakMemory)) a process"
+    guard layout.assumesMemory else { return needed + ", \(Terminal.bytes(layout.memoryPerRank)) allowed" }
+    let (node, overflow) = plan.peakMemory.multipliedReportingOverflow(by: layout.ranksPerNode)
+    return needed
+      + ", \(Terminal.bytes(overflow ? .max : node)) a node: required, since nodes of \(layout.ranksPerNode) "
+      + "processes are not this machine and nothing tells their memory; --memory-per-rank does"
   }
 
   private static func percent(_ share: Double) -> String { Terminal.decimal(100 * share, 1) + "%" }

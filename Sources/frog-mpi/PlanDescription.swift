@@ -36,12 +36,15 @@ struct PlanDescription: Encodable {
     let nodes: Int
     let threads: Int
     let memoryPerRank: Int
+    /// Whether the memory is what the matrices need, since nobody said what there is.
+    let assumesMemory: Bool
     let seconds: Double
 
     enum CodingKeys: String, CodingKey {
       case ranks, nodes, threads, seconds
       case ranksPerNode = "ranks_per_node"
       case memoryPerRank = "memory_per_rank"
+      case assumesMemory = "memory_is_assumed"
     }
 
     init(_ plan: RunPlan) {
@@ -50,6 +53,7 @@ struct PlanDescription: Encodable {
       nodes = plan.layout.nodes
       threads = plan.layout.threads
       memoryPerRank = plan.layout.memoryPerRank
+      assumesMemory = plan.layout.assumesMemory
       seconds = plan.seconds
     }
   }
@@ -63,6 +67,9 @@ struct PlanDescription: Encodable {
     let bytesSpilled: Int
     let peakBytesPerRank: Int
     let normsSeconds: Double
+    /// Of an approximation.
+    let auditSeconds: Double?
+    let auditMatrices: [String]?
     let scoresSeconds: Double
     let masksSeconds: Double
     let seconds: Double
@@ -79,6 +86,8 @@ struct PlanDescription: Encodable {
       case bytesSpilled = "bytes_spilled"
       case peakBytesPerRank = "peak_bytes_per_rank"
       case normsSeconds = "norms_seconds"
+      case auditSeconds = "audit_seconds"
+      case auditMatrices = "audit_matrices"
       case scoresSeconds = "scores_seconds"
       case masksSeconds = "masks_seconds"
       case coreHours = "core_hours"
@@ -104,6 +113,7 @@ struct PlanDescription: Encodable {
       matrices: tensors.matrices.count, weights: tensors.matrices.reduce(0) { $0 + $1.size },
       operations: plan.operations, bytesRead: plan.bytesRead, bytesWritten: plan.bytesWritten,
       bytesSpilled: plan.bytesSpilled, peakBytesPerRank: plan.peakMemory, normsSeconds: plan.normsSeconds,
+      auditSeconds: plan.audit?.seconds, auditMatrices: plan.audit?.ordinals.map { tensors.matrices[$0].name },
       scoresSeconds: plan.schedule.makespan, masksSeconds: plan.masksSeconds, seconds: plan.seconds,
       coreHours: plan.coreHours, lowerBound: plan.schedule.lowerBound, efficiency: plan.schedule.efficiency,
       teamLoss: plan.schedule.teamLoss, idleShare: plan.schedule.idleShare)

@@ -29,6 +29,12 @@ struct WorkloadOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count")
+  )
+  var audit: Int?
+
+  @Option(
+    help: ArgumentHelp(
       "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them.",
       valueName: "none|matrix|rowcol"))
   var normalize = Normalization.none
@@ -60,6 +66,7 @@ struct WorkloadOptions: ParsableArguments {
     if let oversample, !(0...1_000_000).contains(oversample) {
       throw ValidationError("--oversample must be from 0 to 1000000")
     }
+    if let audit, !(1...10_000).contains(audit) { throw ValidationError("--audit must be from 1 to 10000") }
     if let powerIterations, !(0...100).contains(powerIterations) {
       throw ValidationError("--power-iterations must be from 0 to 100")
     }
@@ -71,6 +78,7 @@ struct WorkloadOptions: ParsableArguments {
       throw ValidationError(
         "--oversample and --power-iterations belong to an approximation: --rank, with the score frog")
     }
+    if audit != nil { throw ValidationError("--audit belongs to an approximation: --rank or --target-overlap") }
   }
 
   /// What weights are scored by.
@@ -81,6 +89,7 @@ struct WorkloadOptions: ParsableArguments {
     options.rank = rank
     options.oversample = oversample ?? options.oversample
     options.powerIterations = powerIterations ?? options.powerIterations
+    options.auditCount = audit ?? options.auditCount
     options.normalize = normalize
     options.teams = teams
     return options

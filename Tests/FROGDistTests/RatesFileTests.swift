@@ -39,7 +39,7 @@ struct RatesFileTests {
     arguments: [
       ("", ""), ("{", "["), ("\"format_version\" : 1", "\"format_version\" : 2"),
       ("\"threads\" : 1", "\"threads\" : 0"),
-      ("\"spread\" : 450", "\"spread\" : -1"), ("\"order\" : 256", "\"order\" : 5000"),
+      ("\"spread\" : 300", "\"spread\" : -1"), ("\"order\" : 256", "\"order\" : 5000"),
       ("\"per_second\" : 92000000000", "\"per_second\" : -5"),
       ("\"per_second\" : 92000000000", "\"per_second\" : 1e999"),
     ])
@@ -66,8 +66,9 @@ struct RatesFileTests {
     let rates = try calibration.stages(progress: { _ in }) { try calibration.measure($0, clock: clock) }
     #expect(rates.isSensible && rates.processes == 2 && rates.scores.points.map(\.order) == [32, 64])
     try inFolder { folder in
-      #expect(try ReadRate.measure(in: folder) > 1e6)
-      #expect(try Folder.names(in: folder) == [])
+      let rate = try ReadRate.measure(in: folder)
+      let left = try Folder.names(in: folder)
+      #expect(rate > 1e6 && left == [])
     }
   }
 

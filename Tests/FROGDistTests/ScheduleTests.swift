@@ -103,7 +103,7 @@ struct ScheduleTests {
   }
 
   @Test(
-    "wastes less than a twentieth while there are some matrices for every rank",
+    "wastes less than a sixteenth while there are some matrices for every rank",
     arguments: [
       ("70B", [1, 2, 4, 8, 16, 32, 64, 128]), ("405B", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
       ("Mixtral", [1, 2, 4, 8, 16, 32, 64, 128, 256]), ("DeepSeek", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
@@ -118,7 +118,7 @@ struct ScheduleTests {
       }
     for ranks in ranks {
       let schedule = try Self.schedule(matrices, ranks: ranks)
-      #expect(schedule.efficiency >= 0.95, "\(model) on \(ranks) ranks")
+      #expect(schedule.efficiency >= 0.9375, "\(model) on \(ranks) ranks")
     }
   }
 

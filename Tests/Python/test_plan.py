@@ -229,10 +229,61 @@ def test_mask_warns_of_damaged_rates_and_goes_on(frog, checkpoint, tmp_path):
     assert result.status == 0 and "built-in rates" in result.stderr, str(result)
 
 
-@pytest.mark.skipif(not LONG, reason="measures for half a minute, with every core")
-def test_calibration(frog, shapes, tmp_path):
-    result = frog("plan", "--calibrate", "--threads", 1, timeout=240)
+def test_approximations_pay_for_their_audit(frog, shapes):
+    path = shapes(dense(2048, 8192, 6))
+    asked = ("--ranks", 4, "--ranks-per-node", 4, "--threads", 1, "--memory", "2GiB")
+    found = plan(frog, path, *asked, "--rank", 64)
+    totals = found["totals"]
+    assert len(totals["audit_matrices"]) == 3 and totals["audit_seconds"] > 0
+    parts = ("norms_seconds", "audit_seconds", "scores_seconds", "masks_seconds")
+    assert totals["seconds"] == pytest.approx(sum(totals[part] for part in parts))
+    assert totals["peak_bytes_per_rank"] > max(m["bytes_per_rank"] for m in found["matrices"])
+    longer = plan(frog, path, *asked, "--rank", 64, "--audit", 12)["totals"]
+    assert len(longer["audit_matrices"]) == 12 and longer["audit_seconds"] > totals["audit_seconds"]
+    assert "audit_seconds" not in plan(frog, path, *asked)["totals"]
+    shown = frog("plan", path, *asked, "--rank", 64)
+    assert shown.status == 0 and "\naudit " in shown.stdout and ": 3 matrices both ways" in shown.stdout, str(shown)
+    assert_refused(frog("plan", path, *asked, "--rank", 4000), 64, "nothing to leave out", "2048")
+    assert frog("plan", path, "--audit", 2).status == 64
+
+
+def test_mask_refuses_an_audit_without_memory_before_it_reads(frog, shapes, checkpoint, tmp_path):
+    asked = ("--rank", 4, "--oversample", 2, "--threads", 1)
+    needed = plan(frog, checkpoint("mixed"), *asked, "--ranks", 1)["totals"]["peak_bytes_per_rank"]
+    result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", *asked, "--memory", f"{needed - 1}B")
+    assert_refused(result, 64, "needs")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_memory_of_other_machines_is_a_requirement(frog, shapes):
+    path = shapes(dense(8192, 28672, 4))
+    found = plan(frog, path, "--ranks", 2000, "--ranks-per-node", 1000)
+    processes = found["processes"]
+    assert processes["memory_is_assumed"] and all(m["ranks"] == 1 for m in found["matrices"])
+    assert processes["memory_per_rank"] == found["totals"]["peak_bytes_per_rank"] > 1 << 30
+    shown = frog("plan", path, "--ranks", 2000, "--ranks-per-node", 1000)
+    assert shown.status == 0 and "required" in shown.stdout and "allowed" not in shown.stdout, str(shown)
+    for options in (("--ranks", 2000, "--ranks-per-node", 1000, "--memory", "3GiB"), ("--ranks", 2)):
+        assert not plan(frog, path, *options)["processes"]["memory_is_assumed"]
+    alone = plan(frog, path, "--ranks-per-node", 1000)["processes"]
+    assert (alone["ranks"], alone["memory_is_assumed"], alone["memory_per_rank"]) == (1000, True, processes["memory_per_rank"])
+
+
+@pytest.mark.skipif(not LONG, reason="measures for up to two minutes, with every core")
+@pytest.mark.parametrize("ranks", [None, 2, 3])
+def test_calibration(frog, shapes, tmp_path, ranks):
+    path = shapes(dense(256, 512, 1))
+    result = frog("plan", path, "--calibrate", "--threads", 1, ranks=ranks, timeout=400)
     assert result.status == 0, str(result)
-    stored = json.loads((tmp_path / "cache/frog-mpi/rates.json").read_text())
-    assert [r["threads"] for r in stored["rates"]] == [1]
-    assert plan(frog, shapes(dense(256, 512, 1)), "--threads", 1)["rates"] == stored["rates"][0]
+    stored = json.loads((tmp_path / "cache/frog-mpi/rates.json").read_text())["rates"]
+    assert [r["threads"] for r in stored] == [1]
+    teams = stored[0]["teams"]
+    assert teams["measured_ranks"] == list(range(1, (ranks or 1) + 1))
+    assert 0.05 < teams["relative_f64"] < 2 and 0.05 < teams["relative_f32"] < 2 and 1e7 < teams["exchange_bytes_per_second"] < 1e12
+    if ranks is None:
+        assert teams["spread"] == 300 and "what they send as built in" in result.stdout
+    else:
+        assert stored[0]["processes"] == ranks and result.stdout.count("wall time") == result.stdout.count("rates stored in") == 1
+        assert f"\n{'':>18}{ranks}  f64" in result.stdout and result.stderr.count("frog-mpi: reading") == 1
+    assert plan(frog, path, "--threads", 1)["rates"] == stored[0]
+    assert "teams measured with 1" in frog("plan", path, "--threads", 1).stdout

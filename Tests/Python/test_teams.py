@@ -9,6 +9,7 @@ import reference
 from harness import assert_refused
 
 MEMORY = ["minilm", "bf16_sharded"]
+FEWEST_RANKS = {"minilm": 3, "bf16_sharded": 6}  # that need less memory each than one alone
 
 
 def largest_need(frog, source, *options):
@@ -31,6 +32,8 @@ def common(first, second):
 @pytest.mark.parametrize("precision", ["f64", "f32"])
 @pytest.mark.parametrize("name", MEMORY)
 def test_a_memory_limit_makes_teams_and_the_same_masks(frog, checkpoint, tmp_path, name, precision, ranks):
+    if ranks < FEWEST_RANKS[name]:
+        pytest.skip("the matrices are so small that a team of that size needs more")
     options = ("--precision", precision, "--budget", "1%")
     limit = largest_need(frog, checkpoint(name), "--precision", precision) - 1
     frog.mask(checkpoint(name), tmp_path / "alone", *options)

@@ -55,5 +55,5 @@ def test_version(frog):
 
 
 def test_quiet_says_nothing(frog, checkpoint, tmp_path):
-    result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", "--quiet", ranks=2)
+    result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", "--quiet", "--select", "uniform", ranks=2)
     assert (result.status, result.stdout, result.stderr) == (0, "", ""), str(result)

@@ -23,7 +23,7 @@ struct AuditStage {
   /// - Returns: how all matrices are to be scored, exactly if no rank reaches the target, and what was measured.
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   func run() throws -> (scoring: ScoringOptions, audit: RunRecord.Audit) {
-    let chosen = try AuditSample.choose(scoring, of: catalog)
+    let chosen = try AuditSample.choose(scoring, of: catalog.matrices)
     let sample = Sample(self, chosen)
     let exact = scoring.exact
     let schedule = try planner.schedule(sample.catalog.matrices, exact.workload)

@@ -29,7 +29,7 @@ extension MachineRates.TeamRates {
 
   /// The rates that come closest to what was measured, in the sum of squared relative errors.
   ///
-  /// For a given spread s, the relative rate of a precision is the mean of share·(1 + s·√t/n). What was not measured keeps its
+  /// For a given spread s, the relative rate of a precision is the mean of share·(1 + s·(√t − 1)/n). What was not measured keeps its
   /// built-in number: `spread`, if no team had two ranks; the relative rate of a precision that is missing.
   ///
   /// - Parameters:
@@ -50,7 +50,7 @@ extension MachineRates.TeamRates {
 
   /// The relative rate that each measurement stands for.
   private static func relatives(_ measured: [TeamMeasurement], spread: Double) -> [Double] {
-    measured.map { $0.share * (1 + spread * Double($0.team).squareRoot() / Double(max($0.order, 1))) }
+    measured.map { $0.share * (1 + spread * distance(team: $0.team, order: $0.order)) }
   }
 
   private static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(values.count, 1)) }

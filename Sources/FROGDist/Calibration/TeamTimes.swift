@@ -66,7 +66,9 @@ struct TeamTimes {
     repeat {
       try world.barrier()
       let result: Result<Double?, any Error>
-      do { result = .success(try work()) } catch let error as MPIError { throw error } catch { result = .failure(error) }
+      do { result = .success(try work()) } catch let error as MPIError { throw error } catch {
+        result = .failure(error)
+      }
       let seconds = try world.agreeing { try result.get() }
       var sums = [seconds ?? 0, seconds == nil ? 0 : 1]
       try world.allReduce(&sums, .sum)

@@ -56,9 +56,7 @@ public struct CostModel: Sendable {
       }
     case .randomized(let rank, let oversample, let powerIterations):
       guard workload.approximates(order: order) else {
-        var exact = workload
-        exact.solver = .exact(workload.precision)
-        return CostModel(exact, rates: rates).work(rows: rows, columns: columns, team: team)
+        return CostModel(workload.exact, rates: rates).work(rows: rows, columns: columns, team: team)
       }
       let options = RandomizedOptions(rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
       let (shared, own) = RandomizedSolver.operations(rows: rows, columns: columns, options: options)

@@ -31,9 +31,7 @@ public struct MemoryModel: Sendable {
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)
     case .randomized(let rank, let oversample, let powerIterations):
       guard workload.approximates(order: shape.core) else {
-        var exact = workload
-        exact.solver = .exact(workload.precision)
-        return MemoryModel(exact, limit: limit).bytes(rows: rows, columns: columns, team: team)
+        return MemoryModel(workload.exact, limit: limit).bytes(rows: rows, columns: columns, team: team)
       }
       guard shape.core <= Self.largestTeamOrder else { return nil }
       let options = RandomizedOptions(

@@ -10,13 +10,16 @@ public struct Layout: Sendable, Equatable {
   public var threads: Int
   /// Bytes that each may hold.
   public var memoryPerRank: Int
+  /// Whether nobody knows if they have that much: it is what the matrices need.
+  public var assumesMemory: Bool
 
   /// A layout made from its parts, all at least 1.
-  public init(ranks: Int, ranksPerNode: Int, threads: Int, memoryPerRank: Int) {
+  public init(ranks: Int, ranksPerNode: Int, threads: Int, memoryPerRank: Int, assumesMemory: Bool = false) {
     self.ranks = ranks
     self.ranksPerNode = ranksPerNode
     self.threads = threads
     self.memoryPerRank = memoryPerRank
+    self.assumesMemory = assumesMemory
   }
 
   /// Nodes in use.
@@ -24,13 +27,14 @@ public struct Layout: Sendable, Equatable {
 
   /// The ways to use nodes of `cores` cores and `memory` bytes: as many processes as cores, half as many with two
   /// threads each, and so on.
-  public static func choices(nodes: Int, cores: Int, memory: Int) -> [Layout] {
+  public static func choices(nodes: Int, cores: Int, memory: Int, assumesMemory: Bool = false) -> [Layout] {
     var result: [Layout] = []
     var perNode = cores
     while perNode >= 1 {
       result.append(
         Layout(
-          ranks: nodes * perNode, ranksPerNode: perNode, threads: cores / perNode, memoryPerRank: memory / perNode))
+          ranks: nodes * perNode, ranksPerNode: perNode, threads: cores / perNode, memoryPerRank: memory / perNode,
+          assumesMemory: assumesMemory))
       perNode /= 2
     }
     return result
@@ -49,6 +53,8 @@ public struct RunPlan: Sendable {
   public let schedule: Schedule
   /// By ordinal: bytes that each rank of its team needs.
   public let memory: [Int]
+  /// What is done beforehand to tell how good an approximation is; nil for exact scores.
+  public let audit: AuditPlan?
   /// From storage or the page cache, by all ranks.
   public let bytesRead: Int
   /// Masks and scores, estimated.
@@ -68,15 +74,21 @@ public struct RunPlan: Sendable {
   /// - Parameters:
   ///   - matrices: by ordinal.
   ///   - keep: K.
+  ///   - auditCount: how many matrices an approximation also scores exactly.
   ///   - rates: of this machine, with any number of threads.
-  /// - Throws: ``RunFailure`` if a matrix does not fit in memory.
+  /// - Throws: ``RunFailure`` if a matrix does not fit in memory, or an approximation has nothing to leave out.
   public init(
-    _ matrices: [Catalog.Matrix], keep: Int, layout: Layout, workload: Workload, rates: MachineRates
+    _ matrices: [Catalog.Matrix], keep: Int, layout: Layout, workload: Workload, auditCount: Int, rates: MachineRates
   ) throws(RunFailure) {
     let rates = rates.with(threads: layout.threads)
     let model = MemoryModel(workload, limit: layout.memoryPerRank)
     let schedule = try Schedule(
       matrices, ranks: layout.ranks, cost: CostModel(workload, rates: rates), memory: model)
+    var audit: AuditPlan?
+    if case .randomized = workload.solver {
+      audit = try AuditPlan(
+        matrices, count: auditCount, ranks: layout.ranks, workload: workload, rates: rates, limit: layout.memoryPerRank)
+    }
     var memory = [Int](repeating: 0, count: matrices.count)
     for task in schedule.tasks {
       let matrix = matrices[task.ordinal]
@@ -94,7 +106,10 @@ public struct RunPlan: Sendable {
     self.rates = rates
     self.schedule = schedule
     self.memory = memory
-    bytesRead = Int(exactly: (readings * bytes).rounded()) ?? .max
+    self.audit = audit
+    // Exactly and approximately, without the norms.
+    let audited = 2 * (readings - 1) * (audit?.bytes ?? 0)
+    bytesRead = Int(exactly: (readings * bytes + audited).rounded()) ?? .max
     bytesWritten = Int(exactly: written.rounded()) ?? .max
     bytesSpilled = Self.spilled(keep: Double(keep), of: weights)
     let storage = rates.readBytesPerSecond * Double(layout.nodes)
@@ -103,25 +118,27 @@ public struct RunPlan: Sendable {
   }
 
   /// Bytes that the neediest rank holds.
-  public var peakMemory: Int { memory.max() ?? 0 }
+  public var peakMemory: Int { max(memory.max() ?? 0, audit?.peakMemory ?? 0) }
   /// From start to end.
-  public var seconds: Double { normsSeconds + schedule.makespan + masksSeconds }
+  public var seconds: Double { normsSeconds + (audit?.seconds ?? 0) + schedule.makespan + masksSeconds }
   /// Hours of all cores that the ranks take.
   public var coreHours: Double { seconds * Double(layout.ranks) * Double(layout.threads) / 3600 }
-  /// Floating-point operations of all matrices.
-  public var operations: Double { schedule.work.reduce(0) { $0 + $1.operations } }
+  /// Floating-point operations of all matrices, and of the audit.
+  public var operations: Double { schedule.work.reduce(audit?.operations ?? 0) { $0 + $1.operations } }
 
   /// The layout that is done first, and its plan; nil if none has the memory.
   ///
   /// One with more threads to a rank must be a twentieth faster than what comes before it.
   public static func fastest(
-    of layouts: [Layout], _ matrices: [Catalog.Matrix], keep: Int, workload: Workload, rates: MachineRates
+    of layouts: [Layout], _ matrices: [Catalog.Matrix], keep: Int, workload: Workload, auditCount: Int,
+    rates: MachineRates
   ) throws(RunFailure) -> RunPlan {
     var best: RunPlan?
     var refusal: RunFailure?
     for layout in layouts {
       do throws(RunFailure) {
-        let plan = try RunPlan(matrices, keep: keep, layout: layout, workload: workload, rates: rates)
+        let plan = try RunPlan(
+          matrices, keep: keep, layout: layout, workload: workload, auditCount: auditCount, rates: rates)
         if plan.seconds < 0.95 * (best?.seconds ?? .infinity) { best = plan }
       } catch {
         refusal = error

@@ -3,12 +3,12 @@ import DistSVD
 extension MachineRates {
   /// How a team of ranks that decomposes one matrix compares to a rank alone.
   public struct TeamRates: Codable, Sendable, Equatable {
-    /// `p?syevd`'s rate at large orders, as a share of the local eigensolver's.
+    /// `p?syevd`'s rate on one rank, as a share of the local eigensolver's.
     public var relativeDouble: Double
     /// The same in single precision.
     public var relativeSingle: Double
-    /// s in the share 1/(1 + s·√t/n) that a member of a team of t keeps at order n: what is sent grows as n²/√t, the work
-    /// of a member as n³/t.
+    /// s in the share 1/(1 + s·(√t − 1)/n) that a member of a team of t keeps at order n: what it sends grows as n²/√t, its work as
+    /// n³/t, and one rank sends nothing.
     public var spread: Double
     /// Bytes a second that a rank exchanges with its team.
     public var exchangeBytesPerSecond: Double
@@ -24,15 +24,19 @@ extension MachineRates {
       case measuredRanks = "measured_ranks"
     }
 
-    /// Fitted to `p?syevd` on 2 ranks at order 2048, 0.9 s in double and 0.48 s in single precision; used until calibration
-    /// has measured teams.
+    /// Fitted to `p?syevd` on 1 and 2 ranks at order 2048; used until calibration has measured teams.
     public static let standard = TeamRates(
-      relativeDouble: 0.71, relativeSingle: 0.77, spread: 450, exchangeBytesPerSecond: 2e9, measuredRanks: [])
+      relativeDouble: 0.58, relativeSingle: 0.62, spread: 300, exchangeBytesPerSecond: 2e9, measuredRanks: [])
 
     /// The share of the local eigensolver's rate that each of `team` ranks keeps at `order`.
     public func efficiency(team: Int, order: Int, precision: Precision) -> Double {
       let alone = precision == .f64 ? relativeDouble : relativeSingle
-      return alone / (1 + spread * Double(team).squareRoot() / Double(max(order, 1)))
+      return alone / (1 + spread * Self.distance(team: team, order: order))
+    }
+
+    /// (√t − 1)/n.
+    static func distance(team: Int, order: Int) -> Double {
+      (Double(max(team, 1)).squareRoot() - 1) / Double(max(order, 1))
     }
 
     /// Whether every number can be what it says.

@@ -51,6 +51,13 @@ public struct Workload: Sendable, Equatable {
     return rank + oversample < order
   }
 
+  /// The same with all singular vectors of every matrix.
+  var exact: Workload {
+    var exact = self
+    exact.solver = .exact(precision)
+    return exact
+  }
+
   /// How many singular vectors the score products of an approximated matrix, or of all, use; nil for all there are.
   var vectorCount: Int? {
     if case .randomized(let rank, _, _) = solver { return rank }

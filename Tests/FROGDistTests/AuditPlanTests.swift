@@ -1,0 +1,80 @@
+import DistSVD
+import Testing
+
+@testable import FROGDist
+
+@Suite("Plan of an audit")
+struct AuditPlanTests {
+  static let matrices = Shapes.dense(hidden: 2048, inner: 5632, layers: 4)
+  static let workload = Workload(solver: .randomized(rank: 64, oversample: 10, powerIterations: 8))
+
+  static func audit(_ count: Int, ranks: Int) throws -> AuditPlan {
+    try AuditPlan(matrices, count: count, ranks: ranks, workload: workload, rates: .standard, limit: .max)
+  }
+
+  @Test("is the time of its matrices, exactly and approximately")
+  func seconds() throws {
+    let plan = try Self.audit(3, ranks: 1)
+    let sample = plan.ordinals.map { Self.matrices[$0] }
+    #expect(sample.count == 3 && Set(sample.map { [$0.rows, $0.columns] }).count == 3, "one of each shape")
+    func seconds(_ workload: Workload) -> [Double] {
+      sample.map { CostModel(workload, rates: .standard).work(rows: $0.rows, columns: $0.columns).total }
+    }
+    let both = zip(seconds(Self.workload.exact), seconds(Self.workload)).map(+)
+    #expect(abs(plan.seconds / both.reduce(0, +) - 1) < 1e-12)
+    // On ranks of their own, none waits for another; the phases end with the slowest.
+    let apart = try Self.audit(3, ranks: 8)
+    let slowest = try [Self.workload.exact, Self.workload].map { try #require(seconds($0).max()) }
+    #expect(abs(apart.seconds / slowest.reduce(0, +) - 1) < 1e-12)
+  }
+
+  @Test("counts in what a run takes")
+  func totals() throws {
+    let layout = Layout(ranks: 2, ranksPerNode: 2, threads: 1, memoryPerRank: 4 << 30)
+    let plan = try RunPlan(
+      Self.matrices, keep: 1000, layout: layout, workload: Self.workload, auditCount: 2, rates: .standard)
+    let audit = try #require(plan.audit)
+    #expect(audit.ordinals.count == 2)
+    #expect(plan.seconds == plan.normsSeconds + audit.seconds + plan.schedule.makespan + plan.masksSeconds)
+    #expect(plan.peakMemory >= audit.peakMemory && audit.peakMemory > plan.memory.max() ?? 0)
+    #expect(plan.operations > audit.operations)
+    let exact = try RunPlan(
+      Self.matrices, keep: 1000, layout: layout, workload: Self.workload.exact, auditCount: 2, rates: .standard)
+    #expect(exact.audit == nil && exact.seconds > plan.seconds)
+  }
+
+  @Test("refuses what the audit has no memory for, and what is no approximation")
+  func refusals() throws {
+    // Enough for the approximation, not for an exact score; one process alone has no team.
+    let matrices = Shapes.matrices([(11008, 4096)])
+    func needed(_ workload: Workload) throws -> Int {
+      try #require(MemoryModel(workload, limit: .max).bytes(rows: 11008, columns: 4096))
+    }
+    let limit = try needed(Self.workload.exact) - 1
+    #expect(try needed(Self.workload) <= limit)
+    let failure = #expect(throws: RunFailure.self) {
+      try AuditPlan(matrices, count: 3, ranks: 1, workload: Self.workload, rates: .standard, limit: limit)
+    }
+    #expect(failure?.kind == .usage && failure?.message.contains("audit") == true)
+    let tooHigh = #expect(throws: RunFailure.self) {
+      try AuditPlan(
+        Self.matrices, count: 3, ranks: 1,
+        workload: Workload(solver: .randomized(rank: 2048, oversample: 10, powerIterations: 8)), rates: .standard,
+        limit: .max)
+    }
+    #expect(tooHigh?.message.contains("rank 2048") == true)
+  }
+
+  @Test("and all matrices fit in what is said to be required, and not in less", arguments: [true, false])
+  func requirement(isExact: Bool) throws {
+    let workload = isExact ? Self.workload.exact : Self.workload
+    let needed = try MemoryModel.requirement(of: Self.matrices, workload, auditCount: 3, ranks: 64)
+    func plan(_ memory: Int) throws -> RunPlan {
+      try RunPlan(
+        Self.matrices, keep: 1000, layout: Layout(ranks: 1, ranksPerNode: 1, threads: 1, memoryPerRank: memory),
+        workload: workload, auditCount: 3, rates: .standard)
+    }
+    #expect(try plan(needed).peakMemory == needed)
+    #expect(throws: RunFailure.self) { try plan(needed - 1) }
+  }
+}
