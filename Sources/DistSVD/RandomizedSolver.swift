@@ -99,24 +99,25 @@ public struct RandomizedSolver: Sendable {
     min(order, (max(0, options.powerIterations) + 1) * width(order: order, options: options))
   }
 
-  /// The most memory one rank needs, in bytes, alone or in a team of any size, beside what the source takes.
-  public static func bytes(rows: Int, columns: Int, options: RandomizedOptions) -> Int {
+  /// The most memory one of `members` ranks that share a matrix needs, in bytes, beside what the source takes.
+  public static func bytes(rows: Int, columns: Int, options: RandomizedOptions, members: Int = 1) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let (order, width) = (shape.core, width(order: shape.core, options: options))
     let span = span(order: order, options: options)
     let panel = shape.longestChunkPanel
-    // A member of a team of two holds half of the partial sums and one more.
-    let partials = PanelShape.mostChunks / 2 + 1
+    // A member of a team holds its share of the partial sums and one more, a rank alone one at a time.
+    func held(_ chunks: Int) -> Int { members == 1 ? 1 : (chunks + members - 1) / members + 1 }
+    let partials = held(PanelShape.mostChunks)
     // The panel, its product, and that in double; the images and their basis in double; one image with its partial sums; the result and
     // its double; the projected Gram matrix with its partial sums and the eigensolver's 2·span².
     let subspace =
       panel * (4 * order + 12 * max(span, LanczosTrace.probes)) + order * span * (4 + 8)
       + order * width * 4 * (1 + partials) + order * options.rank * (4 + 8) + 8 * span * span * (3 + partials)
       + 8 * 80 * span
-    // The Gram matrix and, on a member of a team of two, half of its partial sums and one more; the projection of both.
+    // The Gram matrix and its partial sums; the projection of both.
     let gram =
       formsGram(order: order, options: options)
-      ? 4 * order * order * (2 + PanelShape.gramChunks / 2) + 20 * order * span : 0
+      ? 4 * order * order * (1 + held(PanelShape.gramChunks)) + 20 * order * span : 0
     return subspace + gram + TailEstimate.bytes(order: order, rank: options.rank, panel: panel, partials: partials)
   }
 

@@ -36,7 +36,8 @@ public struct MemoryModel: Sendable {
       guard shape.core <= Self.largestTeamOrder else { return nil }
       let options = RandomizedOptions(
         rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
-      needed = Double(RandomizedSolver.bytes(rows: rows, columns: columns, options: options)) + Self.scorePanels(shape)
+      let solve = RandomizedSolver.bytes(rows: rows, columns: columns, options: options, members: team)
+      needed = Double(solve) + Self.scorePanels(shape)
     }
     // In floating point, since the sizes that a file claims may overflow integers; whole numbers as far as memory goes.
     return Int(exactly: (Double(Self.base) + needed + Self.noise(shape)).rounded(.up)) ?? .max
