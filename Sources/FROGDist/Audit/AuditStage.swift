@@ -33,13 +33,15 @@ struct AuditStage {
     let largest = sample.catalog.matrices.map(\.order).max() ?? 0
     for rank in AuditSample.ranks(scoring) where tried.isEmpty || rank + scoring.oversample < largest {
       let attempt = scoring.with(rank: rank)
+      // What has no memory for all matrices is of no use; larger ranks need more.
+      guard (try? planner.schedule(catalog.matrices, attempt.workload)) != nil else { break }
       // The same ranks as before have each matrix, so that each compares its own.
       let approximate = try sample.select(attempt, schedule, in: self)
       found = try compare(truth, approximate)
       tried.append(.init(rank: rank, overlap: found.overlap))
       if found.overlap >= scoring.targetOverlap ?? 0 { break }
     }
-    let isReached = found.overlap >= scoring.targetOverlap ?? 0
+    let isReached = !tried.isEmpty && found.overlap >= scoring.targetOverlap ?? 0
     let audit = RunRecord.Audit(
       matrices: sample.catalog.matrices.map(\.name), kept: found.kept, overlap: found.overlap,
       meanError: found.meanError,
