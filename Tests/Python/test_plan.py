@@ -269,6 +269,15 @@ def test_the_memory_of_other_machines_is_a_requirement(frog, shapes):
     assert (alone["ranks"], alone["memory_is_assumed"], alone["memory_per_rank"]) == (1000, True, processes["memory_per_rank"])
 
 
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_calibration_without_a_place_to_store_ends_at_once(frog, tmp_path, monkeypatch, ranks):
+    (tmp_path / "cache").write_text("no folder")
+    assert_refused(frog("plan", "--calibrate", ranks=ranks, timeout=30), 74, "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.delenv("HOME")
+    assert_refused(frog("plan", "--calibrate", ranks=ranks, timeout=30), 74, "XDG_CACHE_HOME")
+
+
 @pytest.mark.skipif(not LONG, reason="measures for up to two minutes, with every core")
 @pytest.mark.parametrize("ranks", [None, 2, 3])
 def test_calibration(frog, shapes, tmp_path, ranks):

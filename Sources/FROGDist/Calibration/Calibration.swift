@@ -70,6 +70,9 @@ public struct Calibration {
   /// - Throws: ``RunFailure``, the same on every rank, or `MPIError`.
   public func run(on world: Communicator, scratch: FilePath, progress: (String) -> Void) throws -> Outcome {
     func tell(_ line: String) { if world.isRoot { progress(line) } }
+    tell("reading")
+    // A node's ranks share its storage: one of them is enough. First, since it fails where rates cannot be stored.
+    let read = try world.agreeing { world.isRoot ? try ReadRate.measure(in: scratch) : 0 }
     LocalBLAS.threads = threads
     let clock = BusyClock(isSingleThreaded: threads == 1)
     var rates = try stages(progress: tell) { order in
@@ -79,9 +82,6 @@ public struct Calibration {
     let teams = try TeamTimes(world: world, clock: clock, orders: teamOrders).measure(progress: tell)
     let exchange = world.size > 1 ? try ExchangeRate.measure(world, clock: clock) : nil
     rates.teams = MachineRates.TeamRates(fittedTo: teams, exchange: exchange)
-    tell("reading")
-    // A node's ranks share its storage: one of them is enough.
-    let read = try world.agreeing { world.isRoot ? try ReadRate.measure(in: scratch) : 0 }
     rates.readBytesPerSecond = try world.allReduced(read, .maximum)
     return Outcome(rates: rates, teams: teams)
   }
