@@ -69,7 +69,7 @@ public struct TeamGram<Scalar: RealScalar> {
 /// The panels of columns in which a Gram matrix is formed: each holds the columns J from the first row of J down.
 struct GramPanels {
   /// Elements of one panel: wide enough for fast products, small against a member's part of G.
-  static let elements = 1 << 22
+  static let elements = 1 << 20
 
   let layout: BlockCyclic
   /// The columns of each panel: a multiple of block · grid columns, so that every member has its turn in each.

@@ -34,36 +34,57 @@ struct PanelFilter {
     return run
   }
 
-  /// Puts those of all members of a team at the end of its first member's spill file.
+  /// Puts those of all members of a team at the end of its first member's spill file, a piece at a time.
   ///
   /// Collective in a team: every member calls it.
   ///
   /// - Returns: a run for each member that had a panel, in their order; none but on the first member.
   func collected(by task: MatrixTask, in spill: CandidateSpill) throws -> [CandidateRun] {
     guard let team = task.team?.communicator else { return [try spilled(to: spill)] }
-    var words: [UInt64] = []
-    var scores: [Float] = []
-    try forEachPiece { piece in
-      words += piece.map { UInt64($0.key) << 32 | UInt64($0.position) }
-      if needsScores { scores += piece.map { panel.scores[Int($0.position)] } }
-    }
-    let place = [panel.rows.lowerBound, panel.rows.upperBound, panel.columns.lowerBound, panel.columns.upperBound]
-    let places = try team.gather(place)
-    let allWords = try team.gather(words)
-    let allScores = needsScores ? try team.gather(scores) : []
-    return try task.locally {
-      try places.indices.compactMap { member in
-        let place = places[member]
-        let (rows, columns) = (place[0]..<place[1], place[2]..<place[3])
-        guard !rows.isEmpty, !columns.isEmpty else { return nil }
-        let candidates = allWords[member].map {
+    let own = [panel.rows.lowerBound, panel.rows.upperBound, panel.columns.lowerBound, panel.columns.upperBound]
+    var runs: [CandidateRun] = []
+    // A disk that fails is told of at the end: the members are in step until then.
+    var failure: (any Error)?
+    for (member, place) in try team.allGather(own).enumerated() {
+      let (rows, columns) = (place[0]..<place[1], place[2]..<place[3])
+      guard !rows.isEmpty, !columns.isEmpty else { continue }
+      let starts = stride(from: 0, to: rows.count * columns.count, by: Self.pieceLength)
+      let offset = spill.byteCount
+      var count = 0
+      for start in starts {
+        let words = member == team.rank ? kept(from: start).map { UInt64($0.key) << 32 | UInt64($0.position) } : []
+        let candidates = try team.gather(words).flatMap { $0 }.map {
           frog_candidate(position: UInt32(truncatingIfNeeded: $0), key: UInt32($0 >> 32))
         }
-        let offset = try candidates.withUnsafeBufferPointer { try spill.append($0) }
-        var run = CandidateRun(rows: rows, columns: columns, offset: offset, count: candidates.count)
-        if needsScores { run.scoreOffset = try allScores[member].withUnsafeBufferPointer { try spill.append($0) } }
-        return run
+        count += candidates.count
+        append(candidates, to: spill, &failure)
       }
+      let scoreOffset = needsScores ? spill.byteCount : nil
+      for start in starts where needsScores {
+        let scores = member == team.rank ? kept(from: start).map { panel.scores[Int($0.position)] } : []
+        append(try team.gather(scores).flatMap { $0 }, to: spill, &failure)
+      }
+      if task.isOwner {
+        runs.append(
+          CandidateRun(rows: rows, columns: columns, offset: offset, count: count, scoreOffset: scoreOffset))
+      }
+    }
+    try task.locally { if let failure { throw failure } }
+    return runs
+  }
+
+  private func append<Element: BitwiseCopyable>(
+    _ elements: [Element], to spill: CandidateSpill, _ failure: inout (any Error)?
+  ) {
+    guard failure == nil, !elements.isEmpty else { return }
+    do { _ = try elements.withUnsafeBufferPointer { try spill.append($0) } } catch { failure = error }
+  }
+
+  /// What is kept of the piece that begins at `start`.
+  private func kept(from start: Int) -> [frog_candidate] {
+    let piece = UnsafeMutableBufferPointer(rebasing: values[start..<min(start + Self.pieceLength, values.count)])
+    return [frog_candidate](unsafeUninitializedCapacity: piece.count) { buffer, count in
+      count = frog_keep(piece.baseAddress, piece.count, UInt32(start), bound, buffer.baseAddress)
     }
   }
 
