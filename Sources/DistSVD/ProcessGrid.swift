@@ -37,6 +37,7 @@ public final class ProcessGrid {
     }
     systemHandle = blacs_system_handle(team.handle)
     context = blacs_grid_map(systemHandle, &map, Int32(rows), Int32(columns))
+    blacs_repeatable(context)
     var (gridRows, gridColumns, row, column) = (Int32(0), Int32(0), Int32(0), Int32(0))
     blacs_grid_info(context, &gridRows, &gridColumns, &row, &column)
     precondition(

@@ -13,6 +13,7 @@ int Csys2blacs_handle(MPI_Comm);
 void Cfree_blacs_system_handle(int);
 void Cblacs_gridmap(int *, int *, int, int, int);
 void Cblacs_gridinfo(int, int *, int *, int *, int *);
+void Cblacs_set(int, int, int *);
 void Cblacs_gridexit(int);
 
 void descinit_(int *, const int *, const int *, const int *, const int *, const int *, const int *, const int *,
@@ -37,6 +38,11 @@ static inline int blacs_grid_map(int handle, int *map, int rows, int columns) {
 }
 static inline void blacs_grid_info(int context, int *rows, int *columns, int *row, int *column) {
   Cblacs_gridinfo(context, rows, columns, row, column);
+}
+// Sums of this grid are formed in one order, whichever message comes first (BLACS: SGET_TOPSREPEAT).
+static inline void blacs_repeatable(int context) {
+  int yes = 1;
+  Cblacs_set(context, 15, &yes);
 }
 static inline void blacs_grid_exit(int context) { Cblacs_gridexit(context); }
 
