@@ -35,10 +35,11 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     }
   }
 
-  /// Whether ``TensorView`` can decode this type to floating point.
+  /// Whether ``TensorView`` can decode this type to floating point. Weights of 8 bits are decoded as
+  /// stored; most need ``BlockScales`` to mean anything.
   public var isDecodable: Bool {
     switch self {
-    case .f64, .f32, .f16, .bf16: true
+    case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2: true
     default: false
     }
   }

@@ -9,6 +9,14 @@ public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
   /// - Complexity: O(count), at memory speed; the loops are in CKernels.
   static func decode(
     _ source: UnsafeRawBufferPointer, as dtype: DType, into destination: UnsafeMutableBufferPointer<Self>)
+
+  /// Multiplies `values[i]` by `scales[(i + offset) / block]`, rounding each product once. In `Double` the
+  /// product of a scale and a value decoded from 32 bits or fewer is exact.
+  ///
+  /// - Precondition: 0 ≤ `offset` < `block`, and `scales` reaches as far as `values`.
+  /// - Complexity: O(count), at memory speed where blocks are long; the loops are in CKernels.
+  static func scale(
+    _ values: UnsafeMutableBufferPointer<Self>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int)
 }
 
 /// The C loops take pointers that are never null, so no empty range may reach them.
@@ -20,4 +28,15 @@ func decodePointers<Scalar>(
   precondition(source.count == destination.count * (dtype.bits / 8), "source and destination differ in length")
   guard let from = source.baseAddress, let to = destination.baseAddress, !source.isEmpty else { return nil }
   return (from, to)
+}
+
+/// As ``decodePointers(_:as:into:)``, for scaling.
+@inline(__always)
+func scalePointers<Scalar>(
+  _ values: UnsafeMutableBufferPointer<Scalar>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int
+) -> (UnsafeMutablePointer<Scalar>, UnsafePointer<Float>)? {
+  guard let to = values.baseAddress, let from = scales.baseAddress, !values.isEmpty else { return nil }
+  precondition(offset >= 0 && offset < block, "offset outside the first block")
+  precondition((values.count - 1 + offset) / block < scales.count, "fewer blocks of scales than values")
+  return (to, from)
 }

@@ -7,11 +7,21 @@ extension Double: DecodableScalar {
   ) {
     guard let (from, to) = decodePointers(source, as: dtype, into: destination) else { return }
     switch dtype {
+    case .f8E4M3: frog_decode_f8_e4m3_to_f64(from, to, destination.count)
+    case .f8E5M2: frog_decode_f8_e5m2_to_f64(from, to, destination.count)
     case .f16: frog_decode_f16_to_f64(from, to, destination.count)
     case .bf16: frog_decode_bf16_to_f64(from, to, destination.count)
     case .f32: frog_decode_f32_to_f64(from, to, destination.count)
     case .f64: frog_decode_f64_to_f64(from, to, destination.count)
     default: break  // refused by decodePointers
     }
+  }
+
+  /// Multiplies with the loop of CKernels; see ``DecodableScalar/scale(_:by:block:offset:)``.
+  public static func scale(
+    _ values: UnsafeMutableBufferPointer<Double>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int
+  ) {
+    guard let (to, from) = scalePointers(values, by: scales, block: block, offset: offset) else { return }
+    frog_scale_blocks_f64(to, values.count, from, block, offset)
   }
 }

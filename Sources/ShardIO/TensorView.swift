@@ -1,123 +1,126 @@
 import SystemPackage
 
-/// A matrix in a file: a tensor of rank 2 whose panels can be decoded to `Float` or `Double`.
+/// A matrix in a file, whole or part of a stored tensor, whose panels can be decoded to `Float` or `Double`.
 public struct TensorView: Sendable {
   /// The file, open as long as any of its views lives.
   public let source: any ByteSource
-  /// The name, exactly as stored; print ``quoted(_:)``.
+  /// The name of the stored tensor, exactly as stored; print ``quoted(_:)``.
   public let name: String
   /// One for which ``DType/isDecodable`` holds.
   public let dtype: DType
-  /// The first dimension.
+  /// Which part of the tensor the matrix is.
+  public let slice: TensorSlice
+  /// What decoded weights are multiplied by; nil for weights that are meant as stored.
+  public let scales: BlockScales?
+  /// Rows of the matrix.
   public let rows: Int
-  /// The second dimension; elements of a row are contiguous.
+  /// Columns of the matrix.
   public let columns: Int
 
-  private let dataStart: Int
-  private var elementBytes: Int { dtype.bits / 8 }
+  /// Where the slab begins in the file.
+  private let slabStart: Int
 
   /// Sources that copy are read in pieces of this size, so that they are decoded from cache.
-  private static let loanBytes = 1 << 20
+  static let loanBytes = 1 << 20
   /// Reading on over a gap of this size costs no more than another system call and seek.
-  private static let smallGap = 32 << 10
+  static let smallGap = 32 << 10
 
-  /// A view of `tensor` in `source`.
+  /// A view of `tensor`, or of a part of it, in `source`.
   ///
-  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has rank 2, a decodable type and
-  ///   a byte range of its size inside the file.
-  public init(source: any ByteSource, tensor: TensorInfo) throws(CheckpointError) {
+  /// - Parameters:
+  ///   - slice: nil for all of a tensor of rank 2.
+  ///   - scales: of the stored matrix, from ``BlockScales``, which may have come from another file.
+  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size
+  ///   inside the file, the slice lies inside its shape, and the scales are for a matrix as stored.
+  public init(
+    source: any ByteSource, tensor: TensorInfo, slice: TensorSlice? = nil, scales: BlockScales? = nil
+  ) throws(CheckpointError) {
     func refuse(_ problem: String) -> CheckpointError {
       CheckpointError(kind: .data, path: source.path, problem: "tensor \(quoted(tensor.name)) \(problem)")
     }
-    guard tensor.shape.count == 2 else { throw refuse("has shape \(shown(tensor.shape)), which is no matrix") }
+    guard slice != nil || tensor.shape.count == 2 else {
+      throw refuse("has shape \(shown(tensor.shape)), which is no matrix")
+    }
     guard tensor.dtype.isDecodable else { throw refuse("has dtype \(tensor.dtype.rawValue), which has no decoder") }
-    let (rows, columns) = (tensor.shape[0], tensor.shape[1])
-    let (elements, overflow) = rows.multipliedReportingOverflow(by: columns)
-    guard rows >= 0, columns >= 0, !overflow, tensor.byteRange.lowerBound >= 0,
-      tensor.byteRange.upperBound <= source.size,
-      tensor.byteRange.count.quotientAndRemainder(dividingBy: tensor.dtype.bits / 8) == (elements, 0)
+    let elementBytes = tensor.dtype.bits / 8
+    guard tensor.shape.allSatisfy({ $0 >= 0 }), let elements = product(tensor.shape),
+      tensor.byteRange.lowerBound >= 0, tensor.byteRange.upperBound <= source.size,
+      tensor.byteRange.count.quotientAndRemainder(dividingBy: elementBytes) == (elements, 0)
     else { throw refuse("does not match its file, which has \(source.size) bytes") }
+
+    let slice = slice ?? TensorSlice(whole: tensor.shape[0], columns: tensor.shape[1])
+    guard let slabs = slice.slabs(of: tensor.shape) else {
+      throw refuse(
+        "has shape \(shown(tensor.shape)), which is no stack of \(slice.storedRows) × \(slice.storedColumns) matrices")
+    }
+    guard slice.slab >= 0, slice.slab < slabs else {
+      throw refuse("has \(slabs) matrices, none of number \(slice.slab)")
+    }
+    guard slice.rows.end <= slice.storedRows, slice.columns.end <= slice.storedColumns else {
+      throw refuse(
+        "has \(slice.storedRows) × \(slice.storedColumns) weights, fewer than the \(slice.rows.end) × \(slice.columns.end) "
+          + "of which part is asked for")
+    }
+    if let scales {
+      guard (scales.storedRows, scales.storedColumns) == (slice.storedRows, slice.storedColumns),
+        (scales.slab, scales.slabs) == (slice.slab, slabs)
+      else {
+        throw refuse(
+          "is matrix \(slice.slab) of \(slabs), \(slice.storedRows) × \(slice.storedColumns), but its scales are for "
+            + "matrix \(scales.slab) of \(scales.slabs), \(scales.storedRows) × \(scales.storedColumns)")
+      }
+      guard tensor.dtype != .f64 else { throw refuse("has dtype F64, whose product with scales would not be exact") }
+    }
     self.source = source
     name = tensor.name
     dtype = tensor.dtype
-    self.rows = rows
-    self.columns = columns
-    dataStart = tensor.byteRange.lowerBound
+    self.slice = slice
+    self.scales = scales
+    rows = slice.rows.total
+    columns = slice.columns.total
+    // A slab lies inside the tensor, whose bytes fit in Int; without elements there is nothing to skip.
+    slabStart =
+      elements == 0
+      ? tensor.byteRange.lowerBound
+      : tensor.byteRange.lowerBound + slice.slab * slice.storedRows * slice.storedColumns * elementBytes
   }
 
-  /// Decodes a panel, row-major and dense.
-  ///
-  /// - Parameters:
-  ///   - rows: within `0..<self.rows`; may be empty.
-  ///   - columns: within `0..<self.columns`; may be empty.
-  ///   - destination: `rows.count × columns.count`; its contents are undefined after an error.
-  ///   - scratch: this thread's own.
-  /// - Throws: ``SourceError``.
-  /// - Complexity: O(elements of the panel). A row panel is one sequential read. A column panel reads
-  ///   row by row; sources that copy also read what lies between, while that is little.
-  public func decode<Scalar: DecodableScalar>(
-    rows: Range<Int>, columns: Range<Int>, into destination: UnsafeMutableBufferPointer<Scalar>,
-    scratch: inout ScratchBytes
-  ) throws {
-    precondition(rows.lowerBound >= 0 && rows.upperBound <= self.rows, "rows outside the matrix")
-    precondition(columns.lowerBound >= 0 && columns.upperBound <= self.columns, "columns outside the matrix")
-    precondition(destination.count == rows.count * columns.count, "destination of the wrong size")
-    if destination.isEmpty { return }
-    if columns.count == self.columns {
-      try decodeRun(from: rows.lowerBound * self.columns, into: destination, scratch: &scratch)
-    } else {
-      try decodePanel(rows: rows, columns: columns, into: destination, scratch: &scratch)
-    }
-  }
+  /// Bytes of one stored element.
+  var elementBytes: Int { dtype.bits / 8 }
 
-  /// Decodes consecutive elements.
-  private func decodeRun<Scalar: DecodableScalar>(
-    from first: Int, into destination: UnsafeMutableBufferPointer<Scalar>, scratch: inout ScratchBytes
-  ) throws {
-    let loan = source.copiesBytes ? Self.loanBytes / elementBytes : destination.count
-    for start in stride(from: 0, to: destination.count, by: loan) {
-      let part = start..<min(start + loan, destination.count)
-      try source.withBytes(in: bytes(from: first + part.lowerBound, count: part.count), scratch: &scratch) {
-        Scalar.decode($0, as: dtype, into: UnsafeMutableBufferPointer(rebasing: destination[part]))
-      }
-    }
-  }
-
-  /// Decodes part of each row, borrowing several rows at once with what lies between their parts.
-  private func decodePanel<Scalar: DecodableScalar>(
-    rows: Range<Int>, columns: Range<Int>, into destination: UnsafeMutableBufferPointer<Scalar>,
-    scratch: inout ScratchBytes
-  ) throws {
-    let rowBytes = self.columns * elementBytes
-    let partBytes = columns.count * elementBytes
-    for firstRow in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsPerLoan(of: columns, in: rows)) {
-      let lastRow = min(firstRow + rowsPerLoan(of: columns, in: rows), rows.upperBound) - 1
-      let first = firstRow * self.columns + columns.lowerBound
-      let count = (lastRow - firstRow) * self.columns + columns.count
-      try source.withBytes(in: bytes(from: first, count: count), scratch: &scratch) { loan in
-        for row in firstRow...lastRow {
-          let offset = (row - firstRow) * rowBytes
-          let target = (row - rows.lowerBound) * columns.count
-          Scalar.decode(
-            UnsafeRawBufferPointer(rebasing: loan[offset..<offset + partBytes]), as: dtype,
-            into: UnsafeMutableBufferPointer(rebasing: destination[target..<target + columns.count]))
-        }
-      }
-    }
-  }
-
-  /// How many rows of a column panel to borrow at once: all where that costs nothing, a few where
-  /// reading over the gaps is cheaper than a system call per row, else one.
-  private func rowsPerLoan(of columns: Range<Int>, in rows: Range<Int>) -> Int {
-    guard source.copiesBytes else { return rows.count }
-    let rowBytes = self.columns * elementBytes
-    let partBytes = columns.count * elementBytes
-    guard rowBytes - partBytes <= Self.smallGap || partBytes >= rowBytes / 4 else { return 1 }
-    return max(1, Self.loanBytes / rowBytes)
-  }
-
-  private func bytes(from element: Int, count: Int) -> Range<Int> {
-    let start = dataStart + element * elementBytes
+  /// The bytes of stored elements of the slab, counted row by row.
+  func bytes(from element: Int, count: Int) -> Range<Int> {
+    let start = slabStart + element * elementBytes
     return start..<start + count * elementBytes
+  }
+
+  /// From the first to the last byte of the matrix in the file, what lies between its parts included.
+  public var byteRange: Range<Int> {
+    byteRange(rows: 0..<rows, columns: 0..<columns)
+  }
+
+  /// From the first to the last byte of a panel in the file, what lies between its parts included.
+  ///
+  /// - Precondition: `rows` and `columns` lie inside the matrix; either may be empty.
+  public func byteRange(rows: Range<Int>, columns: Range<Int>) -> Range<Int> {
+    guard !rows.isEmpty, !columns.isEmpty else { return bytes(from: 0, count: 0) }
+    let first = slice.rows.stored(rows.lowerBound) * slice.storedColumns + slice.columns.stored(columns.lowerBound)
+    let last =
+      slice.rows.stored(rows.upperBound - 1) * slice.storedColumns + slice.columns.stored(columns.upperBound - 1)
+    return bytes(from: first, count: last + 1 - first)
+  }
+
+  /// The byte ranges that reading `rows` touches, ascending: one for each run of rows that follow each other in
+  /// the file, from the first column taken to the last.
+  ///
+  /// - Precondition: `rows` lie inside the matrix, which has columns unless `rows` is empty.
+  public func byteRanges(rows: Range<Int>) -> some Sequence<Range<Int>> {
+    let firstColumn = columns == 0 ? 0 : slice.columns.stored(0)
+    let width = slice.columns.end - firstColumn
+    return slice.rows.pieces(of: rows).lazy.map { run in
+      bytes(
+        from: run.lowerBound * slice.storedColumns + firstColumn,
+        count: (run.count - 1) * slice.storedColumns + width)
+    }
   }
 }

@@ -19,18 +19,25 @@ private func bytes<Value: FixedWidthInteger>(_ values: [Value]) -> [UInt8] {
   values.flatMap { value in withUnsafeBytes(of: value.littleEndian) { Array($0) } }
 }
 
-/// Equal to the last bit, the sign of zero included; any NaN equals any other.
 private func agree<Scalar: DecodableScalar>(_ found: [Scalar], _ exact: [Scalar]) -> Bool {
-  guard found.count == exact.count else { return false }
-  return zip(found, exact).allSatisfy { found, exact in
-    (found == exact && found.sign == exact.sign) || (found.isNaN && exact.isNaN)
-  }
+  found.count == exact.count && zip(found, exact).allSatisfy { agree($0, $1) }
 }
 
 private let allCodes = [UInt16](0...UInt16.max)
 
 @Suite("Decoding")
 struct DecodeTests {
+  @Test("8-bit types, all 256 codes as PyTorch decodes them", arguments: [DType.f8E4M3, .f8E5M2])
+  func float8(dtype: DType) {
+    let table = dtype == .f8E4M3 ? EightBitCodes.e4m3 : EightBitCodes.e5m2
+    let exact = table.map { Float(bitPattern: $0) }
+    let codes = [UInt8](0...255)
+    #expect(agree(decode(codes, as: dtype, to: Float.self), exact))
+    #expect(agree(decode(codes, as: dtype, to: Double.self), exact.map(Double.init)))
+    #expect(exact.filter(\.isNaN).count == (dtype == .f8E4M3 ? 2 : 6))
+    #expect(exact.filter(\.isFinite).max() == (dtype == .f8E4M3 ? 448 : 57_344))
+  }
+
   @Test("F16, all 65,536 codes")
   func float16() {
     let exact = allCodes.map { Float16(bitPattern: $0) }
@@ -78,5 +85,11 @@ struct DecodeTests {
     let brain = codes.map { Float(bitPattern: UInt32($0) << 16) }
     #expect(agree(decode(bytes(codes), as: .bf16, to: Float.self), brain))
     #expect(agree(decode(bytes(codes), as: .bf16, to: Double.self), brain.map(Double.init)))
+    for (dtype, table) in [(DType.f8E4M3, EightBitCodes.e4m3), (.f8E5M2, EightBitCodes.e5m2)] {
+      let small = (0..<count).map { UInt8($0 * 37 & 255) }
+      let exact = small.map { Float(bitPattern: table[Int($0)]) }
+      #expect(agree(decode(small, as: dtype, to: Float.self), exact))
+      #expect(agree(decode(small, as: dtype, to: Double.self), exact.map(Double.init)))
+    }
   }
 }

@@ -40,7 +40,7 @@ struct AcceptedHeaderTests {
       F64 I64 U64
       """
     #expect(DType.allCases.map(\.rawValue) == reference.split(separator: " ").map(String.init))
-    #expect(DType.allCases.filter(\.isDecodable) == [.f16, .bf16, .f32, .f64])
+    #expect(DType.allCases.filter(\.isDecodable) == [.f8E5M2, .f8E4M3, .f16, .bf16, .f32, .f64])
   }
 
   @Test(

@@ -2,7 +2,7 @@ import ShardIO
 import SystemPackage
 import Testing
 
-/// A matrix on disk whose element at (row, column) is `row · columns + column`.
+/// A matrix on disk whose element at (row, column) is `row · columns + column`; in 8 bits, that code.
 private struct MatrixFile {
   let folder: TemporaryFolder
   let path: FilePath
@@ -14,6 +14,7 @@ private struct MatrixFile {
     data.reserveCapacity(rows * columns * dtype.bits / 8)
     for value in 0..<rows * columns {
       switch dtype {
+      case .f8E4M3, .f8E5M2: data.append(UInt8(value & 255))
       case .f16: withUnsafeBytes(of: Float16(value).bitPattern) { data += $0 }
       case .bf16: withUnsafeBytes(of: UInt16(Float(value).bitPattern >> 16)) { data += $0 }
       case .f32: withUnsafeBytes(of: Float(value).bitPattern) { data += $0 }
@@ -37,7 +38,13 @@ private struct MatrixFile {
       let panel = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
       try view.decode(rows: rows, columns: columns, into: panel, scratch: &scratch)
     }
-    let exact = rows.flatMap { row in columns.map { Scalar(row * view.columns + $0) } }
+    let isSmall = view.dtype.bits == 8
+    let exact = rows.flatMap { row in
+      columns.map { column in
+        let value = row * view.columns + column
+        return isSmall ? Scalar(exactValue(of: UInt64(value & 255), as: view.dtype)) : Scalar(value)
+      }
+    }
     // Arrays of this length take minutes to print, so only the place of the first difference is told.
     let wrong = found.indices.first { found[$0] != exact[$0] }
     #expect(found.count == exact.count)
@@ -129,9 +136,5 @@ struct TensorViewTests {
         try view.decode(rows: 0..<100, columns: 20..<30, into: $0, scratch: &scratch)
       }
     }
-  }
-
-  private func ranges(upTo end: Int) -> [Range<Int>] {
-    (0...end).flatMap { lower in (lower...end).map { lower..<$0 } }
   }
 }

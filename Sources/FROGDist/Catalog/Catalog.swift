@@ -81,7 +81,7 @@ extension Catalog {
       if filter.excludes(info.name) {
         found = .skipped(reason: "excluded")
       } else if case .skipped = found, filter.includes(info.name), info.shape.count == 2, info.dtype.isDecodable,
-        info.elementCount > 0
+        !TensorClass.isEightBitFloat(info.dtype), info.elementCount > 0
       {
         found = .matrix
       }

@@ -27,14 +27,14 @@ extension TensorClass {
     switch (shape.count, dtype.isDecodable) {
     case (...1, _):
       self = .skipped(reason: shape.isEmpty ? "scalar" : "vector")
+    case (2, _) where Self.isEightBitFloat(dtype):
+      self = .refused(reason: "holds \(dtype.rawValue) weights, which this version cannot decode")
     case (2, true) where shape.contains { $0 < 2 }:
       self = .skipped(reason: "one row or column")
     case (2, true):
       self = .matrix
     case (3, true) where parts.contains("experts"):
       self = .refused(reason: "is a stack of experts (rank 3), which this version cannot split")
-    case (2, false) where Self.isEightBitFloat(dtype):
-      self = .refused(reason: "holds \(dtype.rawValue) weights, which this version cannot decode")
     case (_, false):
       self = .skipped(reason: "\(dtype.rawValue) is not a weight type")
     case (let rank, true):
@@ -47,7 +47,8 @@ extension TensorClass {
     isEightBitFloat(dtype) && TensorClass(name: name, dtype: .bf16, shape: shape) == .matrix
   }
 
-  private static func isEightBitFloat(_ dtype: DType) -> Bool {
+  /// Whether weights of this type come with scales, without which they must not be read.
+  static func isEightBitFloat(_ dtype: DType) -> Bool {
     dtype.rawValue.hasPrefix("F8_E4M3") || dtype.rawValue.hasPrefix("F8_E5M2")
   }
 

@@ -109,7 +109,9 @@ extension Catalog {
       }
       let info = tensor.info
       let shard = checkpoint.shards[tensor.shard]
-      guard info.dtype.isDecodable, info.shape == [matrix.columns] || info.shape == [matrix.rows, matrix.columns] else {
+      guard info.dtype.isDecodable, !TensorClass.isEightBitFloat(info.dtype),
+        info.shape == [matrix.columns] || info.shape == [matrix.rows, matrix.columns]
+      else {
         throw RunFailure(
           .data,
           "\(shown(shard.path)): tensor \(quoted(info.name)) is \(info.dtype.rawValue) \(info.shape), should be "

@@ -1,0 +1,153 @@
+/// What the weights of one quantized matrix are multiplied by: one scale for each block of a grid.
+///
+/// Blocks have `blockRows × blockColumns` weights of the stored matrix; the last of a row or column of
+/// blocks may have fewer. 128 × 128 is `weight_scale_inv` of DeepSeek-V3, one block of all weights a
+/// scale per tensor, 1 × (all columns) a scale per row.
+///
+/// Scales are kept in `Float`, so that scale · weight is exact in `Double` and rounded once in `Float`.
+public struct BlockScales: Sendable, Equatable {
+  /// Rows of the stored matrix, at least 1.
+  public let storedRows: Int
+  /// Columns of the stored matrix, at least 1.
+  public let storedColumns: Int
+  /// Rows of a block.
+  public let blockRows: Int
+  /// Columns of a block.
+  public let blockColumns: Int
+  /// ⌈storedRows / blockRows⌉.
+  public let rowBlocks: Int
+  /// ⌈storedColumns / blockColumns⌉.
+  public let columnBlocks: Int
+  /// The slab of the stack that these are for; 0 for a matrix.
+  public let slab: Int
+  /// How many slabs the scale tensor has scales for.
+  public let slabs: Int
+  /// `rowBlocks × columnBlocks`, row-major, finite and not negative.
+  public let values: [Float]
+
+  /// Reads the scales of one matrix.
+  ///
+  /// The shape of `tensor` must be `[slabs, rowBlocks, columnBlocks]`, give or take dimensions of 1: a
+  /// scale per tensor may have shape [] or [1], scales per row [m] or [m, 1].
+  ///
+  /// Zero is accepted: it is what some quantizers write for a block of zeros, and the product is as good as any.
+  /// A negative scale is refused: no quantizer divides by one, so it means that these are not the scales
+  /// they are taken for.
+  ///
+  /// - Parameters:
+  ///   - source: the file of the scales, not always that of the weights.
+  ///   - tensor: F32, BF16, F16, or F64 whose values `Float` holds exactly.
+  ///   - slab: which matrix of a stack; 0 for one matrix.
+  ///   - blockRows: at least 1; may be more than there are rows, as may `blockColumns`.
+  /// - Throws: ``CheckpointError``: `.data` for another type or shape, a byte range that does not match
+  ///   shape and file, and a scale that is NaN, infinite or negative, with its position; `.io` if reading fails.
+  /// - Complexity: O(scales of the slab), one read.
+  public init(
+    source: any ByteSource, tensor: TensorInfo, slab: Int, blockRows: Int, blockColumns: Int, storedRows: Int,
+    storedColumns: Int
+  ) throws(CheckpointError) {
+    func refuse(_ problem: String) -> CheckpointError {
+      CheckpointError(kind: .data, path: source.path, problem: "tensor \(quoted(tensor.name)) \(problem)")
+    }
+    guard Self.scaleTypes.contains(tensor.dtype) else {
+      throw refuse("has dtype \(tensor.dtype.rawValue), which is no type for scales")
+    }
+    guard blockRows >= 1, blockColumns >= 1, storedRows >= 1, storedColumns >= 1 else {
+      throw refuse("scales blocks of \(blockRows) × \(blockColumns) of a \(storedRows) × \(storedColumns) matrix")
+    }
+    let rowBlocks = (storedRows - 1) / blockRows + 1
+    let columnBlocks = (storedColumns - 1) / blockColumns + 1
+    let width = tensor.dtype.bits / 8
+    guard let total = product(tensor.shape), let perSlab = product([rowBlocks, columnBlocks]),
+      tensor.shape.allSatisfy({ $0 >= 1 }), total.isMultiple(of: perSlab),
+      tensor.shape.filter({ $0 != 1 }) == [total / perSlab, rowBlocks, columnBlocks].filter({ $0 != 1 })
+    else {
+      throw refuse(
+        "has shape \(shown(tensor.shape)), but the scales of a \(storedRows) × \(storedColumns) matrix in blocks of "
+          + "\(blockRows) × \(blockColumns) have shape \([rowBlocks, columnBlocks])")
+    }
+    let slabs = total / perSlab
+    guard slab >= 0, slab < slabs else { throw refuse("has scales for \(slabs) matrices, none for number \(slab)") }
+    guard tensor.byteRange.lowerBound >= 0, tensor.byteRange.upperBound <= source.size,
+      tensor.byteRange.count.quotientAndRemainder(dividingBy: width) == (total, 0)
+    else { throw refuse("does not match its file, which has \(source.size) bytes") }
+
+    let start = tensor.byteRange.lowerBound + slab * perSlab * width
+    let found = try Self.read(source, bytes: start..<start + perSlab * width, as: tensor.dtype)
+    var values: [Float] = []
+    values.reserveCapacity(perSlab)
+    for (index, value) in found.enumerated() {
+      let place =
+        "row \(index / columnBlocks), column \(index % columnBlocks)" + (slabs > 1 ? " of matrix \(slab)" : "")
+      guard value.isFinite else { throw refuse("is NaN or infinite at \(place)") }
+      guard value >= 0 else { throw refuse("is negative at \(place), which no scale is") }
+      guard let exact = Float(exactly: value) else { throw refuse("is no single-precision number at \(place)") }
+      values.append(exact)
+    }
+    self.storedRows = storedRows
+    self.storedColumns = storedColumns
+    self.blockRows = blockRows
+    self.blockColumns = blockColumns
+    self.rowBlocks = rowBlocks
+    self.columnBlocks = columnBlocks
+    self.slab = slab
+    self.slabs = slabs
+    self.values = values
+  }
+
+  private static let scaleTypes: Set<DType> = [.f32, .bf16, .f16, .f64]
+
+  private static func read(
+    _ source: any ByteSource, bytes: Range<Int>, as dtype: DType
+  ) throws(CheckpointError) -> [Double] {
+    var scratch = ScratchBytes()
+    do {
+      return try source.withBytes(in: bytes, scratch: &scratch) { bytes in
+        let count = bytes.count / (dtype.bits / 8)
+        return [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
+          Double.decode(bytes, as: dtype, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+          initialized = count
+        }
+      }
+    } catch let error as SourceError {
+      throw CheckpointError(error)
+    } catch {
+      throw CheckpointError(kind: .io, path: source.path, problem: "\(error)")
+    }
+  }
+}
+
+extension BlockScales {
+  /// Multiplies decoded weights of one row by their scales.
+  ///
+  /// - Parameters:
+  ///   - values: the weights at positions `columns` of `runs`.
+  ///   - row: where the row is stored.
+  ///   - runs: the columns that the matrix takes, none past ``storedColumns``.
+  func apply<Scalar: DecodableScalar>(
+    to values: UnsafeMutableBufferPointer<Scalar>, row: Int, columns: Range<Int>, of runs: IndexRuns
+  ) {
+    self.values.withUnsafeBufferPointer { grid in
+      let firstBlock = row / blockRows * columnBlocks
+      let scales = UnsafeBufferPointer(rebasing: grid[firstBlock..<firstBlock + columnBlocks])
+      if runs.isConsecutive(columns) {
+        let (block, offset) = runs.stored(columns.lowerBound).quotientAndRemainder(dividingBy: blockColumns)
+        Scalar.scale(
+          values, by: UnsafeBufferPointer(rebasing: scales[block...]), block: blockColumns, offset: offset)
+        return
+      }
+      // Positions ascend as stored, so those of one block follow each other.
+      var position = columns.lowerBound
+      while position < columns.upperBound {
+        let block = runs.stored(position) / blockColumns
+        let blockEnd = block + 1 < columnBlocks ? (block + 1) * blockColumns : storedColumns
+        let end = min(runs.positions(before: blockEnd), columns.upperBound)
+        let part = position - columns.lowerBound..<end - columns.lowerBound
+        Scalar.scale(
+          UnsafeMutableBufferPointer(rebasing: values[part]),
+          by: UnsafeBufferPointer(rebasing: scales[block...block]), block: part.count + 1, offset: 0)
+        position = end
+      }
+    }
+  }
+}
