@@ -27,7 +27,7 @@ public struct MaskOptions: Sendable {
   /// Of the masks.
   public var format: MaskFormat
   /// Which tensors count.
-  public var filter: NameFilter
+  public var tensors: CatalogOptions
   /// How shards are read.
   public var io: SourceKind
   /// BLAS threads of each rank; nil for the cores there are, divided among the ranks of a node.
@@ -40,7 +40,7 @@ public struct MaskOptions: Sendable {
   /// Everything a run needs to know.
   public init(
     checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
-    scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, filter: NameFilter = NameFilter(),
+    scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, tensors: CatalogOptions = CatalogOptions(),
     io: SourceKind = .mmap, threads: Int? = nil, memory: Int? = nil, overwrite: Bool = false
   ) {
     self.checkpoint = checkpoint
@@ -49,7 +49,7 @@ public struct MaskOptions: Sendable {
     self.select = select
     self.scoring = scoring
     self.format = format
-    self.filter = filter
+    self.tensors = tensors
     self.io = io
     self.threads = threads
     self.memory = memory

@@ -70,7 +70,7 @@ public struct Pipeline {
       try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
     }
     let signal = try options.scoring.weightBy.map {
-      try ExternalSignal.load($0, for: catalog.matrices, io: options.io, world: world)
+      try ExternalSignal.load($0, for: catalog, io: options.io, world: world)
     }
     let quota = quota(of: keep, catalog: catalog, norms: norms)
     var scoring = options.scoring
@@ -131,7 +131,7 @@ public struct Pipeline {
   }
 
   private func loadCatalog() throws -> Catalog {
-    try Catalog.load(options.checkpoint, io: options.io, filter: options.filter, world: world) {
+    try Catalog.load(options.checkpoint, io: options.io, options: options.tensors, world: world) {
       observer.warn($0)
     }
   }
@@ -198,7 +198,8 @@ public struct Pipeline {
       select: options.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
       score: scoring.score.rawValue, rank: scoring.workload.scoreRank, normalize: scoring.normalize.rawValue,
       sample: scoring.sample, seed: options.scoring.isRandom ? scoring.seed : nil, weightBy: signal?.fingerprint,
-      include: options.filter.include, exclude: options.filter.exclude, threads: threads)
+      include: options.tensors.filter.include, exclude: options.tensors.filter.exclude, conv: options.tensors.conv,
+      splitFused: options.tensors.splitFused, threads: threads)
     parameters.targetOverlap = options.scoring.targetOverlap
     if case .randomized(let rank, let oversample, let powerIterations) = scoring.workload.solver {
       (parameters.rank, parameters.oversample, parameters.powerIterations) = (rank, oversample, powerIterations)

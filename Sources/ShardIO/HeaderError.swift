@@ -107,7 +107,7 @@ extension HeaderError: JSONReadingError {
 }
 
 /// A shape for a message. A hostile one can have millions of dimensions.
-func shown(_ shape: [Int]) -> String {
+public func shown(_ shape: [Int]) -> String {
   let limit = 8
   let dimensions = shape.prefix(limit).map(String.init).joined(separator: ", ")
   return shape.count > limit ? "[\(dimensions), … \(shape.count) dimensions]" : "[\(dimensions)]"

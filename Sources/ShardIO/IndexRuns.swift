@@ -35,6 +35,17 @@ public struct IndexRuns: Sendable, Equatable {
     self.count = count > 0 ? 1 : 0
   }
 
+  /// One run.
+  ///
+  /// - Precondition: `positions` starts at 0 or later.
+  public init(_ positions: Range<Int>) {
+    precondition(positions.lowerBound >= 0, "a run starts inside its dimension")
+    first = positions.lowerBound
+    length = max(positions.count, 1)
+    stride = length
+    count = positions.isEmpty ? 0 : 1
+  }
+
   /// How many positions are taken.
   public var total: Int { length * count }
 

@@ -29,7 +29,7 @@ public struct TensorView: Sendable {
   ///
   /// - Parameters:
   ///   - slice: nil for all of a tensor of rank 2.
-  ///   - scales: of the stored matrix, from ``BlockScales``, which may have come from another file.
+  ///   - scales: of the stored matrix, or the ones that all slabs share; they may have come from another file.
   /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size
   ///   inside the file, the slice lies inside its shape, and the scales are for a matrix as stored.
   public init(
@@ -63,7 +63,7 @@ public struct TensorView: Sendable {
     }
     if let scales {
       guard (scales.storedRows, scales.storedColumns) == (slice.storedRows, slice.storedColumns),
-        (scales.slab, scales.slabs) == (slice.slab, slabs)
+        scales.slabs == 1 || (scales.slab, scales.slabs) == (slice.slab, slabs)
       else {
         throw refuse(
           "is matrix \(slice.slab) of \(slabs), \(slice.storedRows) × \(slice.storedColumns), but its scales are for "

@@ -19,11 +19,7 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
-  @Option(help: ArgumentHelp("Count tensors that match, as `mask` does.", valueName: "glob"))
-  var include: [String] = []
-
-  @Option(help: ArgumentHelp("Leave out tensors that match, as `mask` does.", valueName: "glob"))
-  var exclude: [String] = []
+  @OptionGroup var choice: TensorChoice
 
   func run() throws {
     guard Terminal.speaksForAllRanks else { return }
@@ -40,11 +36,10 @@ struct Inspect: ParsableCommand {
   }
 
   private func describe(_ checkpoint: Checkpoint) throws -> String {
-    let tensors = try Catalog.classify(checkpoint, filter: NameFilter(include: include, exclude: exclude))
-    let description = CheckpointDescription(checkpoint, tensors)
+    let description = CheckpointDescription(try ClassifiedCheckpoint(checkpoint, options: choice.options))
     guard !json else { return String(decoding: try Document.encode(description), as: UTF8.self) }
     let logger = Diagnostics.logger()
-    for warning in checkpoint.warnings { logger.warning("\(warning)") }
+    for warning in description.warnings { logger.warning("\(warning)") }
     let rows = description.tensors.map { tensor in
       [
         Terminal.printable(tensor.name), tensor.dtype, "\(tensor.shape)", Terminal.bytes(tensor.bytes),
@@ -108,9 +103,11 @@ struct CheckpointDescription: Encodable {
     let shard: String
     let tensorClass: String
     let reason: String?
+    /// How many it holds.
+    let matrices: Int
 
     enum CodingKeys: String, CodingKey {
-      case name, dtype, shape, bytes, shard, reason
+      case name, dtype, shape, bytes, shard, reason, matrices
       case tensorClass = "class"
     }
   }
@@ -118,11 +115,12 @@ struct CheckpointDescription: Encodable {
   struct Total: Encodable {
     let tensorClass: String
     var tensors = 0
+    var matrices = 0
     var weights = 0
     var bytes = 0
 
     enum CodingKeys: String, CodingKey {
-      case tensors, weights, bytes
+      case tensors, matrices, weights, bytes
       case tensorClass = "class"
     }
   }
@@ -131,26 +129,23 @@ struct CheckpointDescription: Encodable {
   let totals: [Total]
   let warnings: [String]
 
-  init(_ checkpoint: Checkpoint, _ classified: [ClassifiedTensor]) {
-    var totals = ["matrix", "skipped", "refused"].map { Total(tensorClass: $0) }
-    tensors = classified.map { entry in
-      let (name, reason): (String, String?) =
-        switch entry.tensorClass {
-        case .matrix: ("matrix", nil)
-        case .skipped(let reason): ("skipped", reason)
-        case .refused(let reason): ("refused", reason)
-        }
+  init(_ classified: ClassifiedCheckpoint) {
+    var totals = TensorClass.names.map { Total(tensorClass: $0) }
+    tensors = classified.tensors.map { entry in
       let info = entry.tensor.info
+      let name = entry.tensorClass.name
       for index in totals.indices where totals[index].tensorClass == name {
         totals[index].tensors += 1
+        totals[index].matrices += entry.matrixCount
         totals[index].weights &+= info.elementCount
         totals[index].bytes += info.byteRange.count
       }
       return Tensor(
         name: info.name, dtype: info.dtype.rawValue, shape: info.shape, bytes: info.byteRange.count,
-        shard: checkpoint.shards[entry.tensor.shard].fileName, tensorClass: name, reason: reason)
+        shard: classified.checkpoint.shards[entry.tensor.shard].fileName, tensorClass: name,
+        reason: entry.tensorClass.reason, matrices: entry.matrixCount)
     }
     self.totals = totals
-    warnings = checkpoint.warnings
+    warnings = classified.warnings
   }
 }

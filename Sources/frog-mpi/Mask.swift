@@ -64,11 +64,7 @@ struct Mask: ParsableCommand {
   @Option(help: "How masks are stored: indices, bitmap (a bit a weight), or auto for the smaller.")
   var format = MaskFormat.auto
 
-  @Option(help: ArgumentHelp("Count tensors that match, even if they would be left out.", valueName: "glob"))
-  var include: [String] = []
-
-  @Option(help: ArgumentHelp("Leave out tensors that match, such as '*.mlp.*'.", valueName: "glob"))
-  var exclude: [String] = []
+  @OptionGroup var choice: TensorChoice
 
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
   var io = SourceKind.mmap
@@ -112,7 +108,7 @@ struct Mask: ParsableCommand {
     let options = MaskOptions(
       checkpoint: FilePath(checkpoint), output: FilePath(out),
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
-      scoring: scoring, format: format, filter: NameFilter(include: include, exclude: exclude), io: io,
+      scoring: scoring, format: format, tensors: choice.options, io: io,
       threads: work.threads, memory: work.memory?.bytes, overwrite: overwrite)
     let logger = Diagnostics.logger()
     Self.runOnRanks { world in

@@ -43,11 +43,7 @@ struct Plan: ParsableCommand {
   @Option(help: "The share of all weights to keep: 1% or 0.01.")
   var budget = "1%"
 
-  @Option(help: ArgumentHelp("Count tensors that match, as `mask` does.", valueName: "glob"))
-  var include: [String] = []
-
-  @Option(help: ArgumentHelp("Leave out tensors that match, as `mask` does.", valueName: "glob"))
-  var exclude: [String] = []
+  @OptionGroup var choice: TensorChoice
 
   @Flag(help: "List every matrix and every tensor left out, not one line a shape and reason.")
   var all = false
@@ -121,13 +117,8 @@ struct Plan: ParsableCommand {
       throw RunFailure(.usage, "--model belongs to a list of shapes; \(shown(path)) is none")
     }
     let opened = try isList ? ShapesFile.read(path, model: model) : Checkpoint.open(path, io: .pread)
-    let tensors = try PlannedTensors(opened, filter: NameFilter(include: include, exclude: exclude))
-    var warnings = opened.warnings
-    if tensors.eightBitCount > 0 {
-      warnings.append(
-        "\(tensors.eightBitCount) matrices hold 8-bit floating point: they are planned, but `mask` of this version refuses them"
-      )
-    }
+    let tensors = try PlannedTensors(opened, options: choice.options)
+    var warnings = tensors.warnings
     if let first = tensors.refused.first {
       warnings.append(
         "`mask` refuses this checkpoint: tensor \(quoted(first.info.name)) \(first.reason)"

@@ -73,12 +73,13 @@ struct RecordTests {
     version: "1",
     parameters: .init(
       keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none", include: [],
-      exclude: [], threads: 1),
+      exclude: [], splitFused: false, threads: 1),
     checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), K: 1, kept: 1, threshold: nil,
     starved: 0,
     matrices: [
       .init(
-        name: "w", shape: [2, 3], dtype: "F32", file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1,
+        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, file: "masks-00001-of-00001.safetensors",
+        norm: 1, importance: 1,
         kept: 1,
         threshold: 0.5, format: "indices", noiseError: 0, rankOneShare: 1)
     ],
@@ -125,10 +126,15 @@ struct MaskTensorsTests {
   @Test("64-bit indices from 2³¹ elements on")
   func width() {
     func tensors(_ rows: Int, _ columns: Int) -> MaskTensors {
-      MaskTensors(name: "w", rows: rows, columns: columns, kept: 5, format: .indices)
+      MaskTensors(
+        name: "w", rows: rows, columns: columns, storedSize: rows * columns, isStack: false, kept: [5], format: .indices
+      )
     }
     #expect(tensors(1 << 15, (1 << 16) - 1).layout[0].dtype == .i32)
     #expect(tensors(1 << 15, 1 << 16).layout[0].dtype == .i64)
-    #expect(MaskTensors(name: "w", rows: 3, columns: 9, kept: 5, format: .bitmap).layout[0].shape == [3, 2])
+    let stack = MaskTensors(
+      name: "w", rows: 3, columns: 9, storedSize: 108, isStack: true, kept: [5, 0, 2, 1], format: .bitmap)
+    #expect(stack.layout.map(\.shape) == [[4, 3, 2], [8], [4, 3], [4, 9]])
+    #expect(stack.keptRange(of: 2) == 5..<7)
   }
 }

@@ -68,7 +68,7 @@ struct AuditStage {
     let quota: ScoringStage.Quota
 
     init(_ stage: AuditStage, _ chosen: [Int]) {
-      catalog = Catalog(shards: stage.catalog.shards, matrices: chosen.map { stage.catalog.matrices[$0] })
+      catalog = stage.catalog.restricted(to: chosen)
       norms = Norms(squared: chosen.map { stage.norms.squared[$0] }, fingerprint: stage.norms.fingerprint)
       switch stage.quota {
       case .each(let kept): quota = .each(chosen.map { kept[$0] })

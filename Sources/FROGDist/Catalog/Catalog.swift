@@ -4,8 +4,8 @@ import ShardIO
 import SystemPackage
 
 /// What a run works on: the matrices of a checkpoint in their order, and where each lies.
-public struct Catalog: Codable, Sendable {
-  /// A shard that holds at least one of the matrices.
+public struct Catalog: Sendable {
+  /// A shard that holds some of the matrices, or of their scales.
   public struct Shard: Codable, Sendable {
     /// Its name in the checkpoint's folder.
     public let fileName: String
@@ -15,9 +15,27 @@ public struct Catalog: Codable, Sendable {
     public let size: Int
   }
 
-  /// A weight matrix, m × n, row-major in its shard.
-  public struct Matrix: Codable, Sendable {
+  /// A stored tensor that holds one or more of the matrices.
+  struct Tensor: Codable, Sendable {
     /// The checkpoint's name for it.
+    let name: String
+    /// How its weights are stored.
+    let dtype: DType
+    /// As stored.
+    let shape: [Int]
+    /// Position in ``Catalog/shards``.
+    let shard: Int
+    /// First byte in the shard.
+    let offset: Int
+    /// Bytes in the shard.
+    let byteCount: Int
+    /// The matrices in it.
+    let content: MatrixContent
+  }
+
+  /// A weight matrix, m × n.
+  public struct Matrix: Sendable {
+    /// The checkpoint's name for it; in a stack and in a split tensor followed by `[e]`, `[part]`.
     public let name: String
     /// How its weights are stored.
     public let dtype: DType
@@ -27,10 +45,34 @@ public struct Catalog: Codable, Sendable {
     public let columns: Int
     /// Position in ``Catalog/shards``.
     public let shard: Int
-    /// First byte in the shard.
+    /// First byte in the shard, of what it is a part of if it is one.
     public let offset: Int
-    /// Bytes in the shard.
+    /// Bytes in the shard, of what it is a part of if it is one.
     public let byteCount: Int
+    /// Position in the catalog's list of stored tensors.
+    let tensor: Int
+    /// The expert's position in a stack.
+    let expert: Int?
+    /// What it is of a fused tensor.
+    let part: String?
+    /// Where its elements lie in the stored tensor.
+    let slice: TensorSlice
+
+    /// A stored tensor of rank 2, taken whole.
+    init(name: String, dtype: DType, rows: Int, columns: Int, shard: Int, offset: Int, byteCount: Int) {
+      self.init(
+        name: name, dtype: dtype, rows: rows, columns: columns, shard: shard, offset: offset, byteCount: byteCount,
+        tensor: 0, expert: nil, part: nil, slice: TensorSlice(whole: rows, columns: columns))
+    }
+
+    fileprivate init(
+      name: String, dtype: DType, rows: Int, columns: Int, shard: Int, offset: Int, byteCount: Int, tensor: Int,
+      expert: Int?, part: String?, slice: TensorSlice
+    ) {
+      (self.name, self.dtype, self.rows, self.columns) = (name, dtype, rows, columns)
+      (self.shard, self.offset, self.byteCount) = (shard, offset, byteCount)
+      (self.tensor, self.expert, self.part, self.slice) = (tensor, expert, part, slice)
+    }
 
     /// m·n.
     public var size: Int { rows * columns }
@@ -38,14 +80,52 @@ public struct Catalog: Codable, Sendable {
     public var order: Int { min(rows, columns) }
   }
 
+  /// What is written under one name: the masks of one matrix, or of all experts of a stack.
+  struct Output: Sendable {
+    /// The stored tensor's name, followed by `[part]` if it was split.
+    let name: String
+    /// Position in the list of stored tensors.
+    let tensor: Int
+    /// Of its matrices, in their order in the tensor.
+    let ordinals: [Int]
+  }
+
   /// In byte-wise order of file name.
   public let shards: [Shard]
+  /// In byte-wise order of name.
+  let tensors: [Tensor]
   /// In byte-wise order of name: the position here is the **ordinal**, which decides ties.
   public let matrices: [Matrix]
+  /// In the order of ``tensors``, the parts of one in their order.
+  let outputs: [Output]
 
-  init(shards: [Shard], matrices: [Matrix]) {
+  /// Cuts the tensors into their matrices.
+  ///
+  /// - Throws: ``RunFailure`` if two matrices would have one name.
+  init(shards: [Shard], tensors: [Tensor]) throws(RunFailure) {
     self.shards = shards
+    self.tensors = tensors
+    var matrices: [Matrix] = []
+    for (number, tensor) in tensors.enumerated() { matrices += tensor.matrices(number: number) }
+    matrices.sort { Checkpoint.bytewiseLess($0.name, $1.name) }
+    for (first, second) in zip(matrices, matrices.dropFirst()) where ExactName(first.name) == ExactName(second.name) {
+      throw RunFailure(
+        .data,
+        "two matrices would be called \(quoted(first.name)): in tensor \(quoted(tensors[first.tensor].name)) and in tensor "
+          + "\(quoted(tensors[second.tensor].name)); leave one out with --exclude")
+    }
     self.matrices = matrices
+    outputs = Self.outputs(of: matrices, in: tensors)
+  }
+
+  /// The same checkpoint, as if some of its matrices were all.
+  func restricted(to ordinals: [Int]) -> Catalog { Catalog(self, matrices: ordinals.map { matrices[$0] }) }
+
+  private init(_ whole: Catalog, matrices: [Matrix]) {
+    shards = whole.shards
+    tensors = whole.tensors
+    self.matrices = matrices
+    outputs = []
   }
 
   /// File and name of a matrix, as a message begins.
@@ -55,96 +135,87 @@ public struct Catalog: Codable, Sendable {
 
   /// N: the weights of all matrices.
   public var weightCount: Int { matrices.reduce(0) { $0 + $1.size } }
+
+  private static func outputs(of matrices: [Matrix], in tensors: [Tensor]) -> [Output] {
+    var ordinals = tensors.map { [[Int]](repeating: [], count: $0.content.parts.count) }
+    let inTensorOrder = matrices.indices.sorted {
+      (matrices[$0].tensor, matrices[$0].expert ?? 0) < (matrices[$1].tensor, matrices[$1].expert ?? 0)
+    }
+    for ordinal in inTensorOrder {
+      let matrix = matrices[ordinal]
+      let part = tensors[matrix.tensor].content.parts.firstIndex { $0.label == matrix.part } ?? 0
+      ordinals[matrix.tensor][part].append(ordinal)
+    }
+    return tensors.enumerated().flatMap { number, tensor in
+      zip(tensor.content.parts, ordinals[number]).map { part, ordinals in
+        Output(name: tensor.name + bracketed(part.label), tensor: number, ordinals: ordinals)
+      }
+    }
+  }
 }
 
-/// A tensor of a checkpoint and what becomes of it, for people to read.
-public struct ClassifiedTensor: Sendable {
-  /// The tensor.
-  public let tensor: CheckpointTensor
-  /// What it is to FROG once the filter has spoken.
-  public let tensorClass: TensorClass
+/// `[label]`, or nothing.
+private func bracketed<Label>(_ label: Label?) -> String { label.map { "[\($0)]" } ?? "" }
+
+extension Catalog.Tensor {
+  /// A tensor that counts.
+  init(_ tensor: CheckpointTensor, shard: Int, content: MatrixContent) {
+    let info = tensor.info
+    name = info.name
+    dtype = info.dtype
+    shape = info.shape
+    self.shard = shard
+    offset = info.byteRange.lowerBound
+    byteCount = info.byteRange.count
+    self.content = content
+  }
+
+  /// The matrices in the tensor.
+  func matrices(number: Int) -> [Catalog.Matrix] {
+    // Whole bytes: packed types are not decodable.
+    let slabBytes = byteCount / max(content.experts ?? 1, 1)
+    return (0..<(content.experts ?? 1)).flatMap { slab in
+      content.parts.map { part in
+        let expert = content.experts == nil ? nil : slab
+        return Catalog.Matrix(
+          name: name + bracketed(expert) + bracketed(part.label), dtype: dtype, rows: part.rows.total,
+          columns: part.columns.total, shard: shard, offset: offset + slab * slabBytes, byteCount: slabBytes,
+          tensor: number, expert: expert, part: part.label,
+          slice: TensorSlice(
+            storedRows: content.rows, storedColumns: content.columns, slab: slab, rows: part.rows,
+            columns: part.columns))
+      }
+    }
+  }
+}
+
+// Matrices and outputs follow from the tensors, so only these travel between ranks.
+extension Catalog: Codable {
+  private enum CodingKeys: CodingKey {
+    case shards, tensors
+  }
+
+  /// Reads what another rank has encoded.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try self.init(
+      shards: values.decode([Shard].self, forKey: .shards), tensors: values.decode([Tensor].self, forKey: .tensors))
+  }
+
+  /// Shards and tensors.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(shards, forKey: .shards)
+    try values.encode(tensors, forKey: .tensors)
+  }
 }
 
 extension Catalog {
-  /// The class of every tensor of `checkpoint`, in order of name.
-  ///
-  /// - Throws: ``RunFailure`` if a pattern of `filter` matches no tensor: a typing error that would go unseen.
-  public static func classify(_ checkpoint: Checkpoint, filter: NameFilter) throws -> [ClassifiedTensor] {
-    for pattern in filter.include + filter.exclude {
-      guard checkpoint.tensors.contains(where: { NameFilter.matches(pattern, $0.info.name) }) else {
-        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(shown(checkpoint.path))")
-      }
-    }
-    return checkpoint.tensors.map { tensor in
-      let info = tensor.info
-      var found = TensorClass(name: info.name, dtype: info.dtype, shape: info.shape)
-      if filter.excludes(info.name) {
-        found = .skipped(reason: "excluded")
-      } else if case .skipped = found, filter.includes(info.name), info.shape.count == 2, info.dtype.isDecodable,
-        !TensorClass.isEightBitFloat(info.dtype), info.elementCount > 0
-      {
-        found = .matrix
-      }
-      return ClassifiedTensor(tensor: tensor, tensorClass: found)
-    }
-  }
-
-  /// Chooses the matrices of an open checkpoint.
-  ///
-  /// - Throws: ``RunFailure`` if there are none, or if one is of a kind this version cannot read.
-  public init(_ checkpoint: Checkpoint, filter: NameFilter) throws {
-    var matrices: [Matrix] = []
-    var shardNumbers: [Int: Int] = [:]
-    let chosen = try Self.classify(checkpoint, filter: filter).filter { classified in
-      if case .refused(let reason) = classified.tensorClass {
-        let tensor = classified.tensor
-        throw RunFailure(
-          .data,
-          "\(shown(checkpoint.shards[tensor.shard].path)): tensor \(quoted(tensor.info.name)) \(reason); "
-            + "leave it out with --exclude, or convert the checkpoint")
-      }
-      return classified.tensorClass == .matrix
-    }
-    let used = Set(chosen.map(\.tensor.shard)).sorted()
-    for (number, shard) in used.enumerated() { shardNumbers[shard] = number }
-    for classified in chosen {
-      let info = classified.tensor.info
-      matrices.append(
-        Matrix(
-          name: info.name, dtype: info.dtype, rows: info.shape[0], columns: info.shape[1],
-          shard: shardNumbers[classified.tensor.shard] ?? 0, offset: info.byteRange.lowerBound,
-          byteCount: info.byteRange.count))
-    }
-    guard !matrices.isEmpty else {
-      throw RunFailure(
-        .data,
-        "\(shown(checkpoint.path)) holds no weight matrix (\(checkpoint.tensors.count) tensors; "
-          + "`frog-mpi inspect` tells why each was left out)")
-    }
-    self.matrices = matrices
-    self.shards = used.map { number in
-      let shard = checkpoint.shards[number]
-      return Shard(fileName: shard.fileName, path: shard.path.string, size: shard.header.fileSize)
-    }
-  }
-
-  /// Reads and validates the checkpoint on rank 0 and gives the catalog to all.
-  ///
-  /// Collective: every rank calls it.
-  ///
-  /// - Parameter warn: called on rank 0 with each thing that is odd but not wrong.
-  static func load(
-    _ path: FilePath, io: SourceKind, filter: NameFilter, world: Communicator, warn: (String) -> Void
-  ) throws -> Catalog {
-    var catalog: Catalog?
-    let bytes = try world.fromRoot {
-      let checkpoint = try Checkpoint.open(path, io: io)
-      checkpoint.warnings.forEach(warn)
-      let found = try Catalog(checkpoint, filter: filter)
-      catalog = found
-      return world.size == 1 ? [] : Array(try JSONEncoder().encode(found))
-    }
-    if let catalog { return catalog }
-    return try JSONDecoder().decode(Catalog.self, from: Data(bytes))
+  /// Where a matrix lies in its tensor, for the record; nil if it is all of it.
+  func recordedSlice(of matrix: Matrix) -> RunRecord.Slice? {
+    guard matrix.expert != nil || matrix.part != nil else { return nil }
+    return RunRecord.Slice(
+      shape: tensors[matrix.tensor].shape, expert: matrix.expert, part: matrix.part, rows: matrix.slice.rows,
+      columns: matrix.slice.columns)
   }
 }

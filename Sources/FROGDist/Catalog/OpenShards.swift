@@ -13,10 +13,12 @@ final class OpenShards {
     self.kind = kind
   }
 
+  /// A shard, by its position in the catalog.
+  ///
   /// - Throws: ``RunFailure`` if this rank's file differs in size from the one rank 0 read.
-  func source(of matrix: Catalog.Matrix) throws -> any ByteSource {
-    if let open = sources[matrix.shard] { return open }
-    let shard = catalog.shards[matrix.shard]
+  private func source(_ number: Int) throws -> any ByteSource {
+    if let open = sources[number] { return open }
+    let shard = catalog.shards[number]
     let source = try kind.open(FilePath(shard.path))
     guard source.size == shard.size else {
       throw RunFailure(
@@ -24,7 +26,7 @@ final class OpenShards {
         "\(shown(FilePath(shard.path))): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): "
           + "every node must see the same checkpoint, and it must not change during a run")
     }
-    sources[matrix.shard] = source
+    sources[number] = source
     return source
   }
 
@@ -33,12 +35,25 @@ final class OpenShards {
     MatrixPanels(try view(of: matrix))
   }
 
-  private func view(of matrix: Catalog.Matrix) throws -> TensorView {
+  /// The matrix in its file, with the scales of its weights if it has some.
+  func view(of matrix: Catalog.Matrix) throws -> TensorView {
+    let tensor = catalog.tensors[matrix.tensor]
     return try TensorView(
-      source: source(of: matrix),
+      source: source(tensor.shard),
       tensor: TensorInfo(
-        name: matrix.name, dtype: matrix.dtype, shape: [matrix.rows, matrix.columns],
-        byteRange: matrix.offset..<matrix.offset + matrix.byteCount))
+        name: tensor.name, dtype: tensor.dtype, shape: tensor.shape,
+        byteRange: tensor.offset..<tensor.offset + tensor.byteCount),
+      slice: matrix.slice, scales: tensor.content.scale.map { try scales($0, of: matrix) })
+  }
+
+  private func scales(_ scale: WeightScale, of matrix: Catalog.Matrix) throws -> BlockScales {
+    try BlockScales(
+      source: source(scale.shard),
+      tensor: TensorInfo(
+        name: scale.name, dtype: scale.dtype, shape: scale.shape,
+        byteRange: scale.offset..<scale.offset + scale.byteCount),
+      slab: scale.isStacked ? matrix.slice.slab : 0, blockRows: scale.blockRows, blockColumns: scale.blockColumns,
+      storedRows: matrix.slice.storedRows, storedColumns: matrix.slice.storedColumns)
   }
 }
 

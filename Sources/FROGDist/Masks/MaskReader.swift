@@ -8,6 +8,8 @@ public struct MaskReader: Sendable {
   public let path: FilePath
   /// `frog.json`.
   public let record: RunRecord
+  /// What is stored, by the record.
+  private(set) var outputs: [RecordedOutput]
   /// The bytes of `frog.json`, as read.
   let recordText: [UInt8]
 
@@ -51,7 +53,8 @@ public struct MaskReader: Sendable {
         .data,
         "\(shown(path.appending(OutputDirectory.recordName))) is not a record of frog-mpi mask: \(Self.reason(error))")
     }
-    try checkRecord()
+    outputs = []
+    outputs = try checkRecord()
   }
 
   static func contents(of file: FilePath) throws -> [UInt8] {
@@ -60,11 +63,8 @@ public struct MaskReader: Sendable {
     return try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
   }
 
-  /// More weights than any matrix has; below it, sizes in bytes cannot overflow.
-  private static let largestMatrix = 1 << 56
-
   /// What the rest of the program takes for granted of a record.
-  private func checkRecord() throws {
+  private func checkRecord() throws -> [RecordedOutput] {
     func refuse(_ problem: String) -> RunFailure {
       RunFailure(.data, "\(shown(path.appending(OutputDirectory.recordName))): \(problem)")
     }
@@ -76,20 +76,7 @@ public struct MaskReader: Sendable {
     for name in record.files.keys where !OutputDirectory.isMaskFile(name) || name.contains("/") {
       throw refuse("\(quoted(name)) is no name of a mask file")
     }
-    for matrix in record.matrices {
-      guard matrix.shape.count == 2, matrix.shape.allSatisfy({ $0 > 0 }),
-        case let (size, overflow) = matrix.shape[0].multipliedReportingOverflow(by: matrix.shape[1]), !overflow,
-        size <= Self.largestMatrix, (0...size).contains(matrix.kept), record.files[matrix.file] != nil,
-        let format = MaskFormat(rawValue: matrix.format), format != .auto
-      else { throw refuse("the entry of \(quoted(matrix.name)) contradicts itself") }
-    }
-  }
-
-  /// The tensors that hold a matrix of the record.
-  static func tensors(of matrix: RunRecord.Matrix) -> MaskTensors {
-    MaskTensors(
-      name: matrix.name, rows: matrix.shape[0], columns: matrix.shape[1], kept: matrix.kept,
-      format: MaskFormat(rawValue: matrix.format) ?? .indices)
+    do { return try RecordedOutput.outputs(of: record) } catch { throw refuse(error.message) }
   }
 
   private static func reason(_ error: any Error) -> String {

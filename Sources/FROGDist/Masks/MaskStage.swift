@@ -29,7 +29,7 @@ struct MaskStage {
     }
     let concentrations = try world.agreeing {
       var concentrations: [Int: Concentration] = [:]
-      let writer = MaskWriter(layout: layout, spill: spill)
+      let writer = MaskWriter(catalog: catalog, layout: layout, spill: spill)
       for (number, matrices) in Dictionary(grouping: scored, by: { layout.file(of: $0.ordinal) }) {
         let file = try DurableFile(openingForUpdate: path(of: layout.files[number]))
         for matrix in matrices { concentrations[matrix.ordinal] = try writer.write(matrix, to: file) }
@@ -73,15 +73,17 @@ struct MaskStage {
     }
     let importance = Shares.importance(ofNorms: norms.frobenius)
     return try catalog.matrices.enumerated().map { ordinal, matrix in
-      let tensors = layout.tensors[ordinal]
+      let (tensors, expert) = layout.place(of: ordinal)
+      let kept = tensors.kept[expert]
       guard let report = reports[ordinal] else {
         throw RunFailure(.internal, "no rank has scored tensor \(quoted(matrix.name))")
       }
       return RunRecord.Matrix(
         name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
+        tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
         file: layout.files[layout.file(of: ordinal)].name, solver: solvers[ordinal],
-        norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: tensors.kept,
-        threshold: tensors.kept > 0 ? report.threshold : nil, format: tensors.format.rawValue,
+        norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: kept,
+        threshold: kept > 0 ? report.threshold : nil, format: tensors.format.rawValue,
         noiseError: report.noiseError, rankOneShare: report.rankOneShare, concentration: report.concentration)
     }
   }

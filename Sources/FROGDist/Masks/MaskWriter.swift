@@ -2,6 +2,7 @@ import ShardIO
 
 /// Writes the kept weights, scores and noise factors of this rank's matrices to their places.
 struct MaskWriter {
+  let catalog: Catalog
   let layout: MaskLayout
   let spill: CandidateSpill
 
@@ -9,13 +10,20 @@ struct MaskWriter {
   ///
   /// - Returns: where its kept weights lie; nil if there are none.
   func write(_ matrix: ScoredMatrix, to file: borrowing DurableFile) throws -> Concentration? {
-    let tensors = layout.tensors[matrix.ordinal]
+    let (tensors, expert) = layout.place(of: matrix.ordinal)
+    let slice = catalog.matrices[matrix.ordinal].slice
     var counts = KeptCounts(rows: tensors.rows, columns: tensors.columns)
-    var scores = try RegionWriter<Float>(layout.range(of: tensors.scoresName, in: matrix.ordinal))
+    let kept = tensors.keptRange(of: expert)
+    func region(_ name: String, _ elements: Range<Int>, _ width: Int) throws -> Range<Int> {
+      let start = try layout.range(of: name, in: matrix.ordinal).lowerBound
+      return start + elements.lowerBound * width..<start + elements.upperBound * width
+    }
+    var scores = RegionWriter<Float>(try region(tensors.scoresName, kept, 4))
     switch (tensors.format, tensors.needsWideIndices) {
     case (.bitmap, _):
-      var bitmap = try BitmapWriter(
-        layout.range(of: tensors.bitmapName, in: matrix.ordinal), columns: tensors.columns,
+      let bytes = tensors.rows * tensors.bitmapStride
+      var bitmap = BitmapWriter(
+        try region(tensors.bitmapName, expert * bytes..<(expert + 1) * bytes, 1), columns: tensors.columns,
         stride: tensors.bitmapStride)
       try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
         counts.add(index)
@@ -23,35 +31,49 @@ struct MaskWriter {
         try scores.append(score, to: file)
       }
       try bitmap.flush(to: file)
-    case (_, false): try writeIndices(Int32.self, of: matrix, tensors, &counts, scores: &scores, to: file)
-    case (_, true): try writeIndices(Int64.self, of: matrix, tensors, &counts, scores: &scores, to: file)
+    case (_, false):
+      var indices = RegionWriter<Int32>(try region(tensors.indicesName, kept, 4))
+      try writeIndices(&indices, of: matrix, slice, &counts, scores: &scores, to: file)
+    case (_, true):
+      var indices = RegionWriter<Int64>(try region(tensors.indicesName, kept, 8))
+      try writeIndices(&indices, of: matrix, slice, &counts, scores: &scores, to: file)
     }
     try scores.finish(file)
-    try writeNoise(matrix, tensors, to: file)
+    try writeNoise(
+      matrix, row: region(tensors.noiseRowName, expert * tensors.rows..<(expert + 1) * tensors.rows, 4),
+      column: region(tensors.noiseColumnName, expert * tensors.columns..<(expert + 1) * tensors.columns, 4), to: file)
     return counts.concentration
   }
 
   private func writeIndices<Index: FixedWidthInteger & BitwiseCopyable>(
-    _ type: Index.Type, of matrix: ScoredMatrix, _ tensors: MaskTensors, _ counts: inout KeptCounts,
+    _ indices: inout RegionWriter<Index>, of matrix: ScoredMatrix, _ slice: TensorSlice, _ counts: inout KeptCounts,
     scores: inout RegionWriter<Float>, to file: borrowing DurableFile
   ) throws {
-    var indices = try RegionWriter<Index>(layout.range(of: tensors.indicesName, in: matrix.ordinal))
     try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
       counts.add(index)
-      try indices.append(Index(index), to: file)
+      try indices.append(Index(slice.storedPosition(of: index)), to: file)
       try scores.append(score, to: file)
     }
     try indices.finish(file)
   }
 
-  private func writeNoise(_ matrix: ScoredMatrix, _ tensors: MaskTensors, to file: borrowing DurableFile) throws {
+  private func writeNoise(
+    _ matrix: ScoredMatrix, row: Range<Int>, column: Range<Int>, to file: borrowing DurableFile
+  ) throws {
     var offset = matrix.noise.offset
-    for (name, count) in [(tensors.noiseRowName, tensors.rows), (tensors.noiseColumnName, tensors.columns)] {
-      let factors = try spill.read(Float.self, count: count, at: offset)
-      offset += count * MemoryLayout<Float>.stride
-      let start = try layout.range(of: name, in: matrix.ordinal).lowerBound
-      try factors.withUnsafeBytes { try file.write($0, at: start) }
+    for region in [row, column] {
+      let factors = try spill.read(Float.self, count: region.count / 4, at: offset)
+      offset += region.count
+      try factors.withUnsafeBytes { try file.write($0, at: region.lowerBound) }
     }
+  }
+}
+
+extension TensorSlice {
+  /// Where an element of the matrix lies in the stored tensor, both by flat row-major index. Rises with `index`.
+  func storedPosition(of index: Int) -> Int {
+    let (row, column) = index.quotientAndRemainder(dividingBy: columns.total)
+    return (slab * storedRows + rows.stored(row)) * storedColumns + columns.stored(column)
   }
 }
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import ShardIO
 
 /// `frog.json`: what was asked, of what, and what came out; equal for equal inputs and parameters, byte by byte.
 public struct RunRecord: Codable, Sendable {
@@ -68,12 +69,17 @@ public struct RunRecord: Codable, Sendable {
     public var include: [String]
     /// Patterns of tensor names.
     public var exclude: [String]
+    /// Whether convolutions count; nil if that was left to the kind of model.
+    @ExplicitNull public var conv: Bool?
+    /// Whether fused projections were taken apart.
+    public var splitFused: Bool
     /// BLAS threads of each rank: they change the order of sums, and so the last bits of scores.
     public var threads: Int
 
     enum CodingKeys: String, CodingKey {
       case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, include, exclude
-      case threads
+      case conv, threads
+      case splitFused = "split_fused"
       case powerIterations = "power_iterations"
       case targetOverlap = "target_overlap"
       case weightBy = "weight_by"
@@ -87,6 +93,15 @@ public struct RunRecord: Codable, Sendable {
       if let sample { words.append("sample \(sample)") }
       if weightBy != nil { words.append("weighted") }
       return words.joined(separator: ", ")
+    }
+
+    /// Which tensors count.
+    var catalogOptions: CatalogOptions {
+      var options = CatalogOptions()
+      options.filter = NameFilter(include: include, exclude: exclude)
+      options.conv = conv
+      options.splitFused = splitFused
+      return options
     }
 
     /// Whether what was ranked is the score itself.
@@ -151,6 +166,10 @@ public struct RunRecord: Codable, Sendable {
     public var shape: [Int]
     /// As stored in the checkpoint.
     public var dtype: String
+    /// The tensor of the checkpoint that holds it.
+    public var tensor: String
+    /// Which part of that tensor it is; nil if it is all of it.
+    @ExplicitNull public var slice: Slice?
     /// The mask file that holds its tensors.
     public var file: String
     /// How its singular vectors were found: `local`, `team of 4`, `randomized`; nil if the score needs none.
@@ -178,10 +197,24 @@ public struct RunRecord: Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-      case name, shape, dtype, file, solver, norm, importance, kept, threshold, format, concentration
+      case name, shape, dtype, tensor, slice, file, solver, norm, importance, kept, threshold, format, concentration
       case noiseError = "noise_error"
       case rankOneShare = "rank_one_share"
     }
+  }
+
+  /// Where a matrix lies in a tensor of experts or fused projections.
+  public struct Slice: Codable, Sendable, Equatable {
+    /// Of the stored tensor.
+    public var shape: [Int]
+    /// Position of the expert; nil if the tensor is no stack.
+    @ExplicitNull public var expert: Int?
+    /// `q`, `k`, `v`, `gate` or `up`; nil if the tensor was not split.
+    @ExplicitNull public var part: String?
+    /// The rows of the stored matrix that are its own.
+    public var rows: IndexRuns
+    /// The columns of the stored matrix that are its own.
+    public var columns: IndexRuns
   }
 
   /// One mask file.

@@ -74,13 +74,13 @@ public struct Verification {
         return ["\(shown(file)): its SHA-256 is not the one in \(OutputDirectory.recordName)"]
       }
       let header = try ShardHeader.read(from: source)
-      let matrices = reader.record.matrices.filter { $0.file == name }
-      let expected = matrices.flatMap { MaskReader.tensors(of: $0).layout }
+      let outputs = reader.outputs.filter { $0.file == name }
+      let expected = outputs.flatMap { $0.tensors.layout }
       guard expected.count == header.tensors.count else {
         return ["\(shown(file)): \(header.tensors.count) tensors, should be \(expected.count)"]
       }
       var contents = MaskContents(source: source, header: header)
-      return try matrices.flatMap { try contents.check($0, ranksScores: reader.record.parameters.ranksScores) }.map {
+      return try outputs.flatMap { try contents.check($0, ranksScores: reader.record.parameters.ranksScores) }.map {
         "\(shown(file)): \($0)"
       }
     } catch let error as SourceError {
@@ -106,10 +106,9 @@ public struct Verification {
 
   /// Reads all weights and compares their fingerprint.
   private func compare(_ record: RunRecord, with checkpoint: FilePath, io: SourceKind) throws -> [String] {
-    let filter = NameFilter(include: record.parameters.include, exclude: record.parameters.exclude)
     let catalog: Catalog
     do {
-      catalog = try Catalog.load(checkpoint, io: io, filter: filter, world: world) { _ in }
+      catalog = try Catalog.load(checkpoint, io: io, options: record.parameters.catalogOptions, world: world) { _ in }
     } catch let failure as RunFailure where failure.kind == .usage {
       // A pattern of the run that matches nothing here: another checkpoint.
       return [failure.message]
@@ -137,9 +136,9 @@ private struct MaskContents: ~Copyable {
     tensors = Dictionary(header.tensors.map { (ExactName($0.name), $0) }) { first, _ in first }
   }
 
-  /// What is wrong with the tensors of one matrix.
-  mutating func check(_ matrix: RunRecord.Matrix, ranksScores: Bool) throws -> [String] {
-    let wanted = MaskReader.tensors(of: matrix)
+  /// What is wrong with the tensors of one matrix or stack.
+  mutating func check(_ output: RecordedOutput, ranksScores: Bool) throws -> [String] {
+    let wanted = output.tensors
     for tensor in wanted.layout {
       guard let found = tensors[ExactName(tensor.name)] else { return ["tensor \(quoted(tensor.name)) is missing"] }
       guard found.dtype == tensor.dtype, found.shape == tensor.shape else {
@@ -150,47 +149,82 @@ private struct MaskContents: ~Copyable {
       }
     }
     var problems: [String] = []
-    let size = wanted.rows * wanted.columns
     switch (wanted.format, wanted.needsWideIndices) {
     case (.bitmap, _): problems += try checkBitmap(wanted)
-    case (_, false): problems += try checkIndices(Int32.self, wanted.indicesName, below: size)
-    case (_, true): problems += try checkIndices(Int64.self, wanted.indicesName, below: size)
+    case (_, false): problems += try checkIndices(Int32.self, output)
+    case (_, true): problems += try checkIndices(Int64.self, output)
     }
-    let least = ranksScores ? matrix.threshold.map { Float($0) } ?? 0 : 0
-    problems += try checkFloats(wanted.scoresName, atLeast: least)
-    problems += try checkFloats(wanted.noiseRowName, atLeast: 0)
-    problems += try checkFloats(wanted.noiseColumnName, atLeast: 0)
+    let least = output.matrices.map { ranksScores ? $0.threshold.map { Float($0) } ?? 0 : 0 }
+    problems += try checkFloats(wanted.scoresName, atLeast: least, kept: wanted.kept)
+    problems += try checkFloats(wanted.noiseRowName, atLeast: [0], kept: [])
+    problems += try checkFloats(wanted.noiseColumnName, atLeast: [0], kept: [])
     return problems
   }
 
-  /// In range, ascending, none twice.
+  /// Ascending, none twice, and each in the part of the stored tensor that is its matrix.
   private mutating func checkIndices<Index: FixedWidthInteger & BitwiseCopyable>(
-    _ type: Index.Type, _ name: String, below size: Int
+    _ type: Index.Type, _ output: RecordedOutput
   ) throws -> [String] {
     var last = -1
-    return try firstProblem(Index.self, name) { index, position in
+    var owner = Owner(kept: output.tensors.kept)
+    let size = output.tensors.storedSize
+    return try firstProblem(Index.self, output.tensors.indicesName) { index, position in
       defer { last = Int(index) }
-      return Int(index) > last && Int(index) < size
-        ? nil : "index \(index) at position \(position) follows \(last); indices ascend from 0 to \(size - 1)"
+      guard Int(index) > last, Int(index) < size else {
+        return "index \(index) at position \(position) follows \(last); indices ascend from 0 to \(size - 1)"
+      }
+      let expert = owner.expert(at: position)
+      return output.slices[expert].contains(storedPosition: Int(index))
+        ? nil : "index \(index) at position \(position) lies outside \(quoted(output.matrices[expert].name))"
     }
   }
 
-  /// As many bits as weights are kept, none of them beyond a row's last column.
+  /// As many bits as weights are kept of each expert, none of them beyond a row's last column.
   private mutating func checkBitmap(_ wanted: MaskTensors) throws -> [String] {
-    var bits = 0
+    var bits = [Int](repeating: 0, count: wanted.kept.count)
     let padding = wanted.bitmapStride * 8 - wanted.columns
+    let bytes = wanted.rows * wanted.bitmapStride
     let problem = try firstProblem(UInt8.self, wanted.bitmapName) { byte, position in
-      bits += byte.nonzeroBitCount
+      bits[position / bytes] += byte.nonzeroBitCount
       let isLast = position % wanted.bitmapStride == wanted.bitmapStride - 1
       return isLast && byte.leadingZeroBitCount < padding ? "bits are set beyond column \(wanted.columns - 1)" : nil
     }
     guard problem.isEmpty, bits != wanted.kept else { return problem }
-    return ["tensor \(quoted(wanted.bitmapName)) has \(bits) bits set, should be \(wanted.kept)"]
+    return [
+      "tensor \(quoted(wanted.bitmapName)) has \(bits.reduce(0, +)) bits set, should be \(wanted.keptTotal)"
+        + (wanted.isStack ? ", or has them in other experts" : "")
+    ]
   }
 
-  private mutating func checkFloats(_ name: String, atLeast least: Float) throws -> [String] {
-    try firstProblem(Float.self, name) { value, position in
-      value.isFinite && value >= least ? nil : "\(value) at position \(position) is below \(least) or not finite"
+  /// - Parameters:
+  ///   - least: by expert.
+  ///   - kept: how many of the values belong to each expert; nothing if they are all under one rule.
+  private mutating func checkFloats(_ name: String, atLeast least: [Float], kept: [Int]) throws -> [String] {
+    var owner = Owner(kept: kept)
+    return try firstProblem(Float.self, name) { value, position in
+      let least = least[owner.expert(at: position)]
+      return value.isFinite && value >= least
+        ? nil : "\(value) at position \(position) is below \(least) or not finite"
+    }
+  }
+
+  /// Whose the kept weights are, asked for in their order.
+  private struct Owner {
+    let kept: [Int]
+    var current = 0
+    var end: Int
+
+    init(kept: [Int]) {
+      self.kept = kept
+      end = kept.first ?? .max
+    }
+
+    mutating func expert(at position: Int) -> Int {
+      while position >= end, current + 1 < kept.count {
+        current += 1
+        end += kept[current]
+      }
+      return current
     }
   }
 

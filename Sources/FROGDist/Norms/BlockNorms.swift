@@ -69,7 +69,7 @@ extension Norms {
       var words: [UInt64] = []
       var measure = BlockMeasure()
       for (done, block) in blocks[share].enumerated() {
-        words += try measure(block, of: catalog.matrices[block.matrix], shards: shards).encoded
+        words += try measure(block, of: catalog, shards: shards).encoded
         progress(Double(done + 1) / Double(share.count))
       }
       return words
@@ -145,17 +145,22 @@ private struct BlockMeasure: ~Copyable {
   /// Weights decoded at a time: they stay in the first-level cache until they are squared.
   static let chunk = 2048
 
-  var scratch = ScratchBytes()
-  var decoded = [Double](repeating: 0, count: chunk)
+  private var scratch = ScratchBytes()
+  private var gathered = ScratchBytes()
+  private var decoded = [Double](repeating: 0, count: chunk)
+  /// The matrix of the last block: most of the time that of the next.
+  private var open: (matrix: Int, view: TensorView)?
 
-  mutating func callAsFunction(_ block: NormBlock, of matrix: Catalog.Matrix, shards: OpenShards) throws -> BlockResult
-  {
-    let dtype = matrix.dtype
-    let width = dtype.bits / 8
-    let start = matrix.offset + block.elements.lowerBound * width
-    return try shards.source(of: matrix).withBytes(
-      in: start..<start + block.elements.count * width, scratch: &scratch
-    ) { bytes in
+  mutating func callAsFunction(_ block: NormBlock, of catalog: Catalog, shards: OpenShards) throws -> BlockResult {
+    let view: TensorView
+    if let open, open.matrix == block.matrix {
+      view = open.view
+    } else {
+      view = try shards.view(of: catalog.matrices[block.matrix])
+      open = (block.matrix, view)
+    }
+    let width = view.dtype.bits / 8
+    return try view.withStoredBytes(of: block.elements, scratch: &scratch, gathered: &gathered) { bytes in
       var result = BlockResult()
       result.hash = frog_hash(bytes.baseAddress, bytes.count)
       for first in stride(from: 0, to: block.elements.count, by: Self.chunk) {
@@ -163,7 +168,7 @@ private struct BlockMeasure: ~Copyable {
         let piece = UnsafeRawBufferPointer(rebasing: bytes[first * width..<(first + count) * width])
         let sum = decoded.withUnsafeMutableBufferPointer { buffer in
           let values = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-          Double.decode(piece, as: dtype, into: values)
+          view.decode(stored: piece, first: block.elements.lowerBound + first, into: values)
           return frog_sum_of_squares(values.baseAddress, count)
         }
         // A sum that is not finite is the cheap sign; only then is the weight looked for.
@@ -172,7 +177,16 @@ private struct BlockMeasure: ~Copyable {
         }
         result.sumOfSquares += sum
       }
+      if block.elements.lowerBound == 0, let scales = view.scales { result.hash = Self.hash(result.hash, with: scales) }
       return result
     }
+  }
+
+  /// Weights are what codes and scales make together, so a fingerprint covers both.
+  private static func hash(_ codes: frog_hash128, with scales: BlockScales) -> frog_hash128 {
+    var bytes: [UInt8] = []
+    for word in [codes.low, codes.high] { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
+    for value in scales.values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
+    return bytes.withUnsafeBytes { frog_hash($0.baseAddress, $0.count) }
   }
 }

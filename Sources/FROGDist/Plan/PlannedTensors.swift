@@ -16,36 +16,24 @@ public struct PlannedTensors: Sendable {
   public let skipped: [Other]
   /// In order of name; `mask` stops at the first.
   public let refused: [Other]
-  /// How many of ``matrices`` are of 8-bit floating point: planned, though `mask` of this version refuses them.
-  public let eightBitCount: Int
+  /// One line each: what is odd but can be lived with.
+  public let warnings: [String]
 
   /// Sorts out the tensors of `checkpoint`.
   ///
   /// - Throws: ``RunFailure`` if no matrix is left, or a pattern matches nothing.
-  public init(_ checkpoint: Checkpoint, filter: NameFilter) throws {
-    var matrices: [Catalog.Matrix] = []
+  public init(_ checkpoint: Checkpoint, options: CatalogOptions) throws {
+    let classified = try ClassifiedCheckpoint(checkpoint, options: options)
     var skipped: [Other] = []
     var refused: [Other] = []
-    var eightBitCount = 0
-    for entry in try Catalog.classify(checkpoint, filter: filter) {
-      let info = entry.tensor.info
+    for entry in classified.tensors {
       switch entry.tensorClass {
-      case .skipped(let reason):
-        skipped.append(Other(info: info, reason: reason))
-        continue
-      case .refused(let reason):
-        guard TensorClass.isEightBitMatrix(name: info.name, dtype: info.dtype, shape: info.shape) else {
-          refused.append(Other(info: info, reason: reason))
-          continue
-        }
-        eightBitCount += 1
-      case .matrix: break
+      case .skipped(let reason): skipped.append(Other(info: entry.tensor.info, reason: reason))
+      case .refused(let reason): refused.append(Other(info: entry.tensor.info, reason: reason))
+      case .matrix, .dequantized, .stack, .conv: break
       }
-      matrices.append(
-        Catalog.Matrix(
-          name: info.name, dtype: info.dtype, rows: info.shape[0], columns: info.shape[1], shard: entry.tensor.shard,
-          offset: info.byteRange.lowerBound, byteCount: info.byteRange.count))
     }
+    matrices = try classified.catalog().matrices
     guard !matrices.isEmpty else {
       let first = refused.first.map { "; tensor \(quoted($0.info.name)) \($0.reason)" } ?? ""
       throw RunFailure(
@@ -53,9 +41,8 @@ public struct PlannedTensors: Sendable {
         "\(shown(checkpoint.path)) holds no weight matrix that can be planned "
           + "(\(checkpoint.tensors.count) tensors\(first))")
     }
-    self.matrices = matrices
     self.skipped = skipped
     self.refused = refused
-    self.eightBitCount = eightBitCount
+    warnings = classified.warnings
   }
 }

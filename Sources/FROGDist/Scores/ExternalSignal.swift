@@ -22,21 +22,21 @@ final class ExternalSignal {
     self.fingerprint = fingerprint
   }
 
-  /// Finds the tensors for `matrices` and looks at all their values once.
+  /// Finds the tensors for the matrices of `catalog` and looks at all their values once.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Throws: ``RunFailure`` if a matrix has no tensor, if one has another shape, or if a value is NaN or infinite.
-  static func load(_ path: FilePath, for matrices: [Catalog.Matrix], io: SourceKind, world: Communicator) throws
+  static func load(_ path: FilePath, for catalog: Catalog, io: SourceKind, world: Communicator) throws
     -> ExternalSignal
   {
     let bytes = try world.fromRoot {
-      Array(try JSONEncoder().encode(Catalog(signals: Checkpoint.open(path, io: io), for: matrices)))
+      Array(try JSONEncoder().encode(Catalog(signals: Checkpoint.open(path, io: io), for: catalog)))
     }
-    let catalog = try JSONDecoder().decode(Catalog.self, from: Data(bytes))
-    let shards = OpenShards(catalog, io: io)
-    let norms = try Norms.measure(catalog, shards: shards, world: world) { _ in }
-    return ExternalSignal(catalog, shards: shards, fingerprint: norms.fingerprint)
+    let signals = try JSONDecoder().decode(Catalog.self, from: Data(bytes))
+    let shards = OpenShards(signals, io: io)
+    let norms = try Norms.measure(signals, shards: shards, world: world) { _ in }
+    return ExternalSignal(signals, shards: shards, fingerprint: norms.fingerprint)
   }
 
   /// The signal of one matrix.
@@ -95,37 +95,57 @@ struct SignalView {
 }
 
 extension Catalog {
-  /// The tensors of `checkpoint` that have the names of `matrices`, by ordinal of those; a vector counts as one row.
-  init(signals checkpoint: Checkpoint, for matrices: [Matrix]) throws {
+  /// The tensors of `checkpoint` that multiply the scores of `catalog`'s matrices: of the same names, with the same parts in them.
+  ///
+  /// One value for each column, or for each weight; in a stack for each expert. A vector counts as one row.
+  init(signals checkpoint: Checkpoint, for catalog: Catalog) throws {
     let byName = Dictionary(checkpoint.tensors.map { (ExactName($0.info.name), $0) }) { first, _ in first }
     var numbers: [Int: Int] = [:]
     var shards: [Shard] = []
-    self.matrices = try matrices.map { matrix in
-      guard let tensor = byName[ExactName(matrix.name)] else {
+    let tensors = try catalog.tensors.map { weights in
+      let vector = weights.content.signalVectorShape
+      guard let tensor = byName[ExactName(weights.name)] else {
         throw RunFailure(
           .data,
-          "\(shown(checkpoint.path)) has no tensor \(quoted(matrix.name)): --weight-by needs one for every weight matrix; "
-            + "leave the matrix out with --exclude, or add [\(matrix.columns)] or \([matrix.rows, matrix.columns])")
+          "\(shown(checkpoint.path)) has no tensor \(quoted(weights.name)): --weight-by needs one for every weight matrix; "
+            + "leave the matrix out with --exclude, or add \(vector) or \(weights.shape)")
       }
       let info = tensor.info
       let shard = checkpoint.shards[tensor.shard]
-      guard info.dtype.isDecodable, !TensorClass.isEightBitFloat(info.dtype),
-        info.shape == [matrix.columns] || info.shape == [matrix.rows, matrix.columns]
-      else {
+      guard info.dtype.isDecodable, !info.dtype.isEightBit, info.shape == vector || info.shape == weights.shape else {
         throw RunFailure(
           .data,
           "\(shown(shard.path)): tensor \(quoted(info.name)) is \(info.dtype.rawValue) \(info.shape), should be "
-            + "floating-point [\(matrix.columns)] or \([matrix.rows, matrix.columns])")
+            + "floating-point \(vector) or \(weights.shape)")
       }
       let number = numbers[tensor.shard] ?? shards.count
       if number == shards.count {
         numbers[tensor.shard] = number
         shards.append(Shard(fileName: shard.fileName, path: shard.path.string, size: shard.header.fileSize))
       }
-      return Matrix(
-        name: info.name, dtype: info.dtype, rows: info.shape.count == 1 ? 1 : info.shape[0], columns: matrix.columns,
-        shard: number, offset: info.byteRange.lowerBound, byteCount: info.byteRange.count)
+      return Tensor(
+        tensor, shard: number,
+        content: info.shape == weights.shape ? weights.content.unscaled : weights.content.signalVector)
     }
-    self.shards = shards
+    try self.init(shards: shards, tensors: tensors)
+  }
+}
+
+extension MatrixContent {
+  /// One value for each column of the stored matrix, for each expert of a stack.
+  var signalVectorShape: [Int] { (experts.map { [$0] } ?? []) + [columns] }
+
+  /// The same parts of a tensor of that shape.
+  var signalVector: MatrixContent {
+    MatrixContent(
+      rows: 1, columns: columns, experts: experts,
+      parts: parts.map { .init(label: $0.label, rows: .init(all: 1), columns: $0.columns) }, scale: nil)
+  }
+
+  /// The same parts of a tensor of plain numbers.
+  var unscaled: MatrixContent {
+    var plain = self
+    plain.scale = nil
+    return plain
   }
 }

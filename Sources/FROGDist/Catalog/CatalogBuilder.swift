@@ -1,0 +1,104 @@
+import FoundationEssentials
+import MPI
+import ShardIO
+import SystemPackage
+
+/// A checkpoint with its config.json, and what becomes of each of its tensors.
+public struct ClassifiedCheckpoint: Sendable {
+  /// The checkpoint.
+  public let checkpoint: Checkpoint
+  /// What config.json says; nothing if there is none.
+  public let config: ModelConfig
+  /// By the bytes of their names.
+  public let tensors: [ClassifiedTensor]
+  /// One line each: what is odd but can be lived with.
+  public let warnings: [String]
+
+  /// Classifies every tensor.
+  ///
+  /// - Throws: ``RunFailure`` if a pattern of the filter matches no tensor: a typing error that would go unseen.
+  public init(_ checkpoint: Checkpoint, options: CatalogOptions) throws(RunFailure) {
+    let (config, warning) = ModelConfig.read(beside: checkpoint.path)
+    try self.init(
+      checkpoint, options: options, config: config, warnings: checkpoint.warnings + [warning].compactMap { $0 })
+  }
+
+  init(
+    _ checkpoint: Checkpoint, options: CatalogOptions, config: ModelConfig, warnings: [String]
+  ) throws(RunFailure) {
+    for pattern in options.filter.include + options.filter.exclude {
+      guard checkpoint.tensors.contains(where: { NameFilter.matches(pattern, $0.info.name) }) else {
+        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(shown(checkpoint.path))")
+      }
+    }
+    let classifier = TensorClassifier(checkpoint, options: options, config: config)
+    self.checkpoint = checkpoint
+    self.config = config
+    self.warnings = warnings
+    tensors = checkpoint.tensors.map(classifier.classify)
+  }
+
+  /// The matrices of all tensors that count.
+  ///
+  /// - Throws: ``RunFailure`` if two would have one name.
+  func catalog() throws(RunFailure) -> Catalog {
+    let counted = tensors.filter { $0.content != nil }
+    let used = Set(counted.map(\.tensor.shard) + counted.compactMap { $0.content?.scale?.shard }).sorted()
+    let numbers = Dictionary(zip(used, 0...)) { first, _ in first }
+    let shards = used.map { number in
+      let shard = checkpoint.shards[number]
+      return Catalog.Shard(fileName: shard.fileName, path: shard.path.string, size: shard.header.fileSize)
+    }
+    return try Catalog(
+      shards: shards,
+      tensors: counted.compactMap { classified in
+        guard var content = classified.content, let shard = numbers[classified.tensor.shard] else { return nil }
+        if let scale = content.scale { content.scale?.shard = numbers[scale.shard] ?? 0 }
+        return Catalog.Tensor(classified.tensor, shard: shard, content: content)
+      })
+  }
+}
+
+extension Catalog {
+  /// Chooses the matrices of an open checkpoint.
+  ///
+  /// - Throws: ``RunFailure`` if there are none, or if weights are in a form that cannot be scored.
+  public init(_ classified: ClassifiedCheckpoint) throws(RunFailure) {
+    let checkpoint = classified.checkpoint
+    for entry in classified.tensors {
+      guard case .refused(let reason) = entry.tensorClass else { continue }
+      throw RunFailure(
+        .data,
+        "\(shown(checkpoint.shards[entry.tensor.shard].path)): tensor \(quoted(entry.tensor.info.name)) \(reason); "
+          + "leave it out with --exclude, or convert the checkpoint")
+    }
+    let catalog = try classified.catalog()
+    guard !catalog.matrices.isEmpty else {
+      throw RunFailure(
+        .data,
+        "\(shown(checkpoint.path)) holds no weight matrix (\(checkpoint.tensors.count) tensors; "
+          + "`frog-mpi inspect` tells why each was left out)")
+    }
+    self = catalog
+  }
+
+  /// Reads and validates the checkpoint on rank 0 and gives the catalog to all.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter warn: called on rank 0 with each thing that is odd but not wrong.
+  static func load(
+    _ path: FilePath, io: SourceKind, options: CatalogOptions, world: Communicator, warn: (String) -> Void
+  ) throws -> Catalog {
+    var catalog: Catalog?
+    let bytes = try world.fromRoot {
+      let classified = try ClassifiedCheckpoint(try Checkpoint.open(path, io: io), options: options)
+      classified.warnings.forEach(warn)
+      let found = try Catalog(classified)
+      catalog = found
+      return world.size == 1 ? [] : Array(try JSONEncoder().encode(found))
+    }
+    if let catalog { return catalog }
+    return try JSONDecoder().decode(Catalog.self, from: Data(bytes))
+  }
+}
