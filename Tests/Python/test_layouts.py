@@ -236,9 +236,9 @@ def test_transposition_does_not_change_which_weights_are_kept(frog, made, tmp_pa
         values = layouts.decoded(dtype, shape, raw)
         is_matrix = "matrix" in classes.expected(name, dtype, shape, tensors, {}).classes
         turned[name] = checkpoints.encode(values.T if is_matrix else values, dtype)
-    layouts.write_tensors(tmp_path / "turned", turned, {"model_type": "gpt2"})
+    layouts.write_tensors(tmp_path / "in", turned, {"model_type": "gpt2"})
     kept = {}
-    for way, (checkpoint, stored) in {"as stored": (folder, tensors), "turned": (tmp_path / "turned", turned)}.items():
+    for way, (checkpoint, stored) in {"as stored": (folder, tensors), "turned": (tmp_path / "in", turned)}.items():
         parts = counted(stored, {})
         frog.mask(checkpoint, tmp_path / way, "--budget", "1%")
         found = separated.Separated(parts, separated.stored_values(stored)).read(tmp_path / way)
