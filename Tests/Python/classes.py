@@ -18,7 +18,7 @@ EMBEDDINGS = {
     "patch_embedding", "token_embedding", "position_embedding", "class_embedding",
 }  # fmt: skip
 HEADS = {"lm_head", "embed_out", "score", "classifier", "shared_head"}
-VISION_TYPES = {"vit", "resnet", "convnext"}
+VISION_TYPES = {"vit", "resnet", "convnext", "UNet2DConditionModel"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def expected(name, dtype, shape, names, config, conv=None):
     if len(shape) == 3 and "experts" in parts and min(shape[1:]) >= 2 and shape[0] >= 1:
         return one("stack", shape[0])
     if len(shape) == 4:
-        wanted = config.get("model_type") in VISION_TYPES if conv is None else conv
+        wanted = config.get("model_type", config.get("_class_name")) in VISION_TYPES if conv is None else conv
         if wanted and shape[0] >= 2 and math.prod(shape[1:]) >= 2:
             return one("conv", 1)
     return one("skipped")

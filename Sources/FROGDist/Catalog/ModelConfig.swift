@@ -20,6 +20,8 @@ public struct ModelConfig: Sendable, Equatable {
   var hasGroupedHeads: Bool?
   /// Whether the output head is the embedding.
   var tiesEmbeddings: Bool?
+  /// The method by which weights were quantized.
+  var quantization: String?
   /// Rows and columns of a block that shares an FP8 scale.
   var scaleBlock: [Int]?
 
@@ -92,10 +94,18 @@ extension ModelConfig: Decodable {
   }
 
   private struct Quantization: Decodable {
-    var blockSize: [Int]?
+    let method: String?
+    let blockSize: [Int]?
 
     enum CodingKeys: String, CodingKey {
+      case method = "quant_method"
       case blockSize = "weight_block_size"
+    }
+
+    init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      method = try? values.decodeIfPresent(String.self, forKey: .method)
+      blockSize = try? values.decodeIfPresent([Int].self, forKey: .blockSize)
     }
   }
 
@@ -116,6 +126,8 @@ extension ModelConfig: Decodable {
     isMultiQuery = value(.isMultiQuery)
     hasGroupedHeads = value(.hasGroupedHeads)
     tiesEmbeddings = value(.tiesEmbeddings) ?? text?.tiesEmbeddings
-    scaleBlock = value(.quantization, Quantization.self)?.blockSize
+    let quantized = value(.quantization, Quantization.self)
+    quantization = quantized?.method
+    scaleBlock = quantized?.blockSize
   }
 }

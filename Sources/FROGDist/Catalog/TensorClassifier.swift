@@ -58,6 +58,9 @@ struct TensorClassifier {
     if let method = name.packedFormat {
       return left(tensor, .refused(reason: "belongs to a \(method) checkpoint, whose weights are packed or adapters"))
     }
+    if let blocks = codes(scaledBy: info.name) {
+      return left(tensor, .refused(reason: "scales the packed weights \(quoted(blocks)) of an mxfp4 checkpoint"))
+    }
     if let tied = tie(of: info, name) { return left(tensor, .skipped(reason: "tied to \(quoted(tied))")) }
     let isIncluded = options.filter.includes(info.name)
     if !isIncluded, let reason = name.reasonToSkip { return left(tensor, .skipped(reason: reason)) }
@@ -154,9 +157,17 @@ struct TensorClassifier {
       return left(
         tensor,
         .refused(
-          reason: "belongs to a quantized checkpoint: \(info.dtype.rawValue) codes, scaled by \(quoted(scale))"))
+          reason: "belongs to a \(config.quantization.map { "\(quoted($0)) " } ?? "quantized ")checkpoint: "
+            + "\(info.dtype.rawValue) codes, scaled by \(quoted(scale))"))
     }
     return left(tensor, .skipped(reason: "\(info.dtype.rawValue) is not a weight type"))
+  }
+
+  /// Of mxfp4, `T_blocks` of `T_scales`.
+  private func codes(scaledBy name: String) -> String? {
+    guard name.hasSuffix("_scales") else { return nil }
+    let blocks = String(name.dropLast("scales".count)) + "blocks"
+    return byName[ExactName(blocks)] == nil ? nil : blocks
   }
 
   private func scaleBeside(_ name: String) -> String? {
