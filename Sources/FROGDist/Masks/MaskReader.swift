@@ -80,7 +80,8 @@ public struct MaskReader: Sendable {
       guard matrix.shape.count == 2, matrix.shape.allSatisfy({ $0 > 0 }),
         case let (size, overflow) = matrix.shape[0].multipliedReportingOverflow(by: matrix.shape[1]), !overflow,
         size <= Self.largestMatrix, (0...size).contains(matrix.kept), record.files[matrix.file] != nil,
-        let format = MaskFormat(rawValue: matrix.format), format != .auto
+        let format = MaskFormat(rawValue: matrix.format), format != .auto,
+        RunRecord.Matrix.scoreExponents.contains(matrix.scoreExponent)
       else { throw refuse("the entry of \(quoted(matrix.name)) contradicts itself") }
     }
   }

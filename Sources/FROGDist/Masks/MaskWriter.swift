@@ -17,7 +17,7 @@ struct MaskWriter {
       var bitmap = try BitmapWriter(
         layout.range(of: tensors.bitmapName, in: matrix.ordinal), columns: tensors.columns,
         stride: tensors.bitmapStride)
-      try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+      try matrix.forEachStored { index, score in
         counts.add(index)
         try bitmap.set(index, in: file)
         try scores.append(score, to: file)
@@ -36,7 +36,7 @@ struct MaskWriter {
     scores: inout RegionWriter<Float>, to file: borrowing DurableFile
   ) throws {
     var indices = try RegionWriter<Index>(layout.range(of: tensors.indicesName, in: matrix.ordinal))
-    try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+    try matrix.forEachStored { index, score in
       counts.add(index)
       try indices.append(Index(index), to: file)
       try scores.append(score, to: file)
@@ -52,6 +52,15 @@ struct MaskWriter {
       let start = try layout.range(of: name, in: matrix.ordinal).lowerBound
       try factors.withUnsafeBytes { try file.write($0, at: start) }
     }
+  }
+}
+
+extension ScoredMatrix {
+  /// Calls `body` with the kept weights, in order of flat index, and their scores in the units in which they are stored.
+  fileprivate func forEachStored(_ body: (_ index: Int, _ score: Float) throws -> Void) throws {
+    let factor = 1.0.times(powerOfTwo: units.storedShift)
+    guard factor != 1 else { return try candidates.forEachKept(by: cut, body) }
+    try candidates.forEachKept(by: cut) { try body($0, Float(Double($1) * factor)) }
   }
 }
 

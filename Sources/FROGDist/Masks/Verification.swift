@@ -156,7 +156,9 @@ private struct MaskContents: ~Copyable {
     case (_, false): problems += try checkIndices(Int32.self, wanted.indicesName, below: size)
     case (_, true): problems += try checkIndices(Int64.self, wanted.indicesName, below: size)
     }
-    let least = ranksScores ? matrix.threshold.map { Float($0) } ?? 0 : 0
+    // Rounding to single precision keeps order: scores that reach the threshold still do in any units.
+    let threshold = matrix.threshold.map { Float($0.times(powerOfTwo: -matrix.scoreExponent)) }
+    let least = ranksScores ? threshold ?? 0 : 0
     problems += try checkFloats(wanted.scoresName, atLeast: least)
     problems += try checkFloats(wanted.noiseRowName, atLeast: 0)
     problems += try checkFloats(wanted.noiseColumnName, atLeast: 0)
