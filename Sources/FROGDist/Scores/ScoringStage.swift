@@ -49,8 +49,8 @@ struct ScoringStage {
       let work = schedule.work[planned.ordinal]
       do {
         let task = try MatrixTask(
-          catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, units: units[planned.ordinal], shards: shards,
-          team: team)
+          catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, units: units[planned.ordinal],
+          shards: shards, team: team)
         let goesOn = try score(task, into: &result, rounds: rounds) { share in
           let fraction = (done + work.basis + share * work.scores) / total
           progress(fraction)
