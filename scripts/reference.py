@@ -96,16 +96,25 @@ def is_matrix(tensor, include=(), exclude=()):
     return not router and not any(SKIPPED.fullmatch(part) for part in parts)
 
 
+def to_unit_size(weights):
+    """Weights in float64 times a power of two that brings the largest to [1/2, 1), and the exponent that undoes it."""
+    weights = weights.astype(np.float64)
+    exponent = int(np.frexp(np.abs(weights).max(initial=0))[1])
+    return np.ldexp(weights, -exponent), exponent
+
+
 def frog_scores(weights):
     """S = |U| Σ |V|ᵀ in float64."""
-    u, sigma, vt = np.linalg.svd(weights.astype(np.float64), full_matrices=False)
-    return (np.abs(u) * sigma) @ np.abs(vt)
+    scaled, exponent = to_unit_size(weights)
+    u, sigma, vt = np.linalg.svd(scaled, full_matrices=False)
+    return np.ldexp((np.abs(u) * sigma) @ np.abs(vt), exponent)
 
 
 def lift_scores(weights, rank):
     """|U_r Σ_r V_rᵀ| in float64."""
-    u, sigma, vt = np.linalg.svd(weights.astype(np.float64), full_matrices=False)
-    return np.abs((u[:, :rank] * sigma[:rank]) @ vt[:rank])
+    scaled, exponent = to_unit_size(weights)
+    u, sigma, vt = np.linalg.svd(scaled, full_matrices=False)
+    return np.ldexp(np.abs((u[:, :rank] * sigma[:rank]) @ vt[:rank]), exponent)
 
 
 def scores_of(weights, kind, rank):
@@ -144,8 +153,8 @@ def concentration(positions, shape):
 
 
 def frobenius_norm(weights):
-    rows = np.square(weights.astype(np.float64)).sum(axis=1)
-    return math.sqrt(math.fsum(rows))
+    scaled, exponent = to_unit_size(weights)
+    return math.ldexp(math.sqrt(math.fsum(np.square(scaled).sum(axis=1))), exponent)
 
 
 def noise_factors(scores):
@@ -286,12 +295,14 @@ class Output:
 
 
 def read_output(out, shapes):
-    """Masks of an output directory: name → Output. `shapes` tells the columns of bit maps."""
+    """Masks of an output directory: name → Output, scores in the units of the weights. `shapes` tells the columns of bit maps."""
     out = Path(out)
     weight_map = json.loads((out / "masks.safetensors.index.json").read_text())["weight_map"]
     tensors = {t.name: t for file in sorted(set(weight_map.values())) for t in read_header(out / file)}
     if tensors.keys() != weight_map.keys():
         raise ValueError(f"{out}: the index and the files hold different tensors")
+    described = json.loads((out / "frog.json").read_text())
+    exponents = {matrix["name"]: matrix["score_exponent"] for matrix in described["matrices"]}
     masks = {}
     for name in sorted({key.rpartition(".")[0] for key in tensors}):
         if f"{name}.mask" in tensors:
@@ -302,7 +313,10 @@ def read_output(out, shapes):
             indices = np.flatnonzero(bits[:, :columns])
         else:
             indices = tensors[f"{name}.indices"].read().astype(np.int64)
-        masks[name] = Output(indices, *(tensors[f"{name}.{part}"].read() for part in ("scores", "noise_row", "noise_col")))
+        scores, row, column = (tensors[f"{name}.{part}"].read() for part in ("scores", "noise_row", "noise_col"))
+        if exponents[name] != 0:
+            scores, row = (np.ldexp(values.astype(np.float64), exponents[name]) for values in (scores, row))
+        masks[name] = Output(indices, scores, row, column)
     return masks
 
 

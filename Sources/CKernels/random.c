@@ -77,7 +77,8 @@ void frog_random_uniform(uint64_t seed, uint64_t stream, uint64_t first, size_t 
 
 FROG_DISPATCHED
 void frog_gumbel_keys(
-    uint64_t seed, uint64_t stream, uint64_t first, double p, const float *scores, size_t count, float *values) {
+    uint64_t seed, uint64_t stream, uint64_t first, double p, double offset, const float *scores, size_t count,
+    float *values) {
   uint64_t bits[batch];
   for (size_t start = 0; start < count; start += batch) {
     size_t part = count - start < batch ? count - start : batch;
@@ -87,7 +88,7 @@ void frog_gumbel_keys(
       double u = ((double)(bits[i] >> 12) + 0.5) * 0x1p-52;
       double gumbel = -frog_log(-frog_log(u));
       float score = scores[start + i];
-      double value = p == 0 ? gumbel : p * frog_log(score > 0 ? (double)score : 1.0) + gumbel;
+      double value = p == 0 ? gumbel : p * frog_log(score > 0 ? (double)score : 1.0) + offset + gumbel;
       value = p != 0 && score == 0 ? -INFINITY : value;
       values[start + i] = score - score == 0 ? (float)value : NAN;
     }

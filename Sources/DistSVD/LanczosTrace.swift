@@ -4,8 +4,6 @@
 /// eigenvalues and first components of the tridiagonal matrix are nodes and weights of a quadrature of zᵀ·f(A)·z, whose expectation
 /// is tr f(A). That expectation is known for f = 1 (order − rank) and f(λ) = λ (the trace of A), so only what is left of
 /// √λ after the best fit a + b·λ is estimated: its spread over the probes is a small part of that of √λ.
-///
-/// Everything is relative to scale² · WᵀW (``PanelProducts/scale``) until the result.
 struct LanczosTrace {
   /// Reads of the matrix.
   static let steps = 16
@@ -15,7 +13,6 @@ struct LanczosTrace {
   /// Nodes and weights of each probe; its weights add up to ‖P·z‖².
   private let quadratures: [[(node: Double, weight: Double)]]
   private let dimension: Int
-  private let scale: Double
 
   /// Runs the iteration.
   ///
@@ -33,7 +30,6 @@ struct LanczosTrace {
     let order = products.shape.core
     let width = Self.probes
     dimension = order - rank
-    scale = Double(products.scale)
     let steps = min(Self.steps, dimension)
     let w = try agreed(sums) { try Workspace(order: order, rank: rank, width: width, steps: steps, basis: basis) }
     signs(w.block.elements, width)
@@ -80,8 +76,8 @@ struct LanczosTrace {
     let rest = rests.reduce(0, +) / Double(rests.count)
     let spread = rests.reduce(0) { $0 + ($1 - rest) * ($1 - rest) }
     let error = (spread / Double(max(1, rests.count - 1) * rests.count)).squareRoot()
-    let value = constant * Double(dimension) + slope * trace * scale * scale + rest
-    return (value / scale, error / scale)
+    let value = constant * Double(dimension) + slope * trace + rest
+    return (value, error)
   }
 
   /// The most memory the iteration takes: Lanczos vectors, blocks, their partial sums.

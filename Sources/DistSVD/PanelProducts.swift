@@ -2,35 +2,30 @@ import CMPI
 
 /// Products of a matrix W with narrow blocks, which read W a panel at a time; W stands for the tall one of W and Wᵀ.
 ///
-/// Blocks are column-major, `core × width`. Products are single precision; with `scale` · W in place of W they neither overflow
-/// nor vanish, whatever the units of the weights.
+/// Blocks are column-major, `core × width`. Products are single precision, in the units of W: see ``RandomizedSolver`` for the norms that
+/// they can have.
 ///
-/// Where it is cheaper, the Gram matrix scale²·WᵀW is formed once, in single precision, and stands for W in the products that
+/// Where it is cheaper, the Gram matrix WᵀW is formed once, in single precision, and stands for W in the products that
 /// follow; every rank of `sums` then holds it.
 ///
 /// Every method is collective among the ranks of `sums`, and costs one read of the matrix unless there is a Gram matrix.
 struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   let shape: PanelShape
-  /// A power of two near 1 ÷ ‖W‖_F.
-  let scale: Float
   private let source: Source
   private let sums: Sums
   private let chunks: [[Range<Int>]]
   /// One panel of W, and its product with a block.
   private let weights: AlignedBuffer<Float>
   private let product: AlignedBuffer<Float>
-  /// scale²·WᵀW, `core × core`, lower triangle.
+  /// WᵀW, `core × core`, lower triangle.
   private var explicit: AlignedBuffer<Float>?
 
   /// Room for products with blocks of up to `width` columns.
-  init(_ source: Source, squaredNorm: Double, width: Int, sums: Sums) throws(SolverError) {
+  init(_ source: Source, width: Int, sums: Sums) throws(SolverError) {
     self.source = source
     self.sums = sums
     shape = PanelShape(source)
     chunks = shape.chunks
-    // Exponents a float can hold, with room for the products.
-    let exponent = squaredNorm > 0 ? squaredNorm.squareRoot().exponent : 0
-    scale = Float(sign: .plus, exponent: -min(max(Int(exponent), -100), 100), significand: 1)
     weights = try AlignedBuffer(count: shape.longestChunkPanel * shape.core)
     product = try AlignedBuffer(count: shape.longestChunkPanel * width)
   }
@@ -47,7 +42,6 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
       for (number, range) in own.enumerated() {
         let panel = weights.prefix(range.count * core)
         try source.read(rows: shape.rows(range), columns: shape.columns(range), into: panel)
-        scaleInPlace(panel, by: scale)
         guard let from = panel.baseAddress, let to = partial.baseAddress else { return }
         Float.rankUpdate(
           transposed: !shape.isTall, order: core, inner: range.count, from, beta: number > 0 ? 1 : 0, to)
@@ -56,7 +50,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     explicit = gram
   }
 
-  /// `result` := scale² · WᵀW·`block`; may scale `block`.
+  /// `result` := WᵀW·`block`.
   ///
   /// - Complexity: 4·m·n·width operations, or 2·core²·width with a Gram matrix.
   func normalProduct(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Float>) throws {
@@ -65,7 +59,6 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
       cblas_lower_ssymm(Int32(core), Int32(width), explicit.start, block.start, result.start)
       return
     }
-    scaleInPlace(block.prefix(core * width), by: scale)
     try sums.sum(chunks: chunks.count, into: result.prefix(core * width)) { chunk, partial in
       for (number, range) in chunks[chunk].enumerated() {
         let weights = try project(range, on: block, width: width)
@@ -75,15 +68,13 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
           rows: core, columns: width, inner: range.count, into: partial, adding: number > 0)
       }
     }
-    scaleInPlace(result.prefix(core * width), by: scale)
   }
 
-  /// `result` := scale² · (W·block)ᵀ·(W·block), `width × width`, lower triangle, summed in double; scales `block`.
+  /// `result` := (W·block)ᵀ·(W·block), `width × width`, lower triangle, summed in double.
   ///
   /// - Complexity: 2·m·n·width operations, and m·width² in double; 2·core²·width and 2·core·width² with a Gram matrix.
   func projectedGram(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Double>) throws {
     if explicit != nil { return try projectedExplicit(block, width: width, into: result) }
-    scaleInPlace(block.prefix(shape.core * width), by: scale)
     var wide: [AlignedBuffer<Double>] = []
     try sums.agreeing { wide = [try AlignedBuffer(count: shape.longestChunkPanel * width)] }
     try sums.sum(chunks: chunks.count, into: result.prefix(width * width)) { chunk, partial in
@@ -115,7 +106,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
       wide.0.start, wide.1.start, aTransposed: true, rows: width, columns: width, inner: shape.core, into: result.start)
   }
 
-  /// `result` := WᵀW, `core × core`, lower triangle, in double and without the scale.
+  /// `result` := WᵀW, `core × core`, lower triangle, in double.
   ///
   /// - Complexity: m·n·core operations.
   func gram(into result: AlignedBuffer<Double>) throws {
@@ -156,9 +147,4 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     guard let start = partial.baseAddress else { preconditionFailure("a partial sum has elements") }
     return start
   }
-}
-
-/// x := factor · x.
-func scaleInPlace<Scalar: FloatingPoint>(_ x: UnsafeMutableBufferPointer<Scalar>, by factor: Scalar) {
-  for index in x.indices { x[index] *= factor }
 }

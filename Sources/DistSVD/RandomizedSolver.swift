@@ -34,7 +34,8 @@ public struct RandomizedSolver: Sendable {
   ///
   /// - Parameters:
   ///   - source: finite; its order above `options.rank`, which is at least 1.
-  ///   - squaredNorm: ‖W‖²_F.
+  ///   - squaredNorm: ‖W‖²_F, 0 or from 2^−80 to 2^80: single precision then holds WᵀW, and its products with orthonormal blocks, with
+  ///     room at both ends. Scale a matrix of another norm by a power of two.
   /// - Throws: ``SolverError``, or what `source` throws, or what the agreement of `sums` makes of either; the same on all ranks.
   public func solve(_ source: some PanelSource, squaredNorm: Double, sums: some ChunkSums) throws -> TruncatedBasis {
     let order = min(source.rows, source.columns)
@@ -43,8 +44,7 @@ public struct RandomizedSolver: Sendable {
     let span = Self.span(order: order, options: options)
     var workspace = try agreed(sums) {
       Workspace(
-        products: try PanelProducts(
-          source, squaredNorm: squaredNorm, width: max(span, LanczosTrace.probes), sums: sums),
+        products: try PanelProducts(source, width: max(span, LanczosTrace.probes), sums: sums),
         block: try AlignedBuffer(count: order * span), image: try AlignedBuffer(count: order * width),
         basis: try AlignedBuffer(count: order * span), gram: try AlignedBuffer(count: span * span))
     }
@@ -180,11 +180,8 @@ public struct RandomizedSolver: Sendable {
         let to = vectors.start + column * order
         for row in 0..<order { to[row] = Float(from[row]) }
       }
-      let values = squares.suffix(rank).reversed().map {
-        // Rounding can leave a null direction a little below zero.
-        max($0, 0).squareRoot() / Double(w.products.scale)
-      }
-      return (values, vectors)
+      // Rounding can leave a null direction a little below zero.
+      return (squares.suffix(rank).reversed().map { max($0, 0).squareRoot() }, vectors)
     }
   }
 }

@@ -101,7 +101,7 @@ public struct Pipeline {
       version: version, parameters: parameters(scoring, threads: threads, signal: signal),
       checkpoint: .init(
         fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
-      K: keep, kept: kept.reduce(0, +), threshold: cut?.threshold.flatMap { $0.isFinite ? Double($0) : nil },
+      K: keep, kept: kept.reduce(0, +), threshold: try scores.threshold(cut).flatMap { $0.isFinite ? $0 : nil },
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
       audit: audit, matrices: matrices, files: files)

@@ -64,7 +64,7 @@ struct Inspect: ParsableCommand {
       return [
         Terminal.printable(matrix.name), "\(matrix.shape)", Terminal.grouped(matrix.kept),
         Terminal.decimal(100 * Double(matrix.kept) / Double(size), 3) + "%",
-        matrix.threshold.map { "\(Float($0))" } ?? "-", percent(matrix.concentration?.effectiveRows),
+        matrix.threshold.map(Terminal.score) ?? "-", percent(matrix.concentration?.effectiveRows),
         percent(matrix.concentration?.effectiveColumns), percent(matrix.rankOneShare), matrix.format, matrix.file,
       ]
     }
@@ -72,7 +72,7 @@ struct Inspect: ParsableCommand {
     var lines = [
       "\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
         + "(\(Terminal.decimal(share, 3))%, \(record.parameters.description))"
-        + (record.threshold.map { ", threshold \(Float($0))" } ?? "")
+        + (record.threshold.map { ", threshold \(Terminal.score($0))" } ?? "")
     ]
     if let found = record.concentration {
       lines.append(

@@ -130,7 +130,7 @@ struct Mask: ParsableCommand {
       ("weights", Terminal.grouped(record.checkpoint.weights)),
       ("kept", "\(Terminal.grouped(record.kept)) (\(percent)%, \(record.parameters.select))"),
     ]
-    if let threshold = record.threshold { lines.append(("threshold", "\(Float(threshold))")) }
+    if let threshold = record.threshold { lines.append(("threshold", Terminal.score(threshold))) }
     if let audit = record.audit {
       let rank = record.parameters.rank.map { "rank \($0)" } ?? "no rank is enough"
       lines.append(("approximation", "\(rank): \(audit.description)"))

@@ -36,6 +36,12 @@ enum Terminal {
     return isPlain && !name.isEmpty ? name : quoted(name)
   }
 
+  /// A score, or what ranks in its place, with the digits that single precision has.
+  static func score(_ value: Double) -> String {
+    let narrow = Float(value)
+    return narrow.isNormal || value == 0 ? "\(narrow)" : "\(value)"
+  }
+
   /// `1234567` as `1,234,567`.
   static func grouped(_ number: Int) -> String {
     var digits = Array(String(number.magnitude))

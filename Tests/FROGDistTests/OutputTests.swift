@@ -81,7 +81,7 @@ struct RecordTests {
         name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, file: "masks-00001-of-00001.safetensors",
         norm: 1, importance: 1,
         kept: 1,
-        threshold: 0.5, format: "indices", noiseError: 0, rankOneShare: 1)
+        threshold: 0.5, scoreExponent: 0, format: "indices", noiseError: 0, rankOneShare: 1)
     ],
     files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")])
 

@@ -75,7 +75,7 @@ struct RandomTests {
   func gumbel() {
     let scores: [Float] = [0.5, 2, 0, 1e-38, 3e38, .infinity, .nan]
     var keys = [Float](repeating: 0, count: scores.count)
-    frog_gumbel_keys(11, 12, 13, 2, scores, scores.count, &keys)
+    frog_gumbel_keys(11, 12, 13, 2, 0, scores, scores.count, &keys)
     let noise = bits(seed: 11, stream: 12, first: 13, count: scores.count).map {
       -log(-log((Double($0 >> 12) + 0.5) * 0x1p-52))
     }
@@ -84,7 +84,7 @@ struct RandomTests {
       #expect(abs(Double(keys[index]) - wanted) <= 1e-6 * abs(wanted))
     }
     #expect(keys[2] == -.infinity && keys[5].isNaN && keys[6].isNaN)
-    frog_gumbel_keys(11, 12, 13, 0, scores, scores.count, &keys)
+    frog_gumbel_keys(11, 12, 13, 0, 0, scores, scores.count, &keys)
     for index in 0..<5 { #expect(abs(Double(keys[index]) - noise[index]) <= 1e-6 * abs(noise[index])) }
   }
 }
@@ -139,7 +139,7 @@ struct SelectionKeysTests {
         for (offset, score) in part.enumerated() {
           let column = panel.columns.lowerBound + offset
           var key: Float = 0
-          frog_gumbel_keys(numbers.seed, numbers.stream, UInt64(row * columns + column), 1, [score], 1, &key)
+          frog_gumbel_keys(numbers.seed, numbers.stream, UInt64(row * columns + column), 1, 0, [score], 1, &key)
           #expect(found[(row - panel.rows.lowerBound) * panel.columns.count + offset] == key)
         }
       }

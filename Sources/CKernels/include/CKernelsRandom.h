@@ -21,11 +21,13 @@ void frog_random_signs(uint64_t seed, uint64_t stream, uint64_t first, size_t co
 /// Uniform in (0, 1): multiples of 2⁻²³, plus half of one.
 void frog_random_uniform(uint64_t seed, uint64_t stream, uint64_t first, size_t count, float *values);
 
-/// values[i] = p·ln(scores[i]) + G_i with G_i = -ln(-ln U_i) standard Gumbel: the K largest are a sample of K without
-/// replacement, drawn in turn with probabilities in proportion to scores^p (Yellott 1977; Vieira 2014).
+/// values[i] = p·ln(scores[i]) + offset + G_i with G_i = -ln(-ln U_i) standard Gumbel: the K largest are a sample of K without
+/// replacement, drawn in turn with probabilities in proportion to scores^p (Yellott 1977; Vieira 2014). The offset is p·ln c where
+/// scores came in units of c.
 ///
 /// A score of 0 counts as probability 0 (-infinity), but with p = 0 all are equal. A score that is infinite or NaN gives NaN.
 void frog_gumbel_keys(
-    uint64_t seed, uint64_t stream, uint64_t first, double p, const float *scores, size_t count, float *values);
+    uint64_t seed, uint64_t stream, uint64_t first, double p, double offset, const float *scores, size_t count,
+    float *values);
 
 #endif

@@ -159,11 +159,13 @@ private func bracketed<Label>(_ label: Label?) -> String { label.map { "[\($0)]"
 
 extension Catalog.Tensor {
   /// A tensor that counts.
-  init(_ tensor: CheckpointTensor, shard: Int, content: MatrixContent) {
+  ///
+  /// - Parameter shape: its own, or with dimensions of 1 more.
+  init(_ tensor: CheckpointTensor, shard: Int, shape: [Int], content: MatrixContent) {
     let info = tensor.info
     name = info.name
     dtype = info.dtype
-    shape = info.shape
+    self.shape = shape
     self.shard = shard
     offset = info.byteRange.lowerBound
     byteCount = info.byteRange.count

@@ -54,7 +54,8 @@ public struct ClassifiedCheckpoint: Sendable {
       tensors: counted.compactMap { classified in
         guard var content = classified.content, let shard = numbers[classified.tensor.shard] else { return nil }
         if let scale = content.scale { content.scale?.shard = numbers[scale.shard] ?? 0 }
-        return Catalog.Tensor(classified.tensor, shard: shard, content: content)
+        return Catalog.Tensor(
+          classified.tensor, shard: shard, shape: classified.tensor.info.shape, content: content)
       })
   }
 }

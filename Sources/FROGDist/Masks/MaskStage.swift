@@ -83,7 +83,8 @@ struct MaskStage {
         tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
         file: layout.files[layout.file(of: ordinal)].name, solver: solvers[ordinal],
         norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: kept,
-        threshold: kept > 0 ? report.threshold : nil, format: tensors.format.rawValue,
+        threshold: kept > 0 ? report.threshold : nil, scoreExponent: report.scoreExponent,
+        format: tensors.format.rawValue,
         noiseError: report.noiseError, rankOneShare: report.rankOneShare, concentration: report.concentration)
     }
   }
@@ -109,13 +110,14 @@ struct MaskStage {
 
 /// What the rank that scored a matrix knows of it, as numbers that ranks can exchange.
 private struct MatrixReport {
-  static let encodedCount = 4 + Concentration.encodedCount
+  static let encodedCount = 5 + Concentration.encodedCount
 
   let ordinal: Int
   let noiseError: Double
   let rankOneShare: Double
   /// NaN stands for none on the way.
   let threshold: Double?
+  let scoreExponent: Int
   let concentration: Concentration?
 
   init(_ matrix: ScoredMatrix, _ concentration: Concentration?) {
@@ -123,13 +125,15 @@ private struct MatrixReport {
     noiseError = matrix.noise.relativeError
     rankOneShare = matrix.noise.rankOneShare
     // Sampling can keep weights of probability 0, at the very end; JSON has no infinity.
-    threshold = matrix.cut.threshold.flatMap { $0.isFinite ? Double($0) : nil }
+    threshold = matrix.threshold.flatMap { $0.isFinite ? $0 : nil }
+    scoreExponent = matrix.units.stored
     self.concentration = concentration
   }
 
-  /// Ordinals are exact in a Double.
+  /// Ordinals and exponents are exact in a Double.
   var encoded: [Double] {
-    [Double(ordinal), noiseError, rankOneShare, threshold ?? .nan] + Concentration.encode(concentration)
+    [Double(ordinal), noiseError, rankOneShare, threshold ?? .nan, Double(scoreExponent)]
+      + Concentration.encode(concentration)
   }
 
   init(encoded numbers: ArraySlice<Double>) {
@@ -138,7 +142,8 @@ private struct MatrixReport {
     noiseError = values[1]
     rankOneShare = values[2]
     threshold = values[3].isNaN ? nil : values[3]
-    concentration = Concentration.decode(values[4...])
+    scoreExponent = Int(values[4])
+    concentration = Concentration.decode(values[5...])
   }
 }
 

@@ -25,7 +25,7 @@ struct MaskWriter {
       var bitmap = BitmapWriter(
         try region(tensors.bitmapName, expert * bytes..<(expert + 1) * bytes, 1), columns: tensors.columns,
         stride: tensors.bitmapStride)
-      try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+      try matrix.forEachStored { index, score in
         counts.add(index)
         try bitmap.set(index, in: file)
         try scores.append(score, to: file)
@@ -49,7 +49,7 @@ struct MaskWriter {
     _ indices: inout RegionWriter<Index>, of matrix: ScoredMatrix, _ slice: TensorSlice, _ counts: inout KeptCounts,
     scores: inout RegionWriter<Float>, to file: borrowing DurableFile
   ) throws {
-    try matrix.candidates.forEachKept(by: matrix.cut) { index, score in
+    try matrix.forEachStored { index, score in
       counts.add(index)
       try indices.append(Index(slice.storedPosition(of: index)), to: file)
       try scores.append(score, to: file)
@@ -74,6 +74,15 @@ extension TensorSlice {
   func storedPosition(of index: Int) -> Int {
     let (row, column) = index.quotientAndRemainder(dividingBy: columns.total)
     return (slab * storedRows + rows.stored(row)) * storedColumns + columns.stored(column)
+  }
+}
+
+extension ScoredMatrix {
+  /// Calls `body` with the kept weights, in order of flat index, and their scores in the units in which they are stored.
+  fileprivate func forEachStored(_ body: (_ index: Int, _ score: Float) throws -> Void) throws {
+    let factor = 1.0.times(powerOfTwo: units.storedShift)
+    guard factor != 1 else { return try candidates.forEachKept(by: cut, body) }
+    try candidates.forEachKept(by: cut) { try body($0, Float(Double($1) * factor)) }
   }
 }
 

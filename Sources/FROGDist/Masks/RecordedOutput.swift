@@ -52,7 +52,8 @@ struct RecordedOutput {
         matrix.slice.map({ $0.shape == shape }) ?? true, (matrix.slice?.expert == nil) == (first.slice?.expert == nil),
         matrix.file == first.file, matrix.format == first.format, matrix.shape == first.shape,
         rows.end <= stored.rows, columns.end <= stored.columns, matrix.shape == [rows.total, columns.total],
-        (0...rows.total * columns.total).contains(matrix.kept)
+        (0...rows.total * columns.total).contains(matrix.kept),
+        RunRecord.Matrix.scoreExponents.contains(matrix.scoreExponent)
       else { return nil }
       slices.append(
         TensorSlice(

@@ -182,6 +182,8 @@ public struct RunRecord: Codable, Sendable {
     public var kept: Int
     /// Its smallest kept value, if any: the score, unless it was normalized or sampled.
     @ExplicitNull public var threshold: Double?
+    /// u: its stored scores and row means are S·2^−u; 0 unless single precision does not hold S.
+    public var scoreExponent: Int
     /// `indices` or `bitmap`.
     public var format: String
     /// ‖S − row·columnᵀ‖_F / ‖S‖_F of the noise factors.
@@ -196,8 +198,12 @@ public struct RunRecord: Codable, Sendable {
       Double(kept) < 0.1 * Double(keep) * Double(shape[0] * shape[1]) / Double(weights)
     }
 
+    /// Beyond what any matrix has: scores of weights in double precision, times signals in double precision.
+    static let scoreExponents = -4096...4096
+
     enum CodingKeys: String, CodingKey {
       case name, shape, dtype, tensor, slice, file, solver, norm, importance, kept, threshold, format, concentration
+      case scoreExponent = "score_exponent"
       case noiseError = "noise_error"
       case rankOneShare = "rank_one_share"
     }

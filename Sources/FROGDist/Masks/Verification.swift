@@ -154,7 +154,10 @@ private struct MaskContents: ~Copyable {
     case (_, false): problems += try checkIndices(Int32.self, output)
     case (_, true): problems += try checkIndices(Int64.self, output)
     }
-    let least = output.matrices.map { ranksScores ? $0.threshold.map { Float($0) } ?? 0 : 0 }
+    // Rounding to single precision keeps order: scores that reach the threshold still do in any units.
+    let least = output.matrices.map { matrix in
+      ranksScores ? matrix.threshold.map { Float($0.times(powerOfTwo: -matrix.scoreExponent)) } ?? 0 : 0
+    }
     problems += try checkFloats(wanted.scoresName, atLeast: least, kept: wanted.kept)
     problems += try checkFloats(wanted.noiseRowName, atLeast: [0], kept: [])
     problems += try checkFloats(wanted.noiseColumnName, atLeast: [0], kept: [])

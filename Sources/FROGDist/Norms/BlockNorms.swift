@@ -80,16 +80,19 @@ extension Norms {
     }
     try refuseNonFinite(blocks: blocks, results: results, catalog: catalog)
     let norms = Norms(blocks: blocks, results: results, catalog: catalog)
-    // Only F64 weights can be that large.
-    if let overflow = norms.squared.firstIndex(where: { !$0.isFinite }) {
-      let matrix = catalog.matrices[overflow]
+    // Only F64 weights can be that large, or that small.
+    if let beyond = norms.squared.firstIndex(where: { !$0.isFinite || (0 < $0 && $0 < leastSquare) }) {
+      let end = norms.squared[beyond].isFinite ? "vanish in" : "overflow"
       throw RunFailure(
         .data,
-        "\(catalog.place(of: matrix)): its squared weights overflow double precision; rescale it, or leave it out with --exclude"
-      )
+        "\(catalog.place(of: catalog.matrices[beyond])): its squared weights \(end) double precision; rescale it, or leave it out with "
+          + "--exclude")
     }
     return norms
   }
+
+  /// A sum of squares below it may have lost digits to those that are no normal numbers.
+  private static let leastSquare = 0x1p-960
 
   /// All blocks in the order of the files, so that each rank's share is a few long reads.
   private static func blocks(of catalog: Catalog) -> [NormBlock] {
@@ -166,7 +169,7 @@ private struct BlockMeasure: ~Copyable {
       for first in stride(from: 0, to: block.elements.count, by: Self.chunk) {
         let count = min(Self.chunk, block.elements.count - first)
         let piece = UnsafeRawBufferPointer(rebasing: bytes[first * width..<(first + count) * width])
-        let sum = decoded.withUnsafeMutableBufferPointer { buffer in
+        var sum = decoded.withUnsafeMutableBufferPointer { buffer in
           let values = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
           view.decode(stored: piece, first: block.elements.lowerBound + first, into: values)
           return frog_sum_of_squares(values.baseAddress, count)
@@ -175,6 +178,8 @@ private struct BlockMeasure: ~Copyable {
         if !sum.isFinite, result.firstNonFinite < 0, let at = decoded[..<count].firstIndex(where: { !$0.isFinite }) {
           result.firstNonFinite = block.elements.lowerBound + first + at
         }
+        // Weights whose squares all vanish must not pass for zeros.
+        if sum == 0, view.dtype == .f64, decoded[..<count].contains(where: { $0 != 0 }) { sum = .leastNonzeroMagnitude }
         result.sumOfSquares += sum
       }
       if block.elements.lowerBound == 0, let scales = view.scales { result.hash = Self.hash(result.hash, with: scales) }

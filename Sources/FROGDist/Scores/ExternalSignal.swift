@@ -11,15 +11,17 @@ final class ExternalSignal {
   private let catalog: Catalog
   private let ordinals: [ExactName: Int]
   private let shards: OpenShards
-  /// Of all its values, with names, types and shapes.
-  let fingerprint: String
+  private let norms: Norms
 
-  private init(_ catalog: Catalog, shards: OpenShards, fingerprint: String) {
+  /// Of all its values, with names, types and shapes.
+  var fingerprint: String { norms.fingerprint }
+
+  private init(_ catalog: Catalog, shards: OpenShards, norms: Norms) {
     self.catalog = catalog
     ordinals = Dictionary(
       catalog.matrices.enumerated().map { (ExactName($1.name), $0) }, uniquingKeysWith: { first, _ in first })
     self.shards = shards
-    self.fingerprint = fingerprint
+    self.norms = norms
   }
 
   /// Finds the tensors for the matrices of `catalog` and looks at all their values once.
@@ -36,33 +38,45 @@ final class ExternalSignal {
     let signals = try JSONDecoder().decode(Catalog.self, from: Data(bytes))
     let shards = OpenShards(signals, io: io)
     let norms = try Norms.measure(signals, shards: shards, world: world) { _ in }
-    return ExternalSignal(signals, shards: shards, fingerprint: norms.fingerprint)
+    return ExternalSignal(signals, shards: shards, norms: norms)
   }
 
   /// The signal of one matrix.
   ///
-  /// - Parameter longest: of the ranges of the streaming side that will be asked for.
-  func view(of matrix: Catalog.Matrix, longest: Int) throws -> SignalView {
+  /// - Parameters:
+  ///   - exponent: g; panels are multiplied by G·2^−g.
+  ///   - longest: of the ranges of the streaming side that will be asked for.
+  func view(of matrix: Catalog.Matrix, exponent: Int, longest: Int) throws -> SignalView {
+    let entry = catalog.matrices[try ordinal(of: matrix)]
+    return try SignalView(
+      shards.panels(of: entry), exponent: exponent, isVector: entry.rows != matrix.rows,
+      place: catalog.place(of: entry),
+      elements: longest * min(matrix.rows, matrix.columns))
+  }
+
+  /// ‖G‖²_F of the signal of one matrix.
+  func squaredNorm(of matrix: Catalog.Matrix) throws -> Double { norms.squared[try ordinal(of: matrix)] }
+
+  private func ordinal(of matrix: Catalog.Matrix) throws -> Int {
     guard let ordinal = ordinals[ExactName(matrix.name)] else {
       throw RunFailure(.internal, "no signal for tensor \(quoted(matrix.name))")
     }
-    let entry = catalog.matrices[ordinal]
-    return try SignalView(
-      shards.panels(of: entry), isVector: entry.rows != matrix.rows, place: catalog.place(of: entry),
-      elements: longest * min(matrix.rows, matrix.columns))
+    return ordinal
   }
 }
 
 /// Multiplies panels of scores by a signal.
 struct SignalView {
   private let source: MatrixPanels
+  private let exponent: Int
   /// Whether it has one value for each column.
   private let isVector: Bool
   private let place: String
   private let values: AlignedBuffer<Float>
 
-  init(_ source: MatrixPanels, isVector: Bool, place: String, elements: Int) throws {
-    self.source = source
+  init(_ source: MatrixPanels, exponent: Int, isVector: Bool, place: String, elements: Int) throws {
+    self.source = source.scaled(by: exponent)
+    self.exponent = exponent
     self.isVector = isVector
     self.place = place
     values = try AlignedBuffer(count: isVector ? source.columns : elements)
@@ -88,7 +102,7 @@ struct SignalView {
       let (row, column) = unfit.quotientAndRemainder(dividingBy: columns.count)
       throw RunFailure(
         .data,
-        "\(place): \(part[unfit]) at row \(rows.lowerBound + row), column \(columns.lowerBound + column); "
+        "\(place): \(Float(Double(part[unfit]).times(powerOfTwo: exponent))) at row \(rows.lowerBound + row), column \(columns.lowerBound + column); "
           + "what multiplies scores must be finite and not negative: store |G| or G², or norms")
     }
   }
@@ -123,9 +137,11 @@ extension Catalog {
         numbers[tensor.shard] = number
         shards.append(Shard(fileName: shard.fileName, path: shard.path.string, size: shard.header.fileSize))
       }
-      return Tensor(
-        tensor, shard: number,
-        content: info.shape == weights.shape ? weights.content.unscaled : weights.content.signalVector)
+      return info.shape == weights.shape
+        ? Tensor(tensor, shard: number, shape: info.shape, content: weights.content.unscaled)
+        : Tensor(
+          tensor, shard: number, shape: (weights.content.experts.map { [$0] } ?? []) + [1, weights.content.columns],
+          content: weights.content.signalVector)
     }
     try self.init(shards: shards, tensors: tensors)
   }

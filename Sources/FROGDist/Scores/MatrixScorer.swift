@@ -7,8 +7,12 @@ struct ScoredMatrix {
   let ordinal: Int
   var candidates: CandidateSet
   let noise: NoiseSummary
+  let units: ScoreUnits
   /// The border of the selection in this matrix, once known.
   var cut = Cut.nothing
+
+  /// The ranked value at the border, in the units of weights; nil if nothing is kept.
+  var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
 }
 
 /// What is kept of the noise factors in memory.
@@ -19,7 +23,7 @@ struct NoiseSummary {
   let rankOneShare: Double
   /// See ``NoiseFactors``.
   let mean: Double
-  /// Where the factors lie in the spill file: m, then n Floats.
+  /// Where the factors lie in the spill file, in the units of what is stored: m, then n Floats.
   let offset: Int
 }
 
@@ -67,7 +71,7 @@ struct MatrixScorer {
     let divisor = try divisor(task, scores)
     let keys = try task.locally {
       try SelectionKeys(
-        divisor, sample: sampling(of: task.matrix), columns: task.matrix.columns,
+        divisor, sample: sampling(of: task.matrix), columns: task.matrix.columns, exponent: task.units.panels,
         longest: scores.share.longest * scores.shape.core)
     }
     var moments = TeamMoments(task, shape: scores.shape)
@@ -94,7 +98,9 @@ struct MatrixScorer {
     let factors = try moments.factors()
     return try task.locally {
       guard task.isOwner else { return .handedOver }
-      return .scored(ScoredMatrix(ordinal: task.ordinal, candidates: candidates, noise: try store(factors)))
+      return .scored(
+        ScoredMatrix(
+          ordinal: task.ordinal, candidates: candidates, noise: try store(factors, task.units), units: task.units))
     }
   }
 
@@ -121,14 +127,17 @@ struct MatrixScorer {
       method.ranksScores
       ? histogram.holdsNonFinite : frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
     guard isWrong else { return }
+    // Weights, and what multiplies their scores, are scaled so that no score overflows.
     throw RunFailure(
-      .data,
-      "tensor \(quoted(task.matrix.name)): its scores overflow single precision (Frobenius norm \(task.squaredNorm.squareRoot())); "
-        + "leave it out with --exclude, or rescale it")
+      .internal,
+      "tensor \(quoted(task.matrix.name)): some of its scores are no finite numbers: the eigensolver failed, or the checkpoint changed "
+        + "during the run")
   }
 
-  private func store(_ factors: NoiseFactors) throws -> NoiseSummary {
-    let offset = try factors.row.withUnsafeBufferPointer { try spill.append($0) }
+  private func store(_ factors: NoiseFactors, _ units: ScoreUnits) throws -> NoiseSummary {
+    var row = factors.row
+    row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: units.storedShift) }
+    let offset = try row.withUnsafeBufferPointer { try spill.append($0) }
     _ = try factors.column.withUnsafeBufferPointer { try spill.append($0) }
     return NoiseSummary(
       relativeError: factors.relativeError, rankOneShare: factors.rankOneShare, mean: factors.mean,

@@ -5,22 +5,24 @@ import MPI
 struct MatrixTask {
   let matrix: Catalog.Matrix
   let ordinal: Int
+  let units: ScoreUnits
+  /// W·2^−e, e of `units`.
   let source: MatrixPanels
-  /// ‖W‖²_F of the norms pass, which the squared singular values must add up to.
+  /// ‖W·2^−e‖²_F by the norms pass, which the squared singular values must add up to.
   let squaredNorm: Double
   /// nil if this rank does it alone.
   let team: ScoringTeam?
 
-  init(_ matrix: Catalog.Matrix, ordinal: Int, norms: Norms, shards: OpenShards, team: ScoringTeam?) throws {
+  init(
+    _ matrix: Catalog.Matrix, ordinal: Int, norms: Norms, units: ScoreUnits, shards: OpenShards, team: ScoringTeam?
+  ) throws {
     self.matrix = matrix
     self.ordinal = ordinal
     self.team = team
-    squaredNorm = norms.squared[ordinal]
-    if let team {
-      source = try team.communicator.agreeing { try shards.panels(of: matrix) }
-    } else {
-      source = try shards.panels(of: matrix)
-    }
+    self.units = units
+    squaredNorm = norms.squared[ordinal].times(powerOfTwo: -2 * units.weights)
+    let open = { try shards.panels(of: matrix).scaled(by: units.weights) }
+    source = if let team { try team.communicator.agreeing(open) } else { try open() }
   }
 
   /// Position of this rank in the team.

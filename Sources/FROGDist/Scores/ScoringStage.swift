@@ -37,6 +37,7 @@ struct ScoringStage {
       result.counts = Counts(keep: keep)
       rounds = ScoringRounds(world, payload: ScoreHistogram.binCount)
     }
+    let units = try units
     var done = 0.0
     var failure: (any Error)?
     var isStopped = false
@@ -48,7 +49,8 @@ struct ScoringStage {
       let work = schedule.work[planned.ordinal]
       do {
         let task = try MatrixTask(
-          catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, shards: shards, team: team)
+          catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, units: units[planned.ordinal],
+          shards: shards, team: team)
         let goesOn = try score(task, into: &result, rounds: rounds) { share in
           let fraction = (done + work.basis + share * work.scores) / total
           progress(fraction)
@@ -68,6 +70,29 @@ struct ScoringStage {
     try rounds.finish(counts: shared(result.counts), failed: failure != nil)
     try world.agreeing { if let failure { throw failure } }
     return result
+  }
+
+  /// Of every matrix, by ordinal; the same on every rank.
+  private var units: [ScoreUnits] {
+    get throws {
+      let method = scorer.method
+      return ScoreUnits.units(
+        squaredNorms: method.score == .random ? nil : norms.squared,
+        squaredSignals: try method.signal.map { signal in try catalog.matrices.map { try signal.squaredNorm(of: $0) } },
+        count: catalog.matrices.count, sharesThreshold: sharesThreshold, ranksScores: method.ranksScores)
+    }
+  }
+
+  /// The border that all matrices share, in the units of weights; nil if there is none, or nothing is kept.
+  func threshold(_ cut: Cut?) throws -> Double? {
+    guard let value = cut?.threshold else { return nil }
+    // One threshold, one unit.
+    return Double(value).times(powerOfTwo: try units.first?.ranked ?? 0)
+  }
+
+  /// Whether scores of different matrices are compared as they are.
+  private var sharesThreshold: Bool {
+    if case .global = quota { scorer.method.ranksScores } else { false }
   }
 
   /// What the ranks tell each other in the rounds.

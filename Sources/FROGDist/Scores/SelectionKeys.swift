@@ -24,15 +24,20 @@ struct SelectionKeys {
   /// p, and where the Gumbel noise comes from; nil to take the largest.
   let sample: (power: Double, numbers: RandomNumbers)?
   let columns: Int
+  /// u: scores are S·2^−u.
+  private let exponent: Int
   private let values: AlignedBuffer<Float>?
 
-  /// - Parameter longest: elements of the largest panel.
+  /// - Parameters:
+  ///   - exponent: u; scores come as S·2^−u.
+  ///   - longest: elements of the largest panel.
   init(
-    _ divisor: Divisor, sample: (power: Double, numbers: RandomNumbers)?, columns: Int, longest: Int
+    _ divisor: Divisor, sample: (power: Double, numbers: RandomNumbers)?, columns: Int, exponent: Int = 0, longest: Int
   ) throws {
     self.divisor = divisor
     self.sample = sample
     self.columns = columns
+    self.exponent = exponent
     if case .none = divisor, sample == nil { values = nil } else { values = try AlignedBuffer(count: longest) }
   }
 
@@ -61,10 +66,18 @@ struct SelectionKeys {
       }
       if let (power, numbers) = sample {
         frog_gumbel_keys(
-          numbers.seed, numbers.stream, UInt64(row * columns + panel.columns.lowerBound), power, ranked, width, target)
+          numbers.seed, numbers.stream, UInt64(row * columns + panel.columns.lowerBound), power, offset(power), ranked,
+          width, target)
       }
       start += width
     }
     return values.prefix(panel.scores.count)
   }
+
+  /// p·ln 2^u: sampling keys are those of S, whatever the units of a matrix. Quotients have none.
+  private func offset(_ power: Double) -> Double {
+    if case .none = divisor { power * Double(exponent) * Self.ln2 } else { 0 }
+  }
+
+  private static let ln2 = 0.693147180559945309417
 }

@@ -54,7 +54,9 @@ struct SharedScores {
       }
     }
     let longest = share.longest
-    signal = try task.locally { try method.signal?.view(of: matrix, longest: longest) }
+    signal = try task.locally {
+      try method.signal?.view(of: matrix, exponent: task.units.signal, longest: longest)
+    }
   }
 
   /// On one rank.
@@ -92,13 +94,14 @@ struct SharedScores {
     }
   }
 
-  /// This member's panel of a step.
+  /// This member's panel of a step, in the units of panels.
   ///
   /// Collective in a team: every member calls it.
   func panel(_ step: Int) throws -> (panel: ScorePanel, range: Range<Int>) {
     let range = share.range(step, of: task.member)
     let panel = scores.isCollective ? try scores.panel(range) : try task.locally { try scores.panel(range) }
     if let signal { try task.locally { try signal.multiply(panel) } }
+    scale(panel.scores, byPowerOfTwo: task.units.panelShift)
     return (panel, range)
   }
 }
@@ -123,10 +126,12 @@ extension MatrixTask {
   func check(singularValues: [Double], precision: Precision) throws {
     let sum = singularValues.reduce(0) { $0 + $1 * $1 }
     let tolerance = precision == .f64 ? 1e-9 : 1e-3
+    func inUnitsOfWeights(_ squares: Double) -> Double { squares.times(powerOfTwo: 2 * units.weights) }
     guard abs(sum - squaredNorm) <= tolerance * squaredNorm else {
       throw RunFailure(
         .internal,
-        "tensor \(quoted(matrix.name)): the squared singular values add up to \(sum), the squared weights to \(squaredNorm): "
+        "tensor \(quoted(matrix.name)): the squared singular values add up to \(inUnitsOfWeights(sum)), the squared weights to "
+          + "\(inUnitsOfWeights(squaredNorm)): "
           + "the eigensolver failed, or the checkpoint changed during the run")
     }
   }
