@@ -28,6 +28,13 @@ extension TensorView {
         let part = start..<start + bytes.count / elementBytes
         decode(stored: bytes, first: position, into: UnsafeMutableBufferPointer(rebasing: destination[part]))
       }
+    } else if scales == nil && slice.columns.isConsecutive(columns) {
+      // Rows may be a few elements long, so that whatever else is done for each of them would show.
+      let (dtype, firstRow, count) = (dtype, rows.lowerBound, columns.count)
+      try lendRows(rows: rows, columns: columns, scratch: &scratch) { row, span in
+        let start = (row - firstRow) * count
+        Scalar.decode(span, as: dtype, into: UnsafeMutableBufferPointer(rebasing: destination[start..<start + count]))
+      }
     } else {
       try lendRows(rows: rows, columns: columns, scratch: &scratch) { row, span in
         let start = (row - rows.lowerBound) * columns.count

@@ -164,7 +164,7 @@ struct ScaledPanelTests {
 
   @Test(
     "weight times scale, exact in Double and rounded once in Float",
-    arguments: SourceKind.allCases, [DType.f8E4M3, .f8E5M2, .bf16, .f32])
+    arguments: SourceKind.allCases, [DType.f8E4M3, .f32])
   func products(kind: SourceKind, dtype: DType) throws {
     for (seed, layout) in try SliceCase.all().enumerated() {
       for block in Self.blocks {
@@ -212,7 +212,7 @@ struct ScaledPanelTests {
 
   @Test("long rows, in blocks of 128", arguments: SourceKind.allCases)
   func long(kind: SourceKind) throws {
-    for (seed, layout) in try SliceCase.all(scale: 5_003).enumerated() {
+    for (seed, layout) in try SliceCase.all(scale: 1_701).enumerated() {
       let view = try scaled(layout, dtype: .f8E4M3, block: [128, 128], kind: kind, seed: UInt64(seed))
       for columns in [0..<view.columns, 4_097..<view.columns - 1] {
         let exact = try view.exact(rows: 0..<view.rows, columns: columns)

@@ -28,7 +28,9 @@ struct RandomTensor {
   init(_ dtype: DType, shape: [Int], seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     let count = shape.reduce(1, *) * dtype.bits / 8
-    data = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    var words = [UInt64](repeating: 0, count: count / 8 + 1)
+    for index in words.indices { words[index] = generator.next() }
+    data = words.withUnsafeBytes { [UInt8]($0.prefix(count)) }
     folder = try TemporaryFolder()
     path = try folder.write([UInt8](repeating: 0x5A, count: 7) + data + [0x5A], to: "tensor")
     info = TensorInfo(name: "w", dtype: dtype, shape: shape, byteRange: 7..<7 + count)
@@ -37,7 +39,8 @@ struct RandomTensor {
   /// The exact value of the element at a flat position of the stored tensor.
   func value(at position: Int) -> Double {
     let width = info.dtype.bits / 8
-    let code = data[position * width..<(position + 1) * width].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    var code: UInt64 = 0
+    for byte in 0..<width { code |= UInt64(data[position * width + byte]) << (8 * byte) }
     return exactValue(of: code, as: info.dtype)
   }
 
