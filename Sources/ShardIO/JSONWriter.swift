@@ -1,26 +1,28 @@
-/// The little JSON that a header needs, without white space.
-struct JSONWriter {
-  private(set) var text: [UInt8] = []
+/// The little JSON that a header or a list of names needs, without white space.
+package struct JSONWriter {
+  package private(set) var text: [UInt8] = []
   private var needsComma = false
 
-  mutating func openObject() {
+  package init() {}
+
+  package mutating func openObject() {
     text.append(UInt8(ascii: "{"))
     needsComma = false
   }
 
-  mutating func closeObject() {
+  package mutating func closeObject() {
     text.append(UInt8(ascii: "}"))
     needsComma = true
   }
 
-  mutating func key(_ name: String) {
+  package mutating func key(_ name: String) {
     if needsComma { text.append(UInt8(ascii: ",")) }
     string(name)
     text.append(UInt8(ascii: ":"))
   }
 
   /// A value in quotes; escapes what JSON does not allow raw, and nothing else.
-  mutating func string(_ value: String) {
+  package mutating func string(_ value: String) {
     text.append(UInt8(ascii: "\""))
     for byte in value.utf8 {
       switch byte {
@@ -38,13 +40,23 @@ struct JSONWriter {
     needsComma = true
   }
 
-  mutating func number(_ value: Int) {
+  package mutating func number(_ value: Int) {
     text += Array("\(value)".utf8)
     needsComma = true
   }
 
-  mutating func numbers(_ values: [Int]) {
+  package mutating func numbers(_ values: [Int]) {
     text += Array("[\(values.map(String.init).joined(separator: ","))]".utf8)
+    needsComma = true
+  }
+
+  package mutating func boolean(_ value: Bool) {
+    text += Array("\(value)".utf8)
+    needsComma = true
+  }
+
+  package mutating func null() {
+    text += Array("null".utf8)
     needsComma = true
   }
 }
