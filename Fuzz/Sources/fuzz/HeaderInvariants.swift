@@ -41,11 +41,14 @@ enum HeaderInvariants {
 
   /// Written anew by us, and read again, it says the same.
   private static func checkRoundTrip(of header: ShardHeader) {
+    // The writer takes keys as Swift strings, of which canonically equivalent ones are one.
+    let plain = Dictionary(
+      header.metadata.map { ($0.key.string, $0.value) }, uniquingKeysWith: { first, _ in first })
     let layout: ShardLayout
     do {
       layout = try ShardLayout(
         tensors: header.tensors.map { ShardLayout.Tensor(name: $0.name, dtype: $0.dtype, shape: $0.shape) },
-        metadata: header.metadata)
+        metadata: plain)
     } catch .tooLarge {
       // The writer counts bits in an Int, the format allows one bit more, and partial products before a zero.
       require(header.tensors.contains(where: exceedsInt), "a file that was read can be written")
@@ -62,7 +65,7 @@ enum HeaderInvariants {
       stop("broken invariant: what was written cannot be read: \(error)")
     }
     require(again.dataStart.isMultiple(of: 8), "data is aligned")
-    require(again.metadata == header.metadata, "metadata survives")
+    require(plain.count < header.metadata.count || again.metadata == header.metadata, "metadata survives")
     require(again.tensors.count == header.tensors.count, "tensors survive")
     let before = header.tensors.sorted { ExactName($0.name) < ExactName($1.name) }
     let after = again.tensors.sorted { ExactName($0.name) < ExactName($1.name) }

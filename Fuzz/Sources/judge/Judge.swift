@@ -26,7 +26,7 @@ enum Judge {
       let begin = tensor.byteRange.lowerBound - header.dataStart
       return "\(hexadecimal(tensor.name)) \(tensor.dtype.rawValue) [\(shape)] \(begin) \(begin + tensor.byteRange.count);"
     }
-    let metadata = header.metadata.map { "\(hexadecimal($0.key))=\(hexadecimal($0.value));" }.sorted()
+    let metadata = header.metadata.map { "\(hexadecimal($0.key.string))=\(hexadecimal($0.value));" }.sorted()
     return (tensors + metadata).joined()
   }
 
