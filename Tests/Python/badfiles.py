@@ -152,6 +152,7 @@ def metadata_files():
     }.items():  # fmt: skip
         yield f"metadata_{name}", file(f'{{"__metadata__":{value},"a":{ENTRY}}}')
     yield "metadata_last", file(f'{{"a":{ENTRY},"__metadata__":{{"format":"pt"}}}}')
+    yield "metadata_canonically_equal", file(f'{{"__metadata__":{{"\u00e9":"1","e\u0301":"2"}},"a":{ENTRY}}}')
     yield "metadata_only", file('{"__metadata__":{"format":"pt"}}', b"")
 
 
