@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,14 @@ def test_corpus(frog):
         if result.status != (0 if wanted else 65):
             differing.append(f"{case['file']} ({case['note']}): wanted {'accept' if wanted else 'refuse'}\n{result}")
     assert not differing, "\n\n".join(differing)
+
+
+def test_the_table_of_verdicts_is_current(frog):
+    """docs/verdicts.md; with the corpus if there is one."""
+    run = subprocess.run(
+        [sys.executable, ROOT / "scripts/verdicts", "--check"], capture_output=True, text=True, env=os.environ | {"FROG_MPI": str(frog.binary)}
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
 
 
 def test_masking_a_bad_file_on_three_ranks(frog, tmp_path):
