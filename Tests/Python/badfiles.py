@@ -253,10 +253,12 @@ def indexes():
         "file_number": '{"weight_map":{"a":1}}', "file_null": '{"weight_map":{"a":null}}', "twice": '{"weight_map":{"a":"x","a":"x"}}',
         "twice_escaped": '{"weight_map":{"a":"x","\\u0061":"x"}}', "two_maps": '{"weight_map":{},"weight_map":{}}', "trailing": '{"weight_map":{}}x',
         "trailing_comma": '{"weight_map":{"a":"x",}}', "metadata_null": '{"metadata":null,"weight_map":{}}', "metadata_list": '{"metadata":[1],"weight_map":{}}',
-        "canonically_equal": '{"weight_map":{"\u00e9":"x","e\u0301":"x"}}', "unknown_keys": '{"x":[{"y":[]}],"weight_map":{},"z":1e5}', "deep": "[" * 128,
+        "canonically_equal": '{"weight_map":{"\u00e9":"x","e\u0301":"x"}}', "unknown_keys": '{"x":[{"y":[]}],"weight_map":{},"z":1e5}', "deep": '{"x":' + "[" * 128,
     }.items():  # fmt: skip
         yield name, text.encode()
-    for name in ("", ".", "..", "../a", "a/../b", "/etc/passwd", "a/b", "a\\\\b", "a\\u0000b", "a\\u002fb", "a..b", "...", "\\ud83d\\udc38", "\\ud83d", "\\x"):
+    yield "escaped_separator", b'{"weight_map":{"a":"a\\u002fb"}}'
+    yield "lone_surrogate", b'{"weight_map":{"a":"\\ud83d"}}'
+    for name in ("", ".", "..", "../a", "a/../b", "/etc/passwd", "a/b", "a\\\\b", "a\\u0000b", "a..b", "...", "\\ud83d\\udc38", "\\x"):
         yield f"file_{name.encode().hex()}", b'{"weight_map":{"a":"%s"}}' % name.encode()
     for size in ("0", "32", "32.0", "3.2e1", "-1", "1e999", "18446744073709551616", '"32"', "null", "01", "-", "[]"):
         yield f"size_{size.encode().hex()}", b'{"metadata":{"total_size":%s},"weight_map":{"a":"x"}}' % size.encode()
