@@ -115,6 +115,8 @@ def layout_files():
         yield f"dtype_{dtype}", layout(("a", dtype, [8], 0, width), data=bytes(width))
     yield "f4_odd", layout(("a", "F4", [3], 0, 2), data=bytes(2))
     yield "f6_odd", layout(("a", "F6_E2M3", [3], 0, 3), data=bytes(3))
+    yield "f4_odd_rounded_down", layout(("a", "F4", [3], 0, 1), data=bytes(1))
+    yield "f6_odd_rounded_down", layout(("a", "F6_E2M3", [3], 0, 2), data=bytes(2))
     yield "reversed_range", layout(("a", "F32", [4], 16, 0))
     yield "reversed_empty", layout(("a", "F32", [0], 16, 0))
     yield "starts_late", layout(("a", "F32", [3], 4, 16))

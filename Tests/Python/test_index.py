@@ -7,6 +7,7 @@ say word for word is in Tests/ShardIOTests/CheckpointTests.swift.
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_a_name_that_leaves_the_folder(frog, folder, name):
     (folder / "sub").mkdir()
     shutil.copy(folder / ONE, folder / "sub/model.safetensors")
     (folder / INDEX).write_text(index(GOOD | {"h.x.weight": name}))
-    refused(frog, folder, 65, INDEX, "h.x.weight")
+    refused(frog, folder, 65, INDEX, "h.x.weight", "beside the index")
 
 
 @pytest.mark.parametrize("name", ["model-00163-of-000163.safetensors", "x", "weights with spaces", ".hidden", "😀.safetensors", "~", "%2e%2e", "model.safetensors"])
@@ -301,6 +302,31 @@ def test_a_name_twice_among_a_thousand(frog, folder):
     text = json.dumps(GOOD)[:-1] + "".join(f', "h.{i}.weight": "{ONE}"' for i in range(1000)) + f', "h.500.weight": "{TWO}"}}'
     (folder / INDEX).write_text(f'{{"weight_map": {text}}}')
     refused(frog, folder, 65, INDEX, "h.500.weight")
+
+
+@pytest.mark.parametrize("dtype, columns", [("BF16", 2**30), ("U8", 2**31)])
+@pytest.mark.parametrize("has_index", [True, False])
+def test_more_bytes_than_64_bits_count(frog, dtype, columns, has_index):
+    """Five sparse files of almost 2⁶¹ bytes each: every one is sound, their sum is 10¹⁹."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        rows, weight_map = 2**30 - 1, {}
+        size = rows * columns * (2 if dtype == "BF16" else 1)
+        for number in range(5):
+            name, file = f"h.{number}.weight", f"{number}.safetensors"
+            weight_map[name] = file
+            header = json.dumps({name: {"dtype": dtype, "shape": [rows, columns], "data_offsets": [0, size]}}).encode()
+            (Path(folder) / file).write_bytes(len(header).to_bytes(8, "little") + header)
+            try:
+                os.truncate(Path(folder) / file, 8 + len(header) + size)
+            except OSError:
+                pytest.skip("this file system has no files of 2⁶¹ bytes")
+        if has_index:
+            (Path(folder) / INDEX).write_text(index(weight_map, total_size=5 * size))
+        for command in (("inspect",), ("inspect", "--json"), ("plan",)):
+            result = frog(*command, folder)
+            if result.status != 0:  # no trap, no crash: one line
+                assert_refused(result, result.status)
+                assert result.status in (64, 65), str(result)
 
 
 def test_names_that_only_unicode_holds_equal(frog, tmp_path):

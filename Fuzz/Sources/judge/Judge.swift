@@ -24,7 +24,8 @@ enum Judge {
     let tensors = header.tensors.map { tensor in
       let shape = tensor.shape.map(String.init).joined(separator: ",")
       let begin = tensor.byteRange.lowerBound - header.dataStart
-      return "\(hexadecimal(tensor.name)) \(tensor.dtype.rawValue) [\(shape)] \(begin) \(begin + tensor.byteRange.count);"
+      let end = begin + tensor.byteRange.count
+      return "\(hexadecimal(tensor.name)) \(tensor.dtype.rawValue) [\(shape)] \(begin) \(end);"
     }
     let metadata = header.metadata.map { "\(hexadecimal($0.key.string))=\(hexadecimal($0.value));" }.sorted()
     return (tensors + metadata).joined()
