@@ -108,6 +108,27 @@ def test_corpus(frog):
     assert not differing, "\n\n".join(differing)
 
 
+EMPTY_SHAPES = (
+    [2**62, 0], [0, 2**62], [0, 0], [2**62, 0, 5], [0, 2**62, 2**62], [5, 0, 2**62], [0, 2**62 - 1, 2**62], [0, 2**62, 2**62, 2], [2**62, 0, 3, 3],
+    [0] + [2**62] * 60,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=lambda shape: "x".join(f"{d:.2g}" for d in shape[:4]))
+def test_dimensions_beside_a_zero_are_not_multiplied(frog, tmp_path, shape):
+    """Sound headers, whatever the class of the tensor: partial products and sums of the dimensions pass 2⁶³."""
+    options = ("--conv",) if "--conv" in frog("mask", "--help").stdout else ()
+    tensors = (("w.weight", "F32"), ("w.weight", "F8_E4M3"), ("mlp.experts.gate_up_proj", "BF16"), ("self_attn.qkv_proj.weight", "F32"))
+    for number, (name, dtype) in enumerate(tensors):
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(badfiles.layout(("ok.weight", "F32", [2, 2], 0, 16), (name, dtype, shape, 16, 16)))
+        assert reference_accepts(path)
+        assert frog("inspect", path).status == 0
+        result = frog("mask", path, "--out", tmp_path / path.stem, *options)
+        if result.status != 0:
+            assert_refused(result, 65)
+
+
 def test_the_table_of_verdicts_is_current(frog):
     """docs/verdicts.md; with the corpus if there is one."""
     run = subprocess.run(
