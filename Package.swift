@@ -16,7 +16,8 @@ let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: 
 let package = Package(
   name: "frog-mpi",
   products: [
-    .executable(name: "frog-mpi", targets: ["frog-mpi"])
+    .executable(name: "frog-mpi", targets: ["frog-mpi"]),
+    .library(name: "ShardIO", targets: ["ShardIO"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

@@ -14,7 +14,7 @@ struct HeaderParser {
   }
 
   private(set) var entries: [Entry] = []
-  private(set) var metadata: [String: String] = [:]
+  private(set) var metadata: [ExactName: String] = [:]
   private var json: JSONReader<HeaderError>
 
   /// Parses the whole header.
@@ -48,7 +48,7 @@ struct HeaderParser {
     while let key = try json.nextKey() {
       let kind = try json.peek()
       guard kind == .string else { throw .metadataNotString(key: key, found: kind.rawValue) }
-      guard metadata.updateValue(try json.readString(), forKey: key) == nil else {
+      guard metadata.updateValue(try json.readString(), forKey: ExactName(key)) == nil else {
         throw .duplicateMetadata(key: key)
       }
     }

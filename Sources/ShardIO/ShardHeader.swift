@@ -10,7 +10,7 @@ public struct ShardHeader: Sendable {
   /// The tensors by offset; where offsets are equal, which takes empty tensors, by the bytes of the name.
   public let tensors: [TensorInfo]
   /// Free text that the writer left, such as `format: pt`.
-  public let metadata: [String: String]
+  public let metadata: [ExactName: String]
   /// Where the data begins, in bytes from the start of the file.
   public let dataStart: Int
   /// In bytes.

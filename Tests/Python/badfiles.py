@@ -4,8 +4,10 @@
 the reference takes the last though the format forbids them, and `stricter()` are judged by us.
 """
 
+import argparse
 import json
 import random
+from pathlib import Path
 
 DATA = bytes(range(16))
 ENTRY = '{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}'
@@ -113,6 +115,8 @@ def layout_files():
         yield f"dtype_{dtype}", layout(("a", dtype, [8], 0, width), data=bytes(width))
     yield "f4_odd", layout(("a", "F4", [3], 0, 2), data=bytes(2))
     yield "f6_odd", layout(("a", "F6_E2M3", [3], 0, 3), data=bytes(3))
+    yield "f4_odd_rounded_down", layout(("a", "F4", [3], 0, 1), data=bytes(1))
+    yield "f6_odd_rounded_down", layout(("a", "F6_E2M3", [3], 0, 2), data=bytes(2))
     yield "reversed_range", layout(("a", "F32", [4], 16, 0))
     yield "reversed_empty", layout(("a", "F32", [0], 16, 0))
     yield "starts_late", layout(("a", "F32", [3], 4, 16))
@@ -150,6 +154,7 @@ def metadata_files():
     }.items():  # fmt: skip
         yield f"metadata_{name}", file(f'{{"__metadata__":{value},"a":{ENTRY}}}')
     yield "metadata_last", file(f'{{"a":{ENTRY},"__metadata__":{{"format":"pt"}}}}')
+    yield "metadata_canonically_equal", file(f'{{"__metadata__":{{"\u00e9":"1","e\u0301":"2"}},"a":{ENTRY}}}')
     yield "metadata_only", file('{"__metadata__":{"format":"pt"}}', b"")
 
 
@@ -199,18 +204,83 @@ def mutations(count, seed=0):
         yield f"mutation_{number}", file(bytes(header))
 
 
-def has_duplicates(content):
-    """Whether a header that is JSON repeats a key in any of its objects."""
-    found = False
+class Pairs(list):
+    """A JSON object as its members, in order, none lost."""
 
-    def pairs(items):
-        nonlocal found
-        keys = [key for key, _ in items]
-        found |= len(set(keys)) != len(keys)
-        return dict(items)
 
-    try:
-        json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")].decode(), object_pairs_hook=pairs)
-    except (ValueError, RecursionError):
-        return False
-    return found
+def documented_difference(content):
+    """The rule by which we refuse what the reference reader accepts, or None. Only for files that it accepts.
+
+    Read from the bytes alone, so that no other difference hides behind it.
+    """
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    root = json.loads(header, object_pairs_hook=Pairs)
+    keys = [key for key, _ in root]
+    if len(set(keys)) != len(keys):
+        return "duplicate name"
+    entries = []
+    for key, value in root:
+        if key != "__metadata__":
+            entries.append(value)
+        elif value is not None and len(set(k for k, _ in value)) != len(value):
+            return "duplicate name"
+    for value in entries:
+        if not isinstance(value, Pairs):
+            return "entry as a list"
+        fields = [key for key, _ in value if key in ("dtype", "shape", "data_offsets")]
+        if len(set(fields)) != len(fields):
+            return "duplicate name"
+        fields = dict(value)
+        if isinstance(fields["dtype"], Pairs):
+            return "dtype as a map"
+        if any(dimension >= 2**63 for dimension in fields["shape"]):
+            return "dimension of 2^63 or more"
+    return None
+
+
+def indexes():
+    """Texts of `model.safetensors.index.json`, good and bad, by name."""
+    shard = "model-00001-of-00002.safetensors"
+    good = {"metadata": {"total_size": 32}, "weight_map": {"a.weight": shard, "b.weight": shard.replace("1-", "2-")}}
+    yield "good", json.dumps(good).encode()
+    yield "indented", json.dumps(good, indent=2).encode()
+    yield "five_of_six", json.dumps({"weight_map": {"a": "model-00163-of-000163.safetensors"}}).encode()
+    yield "empty", b""
+    yield "space", b" \n\t\r"
+    yield "byte_order_mark", b"\xef\xbb\xbf" + json.dumps(good).encode()
+    yield "not_utf8", b'{"weight_map":{"\xff":"a"}}'
+    yield "utf16", json.dumps(good).encode("utf-16")
+    for name, text in {
+        "open": "{", "list": "[]", "null": "null", "no_map": "{}", "map_list": '{"weight_map":[]}', "map_null": '{"weight_map":null}', "empty_map": '{"weight_map":{}}',
+        "file_number": '{"weight_map":{"a":1}}', "file_null": '{"weight_map":{"a":null}}', "twice": '{"weight_map":{"a":"x","a":"x"}}',
+        "twice_escaped": '{"weight_map":{"a":"x","\\u0061":"x"}}', "two_maps": '{"weight_map":{},"weight_map":{}}', "trailing": '{"weight_map":{}}x',
+        "trailing_comma": '{"weight_map":{"a":"x",}}', "metadata_null": '{"metadata":null,"weight_map":{}}', "metadata_list": '{"metadata":[1],"weight_map":{}}',
+        "canonically_equal": '{"weight_map":{"\u00e9":"x","e\u0301":"x"}}', "unknown_keys": '{"x":[{"y":[]}],"weight_map":{},"z":1e5}', "deep": '{"x":' + "[" * 128,
+    }.items():  # fmt: skip
+        yield name, text.encode()
+    yield "escaped_separator", b'{"weight_map":{"a":"a\\u002fb"}}'
+    yield "lone_surrogate", b'{"weight_map":{"a":"\\ud83d"}}'
+    for name in ("", ".", "..", "../a", "a/../b", "/etc/passwd", "a/b", "a\\\\b", "a\\u0000b", "a..b", "...", "\\ud83d\\udc38", "\\x"):
+        yield f"file_{name.encode().hex()}", b'{"weight_map":{"a":"%s"}}' % name.encode()
+    for size in ("0", "32", "32.0", "3.2e1", "-1", "1e999", "18446744073709551616", '"32"', "null", "01", "-", "[]"):
+        yield f"size_{size.encode().hex()}", b'{"metadata":{"total_size":%s},"weight_map":{"a":"x"}}' % size.encode()
+
+
+def write(folder, corpus=None):
+    """Seeds for Fuzz/ below `folder`: header/ and index/. The name of a seed is the rule; nothing reads it."""
+    groups = {"header": [*files(), *duplicates(), *stricter(), *mutations(200)], "index": [*indexes()]}
+    if corpus:
+        groups["header"] += [(p.name, p.read_bytes()) for p in sorted(Path(corpus).glob("*.safetensors"))]
+    for group, seeds in groups.items():
+        (Path(folder) / group).mkdir(parents=True, exist_ok=True)
+        for name, content in seeds:
+            if len(content) <= 1 << 20:
+                (Path(folder) / group / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=write.__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--corpus", help="further safetensors files")
+    arguments = parser.parse_args()
+    write(arguments.folder, arguments.corpus)

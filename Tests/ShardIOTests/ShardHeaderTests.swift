@@ -21,7 +21,7 @@ struct AcceptedHeaderTests {
     let header = try parse(json, data: 12)
     let start = 8 + json.utf8.count
     #expect(header.tensors == [TensorInfo(name: "w", dtype: .bf16, shape: [2, 3], byteRange: start..<start + 12)])
-    #expect(header.metadata == ["format": "pt"])
+    #expect(header.metadata == [ExactName("format"): "pt"])
     #expect(header.dataStart == start)
     #expect(header.fileSize == start + 12)
     #expect(header.tensors[0].elementCount == 6)
@@ -64,6 +64,12 @@ struct AcceptedHeaderTests {
   func escapes() throws {
     let header = try parse(#"{"a\"\\\/\b\f\n\r\t\u00E9\ud83d\ude00é":\#(t.dropFirst(4))}"#)
     #expect(header.tensors[0].name == "a\"\\/\u{8}\u{C}\n\r\t\u{E9}\u{1F600}é")
+  }
+
+  @Test("metadata keys differ by their bytes, as names do")
+  func metadataKeys() throws {
+    let header = try parse(#"{"__metadata__":{"\u00e9":"1","e\u0301":"2"}}"#, data: 0)
+    #expect(header.metadata == [ExactName("\u{E9}"): "1", ExactName("e\u{301}"): "2"])
   }
 
   @Test("tensors come by offset, equal offsets by the bytes of the name")

@@ -47,7 +47,7 @@ struct ShardLayoutTests {
     }
     let layout = try ShardLayout(tensors: tensors, metadata: ["k\n": "v\u{1F600}"])
     let header = try ShardHeader.parse(header: Array(layout.header.dropFirst(8)), fileSize: layout.fileSize)
-    #expect(header.metadata == ["k\n": "v\u{1F600}"])
+    #expect(header.metadata == [ExactName("k\n"): "v\u{1F600}"])
     #expect(header.dataStart == layout.header.count)
     #expect(header.tensors.count == tensors.count)
     for tensor in header.tensors { #expect(layout.byteRange(of: tensor.name) == tensor.byteRange) }
