@@ -70,8 +70,8 @@ struct Mask: ParsableCommand {
   @Option(help: ArgumentHelp("Leave out tensors that match, such as '*.mlp.*'.", valueName: "glob"))
   var exclude: [String] = []
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
-  var io = SourceKind.mmap
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
+  var io = SourceKind.auto
 
   @Flag(help: "Replace the masks that are in the output folder.")
   var overwrite = false

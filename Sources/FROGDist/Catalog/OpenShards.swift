@@ -13,20 +13,29 @@ final class OpenShards {
     self.kind = kind
   }
 
-  /// - Throws: ``RunFailure`` if this rank's file differs in size from the one rank 0 read.
+  /// - Throws: ``RunFailure`` if this rank's file is not there, or differs in size from the one rank 0 read.
   func source(of matrix: Catalog.Matrix) throws -> any ByteSource {
     if let open = sources[matrix.shard] { return open }
     let shard = catalog.shards[matrix.shard]
-    let source = try kind.open(FilePath(shard.path))
+    let path = FilePath(shard.path)
+    let source: any ByteSource
+    do throws(SourceError) {
+      source = try kind.open(path)
+    } catch {
+      // Rank 0 has read it a moment ago.
+      guard error.kind == .noInput else { throw error }
+      throw RunFailure(.io, "\(error): rank 0 has read it; \(Self.rule)")
+    }
     guard source.size == shard.size else {
       throw RunFailure(
-        .data,
-        "\(shown(FilePath(shard.path))): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): "
-          + "every node must see the same checkpoint, and it must not change during a run")
+        .io,
+        "\(shown(path)): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): \(Self.rule)")
     }
     sources[matrix.shard] = source
     return source
   }
+
+  private static let rule = "every node must see the same checkpoint, and it must not change during a run"
 
   /// The matrix, ready to be read in panels.
   func panels(of matrix: Catalog.Matrix) throws -> MatrixPanels {

@@ -69,7 +69,8 @@ extension Norms {
       var words: [UInt64] = []
       var measure = BlockMeasure()
       for (done, block) in blocks[share].enumerated() {
-        words += try measure(block, of: catalog.matrices[block.matrix], shards: shards).encoded
+        let matrix = catalog.matrices[block.matrix]
+        words += try measure(block, of: matrix, source: shards.source(of: matrix)).encoded
         progress(Double(done + 1) / Double(share.count))
       }
       return words
@@ -142,37 +143,84 @@ extension Norms {
 
 /// Reads blocks; keeps its buffers from one to the next.
 private struct BlockMeasure: ~Copyable {
-  /// Weights decoded at a time: they stay in the first-level cache until they are squared.
-  static let chunk = 2048
+  /// Bytes lent at a time. Copied ones, and those of a fresh mapping, are still in the second-level cache when they are
+  /// looked at for the second time.
+  static let loanBytes = 1 << 18
 
   var scratch = ScratchBytes()
+  let hasher = BlockHasher()
+  var squares = SquareSums()
+
+  /// One pass over the bytes of a block, which are given back afterwards.
+  mutating func callAsFunction(
+    _ block: NormBlock, of matrix: Catalog.Matrix, source: any ByteSource
+  ) throws -> BlockResult {
+    let width = matrix.dtype.bits / 8
+    let start = matrix.offset + block.elements.lowerBound * width
+    let bytes = start..<start + block.elements.count * width
+    var result = BlockResult()
+    hasher.begin()
+    for first in stride(from: bytes.lowerBound, to: bytes.upperBound, by: Self.loanBytes) {
+      let loan = first..<min(bytes.upperBound, first + Self.loanBytes)
+      try source.withBytes(in: loan, scratch: &scratch) { stored in
+        hasher.add(stored)
+        squares.add(
+          stored, as: matrix.dtype, first: block.elements.lowerBound + (first - bytes.lowerBound) / width,
+          to: &result)
+      }
+    }
+    source.release(bytes)
+    result.hash = hasher.end()
+    return result
+  }
+}
+
+/// Sums of squares of stored weights.
+private struct SquareSums: ~Copyable {
+  /// Weights squared at a time; part of the definition of a norm's last bits.
+  static let chunk = 2048
+
   var decoded = [Double](repeating: 0, count: chunk)
 
-  mutating func callAsFunction(_ block: NormBlock, of matrix: Catalog.Matrix, shards: OpenShards) throws -> BlockResult
-  {
-    let dtype = matrix.dtype
+  /// Adds stored weights, the first of which is the matrix's `first`, a chunk at a time.
+  mutating func add(
+    _ stored: UnsafeRawBufferPointer, as dtype: DType, first: Int, to result: inout BlockResult
+  ) {
     let width = dtype.bits / 8
-    let start = matrix.offset + block.elements.lowerBound * width
-    return try shards.source(of: matrix).withBytes(
-      in: start..<start + block.elements.count * width, scratch: &scratch
-    ) { bytes in
-      var result = BlockResult()
-      result.hash = frog_hash(bytes.baseAddress, bytes.count)
-      for first in stride(from: 0, to: block.elements.count, by: Self.chunk) {
-        let count = min(Self.chunk, block.elements.count - first)
-        let piece = UnsafeRawBufferPointer(rebasing: bytes[first * width..<(first + count) * width])
-        let sum = decoded.withUnsafeMutableBufferPointer { buffer in
-          let values = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-          Double.decode(piece, as: dtype, into: values)
-          return frog_sum_of_squares(values.baseAddress, count)
-        }
-        // A sum that is not finite is the cheap sign; only then is the weight looked for.
-        if !sum.isFinite, result.firstNonFinite < 0, let at = decoded[..<count].firstIndex(where: { !$0.isFinite }) {
-          result.firstNonFinite = block.elements.lowerBound + first + at
-        }
-        result.sumOfSquares += sum
+    for offset in stride(from: 0, to: stored.count, by: Self.chunk * width) {
+      let piece = UnsafeRawBufferPointer(rebasing: stored[offset..<min(stored.count, offset + Self.chunk * width)])
+      let sum = sumOfSquares(of: piece, as: dtype)
+      // A sum that is not finite is the cheap sign; only then is the weight looked for.
+      if !sum.isFinite, result.firstNonFinite < 0, let at = firstNonFinite(in: piece, as: dtype) {
+        result.firstNonFinite = first + offset / width + at
       }
-      return result
+      result.sumOfSquares += sum
+    }
+  }
+
+  /// Of at most ``chunk`` weights. Types without a loop of their own are decoded first; the lanes are the same.
+  private mutating func sumOfSquares(of piece: UnsafeRawBufferPointer, as dtype: DType) -> Double {
+    let count = piece.count / (dtype.bits / 8)
+    switch dtype {
+    case .bf16: return frog_sum_of_squares_bf16(piece.baseAddress, count)
+    case .f32: return frog_sum_of_squares_f32(piece.baseAddress, count)
+    case .f64: return frog_sum_of_squares_f64(piece.baseAddress, count)
+    default: return decode(piece, as: dtype) { frog_sum_of_squares_f64($0.baseAddress, $0.count) }
+    }
+  }
+
+  private mutating func firstNonFinite(in piece: UnsafeRawBufferPointer, as dtype: DType) -> Int? {
+    decode(piece, as: dtype) { $0.firstIndex { !$0.isFinite } }
+  }
+
+  private mutating func decode<R>(
+    _ piece: UnsafeRawBufferPointer, as dtype: DType, _ body: (UnsafeMutableBufferPointer<Double>) -> R
+  ) -> R {
+    let count = piece.count / (dtype.bits / 8)
+    return decoded.withUnsafeMutableBufferPointer { buffer in
+      let values = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+      Double.decode(piece, as: dtype, into: values)
+      return body(values)
     }
   }
 }

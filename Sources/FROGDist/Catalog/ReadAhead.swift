@@ -1,0 +1,47 @@
+import DistSVD
+import ShardIO
+
+/// Brings the next matrix of a rank into the page cache while it computes the scores of the one before.
+struct ReadAhead: ~Copyable {
+  /// The most that is read ahead for one matrix: what follows is read ahead by the kernel once the matrix is begun, and a
+  /// node of many ranks keeps its memory.
+  static let limit = 256 << 20
+  /// Reading on over a gap of this size costs no more than another read.
+  static let smallGap = 32 << 10
+
+  private let shards: OpenShards
+  private let prefetcher = Prefetcher()
+
+  init(_ shards: OpenShards) { self.shards = shards }
+
+  /// Starts reading the share of a member of a team of `members`. Returns at once.
+  ///
+  /// Advice: a shard that cannot be opened is left for the one who needs it to complain about.
+  func begin(_ matrix: Catalog.Matrix, member: Int, of members: Int) {
+    guard let source = try? shards.source(of: matrix) else { return }
+    prefetcher.start(source, ranges: Self.ranges(of: matrix, member: member, of: members))
+  }
+
+  /// The bytes of its shard that a member reads, up to ``limit`` of them.
+  static func ranges(of matrix: Catalog.Matrix, member: Int, of members: Int, limit: Int = limit) -> [Range<Int>] {
+    let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
+    let share = shape.share(of: member, among: members)
+    let rowBytes = matrix.byteCount / matrix.rows
+    if shape.isTall {
+      let start = matrix.offset + share.lowerBound * rowBytes
+      return [start..<start + min(limit, share.count * rowBytes)]
+    }
+    let part = share.count * rowBytes / matrix.columns
+    guard rowBytes - part > smallGap, part > 0 else {
+      return [matrix.offset..<matrix.offset + min(limit, part > 0 ? matrix.byteCount : 0)]
+    }
+    let first = matrix.offset + share.lowerBound * rowBytes / matrix.columns
+    return (0..<min(matrix.rows, max(1, limit / part))).map { first + $0 * rowBytes..<first + $0 * rowBytes + part }
+  }
+
+  /// Gives back the memory of a matrix that is done with.
+  func end(_ matrix: Catalog.Matrix) {
+    guard let source = try? shards.source(of: matrix) else { return }
+    source.release(matrix.offset..<matrix.offset + matrix.byteCount)
+  }
+}
