@@ -22,21 +22,27 @@ struct ReadAhead: ~Copyable {
     prefetcher.start(source, ranges: Self.ranges(of: matrix, member: member, of: members))
   }
 
-  /// The bytes of its shard that a member reads, up to ``limit`` of them.
-  static func ranges(of matrix: Catalog.Matrix, member: Int, of members: Int, limit: Int = limit) -> [Range<Int>] {
+  /// The bytes of its shard that a member reads: its share of the longer side, up to ``limit`` bytes.
+  ///
+  /// Of a wide matrix it reads a part of every row; where little lies between the parts, all of it.
+  static func ranges(
+    of matrix: Catalog.Matrix, member: Int, of members: Int, limit: Int = limit
+  ) -> [Range<Int>] {
     let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
     let share = shape.share(of: member, among: members)
-    let rowBytes = matrix.byteCount / matrix.rows
+    let (start, rowBytes) = (matrix.offset, matrix.byteCount / max(1, matrix.rows))
+    if share.isEmpty { return [] }
     if shape.isTall {
-      let start = matrix.offset + share.lowerBound * rowBytes
-      return [start..<start + min(limit, share.count * rowBytes)]
+      let first = start + share.lowerBound * rowBytes
+      return [first..<first + min(limit, share.count * rowBytes)]
     }
-    let part = share.count * rowBytes / matrix.columns
-    guard rowBytes - part > smallGap, part > 0 else {
-      return [matrix.offset..<matrix.offset + min(limit, part > 0 ? matrix.byteCount : 0)]
+    let elementBytes = rowBytes / matrix.columns
+    let part = share.count * elementBytes
+    guard rowBytes - part > smallGap else { return [start..<start + min(limit, matrix.byteCount)] }
+    let first = start + share.lowerBound * elementBytes
+    return (0..<min(matrix.rows, max(1, limit / max(1, part)))).map { row in
+      first + row * rowBytes..<first + row * rowBytes + part
     }
-    let first = matrix.offset + share.lowerBound * rowBytes / matrix.columns
-    return (0..<min(matrix.rows, max(1, limit / part))).map { first + $0 * rowBytes..<first + $0 * rowBytes + part }
   }
 
   /// Gives back the memory of a matrix that is done with.
