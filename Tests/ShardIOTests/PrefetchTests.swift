@@ -30,6 +30,11 @@ struct PrefetchTests {
     return cached.count { $0 & 1 == 1 }
   }
 
+  /// Whether most of a range is cached; a system short of memory may drop pages at any moment.
+  private func isCached(_ path: FilePath, _ range: Range<Int>) throws -> Bool {
+    try cachedPages(of: path, range) * sysconf(CInt(_SC_PAGESIZE)) > range.count / 2
+  }
+
   @Test("prefetching brings bytes into the page cache", arguments: SourceKind.allCases)
   func prefetch(kind: SourceKind) throws {
     let folder = try TemporaryFolder()
@@ -37,8 +42,7 @@ struct PrefetchTests {
     let source = try kind.open(path)
     var scratch = ScratchBytes()
     source.prefetch(1 << 20..<2 << 20, scratch: &scratch)
-    let page = sysconf(CInt(_SC_PAGESIZE))
-    #expect(try cachedPages(of: path, 1 << 20..<2 << 20) == (1 << 20) / page)
+    #expect(try isCached(path, 1 << 20..<2 << 20))
   }
 
   @Test("a prefetcher does so on its own, the newest request first", arguments: SourceKind.allCases)
@@ -49,11 +53,12 @@ struct PrefetchTests {
     let prefetcher = Prefetcher()
     prefetcher.start(source, ranges: [0..<4096])
     prefetcher.start(source, ranges: [1 << 20..<2 << 20, 2 << 20..<3 << 20])
-    let page = sysconf(CInt(_SC_PAGESIZE))
-    for _ in 0..<1000 where try cachedPages(of: path, 1 << 20..<3 << 20) < (2 << 20) / page {
+    var attempts = 0
+    while try !isCached(path, 1 << 20..<3 << 20), attempts < 1000 {
       try await Task.sleep(for: .milliseconds(10))
+      attempts += 1
     }
-    #expect(try cachedPages(of: path, 1 << 20..<3 << 20) == (2 << 20) / page)
+    #expect(attempts < 1000)
     prefetcher.stop()
   }
 
@@ -98,11 +103,11 @@ struct PrefetchTests {
     try source.withBytes(in: 0..<Self.size, scratch: &scratch) { (mapped: UnsafeRawBufferPointer) throws in
       let start = try #require(mapped.baseAddress)
       #expect(memcmp(start, bytes, Self.size) == 0)
-      let all = try residentPages(mapped)
-      #expect(all == Self.size / page)
+      #expect(try residentPages(mapped) == Self.size / page)
       source.release(1 << 20..<2 << 20)
-      let rest = try residentPages(mapped)
-      #expect(rest == (Self.size - (1 << 20)) / page)
+      // With huge pages, neighbours go too.
+      let released = UnsafeRawBufferPointer(rebasing: mapped[1 << 20..<2 << 20])
+      #expect(try residentPages(released) == 0)
       #expect(memcmp(start, bytes, Self.size) == 0)
     }
   }
