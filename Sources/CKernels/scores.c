@@ -2,21 +2,11 @@
 
 #include <math.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "Dispatch.h"
+#include "Lanes.h"
 
 #pragma STDC FP_CONTRACT OFF
-
-enum { lanes = 16 };
-
-/// Pairwise, in a fixed order.
-static inline double sum_of_lanes(double *lane) {
-  for (size_t half = lanes / 2; half > 0; half /= 2) {
-    for (size_t i = 0; i < half; i++) lane[i] += lane[i + half];
-  }
-  return lane[0];
-}
 
 FROG_DISPATCHED
 void frog_absolute(float *values, size_t count) {
@@ -137,20 +127,4 @@ size_t frog_keep(
     }
   }
   return found;
-}
-
-FROG_DISPATCHED
-double frog_sum_of_squares(const double *values, size_t count) {
-  double square[lanes] = {0};
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    for (size_t l = 0; l < lanes; l++) square[l] += values[i + l] * values[i + l];
-  }
-  for (size_t l = 0; i + l < count; l++) square[l] += values[i + l] * values[i + l];
-  return sum_of_lanes(square);
-}
-
-frog_hash128 frog_hash(const void *bytes, size_t count) {
-  XXH128_hash_t hash = XXH3_128bits(bytes, count);
-  return (frog_hash128){hash.low64, hash.high64};
 }

@@ -41,7 +41,7 @@ public struct MaskOptions: Sendable {
   public init(
     checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
     scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, tensors: CatalogOptions = CatalogOptions(),
-    io: SourceKind = .mmap, threads: Int? = nil, memory: Int? = nil, overwrite: Bool = false
+    io: SourceKind = .auto, threads: Int? = nil, memory: Int? = nil, overwrite: Bool = false
   ) {
     self.checkpoint = checkpoint
     self.output = output

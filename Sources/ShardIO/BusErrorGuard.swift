@@ -28,7 +28,8 @@ enum BusErrorGuard {
 
   /// The newest region; the others follow from `next`. Atomic, and what it points to is all atomics.
   private nonisolated(unsafe) static let head = Atomic<UnsafeMutablePointer<Region>?>(nil)
-  private static let pageSize = UInt(sysconf(CInt(_SC_PAGESIZE)))
+  /// Bytes of a page; a power of two.
+  static let pageSize = sysconf(CInt(_SC_PAGESIZE))
   /// Held to take a region, never by the handler.
   private static let registration = Mutex(false)
   // Written once, before the handler exists; then only read.
@@ -98,7 +99,7 @@ enum BusErrorGuard {
       candidate = region.pointee.next
       let end = region.pointee.end.load(ordering: .relaxed)
       guard address >= region.pointee.start.load(ordering: .acquiring), address < end else { continue }
-      let page = address & ~(pageSize - 1)
+      let page = address & ~UInt(bitPattern: pageSize - 1)
       let zeros = mmap(
         UnsafeMutableRawPointer(bitPattern: page), Int(end - page), PROT_READ,
         MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)

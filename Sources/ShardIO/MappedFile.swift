@@ -14,9 +14,13 @@ public final class MappedFile: ByteSource {
   public var copiesBytes: Bool { false }
 
   /// Maps a regular file, read-only.
-  public init(path: FilePath) throws(SourceError) {
-    file = try InputDescriptor(path: path)
+  public convenience init(path: FilePath) throws(SourceError) {
+    try self.init(try InputDescriptor(path: path))
+  }
+
+  init(_ file: consuming InputDescriptor) throws(SourceError) {
     mapping = try Mapping(of: file)
+    self.file = file
   }
 
   /// - Complexity: one fstat(2), plus the page faults of what `body` touches.
@@ -27,9 +31,19 @@ public final class MappedFile: ByteSource {
     let result = Result { try body(UnsafeRawBufferPointer(rebasing: mapping.bytes[range])) }
     // Bytes past a new end of the file read as zeros, silently up to the end of the page; whatever the
     // body made of them, even an error, is not about the file.
-    try file.checkSize()
+    try file.checkUnchanged()
     if mapping.wasHit { throw SourceError.cannotRead(path, offset: range.lowerBound, .ioError) }
     return try result.get()
+  }
+
+  /// See ``ByteSource/prefetch(_:scratch:)``.
+  public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
+    file.prefetch(range, scratch: &scratch)
+  }
+
+  /// See ``ByteSource/release(_:)``. Pages that `range` shares with its neighbours go too, and come back when needed.
+  public func release(_ range: Range<Int>) {
+    mapping.release(range.clamped(to: 0..<size))
   }
 }
 
@@ -50,12 +64,20 @@ private struct Mapping: ~Copyable {
     else { throw .cannotMap(file.path, Errno(rawValue: errno)) }
     bytes = UnsafeRawBufferPointer(start: start, count: file.size)
     region = BusErrorGuard.watch(bytes)
+    madvise(start, file.size, CInt(MADV_SEQUENTIAL))
   }
 
   deinit {
     guard let start = bytes.baseAddress, let region else { return }
     BusErrorGuard.unwatch(region)
     munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)
+  }
+
+  /// Takes pages out of the process's memory.
+  func release(_ range: Range<Int>) {
+    guard let start = bytes.baseAddress, !range.isEmpty else { return }
+    let first = range.lowerBound & ~(BusErrorGuard.pageSize - 1)
+    madvise(UnsafeMutableRawPointer(mutating: start + first), range.upperBound - first, CInt(MADV_DONTNEED))
   }
 
   /// Whether some page could not be read and was replaced by zeros.

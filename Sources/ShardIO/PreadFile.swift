@@ -12,33 +12,29 @@ public final class PreadFile: ByteSource {
   public var copiesBytes: Bool { true }
 
   /// Opens a regular file.
-  public init(path: FilePath) throws(SourceError) {
-    file = try InputDescriptor(path: path)
+  public convenience init(path: FilePath) throws(SourceError) {
+    self.init(try InputDescriptor(path: path))
   }
 
-  /// - Complexity: one system call per 2 GiB, unless the file system delivers less than asked.
+  init(_ file: consuming InputDescriptor) {
+    self.file = file
+  }
+
+  /// - Complexity: one fstat(2), and one pread(2) per 2 GiB, unless the file system delivers less than asked.
   public func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
     let buffer = scratch.reserve(range.count)
-    var done = 0
-    while done < range.count {
-      let offset = range.lowerBound + done
-      let count: Int
-      do {
-        count = try file.descriptor.read(
-          fromAbsoluteOffset: Int64(offset), into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
-      } catch {
-        throw SourceError.cannotRead(path, offset: offset, error as? Errno ?? .ioError)
-      }
-      if count == 0 {
-        try file.checkSize()
-        // The size is as before, so the end was reached and gone again between the two calls.
-        throw SourceError.cannotRead(path, offset: offset, .ioError)
-      }
-      done += count
-    }
+    try file.read(range, into: buffer)
     return try body(UnsafeRawBufferPointer(buffer))
   }
+
+  /// See ``ByteSource/prefetch(_:scratch:)``.
+  public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
+    file.prefetch(range, scratch: &scratch)
+  }
+
+  /// Nothing to give back: lent bytes lie in the caller's scratch memory.
+  public func release(_ range: Range<Int>) {}
 }

@@ -22,13 +22,15 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   case cannotRead(FilePath, offset: Int, Errno)
   /// The file's size is no longer what it was when it was opened.
   case sizeChanged(FilePath, from: Int, to: Int)
+  /// The file has been written to since it was opened; its size is the same.
+  case rewritten(FilePath)
 
   /// What kind of failure it is.
   public var kind: InputFailure {
     switch self {
     case .cannotOpen(_, let errno): errno.isAboutThePath ? .noInput : .io
     case .notAFile: .noInput
-    case .cannotMap, .cannotRead, .sizeChanged: .io
+    case .cannotMap, .cannotRead, .sizeChanged, .rewritten: .io
     }
   }
 
@@ -46,6 +48,8 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
     case .sizeChanged(let path, let from, let to):
       "\(shown(path)) changed from \(from) to \(to) bytes while it was being read; "
         + "leave the checkpoint alone during a run"
+    case .rewritten(let path):
+      "\(shown(path)) was written to while it was being read; leave the checkpoint alone during a run"
     }
   }
 }

@@ -37,6 +37,16 @@ enum SystemCalls {
     try check { path.withPlatformString { rmdir($0) } }
   }
 
+  /// fstatfs(2); a type that has no name here if the system does not tell.
+  static func fileSystem(of descriptor: FileDescriptor) -> FileSystemType {
+    FileSystemType(rawValue: frog_file_system(descriptor.rawValue))
+  }
+
+  /// posix_fadvise(2): the file will be read from front to back. Advice; nothing is lost if it is not taken.
+  static func adviseSequential(_ descriptor: FileDescriptor) {
+    _ = posix_fadvise(descriptor.rawValue, 0, 0, CInt(POSIX_FADV_SEQUENTIAL))
+  }
+
   /// The names in a folder, in no order.
   static func names(in folder: FilePath) throws(Errno) -> [String] {
     guard let stream = folder.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }

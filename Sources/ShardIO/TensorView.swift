@@ -99,6 +99,15 @@ public struct TensorView: Sendable {
     byteRange(rows: 0..<rows, columns: 0..<columns)
   }
 
+  /// From the first to the last byte of whole rows that hold consecutive elements of the matrix.
+  ///
+  /// - Precondition: `elements` lie inside the matrix; they may be empty.
+  public func byteRange(of elements: Range<Int>) -> Range<Int> {
+    guard !elements.isEmpty else { return bytes(from: 0, count: 0) }
+    return byteRange(
+      rows: elements.lowerBound / columns..<(elements.upperBound - 1) / columns + 1, columns: 0..<columns)
+  }
+
   /// From the first to the last byte of a panel in the file, what lies between its parts included.
   ///
   /// - Precondition: `rows` and `columns` lie inside the matrix; either may be empty.

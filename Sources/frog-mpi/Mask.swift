@@ -66,8 +66,8 @@ struct Mask: ParsableCommand {
 
   @OptionGroup var choice: TensorChoice
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
-  var io = SourceKind.mmap
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
+  var io = SourceKind.auto
 
   @Flag(help: "Replace the masks that are in the output folder.")
   var overwrite = false

@@ -22,8 +22,8 @@ struct Verify: ParsableCommand {
   @Option(help: "The checkpoint that the masks should belong to.")
   var checkpoint: String?
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems.")
-  var io = SourceKind.mmap
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
+  var io = SourceKind.auto
 
   func run() throws {
     Self.runOnRanks { world in

@@ -71,10 +71,27 @@ struct ByteSourceTests {
     #expect(error?.kind == .io)
   }
 
+  @Test("a file written to, its size as before", arguments: SourceKind.allCases)
+  func rewritten(kind: SourceKind) throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Array(repeating: 7, count: 100_000), to: "file")
+    try TemporaryFolder.setModified(path, seconds: 1_000_000)
+    let source = try kind.open(path)
+    var scratch = ScratchBytes()
+    #expect(try source.withBytes(in: 0..<100, scratch: &scratch) { $0[0] } == 7)
+    let descriptor = try FileDescriptor.open(path, .writeOnly)
+    _ = try descriptor.closeAfter { try descriptor.writeAll([8]) }
+    let error = #expect(throws: SourceError.rewritten(path)) {
+      try source.withBytes(in: 50_000..<50_100, scratch: &scratch) { $0[0] }
+    }
+    #expect(error?.kind == .io)
+  }
+
   @Test("a mapped file cut short while its bytes are read ends in an error, not SIGBUS")
   func cutDuring() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write(Array(repeating: 7, count: 100_000), to: "file")
+    try TemporaryFolder.setModified(path, seconds: 1_000_000)
     let other = try MappedFile(path: folder.write(Array(repeating: 9, count: 100_000), to: "other"))
     let source = try MappedFile(path: path)
     var scratch = ScratchBytes()
@@ -85,8 +102,9 @@ struct ByteSourceTests {
         return bytes.reduce(first) { $0 + Int($1) }
       }
     }
-    // Bytes once lost are not trusted again, even when the size is back.
+    // Bytes once lost are not trusted again, even when the size and the time of the last write are back.
     try TemporaryFolder.truncate(path, to: 100_000)
+    try TemporaryFolder.setModified(path, seconds: 1_000_000)
     #expect(throws: SourceError.cannotRead(path, offset: 0, .ioError)) {
       try source.withBytes(in: 0..<1, scratch: &scratch) { $0[0] }
     }

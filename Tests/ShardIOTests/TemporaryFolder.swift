@@ -49,4 +49,10 @@ final class TemporaryFolder: Sendable {
     let descriptor = try FileDescriptor.open(file, .writeOnly)
     try descriptor.closeAfter { try descriptor.resize(to: Int64(size)) }
   }
+
+  /// Sets the time of the last write, in seconds since 1970.
+  static func setModified(_ file: FilePath, seconds: Double) throws {
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSince1970: seconds)], ofItemAtPath: file.string)
+  }
 }

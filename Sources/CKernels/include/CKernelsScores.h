@@ -1,4 +1,4 @@
-/// Passes over one panel of scores, and over blocks of weights.
+/// Passes over one panel of scores.
 ///
 /// Floating-point sums run in sixteen lanes that are added in a fixed order, whatever vector width the
 /// processor has: a result does not depend on where it was computed.
@@ -60,14 +60,5 @@ void frog_count(const float *values, size_t count, int64_t *bins);
 /// Writes those of `count` values whose key is at least `bound` to `kept`, which has room for `count`;
 /// positions start at `first`. Returns how many there are.
 size_t frog_keep(const float *values, size_t count, uint32_t first, uint32_t bound, frog_candidate *kept);
-
-/// Σ values², exact in every product if the values come from 32-bit floats or narrower.
-double frog_sum_of_squares(const double *values, size_t count);
-
-/// XXH3, 128 bits, of `count` bytes.
-typedef struct {
-  uint64_t low, high;
-} frog_hash128;
-frog_hash128 frog_hash(const void *bytes, size_t count);
 
 #endif

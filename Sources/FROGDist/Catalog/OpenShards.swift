@@ -15,20 +15,29 @@ final class OpenShards {
 
   /// A shard, by its position in the catalog.
   ///
-  /// - Throws: ``RunFailure`` if this rank's file differs in size from the one rank 0 read.
-  private func source(_ number: Int) throws -> any ByteSource {
+  /// - Throws: ``RunFailure`` if this rank's file is not there, or differs in size from the one rank 0 read.
+  func source(_ number: Int) throws -> any ByteSource {
     if let open = sources[number] { return open }
     let shard = catalog.shards[number]
-    let source = try kind.open(FilePath(shard.path))
+    let path = FilePath(shard.path)
+    let source: any ByteSource
+    do throws(SourceError) {
+      source = try kind.open(path)
+    } catch {
+      // Rank 0 has read it a moment ago.
+      guard error.kind == .noInput else { throw error }
+      throw RunFailure(.io, "\(error): rank 0 has read it; \(Self.rule)")
+    }
     guard source.size == shard.size else {
       throw RunFailure(
-        .data,
-        "\(shown(FilePath(shard.path))): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): "
-          + "every node must see the same checkpoint, and it must not change during a run")
+        .io,
+        "\(shown(path)): rank 0 read a file of \(shard.size) bytes, another rank finds \(source.size): \(Self.rule)")
     }
     sources[number] = source
     return source
   }
+
+  private static let rule = "every node must see the same checkpoint, and it must not change during a run"
 
   /// The matrix, ready to be read in panels.
   func panels(of matrix: Catalog.Matrix) throws -> MatrixPanels {

@@ -145,53 +145,100 @@ extension Norms {
 
 /// Reads blocks; keeps its buffers from one to the next.
 private struct BlockMeasure: ~Copyable {
-  /// Weights decoded at a time: they stay in the first-level cache until they are squared.
-  static let chunk = 2048
+  /// Bytes lent at a time. Copied ones, and those of a fresh mapping, are still in the second-level cache when they are
+  /// looked at for the second time.
+  static let loanBytes = 1 << 18
 
   private var scratch = ScratchBytes()
   private var gathered = ScratchBytes()
-  private var decoded = [Double](repeating: 0, count: chunk)
+  private let hasher = BlockHasher()
+  private var squares = SquareSums()
   /// The matrix of the last block: most of the time that of the next.
   private var open: (matrix: Int, view: TensorView)?
 
+  /// One pass over the bytes of a block, which are given back afterwards.
   mutating func callAsFunction(_ block: NormBlock, of catalog: Catalog, shards: OpenShards) throws -> BlockResult {
-    let view: TensorView
-    if let open, open.matrix == block.matrix {
-      view = open.view
-    } else {
-      view = try shards.view(of: catalog.matrices[block.matrix])
-      open = (block.matrix, view)
-    }
-    let width = view.dtype.bits / 8
-    return try view.withStoredBytes(of: block.elements, scratch: &scratch, gathered: &gathered) { bytes in
-      var result = BlockResult()
-      result.hash = frog_hash(bytes.baseAddress, bytes.count)
-      for first in stride(from: 0, to: block.elements.count, by: Self.chunk) {
-        let count = min(Self.chunk, block.elements.count - first)
-        let piece = UnsafeRawBufferPointer(rebasing: bytes[first * width..<(first + count) * width])
-        var sum = decoded.withUnsafeMutableBufferPointer { buffer in
-          let values = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-          view.decode(stored: piece, first: block.elements.lowerBound + first, into: values)
-          return frog_sum_of_squares(values.baseAddress, count)
-        }
-        // A sum that is not finite is the cheap sign; only then is the weight looked for.
-        if !sum.isFinite, result.firstNonFinite < 0, let at = decoded[..<count].firstIndex(where: { !$0.isFinite }) {
-          result.firstNonFinite = block.elements.lowerBound + first + at
-        }
-        // Weights whose squares all vanish must not pass for zeros.
-        if sum == 0, view.dtype == .f64, decoded[..<count].contains(where: { $0 != 0 }) { sum = .leastNonzeroMagnitude }
-        result.sumOfSquares += sum
+    let view = try self.view(block.matrix, of: catalog, shards: shards)
+    let loan = Self.loanBytes / (view.dtype.bits / 8)
+    var result = BlockResult()
+    hasher.begin()
+    for first in stride(from: block.elements.lowerBound, to: block.elements.upperBound, by: loan) {
+      let part = first..<min(block.elements.upperBound, first + loan)
+      try view.withStoredBytes(of: part, scratch: &scratch, gathered: &gathered) { stored in
+        hasher.add(stored)
+        squares.add(stored, of: view, first: first, to: &result)
       }
-      if block.elements.lowerBound == 0, let scales = view.scales { result.hash = Self.hash(result.hash, with: scales) }
-      return result
     }
+    view.source.release(view.byteRange(of: block.elements))
+    result.hash = hasher.end()
+    if block.elements.lowerBound == 0, let scales = view.scales { result.hash = hash(result.hash, with: scales) }
+    return result
+  }
+
+  private mutating func view(_ matrix: Int, of catalog: Catalog, shards: OpenShards) throws -> TensorView {
+    if let open, open.matrix == matrix { return open.view }
+    let view = try shards.view(of: catalog.matrices[matrix])
+    open = (matrix, view)
+    return view
   }
 
   /// Weights are what codes and scales make together, so a fingerprint covers both.
-  private static func hash(_ codes: frog_hash128, with scales: BlockScales) -> frog_hash128 {
-    var bytes: [UInt8] = []
-    for word in [codes.low, codes.high] { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
-    for value in scales.values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
-    return bytes.withUnsafeBytes { frog_hash($0.baseAddress, $0.count) }
+  private func hash(_ codes: frog_hash128, with scales: BlockScales) -> frog_hash128 {
+    hasher.begin()
+    for word in [codes.low, codes.high] { withUnsafeBytes(of: word.littleEndian) { hasher.add($0) } }
+    for value in scales.values { withUnsafeBytes(of: value.bitPattern.littleEndian) { hasher.add($0) } }
+    return hasher.end()
+  }
+}
+
+/// Sums of squares of weights.
+private struct SquareSums: ~Copyable {
+  /// Weights squared at a time; part of the definition of a norm's last bits.
+  static let chunk = 2048
+
+  private var decoded = [Double](repeating: 0, count: chunk)
+
+  /// Adds weights as stored, the first of which is the matrix's `first`, a chunk at a time.
+  mutating func add(_ stored: UnsafeRawBufferPointer, of view: TensorView, first: Int, to result: inout BlockResult) {
+    let width = view.dtype.bits / 8
+    for offset in stride(from: 0, to: stored.count, by: Self.chunk * width) {
+      let piece = UnsafeRawBufferPointer(rebasing: stored[offset..<min(stored.count, offset + Self.chunk * width)])
+      let position = first + offset / width
+      var sum = sumOfSquares(of: piece, at: position, of: view)
+      // A sum that is not finite is the cheap sign; only then is the weight looked for.
+      if !sum.isFinite, result.firstNonFinite < 0,
+        let at = decode(piece, at: position, of: view, { $0.firstIndex { !$0.isFinite } })
+      {
+        result.firstNonFinite = position + at
+      }
+      // Weights whose squares all vanish must not pass for zeros.
+      if sum == 0, view.dtype == .f64, decode(piece, at: position, of: view, { $0.contains { $0 != 0 } }) {
+        sum = .leastNonzeroMagnitude
+      }
+      result.sumOfSquares += sum
+    }
+  }
+
+  /// Of at most ``chunk`` weights. Types without a loop of their own are decoded first; the lanes are the same.
+  private mutating func sumOfSquares(of piece: UnsafeRawBufferPointer, at first: Int, of view: TensorView) -> Double {
+    let count = piece.count / (view.dtype.bits / 8)
+    switch view.dtype {
+    case .bf16 where view.scales == nil: return frog_sum_of_squares_bf16(piece.baseAddress, count)
+    case .f32 where view.scales == nil: return frog_sum_of_squares_f32(piece.baseAddress, count)
+    case .f64: return frog_sum_of_squares_f64(piece.baseAddress, count)
+    default: return decode(piece, at: first, of: view) { frog_sum_of_squares_f64($0.baseAddress, $0.count) }
+    }
+  }
+
+  private mutating func decode<R>(
+    _ piece: UnsafeRawBufferPointer, at first: Int, of view: TensorView,
+    _ body: (UnsafeMutableBufferPointer<Double>) -> R
+  ) -> R {
+    let count = piece.count / (view.dtype.bits / 8)
+    return decoded.withUnsafeMutableBufferPointer { buffer in
+      let values = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+      view.decode(stored: piece, first: first, into: values)
+      return body(values)
+    }
   }
 }

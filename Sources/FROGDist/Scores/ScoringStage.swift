@@ -41,7 +41,8 @@ struct ScoringStage {
     var done = 0.0
     var failure: (any Error)?
     var isStopped = false
-    for planned in tasks {
+    let readAhead = ReadAhead(shards)
+    for (position, planned) in tasks.enumerated() {
       let team = try teams.team(of: planned.ranks)
       // A member that has stopped still comes to its later tasks, to tell its team.
       if let team { isStopped = try team.communicator.allReduced(isStopped ? 1 : 0, .maximum) == 1 }
@@ -51,11 +52,20 @@ struct ScoringStage {
         let task = try MatrixTask(
           catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, units: units[planned.ordinal],
           shards: shards, team: team)
+        var next = scorer.method.score == .random ? nil : tasks.dropFirst(position + 1).first
         let goesOn = try score(task, into: &result, rounds: rounds) { share in
+          // Decomposing it has taken most of the matrix's time, and read it: now the disk is free.
+          if let following = next {
+            readAhead.begin(
+              catalog.matrices[following.ordinal], member: world.rank - following.ranks.lowerBound,
+              of: following.ranks.count)
+            next = nil
+          }
           let fraction = (done + work.basis + share * work.scores) / total
           progress(fraction)
           return fraction
         }
+        readAhead.end(catalog.matrices[planned.ordinal])
         isStopped = !goesOn
       } catch let error as MPIError {
         throw error

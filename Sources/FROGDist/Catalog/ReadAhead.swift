@@ -1,0 +1,55 @@
+import DistSVD
+import ShardIO
+
+/// Brings the next matrix of a rank into the page cache while it computes the scores of the one before.
+struct ReadAhead: ~Copyable {
+  /// The most that is read ahead for one matrix: what follows is read ahead by the kernel once the matrix is begun, and a
+  /// node of many ranks keeps its memory.
+  static let limit = 256 << 20
+  /// Reading on over a gap of this size costs no more than another read.
+  static let smallGap = 32 << 10
+
+  private let shards: OpenShards
+  private let prefetcher = Prefetcher()
+
+  init(_ shards: OpenShards) { self.shards = shards }
+
+  /// Starts reading the share of a member of a team of `members`. Returns at once.
+  ///
+  /// Advice: a shard that cannot be opened is left for the one who needs it to complain about.
+  func begin(_ matrix: Catalog.Matrix, member: Int, of members: Int) {
+    guard let source = try? shards.source(matrix.shard) else { return }
+    prefetcher.start(source, ranges: Self.ranges(of: matrix, member: member, of: members))
+  }
+
+  /// The bytes of its shard that a member reads: its share of the longer side, up to ``limit`` bytes.
+  ///
+  /// Of a wide matrix it reads a part of every row; where little lies between the parts, all of it.
+  static func ranges(
+    of matrix: Catalog.Matrix, member: Int, of members: Int, limit: Int = limit
+  ) -> [Range<Int>] {
+    let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
+    let share = shape.share(of: member, among: members)
+    let (start, rowBytes) = (matrix.offset, matrix.byteCount / max(1, matrix.rows))
+    if share.isEmpty { return [] }
+    // What is fused lies among the other parts.
+    guard matrix.part == nil else { return [start..<start + min(limit, matrix.byteCount)] }
+    if shape.isTall {
+      let first = start + share.lowerBound * rowBytes
+      return [first..<first + min(limit, share.count * rowBytes)]
+    }
+    let elementBytes = rowBytes / matrix.columns
+    let part = share.count * elementBytes
+    guard rowBytes - part > smallGap else { return [start..<start + min(limit, matrix.byteCount)] }
+    let first = start + share.lowerBound * elementBytes
+    return (0..<min(matrix.rows, max(1, limit / max(1, part)))).map { row in
+      first + row * rowBytes..<first + row * rowBytes + part
+    }
+  }
+
+  /// Gives back the memory of a matrix that is done with.
+  func end(_ matrix: Catalog.Matrix) {
+    guard let source = try? shards.source(matrix.shard) else { return }
+    source.release(matrix.offset..<matrix.offset + matrix.byteCount)
+  }
+}

@@ -1,0 +1,38 @@
+import Dispatch
+import Synchronization
+
+/// Reads what will be needed next into the page cache, on a thread of its own, while the caller computes.
+///
+/// The thread waits for the disk most of the time; for bytes that are cached already it costs one copy of them.
+public final class Prefetcher: Sendable {
+  private let queue = DispatchQueue(label: "prefetch", qos: .utility)
+  /// Counts the requests: one that is not the newest stops.
+  private let request = Atomic(0)
+  /// Bytes between two looks at the count.
+  private static let step = 8 << 20
+
+  /// Has nothing to do yet.
+  public init() {}
+
+  deinit { stop() }
+
+  /// Reads `ranges` of a file, in their order, instead of what is being read now. Returns at once.
+  public func start(_ source: any ByteSource, ranges: [Range<Int>]) {
+    let number = request.add(1, ordering: .relaxed).newValue
+    // The queue keeps no owner alive: what is left of a request goes with the prefetcher.
+    queue.async { [weak self] in
+      var scratch = ScratchBytes()
+      for range in ranges {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.step) {
+          guard let self, self.request.load(ordering: .relaxed) == number else { return }
+          source.prefetch(start..<min(range.upperBound, start + Self.step), scratch: &scratch)
+        }
+      }
+    }
+  }
+
+  /// Ends what is under way, within one step.
+  public func stop() {
+    request.add(1, ordering: .relaxed)
+  }
+}
