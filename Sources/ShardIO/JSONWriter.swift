@@ -1,26 +1,40 @@
-/// The little JSON that a header needs, without white space.
-struct JSONWriter {
-  private(set) var text: [UInt8] = []
+/// JSON without white space, written from the front.
+public struct JSONWriter {
+  /// What has been written so far.
+  public private(set) var text: [UInt8] = []
   private var needsComma = false
 
-  mutating func openObject() {
-    text.append(UInt8(ascii: "{"))
+  /// An empty text.
+  public init() {}
+
+  /// Forgets the text, and keeps its memory for the next one.
+  public mutating func reset() {
+    text.removeAll(keepingCapacity: true)
     needsComma = false
   }
 
-  mutating func closeObject() {
-    text.append(UInt8(ascii: "}"))
-    needsComma = true
-  }
+  /// `{`, as a value.
+  public mutating func openObject() { open("{") }
 
-  mutating func key(_ name: String) {
-    if needsComma { text.append(UInt8(ascii: ",")) }
+  /// `}`
+  public mutating func closeObject() { close("}") }
+
+  /// `[`, as a value.
+  public mutating func openArray() { open("[") }
+
+  /// `]`
+  public mutating func closeArray() { close("]") }
+
+  /// A key of the object opened last; its value comes next.
+  public mutating func key(_ name: String) {
     string(name)
     text.append(UInt8(ascii: ":"))
+    needsComma = false
   }
 
   /// A value in quotes; escapes what JSON does not allow raw, and nothing else.
-  mutating func string(_ value: String) {
+  public mutating func string(_ value: String) {
+    separate()
     text.append(UInt8(ascii: "\""))
     for byte in value.utf8 {
       switch byte {
@@ -35,16 +49,34 @@ struct JSONWriter {
       }
     }
     text.append(UInt8(ascii: "\""))
+  }
+
+  /// A whole number.
+  public mutating func number(_ value: Int) {
+    separate()
+    text.append(contentsOf: String(value).utf8)
+  }
+
+  /// An array of whole numbers.
+  public mutating func numbers(_ values: [Int]) {
+    openArray()
+    for value in values { number(value) }
+    closeArray()
+  }
+
+  private mutating func open(_ bracket: Unicode.Scalar) {
+    separate()
+    text.append(UInt8(ascii: bracket))
+    needsComma = false
+  }
+
+  private mutating func close(_ bracket: Unicode.Scalar) {
+    text.append(UInt8(ascii: bracket))
     needsComma = true
   }
 
-  mutating func number(_ value: Int) {
-    text += Array("\(value)".utf8)
-    needsComma = true
-  }
-
-  mutating func numbers(_ values: [Int]) {
-    text += Array("[\(values.map(String.init).joined(separator: ","))]".utf8)
+  private mutating func separate() {
+    if needsComma { text.append(UInt8(ascii: ",")) }
     needsComma = true
   }
 }
