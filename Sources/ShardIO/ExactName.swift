@@ -40,7 +40,9 @@ public struct ExactName: Hashable, Comparable, Sendable {
   private static func compare(_ left: String, _ right: String) -> Int {
     let fast = left.utf8.withContiguousStorageIfAvailable { left in
       right.utf8.withContiguousStorageIfAvailable { right in
-        guard let leftStart = left.baseAddress, let rightStart = right.baseAddress else { return left.count - right.count }
+        guard let leftStart = left.baseAddress, let rightStart = right.baseAddress else {
+          return left.count - right.count
+        }
         let order = memcmp(leftStart, rightStart, min(left.count, right.count))
         return order != 0 ? Int(order) : left.count - right.count
       }

@@ -1,12 +1,12 @@
 /// The widths of a table's columns: first every row is measured, then each becomes a line.
 struct TableColumns {
   private var widths: [Int]
-  private let right: Set<Int>
+  private let isRight: [Bool]
 
   /// - Parameter right: the columns of numbers.
   init(_ heading: [String], right: Set<Int>) {
     widths = heading.map(Self.width)
-    self.right = right
+    isRight = heading.indices.map(right.contains)
   }
 
   /// Makes room for a row.
@@ -14,22 +14,23 @@ struct TableColumns {
     for (column, cell) in row.enumerated() { widths[column] = max(widths[column], Self.width(cell)) }
   }
 
-  /// A row that fits, ended by a newline; no spaces at its end.
-  func line(_ row: [String]) -> String {
-    var line = ""
+  /// A row that fits, as UTF-8 ended by a newline; no spaces at its end.
+  func line(_ row: [String]) -> [UInt8] {
+    var line: [UInt8] = []
+    line.reserveCapacity(widths.reduce(2 * widths.count, +))
     var spaces = 0
     for (column, cell) in row.enumerated() {
       let padding = widths[column] - Self.width(cell)
-      if right.contains(column) { spaces += padding }
+      if isRight[column] { spaces += padding }
       if !cell.isEmpty {
-        for _ in 0..<spaces { line.append(" ") }
-        line.append(cell)
+        line.append(contentsOf: repeatElement(UInt8(ascii: " "), count: spaces))
+        line.append(contentsOf: cell.utf8)
         spaces = 0
       }
-      if !right.contains(column) { spaces += padding }
+      if !isRight[column] { spaces += padding }
       spaces += 2
     }
-    line.append("\n")
+    line.append(UInt8(ascii: "\n"))
     return line
   }
 

@@ -99,6 +99,6 @@ enum Terminal {
   static func table(_ heading: [String], _ rows: [[String]], right: Set<Int>) -> String {
     var columns = TableColumns(heading, right: right)
     rows.forEach { columns.fit($0) }
-    return columns.line(heading) + rows.map(columns.line).joined()
+    return String(decoding: ([heading] + rows).flatMap(columns.line), as: UTF8.self)
   }
 }
