@@ -122,8 +122,10 @@ struct CheckpointOpening {
   // MARK: Tensors
 
   private mutating func checkpoint(of shards: [Shard], index: ShardIndex?) throws(CheckpointError) -> Checkpoint {
-    var tensors = shards.enumerated().flatMap { ordinal, shard in
-      shard.header.tensors.map { CheckpointTensor(info: $0, shard: ordinal) }
+    var tensors: [CheckpointTensor] = []
+    tensors.reserveCapacity(shards.reduce(0) { $0 + $1.header.tensors.count })
+    for (ordinal, shard) in shards.enumerated() {
+      for info in shard.header.tensors { tensors.append(CheckpointTensor(info: info, shard: ordinal)) }
     }
     tensors.sort { Checkpoint.bytewiseLess($0.info.name, $1.info.name) }
     for (first, second) in zip(tensors, tensors.dropFirst())
@@ -141,33 +143,48 @@ struct CheckpointOpening {
     _ tensors: [CheckpointTensor], in shards: [Shard], against index: ShardIndex
   ) throws(CheckpointError) {
     let file = path.appending(ShardIndex.fileName)
-    let located = Dictionary(
-      tensors.map { (ExactName($0.info.name), $0.shard) }, uniquingKeysWith: { first, _ in first })
+    var isMapped = [Bool](repeating: false, count: tensors.count)
     for entry in index.entries {
-      let shard = located[ExactName(entry.tensor)].map { shards[$0].fileName }
-      guard let shard else {
+      guard let ordinal = Self.ordinal(of: entry.tensor, in: tensors) else {
         throw CheckpointError(
           kind: .data, path: file,
           problem: "tensor \(quoted(entry.tensor)) is mapped to \(quoted(entry.file)), which has no such tensor")
       }
+      isMapped[ordinal] = true
+      let shard = shards[tensors[ordinal].shard].fileName
       guard ExactName(shard) == ExactName(entry.file) else {
         throw CheckpointError(
           kind: .data, path: file,
           problem: "tensor \(quoted(entry.tensor)) is mapped to \(quoted(entry.file)), but it is in \(quoted(shard))")
       }
     }
-    warnAboutUnmapped(tensors, in: shards, index: index)
-    // Every range lies inside its file, so the sum stays far below Int.max.
-    let bytes = tensors.reduce(0) { $0 + $1.info.byteRange.count }
+    warnAboutUnmapped(zip(tensors, isMapped).filter { !$1 }.map(\.0), in: shards)
+    // A sparse file can be as large as Int.max, and there may be several.
+    let bytes = tensors.reduce(UInt128(0)) { $0 + UInt128($1.info.byteRange.count) }
     if let claimed = index.totalSize, claimed != "\(bytes)" {
       warnings.append(
         "\(ShardIndex.fileName) claims total_size \(quoted(claimed)), but the tensors have \(bytes) bytes")
     }
   }
 
-  private mutating func warnAboutUnmapped(_ tensors: [CheckpointTensor], in shards: [Shard], index: ShardIndex) {
-    let mapped = Set(index.entries.map { ExactName($0.tensor) })
-    let unmapped = tensors.filter { !mapped.contains(ExactName($0.info.name)) }
+  /// The position of a name among tensors in order of name.
+  ///
+  /// - Complexity: O(log n) comparisons.
+  private static func ordinal(of name: String, in tensors: [CheckpointTensor]) -> Int? {
+    var range = tensors.indices
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      if Checkpoint.bytewiseLess(tensors[middle].info.name, name) {
+        range = middle + 1..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    let found = range.lowerBound
+    return found < tensors.count && ExactName(tensors[found].info.name) == ExactName(name) ? found : nil
+  }
+
+  private mutating func warnAboutUnmapped(_ unmapped: [CheckpointTensor], in shards: [Shard]) {
     guard let first = unmapped.first else { return }
     warnings.append(
       "\(ShardIndex.fileName) does not mention \(unmapped.count) of the tensors in its shards; the first is "

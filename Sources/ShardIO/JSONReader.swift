@@ -4,8 +4,11 @@
 /// it: UTF-8 checked up front, no byte order mark, nesting of at most 127, no raw control characters,
 /// no half surrogate pairs, numbers within the range of a double.
 ///
-/// Every index goes through the bounds checks of `Array`, and every rule ends in an error, so no
-/// content can trap or read out of bounds.
+/// Every index goes through the bounds checks of `Array` or `Span`, and every rule ends in an error, so
+/// no content can trap or read out of bounds.
+///
+/// Headers repeat the same few keys a million times: ``nextKeyToken()`` and ``readToken()`` check a
+/// string without copying it.
 ///
 /// - Complexity: O(bytes) time; memory for one string at a time, beside the text itself.
 struct JSONReader<Failure: JSONReadingError> {
@@ -25,6 +28,14 @@ struct JSONReader<Failure: JSONReadingError> {
     case unsigned(UInt64)
     /// Anything else that is a number, as written: negative, a fraction, an exponent, or too large.
     case other(String)
+  }
+
+  /// A string of the text, checked; it becomes a `String` by ``string(of:)``, if anybody needs one.
+  enum Token {
+    /// Without escapes: the bytes between the quotes are the string.
+    case plain(Range<Int>)
+    /// With escapes, which are resolved here.
+    case resolved(String)
   }
 
   /// The limit of `serde_json`, which counts down from 128 and refuses at zero.
@@ -58,9 +69,15 @@ struct JSONReader<Failure: JSONReadingError> {
 
   /// The next key of the object entered last, its colon consumed; nil at the closing brace.
   mutating func nextKey() throws(Failure) -> String? {
+    guard let token = try nextKeyToken() else { return nil }
+    return string(of: token)
+  }
+
+  /// ``nextKey()`` without a copy.
+  mutating func nextKeyToken() throws(Failure) -> Token? {
     guard try nextMember(closing: UInt8(ascii: "}")) else { return nil }
     guard current == UInt8(ascii: "\"") else { throw failure(current == nil ? .unexpectedEnd : .keyExpected) }
-    let key = try readString()
+    let key = try readToken()
     skipSpace()
     guard current == UInt8(ascii: ":") else { throw failure(current == nil ? .unexpectedEnd : .colonExpected) }
     position += 1
@@ -130,7 +147,7 @@ struct JSONReader<Failure: JSONReadingError> {
     case .array:
       try beginArray()
       while try nextElement() { try skipValue() }
-    case .string: _ = try readString()
+    case .string: _ = try readToken()
     case .number: _ = try readNumber()
     case .bool: try skipWord(current == UInt8(ascii: "t") ? "true" : "false")
     case .null: try skipWord("null")
@@ -139,18 +156,38 @@ struct JSONReader<Failure: JSONReadingError> {
 
   /// Reads the string whose opening quote has been seen by ``peek()``, escapes resolved.
   mutating func readString() throws(Failure) -> String {
+    string(of: try readToken())
+  }
+
+  /// ``readString()`` without a copy, unless there are escapes.
+  mutating func readToken() throws(Failure) -> Token {
     position += 1
     let start = position
-    while let byte = current {
-      if byte == UInt8(ascii: "\"") {
-        defer { position += 1 }
-        return String(decoding: bytes[start..<position], as: UTF8.self)
-      }
-      if byte == UInt8(ascii: "\\") { return try readEscapedString(from: start) }
-      if byte < 0x20 { throw failure(.controlCharacter) }
-      position += 1
+    position = endOfPlainCharacters
+    switch current {
+    case UInt8(ascii: "\""):
+      defer { position += 1 }
+      return .plain(start..<position)
+    case UInt8(ascii: "\\"): return .resolved(try readEscapedString(from: start))
+    case nil: throw failure(.unexpectedEnd)
+    default: throw failure(.controlCharacter)
     }
-    throw failure(.unexpectedEnd)
+  }
+
+  /// The string that a token stands for.
+  func string(of token: Token) -> String {
+    switch token {
+    case .plain(let range): String(decoding: bytes[range], as: UTF8.self)
+    case .resolved(let string): string
+    }
+  }
+
+  /// Whether a token stands for `name`, by bytes.
+  func isEqual(_ token: Token, to name: String) -> Bool {
+    switch token {
+    case .plain(let range): range.count == name.utf8.count && bytes[range].elementsEqual(name.utf8)
+    case .resolved(let string): ExactName(string) == ExactName(name)
+    }
   }
 
   /// Reads the number whose first byte has been seen by ``peek()``.
@@ -202,6 +239,16 @@ struct JSONReader<Failure: JSONReadingError> {
     while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
   }
 
+  /// Where the next quote, backslash or control character is, or the end.
+  private var endOfPlainCharacters: Int {
+    let span = bytes.span
+    var end = position
+    while end < span.count, span[end] >= 0x20, span[end] != UInt8(ascii: "\""), span[end] != UInt8(ascii: "\\") {
+      end += 1
+    }
+    return end
+  }
+
   private mutating func skipWord(_ word: StaticString) throws(Failure) {
     for offset in 0..<word.utf8CodeUnitCount {
       guard let byte = current else { throw failure(.unexpectedEnd) }
@@ -229,7 +276,7 @@ struct JSONReader<Failure: JSONReadingError> {
     return value
   }
 
-  /// The slow path of ``readString()``: copies, since escapes make the text differ from the bytes.
+  /// The slow path of ``readToken()``: copies, since escapes make the text differ from the bytes.
   private mutating func readEscapedString(from start: Int) throws(Failure) -> String {
     var text = Array(bytes[start..<position])
     while let byte = current {
@@ -243,8 +290,9 @@ struct JSONReader<Failure: JSONReadingError> {
       case 0..<0x20:
         throw failure(.controlCharacter)
       default:
-        text.append(byte)
-        position += 1
+        let first = position
+        position = endOfPlainCharacters
+        text.append(contentsOf: bytes[first..<position])
       }
     }
     throw failure(.unexpectedEnd)
@@ -261,7 +309,7 @@ struct JSONReader<Failure: JSONReadingError> {
     case UInt8(ascii: "t"): text.append(0x09)
     case UInt8(ascii: "u"):
       position += 1
-      text.append(contentsOf: Array(try readUnicodeEscape().utf8))
+      text.append(contentsOf: UTF8.encode(try readUnicodeEscape()) ?? UTF8.encodedReplacementCharacter)
       return
     default: throw failure(.invalidEscape)
     }
@@ -269,10 +317,10 @@ struct JSONReader<Failure: JSONReadingError> {
   }
 
   /// The character after `\u`, from one code unit or a surrogate pair.
-  private mutating func readUnicodeEscape() throws(Failure) -> Character {
+  private mutating func readUnicodeEscape() throws(Failure) -> Unicode.Scalar {
     let start = position
     let first = try readHexadecimal()
-    if let scalar = Unicode.Scalar(first) { return Character(scalar) }
+    if let scalar = Unicode.Scalar(first) { return scalar }
     guard UTF16.isLeadSurrogate(first), current == UInt8(ascii: "\\") else { throw loneSurrogate(at: start) }
     position += 1
     guard current == UInt8(ascii: "u") else { throw loneSurrogate(at: start) }
@@ -281,7 +329,7 @@ struct JSONReader<Failure: JSONReadingError> {
     guard UTF16.isTrailSurrogate(second) else { throw loneSurrogate(at: start) }
     let value = 0x10000 + (UInt32(first) - 0xD800) << 10 + (UInt32(second) - 0xDC00)
     guard let scalar = Unicode.Scalar(value) else { throw loneSurrogate(at: start) }
-    return Character(scalar)
+    return scalar
   }
 
   private func loneSurrogate(at offset: Int) -> Failure {
@@ -292,10 +340,19 @@ struct JSONReader<Failure: JSONReadingError> {
     var value: UInt16 = 0
     for _ in 0..<4 {
       guard let byte = current else { throw failure(.unexpectedEnd) }
-      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { throw failure(.invalidEscape) }
-      value = value << 4 | UInt16(digit)
+      guard let digit = Self.hexadecimalValue(byte) else { throw failure(.invalidEscape) }
+      value = value << 4 | digit
       position += 1
     }
     return value
+  }
+
+  private static func hexadecimalValue(_ byte: UInt8) -> UInt16? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt16(byte - UInt8(ascii: "0"))
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt16(byte - UInt8(ascii: "a") + 10)
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt16(byte - UInt8(ascii: "A") + 10)
+    default: nil
+    }
   }
 }

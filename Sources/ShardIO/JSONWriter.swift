@@ -1,28 +1,40 @@
-/// The little JSON that a header or a list of names needs, without white space.
-package struct JSONWriter {
-  package private(set) var text: [UInt8] = []
+/// JSON without white space, written from the front.
+public struct JSONWriter {
+  /// What has been written so far.
+  public private(set) var text: [UInt8] = []
   private var needsComma = false
 
-  package init() {}
+  /// An empty text.
+  public init() {}
 
-  package mutating func openObject() {
-    text.append(UInt8(ascii: "{"))
+  /// Forgets the text, and keeps its memory for the next one.
+  public mutating func reset() {
+    text.removeAll(keepingCapacity: true)
     needsComma = false
   }
 
-  package mutating func closeObject() {
-    text.append(UInt8(ascii: "}"))
-    needsComma = true
-  }
+  /// `{`, as a value.
+  public mutating func openObject() { open("{") }
 
-  package mutating func key(_ name: String) {
-    if needsComma { text.append(UInt8(ascii: ",")) }
+  /// `}`
+  public mutating func closeObject() { close("}") }
+
+  /// `[`, as a value.
+  public mutating func openArray() { open("[") }
+
+  /// `]`
+  public mutating func closeArray() { close("]") }
+
+  /// A key of the object opened last; its value comes next.
+  public mutating func key(_ name: String) {
     string(name)
     text.append(UInt8(ascii: ":"))
+    needsComma = false
   }
 
   /// A value in quotes; escapes what JSON does not allow raw, and nothing else.
-  package mutating func string(_ value: String) {
+  public mutating func string(_ value: String) {
+    separate()
     text.append(UInt8(ascii: "\""))
     for byte in value.utf8 {
       switch byte {
@@ -37,26 +49,45 @@ package struct JSONWriter {
       }
     }
     text.append(UInt8(ascii: "\""))
+  }
+
+  /// A whole number.
+  public mutating func number(_ value: Int) {
+    separate()
+    text.append(contentsOf: String(value).utf8)
+  }
+
+  /// An array of whole numbers.
+  public mutating func numbers(_ values: [Int]) {
+    openArray()
+    for value in values { number(value) }
+    closeArray()
+  }
+
+  /// `true` or `false`.
+  public mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
+
+  /// `null`
+  public mutating func null() { literal("null") }
+
+  private mutating func literal(_ word: String) {
+    separate()
+    text.append(contentsOf: word.utf8)
+  }
+
+  private mutating func open(_ bracket: Unicode.Scalar) {
+    separate()
+    text.append(UInt8(ascii: bracket))
+    needsComma = false
+  }
+
+  private mutating func close(_ bracket: Unicode.Scalar) {
+    text.append(UInt8(ascii: bracket))
     needsComma = true
   }
 
-  package mutating func number(_ value: Int) {
-    text += Array("\(value)".utf8)
-    needsComma = true
-  }
-
-  package mutating func numbers(_ values: [Int]) {
-    text += Array("[\(values.map(String.init).joined(separator: ","))]".utf8)
-    needsComma = true
-  }
-
-  package mutating func boolean(_ value: Bool) {
-    text += Array("\(value)".utf8)
-    needsComma = true
-  }
-
-  package mutating func null() {
-    text += Array("null".utf8)
+  private mutating func separate() {
+    if needsComma { text.append(UInt8(ascii: ",")) }
     needsComma = true
   }
 }

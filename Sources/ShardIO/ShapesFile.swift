@@ -145,27 +145,28 @@ private struct ShapesParser {
       if let model { throw .unnamedModel(wanted: model) }
       return try readModel("the file")
     }
-    guard let wanted = model ?? (names.count == 1 ? names.first : nil), names.contains(wanted) else {
-      throw .modelNotChosen(wanted: model, models: names)
+    let wanted = model.map { ExactName($0) } ?? (names.count == 1 ? names.first : nil)
+    guard let wanted, names.contains(wanted) else {
+      throw .modelNotChosen(wanted: model, models: names.map(\.string))
     }
     try json.beginObject()
-    while let key = try json.nextKey() {
-      if ExactName(key) == ExactName(wanted) { return try readModel("model \(quoted(wanted))") }
+    while let key = try json.nextKeyToken() {
+      if json.isEqual(key, to: wanted.string) { return try readModel("model \(quoted(wanted.string))") }
       try json.skipValue()
     }
-    throw .modelNotChosen(wanted: model, models: names)
+    throw .modelNotChosen(wanted: model, models: names.map(\.string))
   }
 
   /// The keys of the outermost object; the reader then stands at its start again.
-  private mutating func topLevelKeys() throws(ShapesFileError) -> [String] {
+  private mutating func topLevelKeys() throws(ShapesFileError) -> [ExactName] {
     let kind = try json.peek()
     guard kind == .object else { throw .notAnObject(what: "the file", found: kind.rawValue) }
-    var names: [String] = []
+    var names: [ExactName] = []
     var seen: Set<ExactName> = []
     try json.beginObject()
     while let key = try json.nextKey() {
       guard seen.insert(ExactName(key)).inserted else { throw .duplicate(key) }
-      names.append(key)
+      names.append(ExactName(key))
       try json.skipValue()
     }
     try json.finish()
@@ -179,12 +180,12 @@ private struct ShapesParser {
     guard kind == .object else { throw .notAnObject(what: what, found: kind.rawValue) }
     var tensors: [TensorInfo]?
     try json.beginObject()
-    while let key = try json.nextKey() {
-      guard key == "tensors" else {
+    while let key = try json.nextKeyToken() {
+      guard json.isEqual(key, to: "tensors") else {
         try json.skipValue()
         continue
       }
-      if tensors != nil { throw .duplicate(key) }
+      if tensors != nil { throw .duplicate("tensors") }
       tensors = try readTensors()
     }
     guard let tensors else { throw .noTensors }
@@ -224,7 +225,7 @@ private struct ShapesParser {
     }
     guard try json.nextElement(), try json.peek() == .string else { throw refuse("\(quoted(name)) has no dtype") }
     let dtypeName = try json.readString()
-    guard let dtype = DType(rawValue: dtypeName) else { throw refuse("\(quoted(name)) has dtype \(quoted(dtypeName))") }
+    guard let dtype = DType(exactly: dtypeName) else { throw refuse("\(quoted(name)) has dtype \(quoted(dtypeName))") }
     if try json.nextElement() { throw refuse("\(quoted(name)) has more than shape and dtype") }
     return (name, shape, dtype)
   }

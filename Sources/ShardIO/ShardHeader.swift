@@ -23,12 +23,10 @@ public struct ShardHeader: Sendable {
   /// - Throws: ``CheckpointError``, kind `.data` for a broken rule and `.io` when reading fails.
   /// - Complexity: O(N log n) time for n tensors, O(N) memory.
   public static func read(from source: some ByteSource) throws(CheckpointError) -> ShardHeader {
-    var scratch = ScratchBytes()
     do {
-      let prefix = try source.withBytes(in: 0..<min(8, source.size), scratch: &scratch) { [UInt8]($0) }
+      let prefix = try bytes(of: source, in: 0..<min(8, source.size))
       let length = try headerLength(prefix: prefix, fileSize: source.size)
-      let header = try source.withBytes(in: 8..<8 + length, scratch: &scratch) { [UInt8]($0) }
-      return try parse(header: header, fileSize: source.size)
+      return try parse(header: bytes(of: source, in: 8..<8 + length), fileSize: source.size)
     } catch let error as HeaderError {
       throw CheckpointError(error, in: source.path)
     } catch let error as SourceError {
@@ -36,6 +34,12 @@ public struct ShardHeader: Sendable {
     } catch {
       throw CheckpointError(kind: .io, path: source.path, problem: "\(error)")
     }
+  }
+
+  /// A copy: a mapped file may change under a reader, and what has been checked must stay so.
+  private static func bytes(of source: some ByteSource, in range: Range<Int>) throws -> [UInt8] {
+    var scratch = ScratchBytes()
+    return try source.withBytes(in: range, scratch: &scratch) { [UInt8]($0) }
   }
 
   /// The length N of the header, from the first bytes of the file.
@@ -58,14 +62,12 @@ public struct ShardHeader: Sendable {
   ///   - header: the N bytes after the first eight.
   ///   - fileSize: of the whole file, in bytes.
   public static func parse(header: [UInt8], fileSize: Int) throws(HeaderError) -> ShardHeader {
-    let parser = try HeaderParser(header)
     let dataStart = 8 + header.count
-    let entries = parser.entries.sorted {
-      ($0.begin, $0.end, ExactName($0.name)) < ($1.begin, $1.end, ExactName($1.name))
-    }
+    var document = try HeaderParser.read(header)
+    document.entries.sort(by: HeaderParser.Entry.isBefore)
     // First the chain of offsets, in numbers that cannot overflow since nothing is added to them.
     var expected = 0
-    for entry in entries {
+    for entry in document.entries {
       try check(entry, expected: expected)
       expected = entry.end
     }
@@ -74,11 +76,11 @@ public struct ShardHeader: Sendable {
       throw .wrongFileSize(claimed: overflow ? .max : claimed, fileSize: fileSize)
     }
     // Every offset now lies between zero and the file's size less `dataStart`.
-    let tensors = entries.map {
+    let tensors = document.entries.map {
       TensorInfo(
         name: $0.name, dtype: $0.dtype, shape: $0.shape, byteRange: dataStart + $0.begin..<dataStart + $0.end)
     }
-    return ShardHeader(tensors: tensors, metadata: parser.metadata, dataStart: dataStart, fileSize: fileSize)
+    return ShardHeader(tensors: tensors, metadata: document.metadata, dataStart: dataStart, fileSize: fileSize)
   }
 
   private static func check(_ entry: HeaderParser.Entry, expected: Int) throws(HeaderError) {

@@ -87,14 +87,13 @@ private struct ShardIndexParser {
     let kind = try json.peek()
     guard kind == .object else { throw .notAnObject(what: "the index", found: kind.rawValue) }
     try json.beginObject()
-    while let key = try json.nextKey() {
-      switch key {
-      case "weight_map":
+    while let key = try json.nextKeyToken() {
+      if json.isEqual(key, to: "weight_map") {
         if entries != nil { throw .duplicateWeightMap }
         entries = try readWeightMap()
-      case "metadata" where try json.peek() == .object:
+      } else if json.isEqual(key, to: "metadata"), try json.peek() == .object {
         totalSize = try readTotalSize()
-      default:
+      } else {
         try json.skipValue()
       }
     }
@@ -108,13 +107,18 @@ private struct ShardIndexParser {
     guard kind == .object else { throw .notAnObject(what: "weight_map", found: kind.rawValue) }
     var entries: [ShardIndex.Entry] = []
     var names: Set<ExactName> = []
+    var file = ""
     try json.beginObject()
     while let tensor = try json.nextKey() {
       guard names.insert(ExactName(tensor)).inserted else { throw .duplicateTensor(tensor) }
       let kind = try json.peek()
       guard kind == .string else { throw .fileNotString(tensor: tensor, found: kind.rawValue) }
-      let file = try json.readString()
-      guard Self.isPlainFileName(file) else { throw .badFileName(tensor: tensor, file: file) }
+      // Neighbours are mostly in one shard: they share its name.
+      let token = try json.readToken()
+      if !json.isEqual(token, to: file) || file.isEmpty {
+        file = json.string(of: token)
+        guard Self.isPlainFileName(file) else { throw .badFileName(tensor: tensor, file: file) }
+      }
       entries.append(ShardIndex.Entry(tensor: tensor, file: file))
     }
     return entries
@@ -123,8 +127,8 @@ private struct ShardIndexParser {
   private mutating func readTotalSize() throws(ShardIndexError) -> String? {
     var totalSize: String?
     try json.beginObject()
-    while let key = try json.nextKey() {
-      guard key == "total_size", try json.peek() == .number else {
+    while let key = try json.nextKeyToken() {
+      guard json.isEqual(key, to: "total_size"), try json.peek() == .number else {
         try json.skipValue()
         continue
       }

@@ -25,35 +25,25 @@ struct Inspect: ParsableCommand {
     guard Terminal.speaksForAllRanks else { return }
     do {
       let path = FilePath(path)
-      let text =
-        MaskReader.isOutput(path)
-        ? try describe(MaskReader(path).record)
-        : try describe(Checkpoint.open(path, io: .pread))
-      print(text, terminator: "")
+      var output = StandardOutput()
+      if MaskReader.isOutput(path) {
+        try output.write(describe(MaskReader(path).record))
+      } else {
+        try describe(Checkpoint.open(path, io: .pread), to: &output)
+      }
+      try output.flush()
     } catch {
       throw RunFailure(error)
     }
   }
 
-  private func describe(_ checkpoint: Checkpoint) throws -> String {
-    let description = CheckpointDescription(try ClassifiedCheckpoint(checkpoint, options: choice.options))
-    guard !json else { return String(decoding: try Document.encode(description), as: UTF8.self) }
+  private func describe(_ checkpoint: Checkpoint, to output: inout StandardOutput) throws {
+    let classified = try ClassifiedCheckpoint(checkpoint, options: choice.options)
+    let description = CheckpointDescription(classified)
+    if json { return try description.writeJSON(to: &output) }
     let logger = Diagnostics.logger()
-    for warning in description.warnings { logger.warning("\(warning)") }
-    let rows = description.tensors.map { tensor in
-      [
-        Terminal.printable(tensor.name), tensor.dtype, "\(tensor.shape)", Terminal.bytes(tensor.bytes),
-        tensor.reason.map { "\(tensor.tensorClass): \($0)" } ?? tensor.tensorClass, tensor.shard,
-      ]
-    }
-    let totals = description.totals.map { total in
-      [
-        total.tensorClass, Terminal.grouped(total.tensors), Terminal.grouped(total.weights),
-        Terminal.bytes(total.bytes),
-      ]
-    }
-    return Terminal.table(["tensor", "dtype", "shape", "size", "class", "shard"], rows, right: [3]) + "\n"
-      + Terminal.table(["class", "tensors", "weights", "size"], totals, right: [1, 2, 3])
+    for warning in classified.warnings { logger.warning("\(warning)") }
+    try description.writeTables(to: &output)
   }
 
   private func describe(_ record: RunRecord) throws -> String {
@@ -93,59 +83,167 @@ struct Inspect: ParsableCommand {
   }
 }
 
-/// What `inspect --json` prints of a checkpoint.
-struct CheckpointDescription: Encodable {
-  struct Tensor: Encodable {
-    let name: String
-    let dtype: String
-    let shape: [Int]
-    let bytes: Int
-    let shard: String
-    let tensorClass: String
-    let reason: String?
-    /// How many it holds.
-    let matrices: Int
-
-    enum CodingKeys: String, CodingKey {
-      case name, dtype, shape, bytes, shard, reason, matrices
-      case tensorClass = "class"
-    }
-  }
-
-  struct Total: Encodable {
+/// What `inspect` prints of a checkpoint, a line a tensor: there may be a million.
+struct CheckpointDescription {
+  private struct Total {
     let tensorClass: String
     var tensors = 0
     var matrices = 0
     var weights = 0
     var bytes = 0
-
-    enum CodingKeys: String, CodingKey {
-      case tensors, matrices, weights, bytes
-      case tensorClass = "class"
-    }
   }
 
-  let tensors: [Tensor]
-  let totals: [Total]
-  let warnings: [String]
+  private let classified: ClassifiedCheckpoint
+  private let totals: [Total]
 
   init(_ classified: ClassifiedCheckpoint) {
+    self.classified = classified
     var totals = TensorClass.names.map { Total(tensorClass: $0) }
-    tensors = classified.tensors.map { entry in
+    for entry in classified.tensors {
       let info = entry.tensor.info
       let name = entry.tensorClass.name
       for index in totals.indices where totals[index].tensorClass == name {
         totals[index].tensors += 1
         totals[index].matrices += entry.matrixCount
-        totals[index].weights &+= info.elementCount
-        totals[index].bytes += info.byteRange.count
+        totals[index].weights = Self.sum(totals[index].weights, info.elementCount)
+        totals[index].bytes = Self.sum(totals[index].bytes, info.byteRange.count)
       }
-      return Tensor(
-        name: info.name, dtype: info.dtype.rawValue, shape: info.shape, bytes: info.byteRange.count,
-        shard: classified.checkpoint.shards[entry.tensor.shard].fileName, tensorClass: name,
-        reason: entry.tensorClass.reason, matrices: entry.matrixCount)
     }
     self.totals = totals
-    warnings = classified.warnings
+  }
+
+  /// Sparse files can be so large that a sum of sizes is no `Int`.
+  private static func sum(_ left: Int, _ right: Int) -> Int {
+    let (sum, overflow) = left.addingReportingOverflow(right)
+    return overflow ? .max : sum
+  }
+
+  // MARK: JSON
+
+  /// One object, a line for each tensor.
+  func writeJSON(to output: inout StandardOutput) throws(RunFailure) {
+    var json = JSONWriter()
+    func next(_ isFirst: Bool) -> String { isFirst ? "\n    " : ",\n    " }
+    try output.write("{\n  \"tensors\": [")
+    for (ordinal, entry) in classified.tensors.enumerated() where !output.isClosed {
+      write(entry, to: &json)
+      try output.write(next(ordinal == 0))
+      try output.write(json.text)
+    }
+    try output.write("\n  ],\n  \"totals\": [")
+    for (number, total) in totals.enumerated() {
+      write(total, to: &json)
+      try output.write(next(number == 0))
+      try output.write(json.text)
+    }
+    try output.write("\n  ],\n  \"warnings\": [")
+    for (number, warning) in classified.warnings.enumerated() {
+      json.reset()
+      json.string(warning)
+      try output.write(next(number == 0))
+      try output.write(json.text)
+    }
+    try output.write("\n  ]\n}\n")
+  }
+
+  private func write(_ entry: ClassifiedTensor, to json: inout JSONWriter) {
+    let info = entry.tensor.info
+    json.reset()
+    json.openObject()
+    json.key("name")
+    json.string(info.name)
+    json.key("dtype")
+    json.string(info.dtype.rawValue)
+    json.key("shape")
+    json.numbers(info.shape)
+    json.key("bytes")
+    json.number(info.byteRange.count)
+    json.key("class")
+    json.string(entry.tensorClass.name)
+    json.key("matrices")
+    json.number(entry.matrixCount)
+    if let reason = entry.tensorClass.reason {
+      json.key("reason")
+      json.string(reason)
+    }
+    json.key("shard")
+    json.string(classified.checkpoint.shards[entry.tensor.shard].fileName)
+    json.closeObject()
+  }
+
+  private func write(_ total: Total, to json: inout JSONWriter) {
+    json.reset()
+    json.openObject()
+    json.key("class")
+    json.string(total.tensorClass)
+    json.key("tensors")
+    json.number(total.tensors)
+    json.key("matrices")
+    json.number(total.matrices)
+    json.key("weights")
+    json.number(total.weights)
+    json.key("bytes")
+    json.number(total.bytes)
+    json.closeObject()
+  }
+
+  // MARK: Tables
+
+  /// A table of the tensors and one of the classes.
+  ///
+  /// Two walks over the tensors, the first for the widths, and no table in memory.
+  func writeTables(to output: inout StandardOutput) throws(RunFailure) {
+    let heading = ["tensor", "dtype", "shape", "size", "class", "shard"]
+    var columns = TableColumns(heading, right: [3])
+    var cells = TensorCells(classified.checkpoint)
+    for entry in classified.tensors { columns.fit(cells.row(of: entry)) }
+    try output.write(columns.line(heading))
+    for entry in classified.tensors where !output.isClosed { try output.write(columns.line(cells.row(of: entry))) }
+    let rows = totals.map { total in
+      [
+        total.tensorClass, Terminal.grouped(total.tensors), Terminal.grouped(total.matrices),
+        Terminal.grouped(total.weights), Terminal.bytes(total.bytes),
+      ]
+    }
+    try output.write(
+      "\n" + Terminal.table(["class", "tensors", "matrices", "weights", "size"], rows, right: [1, 2, 3, 4]))
+  }
+
+  /// Makes rows. Neighbours mostly differ in nothing but the name, so each cell's text is kept for the next row.
+  private struct TensorCells {
+    private var shape = LastText<[Int]>()
+    private var size = LastText<Int>()
+    private var tensorClass = LastText<TensorClass>()
+    private let shards: [String]
+
+    init(_ checkpoint: Checkpoint) {
+      shards = checkpoint.shards.map { Terminal.printable($0.fileName) }
+    }
+
+    mutating func row(of entry: ClassifiedTensor) -> [String] {
+      let info = entry.tensor.info
+      return [
+        Terminal.printable(info.name), info.dtype.rawValue, shape.text(of: info.shape, Terminal.shape),
+        size.text(of: info.byteRange.count, Terminal.bytes),
+        tensorClass.text(of: entry.tensorClass) {
+          let name = $0.name
+          return $0.reason.map { "\(name): \($0)" } ?? name
+        },
+        shards[entry.tensor.shard],
+      ]
+    }
+  }
+
+  private struct LastText<Value: Equatable> {
+    private var value: Value?
+    private var text = ""
+
+    mutating func text(of value: Value, _ describe: (Value) -> String) -> String {
+      if self.value != value {
+        self.value = value
+        text = describe(value)
+      }
+      return text
+    }
   }
 }

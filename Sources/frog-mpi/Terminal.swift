@@ -42,6 +42,13 @@ enum Terminal {
     return narrow.isNormal || value == 0 ? "\(narrow)" : "\(value)"
   }
 
+  /// A shape as `[2, 3]`; of one with many dimensions, which only a hostile file has, the first ones.
+  static func shape(_ sizes: [Int]) -> String {
+    let limit = 16
+    let text = sizes.prefix(limit).map(String.init).joined(separator: ", ")
+    return sizes.count > limit ? "[\(text), … \(sizes.count) dimensions]" : "[\(text)]"
+  }
+
   /// `1234567` as `1,234,567`.
   static func grouped(_ number: Int) -> String {
     var digits = Array(String(number.magnitude))
@@ -96,15 +103,8 @@ enum Terminal {
 
   /// Rows under headings, each column as wide as its widest cell; `right` names the columns of numbers.
   static func table(_ heading: [String], _ rows: [[String]], right: Set<Int>) -> String {
-    let all = [heading] + rows
-    let widths = heading.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-    return all.map { row in
-      let cells = row.enumerated().map { column, cell in
-        let padding = String(repeating: " ", count: widths[column] - cell.count)
-        return right.contains(column) ? padding + cell : cell + padding
-      }
-      let line = cells.joined(separator: "  ")
-      return String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
-    }.joined()
+    var columns = TableColumns(heading, right: right)
+    rows.forEach { columns.fit($0) }
+    return String(decoding: ([heading] + rows).flatMap(columns.line), as: UTF8.self)
   }
 }

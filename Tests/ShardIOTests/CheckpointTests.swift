@@ -120,6 +120,23 @@ struct WarningTests {
       ])
   }
 
+  @Test("more bytes than an Int counts, in sparse files", .enabled(if: (try? FilePath("/dev/shm").stat()) != nil))
+  func hugeFiles() throws {
+    // The one file system at hand whose files may be so large.
+    let folder = try TemporaryFolder(in: "/dev/shm")
+    let size = (1 << 60) - 1
+    for file in 0..<3 {
+      let entries = (0..<7).map { ShardBytes.entry("\(file).\($0)", "U8", [size], at: $0 * size, to: ($0 + 1) * size) }
+      let header = ShardBytes.file("{\(entries.joined(separator: ","))}")
+      let path = try folder.write(header, to: "\(file).s")
+      try TemporaryFolder.truncate(path, to: header.count + 7 * size)
+    }
+    let map = (0..<21).map { ("\($0 / 7).\($0 % 7)", "\($0 / 7).s") }
+    try folder.write(index(map, metadata: #"{"total_size":1}"#), to: indexName)
+    let warning = "\(indexName) claims total_size '1', but the tensors have 24211351596743786475 bytes"
+    #expect(try Checkpoint.open(folder.path, io: .pread).warnings == [warning])
+  }
+
   @Test("a wrong total_size", arguments: [("9", true), ("8.0", true), ("-8", true), ("8", false), ("null", false)])
   func totalSize(claim: String, warns: Bool) throws {
     let folder = try TemporaryFolder()
@@ -246,6 +263,27 @@ struct ShardIndexTests {
     #expect(try ShardIndex.parse(Array(#"{"weight_map":{}}"#.utf8)).entries.isEmpty)
   }
 
+  @Test("tensors side by side share a file name, and only where it is the same")
+  func sharedNames() throws {
+    let files = ["1.s", "1.s", "1.st", "1.s", "1", "1", "2.s"]
+    let found = try ShardIndex.parse(Array(index(files.enumerated().map { ("\($0)", $1) }).utf8))
+    #expect(found.entries.map(\.file) == files)
+    let escaped = #"{"weight\u005fmap":{"a":"1.s","b":"\u0031.s"},"meta\u0064ata":{"total\u005fsize":7}}"#
+    #expect(try ShardIndex.parse(Array(escaped.utf8)).entries.map(\.file) == ["1.s", "1.s"])
+    #expect(try ShardIndex.parse(Array(escaped.utf8)).totalSize == "7")
+    #expect(throws: ShardIndexError.badFileName(tensor: "b", file: "../1.s")) {
+      try ShardIndex.parse(Array(index([("a", "1.s"), ("b", "../1.s")]).utf8))
+    }
+  }
+
+  @Test("half a million combining marks take no longer than other text", .timeLimit(.minutes(1)))
+  func combiningMarks() throws {
+    let marks = String(repeating: "\u{301}\u{323}", count: 250_000)
+    let text =
+      "{\"\(marks)\":1,\"metadata\":{\"\(marks)\":1},\"weight_map\":{\"\(marks)\":\"\(marks)\",\"b\":\"\(marks)\"}}"
+    #expect(try ShardIndex.parse(Array(text.utf8)).entries.map(\.tensor.utf8.count) == [1_000_000, 1])
+  }
+
   @Test(
     "file names that reach elsewhere, or that no file has",
     arguments: ["", ".", "..", "../a", "a/b", "/a", "a\\\\b", "a..b", "a\\u0000", "a\\u002fb"])
@@ -270,5 +308,22 @@ struct ShardIndexTests {
     ] as [(String, ShardIndexError)])
   func broken(text: String, error: ShardIndexError) {
     #expect(throws: error) { try ShardIndex.parse(Array(text.utf8)) }
+  }
+
+  @Test(
+    "every rule in words",
+    arguments: [
+      (.json(JSONError(problem: .unexpectedEnd, offset: 0)), "the JSON ends in the middle of a value, at byte 0"),
+      (.notAnObject(what: "the index", found: "null"), "the index must be a JSON object, found null"),
+      (.noWeightMap, "there is no weight_map"), (.duplicateWeightMap, "weight_map comes twice"),
+      (.duplicateTensor("t"), "tensor 't' comes twice in weight_map"),
+      (.fileNotString(tensor: "t", found: "null"), "the file of tensor 't' must be a string, found null"),
+      (
+        .badFileName(tensor: "t", file: "../a"),
+        "tensor 't' is mapped to '../a'; a shard must be a file beside the index, its name without / \\ .. or NUL"
+      ),
+    ] as [(ShardIndexError, String)])
+  func words(error: ShardIndexError, text: String) {
+    #expect(error.description == text)
   }
 }

@@ -50,6 +50,15 @@ struct ShapesFileTests {
     #expect(throws: ShapesFileError.self) { try parse(text) }
   }
 
+  @Test("half a million combining marks take no longer than other text", .timeLimit(.minutes(1)))
+  func combiningMarks() throws {
+    let marks = String(repeating: "\u{301}\u{323}", count: 250_000)
+    let model = #"{"\#(marks)": 1, "tensors": [["\#(marks)", [1], "U8"]]}"#
+    #expect(try parse(#"{"\#(marks)": \#(model)}"#, model: marks).count == 1)
+    #expect(throws: ShapesFileError.self) { try parse(#"{"tensors": [["a", [1], "\#(marks)"]]}"#) }
+    #expect(throws: ShapesFileError.self) { try parse(#"{"\#(marks)": \#(model), "N": \#(model)}"#, model: "M") }
+  }
+
   @Test("which files they are, by name")
   func names() {
     #expect(ShapesFile.isOne("a/shapes.json") && ShapesFile.isOne("shapes.json.gz"))

@@ -90,6 +90,38 @@ struct AcceptedHeaderTests {
     #expect(try parse("{\(ShardBytes.entry("t", "F4", wide, to: 0))}", data: 0).tensors[0].elementCount == 0)
   }
 
+  @Test("fields and types may be written with escapes; fields that only begin alike are others")
+  func escapedFields() throws {
+    let fields = #""dtyp":1,"dtypes":2,"":3,"shap\u0065":[1],"\u0064type":"\u00463\u0032","data\u005Foffsets":[0,4]"#
+    #expect(try parse("{\"t\":{\(fields)}}").tensors[0].dtype == .f32)
+    #expect(try parse(#"{"\u005f_metadata__":{"a":"b"},\#(t)}"#).metadata == ["a": "b"])
+  }
+
+  @Test("keys of the metadata that Unicode holds equal are two")
+  func metadataKeys() throws {
+    #expect(try parse("{\"__metadata__\":{\"\u{E9}\":\"1\",\"e\u{301}\":\"2\"},\(t)}").metadata.count == 2)
+  }
+
+  @Test("shapes arrive as written, whether they repeat or not")
+  func manyShapes() throws {
+    let shapes = (0..<4000).map { [0, $0 % 3000, $0 / 7 % 2] + Array(repeating: 1, count: $0 % 5) }
+    let entries = shapes.enumerated().map { ShardBytes.entry("\($0)", "U8", $1, to: 0) }
+    let tensors = try parse("{\(entries.joined(separator: ","))}", data: 0).tensors
+    #expect(tensors.allSatisfy { Int($0.name).map { shapes[$0] } == $0.shape })
+  }
+
+  // Seconds if anything compares such a text as a `String`: Swift then sorts the marks by insertion.
+  @Test("half a million combining marks take no longer than other text", .timeLimit(.minutes(1)))
+  func combiningMarks() throws {
+    let marks = String(repeating: "\u{301}\u{323}", count: 250_000)
+    let header = try parse("{\"__metadata__\":{\"\(marks)\":\"\(marks)\"},\(ShardBytes.entry(marks))}")
+    #expect(header.metadata[ExactName(marks)]?.utf8.count == 1_000_000)
+    #expect(header.tensors[0].name.utf8.count == 1_000_000)
+    #expect(try parse(entry(with: "\"\(marks)\":\"\(marks)\"")).tensors.count == 1)
+    let error = #expect(throws: HeaderError.self) { try parse("{\(ShardBytes.entry("t", marks))}") }
+    guard case .unknownDType = error else { throw try #require(error) }
+  }
+
   @Test("no tensors at all")
   func empty() throws {
     #expect(try parse("{}", data: 0).tensors.isEmpty)
@@ -335,6 +367,77 @@ struct MessageTests {
     let text = quoted(String(repeating: "x", count: 1 << 20))
     #expect(text.count < 160)
     #expect(text.contains("1048576 bytes"))
+  }
+
+  @Test(
+    "every rule in words",
+    arguments: [
+      (.fileTooSmall(size: 3), "the file has 3 bytes, fewer than the 8 that give the length of a safetensors header"),
+      (
+        .headerTooLarge(claimed: 100_000_001),
+        "the header claims 100000001 bytes, above the format's limit of 100000000; is this a safetensors file?"
+      ),
+      (
+        .headerPastEnd(claimed: 9, fileSize: 10),
+        "the header claims 9 bytes after the first 8, but the file has 10; it may be cut short"
+      ),
+      (
+        .json(JSONError(problem: .trailingComma, offset: 7)),
+        "the header's JSON has a comma before a closing bracket, at byte 7"
+      ),
+      (
+        .notAnObject(what: "__metadata__", found: "an array"), "__metadata__ must be a JSON object, found an array"
+      ),
+      (
+        .metadataNotString(key: "k", found: "null"), "the value of 'k' in __metadata__ must be a string, found null"
+      ),
+      (.duplicateMetadata(key: "k"), "the metadata key 'k' comes twice"),
+      (.duplicateTensor("t"), "tensor 't' comes twice in the header"),
+      (.missingField(tensor: "t", field: "shape"), "tensor 't' has no shape"),
+      (.duplicateField(tensor: "t", field: "shape"), "tensor 't' has shape twice"),
+      (
+        .wrongType(tensor: "t", field: "dtype", expected: "a string", found: "null"),
+        "tensor 't': dtype must be a string, found null"
+      ),
+      (
+        .wrongNumber(tensor: "t", field: "shape", found: "-1"),
+        "tensor 't': shape must hold whole numbers from 0 to 9223372036854775807, found '-1'"
+      ),
+      (.unknownDType(tensor: "t", found: "f32"), "tensor 't' has the unknown dtype 'f32'"),
+      (
+        .reversedOffsets(tensor: "t", begin: 4, end: 0),
+        "tensor 't' ends at byte 0 of the data, before it begins at 4"
+      ),
+      (
+        .holeOrOverlap(tensor: "t", begin: 8, expected: 4),
+        "tensor 't' begins at byte 8 of the data, but the tensors before it end at 4"
+      ),
+      (
+        .sizeOverflow(tensor: "t", shape: [1 << 62, 1 << 62], dtype: .f32),
+        "tensor 't': the size of F32 [4611686018427387904, 4611686018427387904] overflows 64 bits"
+      ),
+      (.partialByte(tensor: "t", bits: 18), "tensor 't' has 18 bits, which is no whole number of bytes"),
+      (
+        .sizeMismatch(tensor: "t", shape: 8, offsets: 4),
+        "tensor 't' needs 8 bytes by its shape and dtype, but its data_offsets span 4"
+      ),
+      (
+        .wrongFileSize(claimed: 80, fileSize: 79),
+        "the header describes a file of 80 bytes, but it has 79; it may be cut short"
+      ),
+      (.wrongFileSize(claimed: 80, fileSize: 81), "the header describes a file of 80 bytes, but it has 81"),
+    ] as [(HeaderError, String)])
+  func words(error: HeaderError, text: String) {
+    #expect(error.description == text)
+  }
+
+  @Test("every problem of JSON reads on after the name of the document")
+  func jsonProblems() {
+    for problem in JSONError.Problem.allCases {
+      let text = HeaderError.json(JSONError(problem: problem, offset: 1)).description
+      #expect(text.hasPrefix("the header's JSON ") && text.hasSuffix(", at byte 1"))
+      #expect(["is ", "has ", "lacks ", "ends ", "goes "].contains { problem.rawValue.hasPrefix($0) }, "\(text)")
+    }
   }
 
   @Test("an error stays one short line, whatever the header holds")

@@ -5,8 +5,10 @@ import SystemPackage
 final class TemporaryFolder: Sendable {
   let path: FilePath
 
-  init() throws {
-    let url = FileManager.default.temporaryDirectory.appendingPathComponent("ShardIO-\(UUID().uuidString)")
+  /// - Parameter parent: where it lies; nil for the usual place.
+  init(in parent: String? = nil) throws {
+    let parent = parent.map { URL(fileURLWithPath: $0) } ?? FileManager.default.temporaryDirectory
+    let url = parent.appendingPathComponent("ShardIO-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
     path = FilePath(url.path)
   }
