@@ -12,6 +12,12 @@ public enum SelectionMode: String, Sendable, CaseIterable {
   case uniform
 }
 
+/// Whose names of parameters are written beside the masks, where they differ from the checkpoint's.
+public enum ParameterNames: String, Sendable, CaseIterable {
+  /// Those that transformers 5 gives to what it loads.
+  case transformers5
+}
+
 /// What a run of `mask` is asked to do.
 public struct MaskOptions: Sendable {
   /// A folder of shards or one file.
@@ -28,6 +34,8 @@ public struct MaskOptions: Sendable {
   public var format: MaskFormat
   /// Which tensors count.
   public var tensors: CatalogOptions
+  /// Names to be written beside the masks; nil for none.
+  public var names: ParameterNames?
   /// How shards are read.
   public var io: SourceKind
   /// BLAS threads of each rank; nil for the cores there are, divided among the ranks of a node.
@@ -41,6 +49,7 @@ public struct MaskOptions: Sendable {
   public init(
     checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
     scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, tensors: CatalogOptions = CatalogOptions(),
+    names: ParameterNames? = nil,
     io: SourceKind = .auto, threads: Int? = nil, memory: Int? = nil, overwrite: Bool = false
   ) {
     self.checkpoint = checkpoint
@@ -50,6 +59,7 @@ public struct MaskOptions: Sendable {
     self.scoring = scoring
     self.format = format
     self.tensors = tensors
+    self.names = names
     self.io = io
     self.threads = threads
     self.memory = memory

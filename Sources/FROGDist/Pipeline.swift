@@ -34,7 +34,7 @@ public struct Pipeline {
     let threads = try setThreads()
     let output = OutputDirectory(options.output)
 
-    let catalog = try stage("catalog", &clock) { try loadCatalog() }
+    let (catalog, names) = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
     let planner = try Planner(threads: threads, memory: options.memory, world: world) { observer.warn($0) }
     // What does not fit in memory is refused here, before anything is read or written.
@@ -46,11 +46,11 @@ public struct Pipeline {
     }
     do {
       let (masks, layout, record) = try makeMasks(
-        catalog, planner: planner, keep: keep, threads: threads, output: output, clock: &clock)
+        catalog, names: names, planner: planner, keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
         options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
         spilledBytes: masks.spill.byteCount, world: world)
-      try masks.publish(layout, record: record, statistics: statistics)
+      try masks.publish(layout, record: record, names: names, statistics: statistics)
       return (record, statistics)
     } catch let failure as RunFailure {
       if world.isRoot { output.abandon(isNew: isNew) }
@@ -60,7 +60,8 @@ public struct Pipeline {
 
   /// Everything between the catalog and the moment the masks appear.
   private func makeMasks(
-    _ catalog: Catalog, planner: Planner, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
+    _ catalog: Catalog, names: [UInt8]?, planner: Planner, keep: Int, threads: Int, output: OutputDirectory,
+    clock: inout PhaseClock
   ) throws -> (MaskStage, MaskLayout, RunRecord) {
     let shards = OpenShards(catalog, io: options.io)
     let teams = ScoringTeams(world)
@@ -104,7 +105,7 @@ public struct Pipeline {
       K: keep, kept: kept.reduce(0, +), threshold: try scores.threshold(cut).flatMap { $0.isFinite ? $0 : nil },
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
-      audit: audit, matrices: matrices, files: files)
+      audit: audit, matrices: matrices, files: files, names: names.map { RunRecord.File($0) })
     warnOfStarvation(record)
     return (masks, layout, record)
   }
@@ -130,10 +131,24 @@ public struct Pipeline {
     return threads
   }
 
-  private func loadCatalog() throws -> Catalog {
-    try Catalog.load(options.checkpoint, io: options.io, options: options.tensors, world: world) {
-      observer.warn($0)
+  /// The catalog, on every rank, and the text of names.json if it is wanted, on rank 0.
+  private func loadCatalog() throws -> (Catalog, names: [UInt8]?) {
+    var names: [UInt8]?
+    let catalog = try Catalog.load(options.checkpoint, io: options.io, options: options.tensors, world: world) {
+      classified in
+      classified.warnings.forEach(observer.warn)
+      guard case .transformers5 = options.names else { return }
+      let found = TransformersNames(
+        modelType: classified.config.modelType,
+        tensors: classified.tensors.map { ($0.tensor.info.name, $0.tensor.info.shape) })
+      if !found.isCovered {
+        observer.warn(
+          "\(TransformersNames.fileName) is not complete: it is not known what transformers 5 does with models of type "
+            + (found.modelType.map { quoted($0) } ?? "that config.json does not tell"))
+      }
+      names = found.encode()
     }
+    return (catalog, names)
   }
 
   private func makeSpill(in folder: FilePath) throws -> CandidateSpill {

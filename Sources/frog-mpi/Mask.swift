@@ -66,6 +66,12 @@ struct Mask: ParsableCommand {
 
   @OptionGroup var choice: TensorChoice
 
+  @Option(
+    help: ArgumentHelp(
+      "Also write where tensors lie in the parameters of a loaded model, for those whose name or shape differs there.",
+      valueName: "transformers5"))
+  var names: ParameterNames?
+
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
   var io = SourceKind.auto
 
@@ -108,7 +114,8 @@ struct Mask: ParsableCommand {
     let options = MaskOptions(
       checkpoint: FilePath(checkpoint), output: FilePath(out),
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
-      scoring: scoring, format: format, tensors: choice.options, io: io,
+      scoring: scoring, format: format, tensors: choice.options, names: names,
+      io: io,
       threads: work.threads, memory: work.memory?.bytes, overwrite: overwrite)
     let logger = Diagnostics.logger()
     Self.runOnRanks { world in
@@ -151,3 +158,4 @@ struct Mask: ParsableCommand {
 extension SelectionMode: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
 extension SourceKind: ExpressibleByArgument {}
+extension ParameterNames: ExpressibleByArgument {}

@@ -87,15 +87,15 @@ extension Catalog {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter warn: called on rank 0 with each thing that is odd but not wrong.
+  /// - Parameter look: called on rank 0 with all tensors and what became of them.
   static func load(
-    _ path: FilePath, io: SourceKind, options: CatalogOptions, world: Communicator, warn: (String) -> Void
+    _ path: FilePath, io: SourceKind, options: CatalogOptions, world: Communicator, look: (ClassifiedCheckpoint) -> Void
   ) throws -> Catalog {
     var catalog: Catalog?
     let bytes = try world.fromRoot {
       let classified = try ClassifiedCheckpoint(try Checkpoint.open(path, io: io), options: options)
-      classified.warnings.forEach(warn)
       let found = try Catalog(classified)
+      look(classified)
       catalog = found
       return world.size == 1 ? [] : Array(try JSONEncoder().encode(found))
     }

@@ -90,14 +90,14 @@ struct MaskStage {
   }
 
   /// Collective: every rank calls it; rank 0 renames.
-  func publish(_ layout: MaskLayout, record: RunRecord, statistics: RunStatistics) throws {
+  func publish(_ layout: MaskLayout, record: RunRecord, names: [UInt8]?, statistics: RunStatistics) throws {
     try world.agreeing {
       guard world.isRoot else { return }
       let recordText = try Document.encode(record)
       let index = MaskIndex(layout.contents, record: recordText)
       try output.publish(
         layout.files.map(\.name),
-        documents: [
+        documents: (names.map { [(TransformersNames.fileName, $0)] } ?? []) + [
           (OutputDirectory.recordName, recordText),
           (OutputDirectory.runName, try Document.encode(statistics)),
           (OutputDirectory.indexName, index.text),

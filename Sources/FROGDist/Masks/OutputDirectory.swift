@@ -67,8 +67,9 @@ public struct OutputDirectory: Sendable {
     for (name, content) in documents { try DurableFile.writeWhole(content, to: work.appending(name)) }
     // From here to the new index the folder is visibly incomplete, never a mixture that looks whole.
     try Folder.remove(path.appending(Self.indexName))
-    let keep = Set(names)
-    for old in try Folder.names(in: path) where Self.isMaskFile(old) && !keep.contains(old) {
+    let keep = Set(names + documents.map(\.name))
+    for old in try Folder.names(in: path)
+    where (Self.isMaskFile(old) || old == TransformersNames.fileName) && !keep.contains(old) {
       try Folder.remove(path.appending(old))
     }
     for name in names + documents.map(\.name) {

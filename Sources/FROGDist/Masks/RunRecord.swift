@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 import ShardIO
 
@@ -34,6 +35,8 @@ public struct RunRecord: Codable, Sendable {
   public var matrices: [Matrix]
   /// The mask files by name.
   public var files: [String: File]
+  /// `names.json`; nil if it was not asked for.
+  @ExplicitNull public var names: File?
 
   /// The options of the run.
   public struct Parameters: Codable, Sendable, Equatable {
@@ -223,16 +226,28 @@ public struct RunRecord: Codable, Sendable {
     public var columns: IndexRuns
   }
 
-  /// One mask file.
+  /// One file of the output.
   public struct File: Codable, Sendable, Equatable {
     /// Its size.
     public var bytes: Int
     /// Of its whole content, in hexadecimal digits.
     public var sha256: String
+
+    /// A file of known size and digest.
+    public init(bytes: Int, sha256: String) {
+      self.bytes = bytes
+      self.sha256 = sha256
+    }
+
+    /// A file with this content.
+    init(_ content: [UInt8]) {
+      self.init(bytes: content.count, sha256: SHA256.hash(data: content).hexadecimal)
+    }
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, checkpoint, K, kept, threshold, concentration, starved, audit, matrices, files
+    case format, version, parameters, checkpoint, K, kept, threshold, concentration, starved, audit, matrices, files,
+      names
     case formatVersion = "format_version"
   }
 }

@@ -25,7 +25,8 @@ public struct Verification {
     let reader = try MaskReader(path, recordText: text)
     let names = reader.record.files.keys.sorted(by: Checkpoint.bytewiseLess)
     var lines = try world.agreeing {
-      var problems = world.isRoot ? checkTotals(reader.record) + strayFiles(reader.record) : []
+      var problems =
+        world.isRoot ? checkTotals(reader.record) + checkNames(reader.record) + strayFiles(reader.record) : []
       for name in stride(from: world.rank, to: names.count, by: world.size).map({ names[$0] }) {
         problems += checkFile(name, reader)
       }
@@ -52,6 +53,21 @@ public struct Verification {
       problems.append("\(OutputDirectory.recordName): its matrices do not add up to its totals")
     }
     return problems
+  }
+
+  /// `names.json` is there if and only if the record says so, byte by byte.
+  private func checkNames(_ record: RunRecord) -> [String] {
+    let file = path.appending(TransformersNames.fileName)
+    guard let wanted = record.names else {
+      let isThere = (try? file.stat()) != nil
+      return isThere ? ["\(shown(file)): not a file of this run"] : []
+    }
+    do {
+      let found = RunRecord.File(try MaskReader.contents(of: file))
+      return found == wanted ? [] : ["\(shown(file)): it is not the one in \(OutputDirectory.recordName)"]
+    } catch {
+      return [RunFailure(error).message]
+    }
   }
 
   private func strayFiles(_ record: RunRecord) -> [String] {
