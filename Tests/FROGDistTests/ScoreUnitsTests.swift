@@ -133,6 +133,9 @@ struct MatrixPanelsTests {
     ) throws -> R {
       try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
+
+    func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {}
+    func release(_ range: Range<Int>) {}
   }
 
   private static func panels<Stored>(_ values: [Stored], rows: Int, dtype: DType) throws -> MatrixPanels {

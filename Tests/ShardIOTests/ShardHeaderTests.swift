@@ -97,11 +97,6 @@ struct AcceptedHeaderTests {
     #expect(try parse(#"{"\u005f_metadata__":{"a":"b"},\#(t)}"#).metadata == ["a": "b"])
   }
 
-  @Test("keys of the metadata that Unicode holds equal are two")
-  func metadataKeys() throws {
-    #expect(try parse("{\"__metadata__\":{\"\u{E9}\":\"1\",\"e\u{301}\":\"2\"},\(t)}").metadata.count == 2)
-  }
-
   @Test("shapes arrive as written, whether they repeat or not")
   func manyShapes() throws {
     let shapes = (0..<4000).map { [0, $0 % 3000, $0 / 7 % 2] + Array(repeating: 1, count: $0 % 5) }

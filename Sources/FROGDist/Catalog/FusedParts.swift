@@ -19,11 +19,9 @@ enum FusedParts {
   /// The parts of a tensor, from its name, the matrix it holds (`rows × columns`, once for each expert of a stack), and what
   /// `config.json` says of heads and sizes.
   static func find(name: String, rows: Int, columns: Int, isStack: Bool, config: ModelConfig) -> Finding? {
-    let names = name.split(separator: ".", omittingEmptySubsequences: false)
-    let module = names.last == "weight" ? names.dropLast().last : names.last
     let layout = FusedLayout(rows: rows, columns: columns, config: config)
     let parts: [Part]?
-    switch module {
+    switch TensorName(name).module {
     case "qkv_proj": parts = layout.stackedHeads()
     case "query_key_value": parts = layout.queryKeyValue()
     case "c_attn" where config.modelType == "gpt2": parts = layout.thirdsOfColumns()

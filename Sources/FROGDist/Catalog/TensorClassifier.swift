@@ -165,13 +165,17 @@ struct TensorClassifier {
 
   /// Of mxfp4, `T_blocks` of `T_scales`.
   private func codes(scaledBy name: String) -> String? {
-    guard name.hasSuffix("_scales") else { return nil }
-    let blocks = String(name.dropLast("scales".count)) + "blocks"
+    let suffix = "_scales".utf8
+    guard name.utf8.suffix(suffix.count).elementsEqual(suffix), let stem = String(name.utf8.dropLast(suffix.count))
+    else {
+      return nil
+    }
+    let blocks = stem + "_blocks"
     return byName[ExactName(blocks)] == nil ? nil : blocks
   }
 
   private func scaleBeside(_ name: String) -> String? {
-    let module = name.dropLast("weight".count)
+    guard let module = String(name.utf8.dropLast("weight".utf8.count)) else { return nil }
     return ["scales", "SCB"].map { module + $0 }.first { byName[ExactName($0)] != nil }
   }
 
@@ -199,7 +203,8 @@ struct TensorClassifier {
 
   /// The tensor that stands for this one.
   private func tie(of info: TensorInfo, _ name: TensorName) -> String? {
-    guard let tiedTo, tiedTo.shape == info.shape, tiedTo.dtype == info.dtype, tiedTo.name != info.name,
+    guard let tiedTo, tiedTo.shape == info.shape, tiedTo.dtype == info.dtype,
+      ExactName(tiedTo.name) != ExactName(info.name),
       name.isTokenEmbedding || name.isOutputHead
     else { return nil }
     return tiedTo.name
