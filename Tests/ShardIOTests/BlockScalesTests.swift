@@ -169,6 +169,7 @@ struct ScaledPanelTests {
     for (seed, layout) in try SliceCase.all().enumerated() {
       for block in Self.blocks {
         let view = try scaled(layout, dtype: dtype, block: block, kind: kind, seed: UInt64(seed))
+        // Long arrays take minutes to print, so only the first difference is told.
         var wrong: [String] = []
         for rows in ranges(upTo: view.rows) {
           for columns in ranges(upTo: view.columns) {
@@ -182,7 +183,7 @@ struct ScaledPanelTests {
             }
           }
         }
-        #expect(wrong == [])
+        #expect(wrong.first == nil)
       }
     }
   }
@@ -205,7 +206,7 @@ struct ScaledPanelTests {
             wrong.append(range)
           }
         }
-        #expect(wrong == [], "\(layout.testDescription) blocks \(block)")
+        #expect(wrong.first == nil, "\(layout.testDescription) blocks \(block)")
       }
     }
   }

@@ -106,6 +106,7 @@ struct TensorSliceTests {
     for (seed, layout) in try SliceCase.all().enumerated() {
       let tensor = try RandomTensor(dtype, shape: layout.shape, seed: UInt64(seed))
       let view = try TensorView(source: kind.open(tensor.path), tensor: tensor.info, slice: layout.slice)
+      // Long arrays take minutes to print, so only the first difference is told.
       var wrong: [String] = []
       for rows in ranges(upTo: view.rows) {
         for columns in ranges(upTo: view.columns) {
@@ -119,7 +120,7 @@ struct TensorSliceTests {
           }
         }
       }
-      #expect(wrong == [])
+      #expect(wrong.first == nil)
     }
   }
 
@@ -141,7 +142,7 @@ struct TensorSliceTests {
           wrong.append("\(layout.testDescription) elements \(range)")
         }
       }
-      #expect(wrong == [])
+      #expect(wrong.first == nil)
     }
   }
 
@@ -161,7 +162,8 @@ struct TensorSliceTests {
       #expect(exact.indices.first { !agree(part[$0], Float(tensor.value(at: exact[$0]))) } == nil)
       let middle = 3..<positions.count - 2
       let found = try view.elements(middle, as: Float.self, scratch: &scratch, gathered: &gathered)
-      #expect(found.bytes == tensor.bytes(at: Array(positions[middle])), "\(layout.testDescription)")
+      let isSame = found.bytes == tensor.bytes(at: Array(positions[middle]))
+      #expect(isSame, "\(layout.testDescription)")
     }
   }
 
