@@ -153,6 +153,14 @@ struct TensorClassTests {
       })
   }
 
+  @Test("more weights than can be counted are refused")
+  func tooMany() throws {
+    let tensors = (0..<3).map { (name: "w\($0)", dtype: DType.bf16, shape: [1 << 29, 1 << 28]) }
+    let failure = #expect(throws: RunFailure.self) { try Catalog(classified(tensors)) }
+    #expect(failure?.kind == .data)
+    #expect(try Catalog(classified(Array(tensors[..<2]))).weightCount == 1 << 58)
+  }
+
   @Test("a name that a stack gives to an expert may not be taken")
   func collision() throws {
     let failure = #expect(throws: RunFailure.self) {

@@ -99,12 +99,9 @@ public struct Catalog: Sendable {
   /// In the order of ``tensors``, the parts of one in their order.
   let outputs: [Output]
 
-  /// Files of holes can claim more; below it, sums of weights and of bytes cannot overflow.
-  private static let mostWeights = UInt128(1) << 58
-
   /// Cuts the tensors into their matrices.
   ///
-  /// - Throws: ``RunFailure`` if two matrices would have one name, or there are more weights than can be counted.
+  /// - Throws: ``RunFailure`` if two matrices would have one name.
   init(shards: [Shard], tensors: [Tensor]) throws(RunFailure) {
     self.shards = shards
     self.tensors = tensors
@@ -116,10 +113,6 @@ public struct Catalog: Sendable {
         .data,
         "two matrices would be called \(quoted(first.name)): in tensor \(quoted(tensors[first.tensor].name)) and in tensor "
           + "\(quoted(tensors[second.tensor].name)); leave one out with --exclude")
-    }
-    let weights = matrices.reduce(UInt128(0)) { $0 + UInt128($1.size) }
-    guard weights <= Self.mostWeights else {
-      throw RunFailure(.data, "\(weights) weights in all are more than this program can count")
     }
     self.matrices = matrices
     outputs = Self.outputs(of: matrices, in: tensors)

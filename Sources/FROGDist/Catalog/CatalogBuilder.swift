@@ -38,11 +38,21 @@ public struct ClassifiedCheckpoint: Sendable {
     tensors = checkpoint.tensors.map(classifier.classify)
   }
 
+  /// Files of holes can claim more; below it, sums of weights and of bytes cannot overflow.
+  private static let mostWeights = UInt128(1) << 58
+
   /// The matrices of all tensors that count.
   ///
-  /// - Throws: ``RunFailure`` if two would have one name.
+  /// - Throws: ``RunFailure`` if two would have one name, or there are more weights than can be counted.
   func catalog() throws(RunFailure) -> Catalog {
     let counted = tensors.filter { $0.content != nil }
+    let weights = counted.reduce(UInt128(0)) { $0 + UInt128($1.tensor.info.elementCount) }
+    guard weights <= Self.mostWeights else {
+      throw RunFailure(
+        .data,
+        "\(shown(checkpoint.path)): the headers claim \(weights) weights, more than any model has; leave tensors out with --exclude"
+      )
+    }
     let used = Set(counted.map(\.tensor.shard) + counted.compactMap { $0.content?.scale?.shard }).sorted()
     let numbers = Dictionary(zip(used, 0...)) { first, _ in first }
     let shards = used.map { number in
