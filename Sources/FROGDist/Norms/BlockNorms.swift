@@ -30,6 +30,13 @@ struct NormBlock {
   let matrix: Int
   /// Flat, row-major.
   let elements: Range<Int>
+
+  /// Where it lies in its shard.
+  func bytes(of matrix: Catalog.Matrix) -> Range<Int> {
+    let width = matrix.dtype.bits / 8
+    let start = matrix.offset + elements.lowerBound * width
+    return start..<start + elements.count * width
+  }
 }
 
 /// What one rank found in one block; trivially copied between ranks.
@@ -68,7 +75,13 @@ extension Norms {
     let own: [UInt64] = try world.agreeing {
       var words: [UInt64] = []
       var measure = BlockMeasure()
-      for (done, block) in blocks[share].enumerated() {
+      var readAhead = BlockReadAhead()
+      let own = Array(blocks[share])
+      for (done, block) in own.enumerated() {
+        readAhead.wait(for: done, count: own.count) { position in
+          let matrix = catalog.matrices[own[position].matrix]
+          return (try? shards.source(of: matrix)).map { ($0, own[position].bytes(of: matrix)) }
+        }
         let matrix = catalog.matrices[block.matrix]
         words += try measure(block, of: matrix, source: shards.source(of: matrix)).encoded
         progress(Double(done + 1) / Double(share.count))
@@ -156,8 +169,7 @@ private struct BlockMeasure: ~Copyable {
     _ block: NormBlock, of matrix: Catalog.Matrix, source: any ByteSource
   ) throws -> BlockResult {
     let width = matrix.dtype.bits / 8
-    let start = matrix.offset + block.elements.lowerBound * width
-    let bytes = start..<start + block.elements.count * width
+    let bytes = block.bytes(of: matrix)
     var result = BlockResult()
     hasher.begin()
     for first in stride(from: bytes.lowerBound, to: bytes.upperBound, by: Self.loanBytes) {
