@@ -27,7 +27,7 @@ public protocol ByteSource: Sendable {
   ///
   /// Advice: what lies outside the file or cannot be read is left out, and nothing is said about it.
   ///
-  /// - Complexity: one copy of the bytes.
+  /// - Complexity: one copy of the bytes; two system calls if both ends of the range are cached already.
   func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes)
 
   /// Gives back the memory that bytes no longer needed take up in this process; they stay in the page cache, and may be

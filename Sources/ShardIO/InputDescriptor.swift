@@ -98,10 +98,17 @@ struct InputDescriptor: ~Copyable, Sendable {
   /// ignored by some network file systems.
   func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     let range = range.clamped(to: 0..<size)
+    guard !range.isEmpty, !isCached(range) else { return }
     for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.prefetchBytes) {
       let buffer = scratch.reserve(min(Self.prefetchBytes, range.upperBound - start))
       guard let count = try? descriptor.read(fromAbsoluteOffset: Int64(start), into: buffer), count == buffer.count
       else { return }
     }
+  }
+
+  /// Whether both ends of a range are in the page cache; files are read from front to back, so then the rest is, too.
+  private func isCached(_ range: Range<Int>) -> Bool {
+    SystemCalls.isCached(descriptor, at: range.lowerBound)
+      && SystemCalls.isCached(descriptor, at: range.upperBound - 1)
   }
 }

@@ -3,10 +3,10 @@ import Synchronization
 
 /// Reads what will be needed next into the page cache, on a thread of its own, while the caller computes.
 ///
-/// The thread waits for the disk most of the time; for bytes that are cached already it costs one copy of them.
+/// The thread waits for the disk most of the time; of what is cached already it looks at little.
 public final class Prefetcher: Sendable {
   private let queue = DispatchQueue(label: "prefetch", qos: .utility)
-  /// Counts the requests: one that is not the newest stops.
+  /// Counts the requests of ``start(_:ranges:)``: one that is not the newest stops.
   private let request = Atomic(0)
   /// Bytes between two looks at the count.
   private static let step = 8 << 20
@@ -16,7 +16,7 @@ public final class Prefetcher: Sendable {
 
   deinit { stop() }
 
-  /// Reads `ranges` of a file, in their order, instead of what is being read now. Returns at once.
+  /// Reads `ranges` of a file, in their order, instead of what an earlier call asked for. Returns at once.
   public func start(_ source: any ByteSource, ranges: [Range<Int>]) {
     let number = request.add(1, ordering: .relaxed).newValue
     // The queue keeps no owner alive: what is left of a request goes with the prefetcher.
@@ -31,8 +31,26 @@ public final class Prefetcher: Sendable {
     }
   }
 
-  /// Ends what is under way, within one step.
+  /// Ends what ``start(_:ranges:)`` has under way, within one step.
   public func stop() {
     request.add(1, ordering: .relaxed)
+  }
+
+  /// A range that is being read.
+  public struct Pending {
+    fileprivate let work: DispatchWorkItem
+
+    /// Returns when it has been read, or could not be.
+    public func wait() { work.wait() }
+  }
+
+  /// Reads a range after all others that were asked for. Returns at once.
+  public func enqueue(_ source: any ByteSource, _ range: Range<Int>) -> Pending {
+    let work = DispatchWorkItem {
+      var scratch = ScratchBytes()
+      source.prefetch(range, scratch: &scratch)
+    }
+    queue.async(execute: work)
+    return Pending(work: work)
   }
 }

@@ -47,6 +47,11 @@ enum SystemCalls {
     _ = posix_fadvise(descriptor.rawValue, 0, 0, CInt(POSIX_FADV_SEQUENTIAL))
   }
 
+  /// Whether a byte is in the page cache; false if the system does not tell.
+  static func isCached(_ descriptor: FileDescriptor, at offset: Int) -> Bool {
+    frog_is_cached(descriptor.rawValue, offset) != 0
+  }
+
   /// The names in a folder, in no order.
   static func names(in folder: FilePath) throws(Errno) -> [String] {
     guard let stream = folder.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }

@@ -93,43 +93,4 @@ public struct TensorView: Sendable {
     let start = slabStart + element * elementBytes
     return start..<start + count * elementBytes
   }
-
-  /// From the first to the last byte of the matrix in the file, what lies between its parts included.
-  public var byteRange: Range<Int> {
-    byteRange(rows: 0..<rows, columns: 0..<columns)
-  }
-
-  /// From the first to the last byte of whole rows that hold consecutive elements of the matrix.
-  ///
-  /// - Precondition: `elements` lie inside the matrix; they may be empty.
-  public func byteRange(of elements: Range<Int>) -> Range<Int> {
-    guard !elements.isEmpty else { return bytes(from: 0, count: 0) }
-    return byteRange(
-      rows: elements.lowerBound / columns..<(elements.upperBound - 1) / columns + 1, columns: 0..<columns)
-  }
-
-  /// From the first to the last byte of a panel in the file, what lies between its parts included.
-  ///
-  /// - Precondition: `rows` and `columns` lie inside the matrix; either may be empty.
-  public func byteRange(rows: Range<Int>, columns: Range<Int>) -> Range<Int> {
-    guard !rows.isEmpty, !columns.isEmpty else { return bytes(from: 0, count: 0) }
-    let first = slice.rows.stored(rows.lowerBound) * slice.storedColumns + slice.columns.stored(columns.lowerBound)
-    let last =
-      slice.rows.stored(rows.upperBound - 1) * slice.storedColumns + slice.columns.stored(columns.upperBound - 1)
-    return bytes(from: first, count: last + 1 - first)
-  }
-
-  /// The byte ranges that reading `rows` touches, ascending: one for each run of rows that follow each other in
-  /// the file, from the first column taken to the last.
-  ///
-  /// - Precondition: `rows` lie inside the matrix, which has columns unless `rows` is empty.
-  public func byteRanges(rows: Range<Int>) -> some Sequence<Range<Int>> {
-    let firstColumn = columns == 0 ? 0 : slice.columns.stored(0)
-    let width = slice.columns.end - firstColumn
-    return slice.rows.pieces(of: rows).lazy.map { run in
-      bytes(
-        from: run.lowerBound * slice.storedColumns + firstColumn,
-        count: (run.count - 1) * slice.storedColumns + width)
-    }
-  }
 }

@@ -62,6 +62,20 @@ struct PrefetchTests {
     prefetcher.stop()
   }
 
+  @Test("one range after the other, each to be waited for", arguments: SourceKind.allCases)
+  func pending(kind: SourceKind) throws {
+    let folder = try TemporaryFolder()
+    guard let path = try coldFile(in: folder) else { return }
+    let source = try kind.open(path)
+    let prefetcher = Prefetcher()
+    let first = prefetcher.enqueue(source, 1 << 20..<2 << 20)
+    let second = prefetcher.enqueue(source, 2 << 20..<3 << 20)
+    first.wait()
+    #expect(try isCached(path, 1 << 20..<2 << 20))
+    second.wait()
+    #expect(try isCached(path, 2 << 20..<3 << 20))
+  }
+
   @Test("advice about bytes that are not there is not taken", arguments: SourceKind.allCases)
   func outside(kind: SourceKind) throws {
     let folder = try TemporaryFolder()

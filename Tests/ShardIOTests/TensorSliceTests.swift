@@ -167,29 +167,6 @@ struct TensorSliceTests {
     }
   }
 
-  @Test("the bytes that a panel touches")
-  func byteRanges() throws {
-    for layout in try SliceCase.all() {
-      let tensor = try RandomTensor(.f16, shape: layout.shape, seed: 1)
-      let view = try TensorView(source: PreadFile(path: tensor.path), tensor: tensor.info, slice: layout.slice)
-      func bytes(_ positions: [Int]) -> Range<Int> {
-        guard let first = positions.min(), let last = positions.max() else { return 0..<0 }
-        return 7 + 2 * first..<7 + 2 * last + 2
-      }
-      #expect(view.byteRange == bytes(layout.positions(rows: 0..<view.rows, columns: 0..<view.columns)))
-      for rows in ranges(upTo: view.rows) where !rows.isEmpty {
-        let touched = Set(layout.positions(rows: rows, columns: 0..<view.columns))
-        let found = Array(view.byteRanges(rows: rows))
-        #expect(touched.allSatisfy { position in found.contains { $0.contains(7 + 2 * position) } })
-        #expect(zip(found, found.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound })
-        #expect(found.first?.lowerBound == bytes(Array(touched)).lowerBound)
-        #expect(found.last?.upperBound == bytes(Array(touched)).upperBound)
-        #expect(view.byteRange(rows: rows, columns: 1..<2) == bytes(layout.positions(rows: rows, columns: 1..<2)))
-      }
-      #expect(view.byteRange(rows: 0..<0, columns: 0..<1).isEmpty)
-    }
-  }
-
   @Test("a file cut short while elements are gathered ends in an error", arguments: SourceKind.allCases)
   func cutShort(kind: SourceKind) throws {
     for layout in try SliceCase.all(scale: 300) {
@@ -255,7 +232,6 @@ struct TensorSliceTests {
     let slice = TensorSlice(
       whole: shape[shape.count - 2], columns: shape[shape.count - 1], slab: shape.count == 3 ? 2 : 0)
     let view = try TensorView(source: source, tensor: tensor, slice: slice)
-    #expect(view.byteRange.isEmpty)
     #expect(try view.panel(rows: 0..<view.rows, columns: 0..<view.columns, as: Float.self) == [])
   }
 }

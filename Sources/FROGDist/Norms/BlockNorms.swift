@@ -30,6 +30,19 @@ struct NormBlock {
   let matrix: Int
   /// Flat, row-major.
   let elements: Range<Int>
+
+  /// Where it lies in its shard; of fused parts from the first row to the last, with what lies between.
+  func bytes(of matrix: Catalog.Matrix) -> Range<Int> {
+    let width = matrix.dtype.bits / 8
+    let slice = matrix.slice
+    guard matrix.part != nil else {
+      let start = matrix.offset + elements.lowerBound * width
+      return start..<start + elements.count * width
+    }
+    let rows = [elements.lowerBound, elements.upperBound - 1].map { slice.rows.stored($0 / matrix.columns) }
+    let rowBytes = slice.storedColumns * width
+    return matrix.offset + rows[0] * rowBytes..<matrix.offset + (rows[1] + 1) * rowBytes
+  }
 }
 
 /// What one rank found in one block; trivially copied between ranks.
@@ -68,7 +81,13 @@ extension Norms {
     let own: [UInt64] = try world.agreeing {
       var words: [UInt64] = []
       var measure = BlockMeasure()
-      for (done, block) in blocks[share].enumerated() {
+      var readAhead = BlockReadAhead()
+      let own = Array(blocks[share])
+      for (done, block) in own.enumerated() {
+        readAhead.wait(for: done, count: own.count) { position in
+          let matrix = catalog.matrices[own[position].matrix]
+          return (try? shards.source(matrix.shard)).map { ($0, own[position].bytes(of: matrix)) }
+        }
         words += try measure(block, of: catalog, shards: shards).encoded
         progress(Double(done + 1) / Double(share.count))
       }
@@ -169,7 +188,7 @@ private struct BlockMeasure: ~Copyable {
         squares.add(stored, of: view, first: first, to: &result)
       }
     }
-    view.source.release(view.byteRange(of: block.elements))
+    view.source.release(block.bytes(of: catalog.matrices[block.matrix]))
     result.hash = hasher.end()
     if block.elements.lowerBound == 0, let scales = view.scales { result.hash = hash(result.hash, with: scales) }
     return result
