@@ -13,22 +13,6 @@ public struct ClassifiedTensor: Sendable {
   public var matrixCount: Int { content?.matrixCount ?? 0 }
 }
 
-/// The weight matrices in one tensor.
-struct MatrixContent: Codable, Sendable, Equatable {
-  /// Of the matrix that is stored, or of each in a stack.
-  let rows: Int
-  /// Of the matrix that is stored, or of each in a stack.
-  let columns: Int
-  /// How many are stacked; nil if the tensor is no stack.
-  let experts: Int?
-  /// What is fused in each; one part without a label if it is taken whole.
-  let parts: [FusedParts.Part]
-  /// What codes of 8 bits are multiplied by.
-  var scale: WeightScale?
-
-  var matrixCount: Int { (experts ?? 1) * parts.count }
-}
-
 /// Tells what tensors are, from names, types and shapes, the tensors beside them, and config.json.
 struct TensorClassifier {
   /// A file of holes could claim billions, each of which costs memory.
@@ -54,18 +38,19 @@ struct TensorClassifier {
   func classify(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
     let name = TensorName(info.name)
-    if options.filter.excludes(info.name) { return left(tensor, .skipped(reason: "excluded")) }
+    if options.filter.excludes(info.name) { return leftOut(tensor, .skipped(reason: "excluded")) }
     if let method = name.packedFormat {
-      return left(tensor, .refused(reason: "belongs to a \(method) checkpoint, whose weights are packed or adapters"))
+      return leftOut(
+        tensor, .refused(reason: "belongs to a \(method) checkpoint, whose weights are packed or adapters"))
     }
     if let blocks = codes(scaledBy: info.name) {
-      return left(tensor, .refused(reason: "scales the packed weights \(quoted(blocks)) of an mxfp4 checkpoint"))
+      return leftOut(tensor, .refused(reason: "scales the packed weights \(quoted(blocks)) of an mxfp4 checkpoint"))
     }
-    if let tied = tie(of: info, name) { return left(tensor, .skipped(reason: "tied to \(quoted(tied))")) }
+    if let tied = tie(of: info, name) { return leftOut(tensor, .skipped(reason: "tied to \(quoted(tied))")) }
     let isIncluded = options.filter.includes(info.name)
-    if !isIncluded, let reason = name.reasonToSkip { return left(tensor, .skipped(reason: reason)) }
+    if !isIncluded, let reason = name.reasonToSkip { return leftOut(tensor, .skipped(reason: reason)) }
     switch info.shape.count {
-    case ...1: return left(tensor, .skipped(reason: info.shape.isEmpty ? "scalar" : "vector"))
+    case ...1: return leftOut(tensor, .skipped(reason: info.shape.isEmpty ? "scalar" : "vector"))
     case 2: return matrix(tensor, rows: info.shape[0], columns: info.shape[1], experts: nil, isIncluded: isIncluded)
     case 3 where name.isUnderExperts || isIncluded:
       return matrix(
@@ -81,12 +66,12 @@ struct TensorClassifier {
   ) -> ClassifiedTensor {
     let info = tensor.info
     guard info.dtype.isDecodable else { return other(tensor) }
-    guard info.elementCount > 0 else { return left(tensor, .skipped(reason: "empty")) }
+    guard info.elementCount > 0 else { return leftOut(tensor, .skipped(reason: "empty")) }
     guard rows >= 2 && columns >= 2 else {
-      return left(tensor, .skipped(reason: "one row or column"))
+      return leftOut(tensor, .skipped(reason: "one row or column"))
     }
     if let experts, experts > Self.mostExperts {
-      return left(
+      return leftOut(
         tensor, .refused(reason: "is a stack of \(experts) experts; more than \(Self.mostExperts) are not believed"))
     }
     var scale: WeightScale?
@@ -95,13 +80,13 @@ struct TensorClassifier {
       case .found(let found): scale = found
       case .none where isIncluded: break
       case .none:
-        return left(
+        return leftOut(
           tensor,
           .refused(
             reason: "holds \(info.dtype.rawValue) weights and there is no \(quoted(info.name + "_scale_inv")) or "
               + "\(quoted(info.name + "_scale")) to multiply them by; if they are the weights themselves, --include it")
         )
-      case .unfit(let reason): return left(tensor, .refused(reason: reason))
+      case .unfit(let reason): return leftOut(tensor, .refused(reason: reason))
       }
     }
     let tensorClass: TensorClass = experts != nil ? .stack : scale != nil ? .dequantized : .matrix
@@ -118,12 +103,12 @@ struct TensorClassifier {
         name: tensor.info.name, rows: rows, columns: columns, isStack: experts != nil, config: config)
       {
       case .parts(let found): parts = found
-      case .unknown(let reason): return left(tensor, .refused(reason: reason))
+      case .unknown(let reason): return leftOut(tensor, .refused(reason: reason))
       case nil: break
       }
     }
     if let thin = parts?.first(where: { $0.rows.total < 2 || $0.columns.total < 2 }) {
-      return left(tensor, .refused(reason: "is fused, and its part \(thin.label ?? "") has one row or column"))
+      return leftOut(tensor, .refused(reason: "is fused, and its part \(thin.label ?? "") has one row or column"))
     }
     let whole = FusedParts.Part(label: nil, rows: .init(all: rows), columns: .init(all: columns))
     return ClassifiedTensor(
@@ -134,19 +119,19 @@ struct TensorClassifier {
   private func convolution(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
     guard info.dtype.isDecodable, !info.dtype.isEightBit else { return other(tensor) }
-    guard info.elementCount > 0 else { return left(tensor, .skipped(reason: "empty")) }
+    guard info.elementCount > 0 else { return leftOut(tensor, .skipped(reason: "empty")) }
     // The elements of the tensor were counted without overflow, so those of a part can be.
     let (rows, columns) = (info.shape[0], info.shape[1...].reduce(1, *))
-    guard rows >= 2, columns >= 2 else { return left(tensor, .skipped(reason: "one row or column")) }
+    guard rows >= 2, columns >= 2 else { return leftOut(tensor, .skipped(reason: "one row or column")) }
     return cut(tensor, .conv, rows: rows, columns: columns, experts: nil, scale: nil)
   }
 
   /// What has no place in the other classes.
   private func other(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
-    if info.dtype.isDecodable { return left(tensor, .skipped(reason: "rank \(info.shape.count)")) }
+    if info.dtype.isDecodable { return leftOut(tensor, .skipped(reason: "rank \(info.shape.count)")) }
     if info.dtype.isEightBit {
-      return left(tensor, .refused(reason: "holds \(info.dtype.rawValue) weights, which cannot be decoded"))
+      return leftOut(tensor, .refused(reason: "holds \(info.dtype.rawValue) weights, which cannot be decoded"))
     }
     // Integers with a scale beside them are weights in disguise.
     if TensorName(info.name).leaf == "weight", info.shape.count >= 2,
@@ -154,13 +139,13 @@ struct TensorClassifier {
         byName[ExactName($0)] != nil
       }) ?? scaleBeside(info.name)
     {
-      return left(
+      return leftOut(
         tensor,
         .refused(
           reason: "belongs to a \(config.quantization.map { "\(quoted($0)) " } ?? "quantized ")checkpoint: "
             + "\(info.dtype.rawValue) codes, scaled by \(quoted(scale))"))
     }
-    return left(tensor, .skipped(reason: "\(info.dtype.rawValue) is not a weight type"))
+    return leftOut(tensor, .skipped(reason: "\(info.dtype.rawValue) is not a weight type"))
   }
 
   /// Of mxfp4, `T_blocks` of `T_scales`.
@@ -210,7 +195,7 @@ struct TensorClassifier {
     return tiedTo.name
   }
 
-  private func left(_ tensor: CheckpointTensor, _ tensorClass: TensorClass) -> ClassifiedTensor {
+  private func leftOut(_ tensor: CheckpointTensor, _ tensorClass: TensorClass) -> ClassifiedTensor {
     ClassifiedTensor(tensor: tensor, tensorClass: tensorClass, content: nil)
   }
 }
