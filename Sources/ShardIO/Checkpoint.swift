@@ -53,6 +53,21 @@ public struct Checkpoint: Sendable {
     return try type == .directory ? opening.folder() : opening.file()
   }
 
+  /// The tensor of exactly this name.
+  ///
+  /// - Complexity: O(log n) comparisons of names.
+  public func tensor(named name: String) -> CheckpointTensor? {
+    let wanted = ExactName(name)
+    var candidates = tensors[...]
+    while !candidates.isEmpty {
+      let middle = candidates.startIndex + candidates.count / 2
+      let found = ExactName(candidates[middle].info.name)
+      if found == wanted { return candidates[middle] }
+      candidates = found < wanted ? candidates[(middle + 1)...] : candidates[..<middle]
+    }
+    return nil
+  }
+
   /// Whether `left` comes before `right` by UTF-8 bytes: the order of tensor names everywhere.
   public static func bytewiseLess(_ left: String, _ right: String) -> Bool {
     ExactName(left) < ExactName(right)

@@ -36,6 +36,15 @@ public struct JSONWriter {
   public mutating func string(_ value: String) {
     separate()
     text.append(UInt8(ascii: "\""))
+    if value.utf8.contains(where: Self.needsEscape) { escape(value) } else { text.append(contentsOf: value.utf8) }
+    text.append(UInt8(ascii: "\""))
+  }
+
+  private static func needsEscape(_ byte: UInt8) -> Bool {
+    byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+  }
+
+  private mutating func escape(_ value: String) {
     for byte in value.utf8 {
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
@@ -48,7 +57,6 @@ public struct JSONWriter {
         text.append(byte)
       }
     }
-    text.append(UInt8(ascii: "\""))
   }
 
   /// A whole number.

@@ -6,9 +6,22 @@ public struct ClassifiedTensor: Sendable {
   public let tensor: CheckpointTensor
   /// What it is to FROG once the filter has spoken.
   public let tensorClass: TensorClass
-  /// The matrices in it; nil if it does not count.
-  let content: MatrixContent?
+  private let storage: Storage
 
+  /// Out of line: most tensors of a large checkpoint may hold no matrix, and there may be a million.
+  private enum Storage: Sendable {
+    case nothing
+    indirect case matrices(MatrixContent)
+  }
+
+  init(tensor: CheckpointTensor, tensorClass: TensorClass, content: MatrixContent?) {
+    self.tensor = tensor
+    self.tensorClass = tensorClass
+    storage = content.map { .matrices($0) } ?? .nothing
+  }
+
+  /// The matrices in it; nil if it does not count.
+  var content: MatrixContent? { if case .matrices(let content) = storage { content } else { nil } }
   /// How many matrices it holds.
   public var matrixCount: Int { content?.matrixCount ?? 0 }
 }
@@ -20,7 +33,7 @@ struct TensorClassifier {
 
   private let options: CatalogOptions
   private let config: ModelConfig
-  private let byName: [ExactName: CheckpointTensor]
+  private let checkpoint: Checkpoint
   /// With tied embeddings: the one tensor that counts for all tensors of its shape and type.
   private let tiedTo: TensorInfo?
   private let takesConvolutions: Bool
@@ -28,7 +41,7 @@ struct TensorClassifier {
   init(_ checkpoint: Checkpoint, options: CatalogOptions, config: ModelConfig) {
     self.options = options
     self.config = config
-    byName = Dictionary(checkpoint.tensors.map { (ExactName($0.info.name), $0) }) { first, _ in first }
+    self.checkpoint = checkpoint
     takesConvolutions = options.conv ?? config.isVision
     tiedTo =
       config.tiesEmbeddings == true
@@ -136,7 +149,7 @@ struct TensorClassifier {
     // Integers with a scale beside them are weights in disguise.
     if TensorName(info.name).leaf == "weight", info.shape.count >= 2,
       let scale = ["_scale", "_scale_inv", "_scale_2"].lazy.map({ info.name + $0 }).first(where: {
-        byName[ExactName($0)] != nil
+        checkpoint.tensor(named: $0) != nil
       }) ?? scaleBeside(info.name)
     {
       return leftOut(
@@ -156,12 +169,12 @@ struct TensorClassifier {
       return nil
     }
     let blocks = stem + "_blocks"
-    return byName[ExactName(blocks)] == nil ? nil : blocks
+    return checkpoint.tensor(named: blocks) == nil ? nil : blocks
   }
 
   private func scaleBeside(_ name: String) -> String? {
     guard let module = String(name.utf8.dropLast("weight".utf8.count)) else { return nil }
-    return ["scales", "SCB"].map { module + $0 }.first { byName[ExactName($0)] != nil }
+    return ["scales", "SCB"].map { module + $0 }.first { checkpoint.tensor(named: $0) != nil }
   }
 
   private enum ScaleFinding {
@@ -172,7 +185,7 @@ struct TensorClassifier {
 
   private func findScale(of info: TensorInfo, rows: Int, columns: Int, experts: Int?) -> ScaleFinding {
     for suffix in ["_scale_inv", "_scale"] {
-      guard let tensor = byName[ExactName(info.name + suffix)] else { continue }
+      guard let tensor = checkpoint.tensor(named: info.name + suffix) else { continue }
       let block = config.scaleBlock ?? WeightScale.defaultBlock
       guard let scale = WeightScale(tensor, rows: rows, columns: columns, experts: experts, block: block) else {
         let size = block.map(String.init).joined(separator: " × ")

@@ -113,12 +113,11 @@ extension Catalog {
   ///
   /// One value for each column, or for each weight; in a stack for each expert. A vector counts as one row.
   init(signals checkpoint: Checkpoint, for catalog: Catalog) throws {
-    let byName = Dictionary(checkpoint.tensors.map { (ExactName($0.info.name), $0) }) { first, _ in first }
     var numbers: [Int: Int] = [:]
     var shards: [Shard] = []
     let tensors = try catalog.tensors.map { weights in
       let vector = weights.content.signalVectorShape
-      guard let tensor = byName[ExactName(weights.name)] else {
+      guard let tensor = checkpoint.tensor(named: weights.name) else {
         throw RunFailure(
           .data,
           "\(shown(checkpoint.path)) has no tensor \(quoted(weights.name)): --weight-by needs one for every weight matrix; "
