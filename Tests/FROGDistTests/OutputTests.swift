@@ -113,6 +113,56 @@ struct RecordTests {
   }
 }
 
+@Suite("Recorded outputs")
+struct RecordedOutputTests {
+  /// Two experts of 2 × 4 columns, the second half of a stored 3 × 4 × 8.
+  private static func outputs(_ change: (inout [RunRecord.Matrix]) -> Void) throws -> [RecordedOutput] {
+    var record = RecordTests.record
+    let columns = IndexRuns(4..<8)
+    record.matrices = (0..<3).map { expert in
+      RunRecord.Matrix(
+        name: "w[\(expert)][up]", shape: [4, 4], dtype: "BF16", tensor: "w",
+        slice: .init(shape: [3, 4, 8], expert: expert, part: "up", rows: .init(all: 4), columns: columns),
+        file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1, kept: expert, scoreExponent: 0,
+        format: "indices", noiseError: 0, rankOneShare: 1)
+    }
+    change(&record.matrices)
+    return try RecordedOutput.outputs(of: record)
+  }
+
+  @Test("a stack's experts are one output, in their order")
+  func stack() throws {
+    let found = try Self.outputs { $0.reverse() }
+    #expect(found.map(\.tensors.name) == ["w[up]"])
+    #expect(found.first?.tensors.kept == [0, 1, 2])
+    #expect(found.first?.tensors.storedSize == 96)
+    #expect(found.first?.tensors.layout.map(\.shape) == [[3], [3], [3, 4], [3, 4]])
+  }
+
+  @Test("positions belong to one expert and one part")
+  func positions() throws {
+    let slices = try Self.outputs { _ in }[0].slices
+    for position in 0..<96 {
+      let (slab, column) = (position / 32, position % 8)
+      for (expert, slice) in slices.enumerated() {
+        #expect(slice.contains(storedPosition: position) == (slab == expert && column >= 4), "\(position)")
+      }
+    }
+    let own = (0..<16).map(slices[1].storedPosition)
+    #expect(own == own.sorted() && own.allSatisfy { slices[1].contains(storedPosition: $0) })
+  }
+
+  @Test("what contradicts itself is refused", arguments: 0..<9)
+  func hostile(number: Int) {
+    let changes: [(inout [RunRecord.Matrix]) -> Void] = [
+      { $0.removeLast() }, { $0[2].slice?.expert = 1 }, { $0[1].slice?.expert = nil }, { $0[1].slice = nil },
+      { $0[1].slice?.shape = [3, 4, 7] }, { for index in $0.indices { $0[index].slice?.shape = [3, .max, 8] } },
+      { $0[0].slice?.columns = IndexRuns(5..<9) }, { $0[2].kept = 17 }, { $0[1].format = "bitmap" },
+    ]
+    #expect(throws: RunFailure.self) { try Self.outputs(changes[number]) }
+  }
+}
+
 @Suite("Mask tensors")
 struct MaskTensorsTests {
   @Test("the smaller format, by density")
