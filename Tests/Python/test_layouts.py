@@ -313,6 +313,30 @@ def test_fused_stacks_are_split(frog, made, tmp_path, name):
     assert_masks(frog, folder, tensors, parts, tmp_path, "--split-fused")
 
 
+@pytest.mark.parametrize("name", ["Llama-4-Scout-17B-16E (text)", "Phi-3-mini-4k"])
+@pytest.mark.parametrize("options", [(), ("--split-fused",)])
+def test_signals_are_cut_as_the_weights_are(frog, made, tmp_path, name, options):
+    """A value for each column, in a stack for each expert, does what the same value for each weight does, and not what 1 does."""
+    folder, tensors = made(name)
+    generator = np.random.default_rng(5)
+    vectors, full, ones = {}, {}, {}
+    for part in counted(tensors, layouts.LAYOUTS[name].small_config()):
+        shape = tensors[part.tensor][1]
+        if part.tensor not in vectors:
+            vector = generator.uniform(0.1, 10, (*shape[:-2], shape[-1])).astype(np.float32)
+            vectors[part.tensor] = checkpoints.encode(vector, "F32")
+            full[part.tensor] = checkpoints.encode(np.broadcast_to(vector[..., None, :], shape), "F32")
+            ones[part.tensor] = checkpoints.encode(np.ones_like(vector), "F32")
+    masks = {}
+    for kind, signals in {"vectors": vectors, "full": full, "ones": ones}.items():
+        layouts.write_tensors(tmp_path / kind, signals, {}, shards=2)
+        frog.mask(folder, tmp_path / f"out-{kind}", "--weight-by", tmp_path / kind, *options, ranks=2)
+        masks[kind] = {file.name: file.read_bytes() for file in (tmp_path / f"out-{kind}").glob("masks-*.safetensors")}
+    frog.mask(folder, tmp_path / "plain", *options)
+    plain = {file.name: file.read_bytes() for file in (tmp_path / "plain").glob("masks-*.safetensors")}
+    assert masks["vectors"] == masks["full"] != masks["ones"] == plain
+
+
 def test_without_fused_tensors_splitting_changes_nothing(frog, made, tmp_path):
     folder, tensors = made("Llama-3.1-8B")
     for options in ((), ("--split-fused",)):
