@@ -87,7 +87,7 @@ struct TensorClassTests {
       ("model.layers.0.mlp.experts.down_proj", .bf16, [70_000, 2, 2], "70000 experts"),
     ])
   func refused(name: String, dtype: DType, shape: [Int], method: String) throws {
-    guard case .refused(let reason) = try Self.classOf(name, dtype, shape) else {
+    guard case .refused(let reason, _) = try Self.classOf(name, dtype, shape) else {
       Issue.record("\(name) was not refused")
       return
     }
@@ -100,7 +100,7 @@ struct TensorClassTests {
   func quantized(scale: String) throws {
     let found = try classified([("a.weight", .u8, [64, 16]), (scale, .f32, [64, 1])])
     let weight = found.tensors.first { $0.tensor.info.name == "a.weight" }
-    guard case .refused(let reason) = weight?.tensorClass else {
+    guard case .refused(let reason, _) = weight?.tensorClass else {
       Issue.record("codes were passed over")
       return
     }
@@ -298,11 +298,11 @@ struct FusedPartsTests {
       config.heads = .max / 2
       config.headSize = 3
       let found = try classified([(name, .bf16, shape)], config: config) { $0.splitFused = true }
-      guard case .refused(let reason) = found.tensors[0].tensorClass else {
+      guard case .refused(let reason, let remedy) = found.tensors[0].tensorClass else {
         Issue.record("\(name) was split")
         continue
       }
-      #expect(reason.contains("--split-fused") && reason.contains("hidden_size 8"))
+      #expect(reason.contains("hidden_size 8") && remedy.contains("--split-fused"))
     }
   }
 

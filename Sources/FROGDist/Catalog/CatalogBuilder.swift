@@ -77,11 +77,11 @@ extension Catalog {
   public init(_ classified: ClassifiedCheckpoint) throws(RunFailure) {
     let checkpoint = classified.checkpoint
     for entry in classified.tensors {
-      guard case .refused(let reason) = entry.tensorClass else { continue }
+      guard case .refused(let reason, let remedy) = entry.tensorClass else { continue }
       throw RunFailure(
         .data,
         "\(shown(checkpoint.shards[entry.tensor.shard].path)): tensor \(quoted(entry.tensor.info.name)) \(reason); "
-          + "leave it out with --exclude, or convert the checkpoint")
+          + remedy)
     }
     let catalog = try classified.catalog()
     guard !catalog.matrices.isEmpty else {

@@ -29,10 +29,7 @@ enum FusedParts {
     default: return nil
     }
     return parts.map { .parts($0) }
-      ?? .unknown(
-        reason:
-          "is fused, and \(ModelConfig.fileName) does not tell how (\(layout.known)): leave out --split-fused, or complete \(ModelConfig.fileName)"
-      )
+      ?? .unknown(reason: "is fused, and \(ModelConfig.fileName) does not tell how (\(layout.known))")
   }
 }
 

@@ -12,8 +12,8 @@ public enum TensorClass: Equatable, Sendable {
   case conv
   /// Left out, and why; `--include` can bring it in if it is a decodable matrix.
   case skipped(reason: String)
-  /// Weights in a form that cannot be scored: going on without them would give a wrong mask.
-  case refused(reason: String)
+  /// Weights in a form that cannot be scored: going on without them would give a wrong mask. What to do about it comes second.
+  case refused(reason: String, remedy: String = "leave it out with --exclude, or convert the checkpoint")
 
   /// Every name, in the order of tables.
   public static let names = ["matrix", "dequantized", "stack", "conv", "skipped", "refused"]
@@ -33,7 +33,7 @@ public enum TensorClass: Equatable, Sendable {
   /// Why it does not count.
   public var reason: String? {
     switch self {
-    case .skipped(let reason), .refused(let reason): reason
+    case .skipped(let reason), .refused(let reason, _): reason
     default: nil
     }
   }

@@ -54,7 +54,7 @@ struct TensorClassifier {
     if options.filter.excludes(info.name) { return leftOut(tensor, .skipped(reason: "excluded")) }
     if let method = name.packedFormat {
       return leftOut(
-        tensor, .refused(reason: "belongs to a \(method) checkpoint, whose weights are packed or adapters"))
+        tensor, .refused(reason: "belongs to \(method) checkpoint, whose weights are packed or adapters"))
     }
     if let blocks = codes(scaledBy: info.name) {
       return leftOut(tensor, .refused(reason: "scales the packed weights \(quoted(blocks)) of an mxfp4 checkpoint"))
@@ -97,8 +97,8 @@ struct TensorClassifier {
           tensor,
           .refused(
             reason: "holds \(info.dtype.rawValue) weights and there is no \(quoted(info.name + "_scale_inv")) or "
-              + "\(quoted(info.name + "_scale")) to multiply them by; if they are the weights themselves, --include it")
-        )
+              + "\(quoted(info.name + "_scale")) to multiply them by",
+            remedy: "if they are the weights themselves, --include it; otherwise leave it out with --exclude"))
       case .unfit(let reason): return leftOut(tensor, .refused(reason: reason))
       }
     }
@@ -116,7 +116,9 @@ struct TensorClassifier {
         name: tensor.info.name, rows: rows, columns: columns, isStack: experts != nil, config: config)
       {
       case .parts(let found): parts = found
-      case .unknown(let reason): return leftOut(tensor, .refused(reason: reason))
+      case .unknown(let reason):
+        return leftOut(
+          tensor, .refused(reason: reason, remedy: "complete \(ModelConfig.fileName), or do without --split-fused"))
       case nil: break
       }
     }

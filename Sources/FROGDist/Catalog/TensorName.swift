@@ -50,17 +50,17 @@ struct TensorName {
     return Self.constants.contains(leaf) ? "constant" : nil
   }
 
-  /// The method whose checkpoints have tensors of this name.
+  /// The method whose checkpoints have tensors of this name, with its article.
   var packedFormat: String? {
     switch leaf {
-    case "qweight", "qzeros", "g_idx": return "GPTQ or AWQ"
-    case "SCB", "absmax", "quant_map", "nested_absmax", "nested_quant_map": return "bitsandbytes"
-    case "weight_packed": return "compressed-tensors"
+    case "qweight", "qzeros", "g_idx": return "a GPTQ or AWQ"
+    case "SCB", "absmax", "quant_map", "nested_absmax", "nested_quant_map": return "a bitsandbytes"
+    case "weight_packed": return "a compressed-tensors"
     default: break
     }
-    if leaf.hasPrefix("quant_state") || leaf.hasPrefix("bitsandbytes__") { return "bitsandbytes" }
-    if leaf.hasSuffix("_blocks") { return "mxfp4" }
-    if parts.contains(where: { $0.hasPrefix("lora_") }) { return "LoRA adapter" }
+    if leaf.hasPrefix("quant_state") || leaf.hasPrefix("bitsandbytes__") { return "a bitsandbytes" }
+    if leaf.hasSuffix("_blocks") { return "an mxfp4" }
+    if parts.contains(where: { $0.hasPrefix("lora_") }) { return "a LoRA adapter" }
     return nil
   }
 }

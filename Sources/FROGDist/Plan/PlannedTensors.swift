@@ -29,7 +29,7 @@ public struct PlannedTensors: Sendable {
     for entry in classified.tensors {
       switch entry.tensorClass {
       case .skipped(let reason): skipped.append(Other(info: entry.tensor.info, reason: reason))
-      case .refused(let reason): refused.append(Other(info: entry.tensor.info, reason: reason))
+      case .refused(let reason, _): refused.append(Other(info: entry.tensor.info, reason: reason))
       case .matrix, .dequantized, .stack, .conv: break
       }
     }
