@@ -62,19 +62,11 @@ struct FactorScores: ScorePanels {
     let weights = weights.prefix(length * core)
     let projection = projection.prefix(length * rank)
     try source.read(rows: panel.rows, columns: panel.columns, into: weights)
-    // To BLAS the row-major panel W is its transpose: core × length if tall, length × core if wide.
-    if shape.isTall {
-      LocalBLAS.multiply(
-        .init(vectors, storedRows: core, transposed: true), .init(weights, storedRows: core),
-        rows: rank, columns: length, inner: core, into: projection)
-    } else {
-      LocalBLAS.multiply(
-        .init(weights, storedRows: length), .init(vectors, storedRows: core),
-        rows: length, columns: rank, inner: core, into: projection)
-    }
+    let products = ScoreProducts(shape: shape)
+    products.project(weights, on: vectors, count: rank, into: projection)
     switch form {
     case .lift:
-      multiplySecond(projection, length: length, into: panel.scores) {
+      products.combine(projection, with: second, count: rank, into: panel.scores) {
         LocalBLAS.multiply($0, $1, rows: $2, columns: $3, inner: rank, into: $4)
       }
       frog_absolute(panel.scores.baseAddress, panel.scores.count)
@@ -84,25 +76,11 @@ struct FactorScores: ScorePanels {
       }
       let isStarted = if case .compensated = form { true } else { false }
       frog_absolute(projection.baseAddress, projection.count)
-      multiplySecond(projection, length: length, into: panel.scores) {
+      products.combine(projection, with: second, count: rank, into: panel.scores) {
         LocalBLAS.multiplyPositive($0, $1, rows: $2, columns: $3, inner: rank, addingTo: isStarted, $4)
       }
     }
     return panel
-  }
-
-  /// Sᵀ = second·projection if tall, projection·secondᵀ if wide.
-  private func multiplySecond(
-    _ projection: UnsafeMutableBufferPointer<Float>, length: Int, into scores: UnsafeMutableBufferPointer<Float>,
-    _ multiply: (LocalBLAS.Operand, LocalBLAS.Operand, Int, Int, UnsafeMutableBufferPointer<Float>) -> Void
-  ) {
-    let core = shape.core
-    if shape.isTall {
-      multiply(.init(second, storedRows: core), .init(projection, storedRows: rank), core, length, scores)
-    } else {
-      multiply(
-        .init(projection, storedRows: length), .init(second, storedRows: core, transposed: true), length, core, scores)
-    }
   }
 }
 

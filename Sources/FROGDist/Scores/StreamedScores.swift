@@ -91,28 +91,13 @@ struct StreamedScores: ScorePanels {
     _ vectors: UnsafeMutableBufferPointer<Float>, count: Int, isFirst: Bool,
     weights: UnsafeMutableBufferPointer<Float>, to scores: UnsafeMutableBufferPointer<Float>
   ) {
-    let core = shape.core
-    let length = scores.count / core
-    let projection = projection.prefix(length * count)
-    if shape.isTall {
-      LocalBLAS.multiply(
-        .init(vectors, storedRows: core, transposed: true), .init(weights, storedRows: core),
-        rows: count, columns: length, inner: core, into: projection)
-    } else {
-      LocalBLAS.multiply(
-        .init(weights, storedRows: length), .init(vectors, storedRows: core),
-        rows: length, columns: count, inner: core, into: projection)
-    }
+    let projection = projection.prefix(scores.count / shape.core * count)
+    let products = ScoreProducts(shape: shape)
+    products.project(weights, on: vectors, count: count, into: projection)
     frog_absolute(projection.baseAddress, projection.count)
     frog_absolute(vectors.baseAddress, vectors.count)
-    if shape.isTall {
-      LocalBLAS.multiplyPositive(
-        .init(vectors, storedRows: core), .init(projection, storedRows: count),
-        rows: core, columns: length, inner: count, addingTo: !isFirst, scores)
-    } else {
-      LocalBLAS.multiplyPositive(
-        .init(projection, storedRows: length), .init(vectors, storedRows: core, transposed: true),
-        rows: length, columns: core, inner: count, addingTo: !isFirst, scores)
+    products.combine(projection, with: vectors, count: count, into: scores) {
+      LocalBLAS.multiplyPositive($0, $1, rows: $2, columns: $3, inner: count, addingTo: !isFirst, $4)
     }
   }
 }
