@@ -67,8 +67,9 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
     assert described["parameters"] | {"budget": None, "threads": None} == {
         "budget": None, "keep": None, "select": "global", "precision": "f64", "format": "auto", "include": [], "exclude": [], "threads": None,
         "score": "frog", "rank": None, "oversample": None, "power_iterations": None, "target_overlap": None, "normalize": "none", "sample": None, "seed": None,
-        "weight_by": None,
+        "weight_by": None, "conv": None, "split_fused": False,
     }  # fmt: skip
+    assert described["names"] is None
     assert described["checkpoint"]["matrices"] == len(ours.matrices)
     assert described["checkpoint"]["weights"] == ours.total
     lowest = min(m.scores[selection[m.name]].min() for m in ours.matrices if selection[m.name].size)
@@ -79,6 +80,7 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
     norms = sum(m.norm for m in ours.matrices)
     for mine, theirs in zip(ours.matrices, described["matrices"]):
         assert (tuple(theirs["shape"]), theirs["dtype"]) == (mine.shape, mine.dtype)
+        assert (theirs["tensor"], theirs["slice"], theirs["score_exponent"]) == (mine.name, None, 0)
         assert theirs["norm"] == pytest.approx(mine.norm, rel=1e-12)
         assert theirs["importance"] == pytest.approx(mine.norm / norms, rel=1e-12)
         _, _, error = reference.noise_factors(mine.scores.reshape(mine.shape))

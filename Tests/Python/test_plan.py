@@ -87,19 +87,23 @@ def test_a_checkpoint_needs_no_list(frog, checkpoint):
     assert [t["name"] for t in found["skipped"]] == [t["name"] for t in inspected["tensors"] if t["class"] == "skipped"]
 
 
-def test_eight_bit_matrices_are_planned_with_a_warning(frog, shapes):
-    path = shapes({"tensors": [["a.weight", [512, 256], "F8_E4M3"], ["a.weight_scale_inv", [4, 2], "F32"], ["b.weight", [256, 256], "BF16"]]})
-    found = plan(frog, path)
-    assert found["totals"]["matrices"] == 2 and len(found["warnings"]) == 1 and "8-bit" in found["warnings"][0]
-    result = frog("plan", path)
-    assert result.status == 0 and "frog-mpi: warning: 1 matrices hold 8-bit" in result.stderr, str(result)
+def test_eight_bit_matrices_are_planned_if_they_have_scales(frog, shapes):
+    weight, scale = ["a.weight", [512, 256], "F8_E4M3"], ["a.weight_scale_inv", [4, 2], "F32"]
+    found = plan(frog, shapes({"tensors": [weight, scale, ["b.weight", [256, 256], "BF16"]]}))
+    assert found["totals"]["matrices"] == 2 and found["warnings"] == []
+    found = plan(frog, shapes({"tensors": [weight, ["b.weight", [256, 256], "BF16"]]}))
+    assert found["totals"]["matrices"] == 1 and [t["name"] for t in found["refused"]] == ["a.weight"]
+    assert len(found["warnings"]) == 1 and "refuses" in found["warnings"][0]
+    assert_refused(frog("plan", shapes({"tensors": [weight]})), 65, "F8_E4M3", "'a.weight_scale_inv'")
 
 
-def test_stacks_of_experts_stay_refused(frog, shapes):
-    stack = ["model.layers.0.mlp.experts.gate_up_proj", [4, 64, 32], "BF16"]
+def test_experts_of_a_stack_are_planned_one_by_one(frog, shapes):
+    stack = ["model.layers.0.mlp.experts.gate_up_proj", [11, 64, 32], "BF16"]
     found = plan(frog, shapes({"tensors": [["b.weight", [256, 256], "BF16"], stack]}))
-    assert [t["name"] for t in found["refused"]] == [stack[0]] and "refuses" in found["warnings"][0]
-    assert_refused(frog("plan", shapes({"tensors": [stack]})), 65, "experts")
+    assert found["refused"] == [] and found["totals"]["weights"] == 256 * 256 + 11 * 64 * 32
+    assert {m["name"] for m in found["matrices"]} == {"b.weight"} | {f"{stack[0]}[{e}]" for e in range(11)}
+    split = plan(frog, shapes({"tensors": [["l.mlp.gate_up_proj.weight", [64, 32], "BF16"]]}), "--split-fused")
+    assert {(m["name"], *m["shape"]) for m in split["matrices"]} == {(f"l.mlp.gate_up_proj.weight[{p}]", 32, 32) for p in ("gate", "up")}
 
 
 def test_tables_are_short_or_complete(frog, shapes):
@@ -173,7 +177,7 @@ def test_hostile_lists(frog, shapes, name, content):
 def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes):
     for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3]):
         result = frog("plan", shapes({"tensors": [["a.weight", shape, "BF16"]]}), "--ranks", 64)
-        assert result.status in (0, 64) and "Fatal" not in result.stderr, str(result)
+        assert result.status in (0, 64, 65) and "Fatal" not in result.stderr, str(result)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:40], lambda b: b[:3], lambda b: b[:-8] + bytes(8), lambda b: b + b"x"])
