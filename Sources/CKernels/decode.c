@@ -4,23 +4,11 @@
 #include <string.h>
 
 #include "Dispatch.h"
+#include "Loads.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors is little-endian and so is this decoder"
 #endif
-
-// memcpy is how C reads an unaligned value; it compiles to one load and vectorizes.
-static inline __attribute__((always_inline)) float f32_from_bits(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static inline __attribute__((always_inline)) float load_bf16(const char *source) {
-  uint16_t half;
-  memcpy(&half, source, sizeof half);
-  return f32_from_bits((uint32_t)half << 16);
-}
 
 // The exponent bias differs by 127 - 15 = 112. Normal numbers only need it added; infinity and NaN
 // have exponent 31, which must become 255, so they need 112 more. A subnormal is mantissa · 2^-24:
@@ -64,18 +52,6 @@ static inline __attribute__((always_inline)) float load_f8_e4m3(const char *sour
   memcpy(&subnormal_bits, &subnormal, sizeof subnormal_bits);
   const uint32_t finite = magnitude < (1u << 23) ? subnormal_bits : normal;
   return f32_from_bits(sign | (magnitude == (0x7fu << 20) ? 0x7fc00000 : finite));
-}
-
-static inline __attribute__((always_inline)) float load_f32(const char *source) {
-  float value;
-  memcpy(&value, source, sizeof value);
-  return value;
-}
-
-static inline __attribute__((always_inline)) double load_f64(const char *source) {
-  double value;
-  memcpy(&value, source, sizeof value);
-  return value;
 }
 
 #define DECODE(name, load, bytes, type)                                                  \

@@ -1,35 +1,13 @@
 #define XXH_STATIC_LINKING_ONLY  // for the size of a state
 #include "CKernelsNorms.h"
 
-#include <string.h>
 #include <xxhash.h>
 
 #include "Dispatch.h"
 #include "Lanes.h"
+#include "Loads.h"
 
 #pragma STDC FP_CONTRACT OFF
-
-// memcpy is how C reads an unaligned value; it compiles to one load and vectorizes.
-static inline __attribute__((always_inline)) double widen_bf16(const char *source) {
-  uint16_t half;
-  memcpy(&half, source, sizeof half);
-  const uint32_t bits = (uint32_t)half << 16;
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static inline __attribute__((always_inline)) double widen_f32(const char *source) {
-  float value;
-  memcpy(&value, source, sizeof value);
-  return value;
-}
-
-static inline __attribute__((always_inline)) double load_f64(const char *source) {
-  double value;
-  memcpy(&value, source, sizeof value);
-  return value;
-}
 
 #define SUM_OF_SQUARES(name, load, bytes)                                            \
   FROG_DISPATCHED double name(const void *source, size_t count) {                    \
@@ -49,8 +27,8 @@ static inline __attribute__((always_inline)) double load_f64(const char *source)
     return sum_of_lanes(square);                                                     \
   }
 
-SUM_OF_SQUARES(frog_sum_of_squares_bf16, widen_bf16, 2)
-SUM_OF_SQUARES(frog_sum_of_squares_f32, widen_f32, 4)
+SUM_OF_SQUARES(frog_sum_of_squares_bf16, load_bf16, 2)
+SUM_OF_SQUARES(frog_sum_of_squares_f32, load_f32, 4)
 SUM_OF_SQUARES(frog_sum_of_squares_f64, load_f64, 8)
 
 size_t frog_hash_state_bytes(void) { return sizeof(XXH3_state_t); }
