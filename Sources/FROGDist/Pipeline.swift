@@ -42,7 +42,7 @@ public struct Pipeline {
     let memory = MemoryProbe()
     var clock = PhaseClock()
     let output = OutputDirectory(options.output)
-    let threads = try setThreads(options.resume ? RunIdentity.begun(in: output, world: world) : nil)
+    let threads = try setThreads(options.resume ? RunStart.threads(in: output, world: world) : nil)
     let (catalog, names) = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
     let planner = try Planner(threads: threads, memory: options.memory, world: world) { observer.warn($0) }
@@ -160,7 +160,7 @@ public struct Pipeline {
     try world.agreeing {
       guard let publication, let claim else { return }
       try publication.apply(to: claim.directory)
-      if options.keepWork { try claim.release() } else { try claim.remove() }
+      if options.keepWork { claim.release() } else { try claim.remove() }
     }
   }
 
@@ -204,7 +204,8 @@ public struct Pipeline {
     guard world.isRoot else { return }
     for ordinal in recovered.damaged {
       observer.warn(
-        "the journal's record of tensor \(quoted(catalog.matrices[ordinal].name)) was damaged: the matrix is done again")
+        "the journal's record of tensor \(quoted(catalog.matrices[ordinal].name)) was damaged: the matrix is done again"
+      )
     }
     if !recovered.ordinals.isEmpty {
       observer.resumed(recovered.ordinals.count, of: catalog.matrices.count)
@@ -224,14 +225,15 @@ public struct Pipeline {
     }
   }
 
-  /// - Parameter begun: the run that is continued.
-  private func setThreads(_ begun: RunIdentity?) throws -> Int {
+  /// - Parameter begun: those of the run that is continued.
+  private func setThreads(_ begun: Int?) throws -> Int {
     let automatic = try ThreadBudget.automatic(world)
     // One number for all ranks, and from the first to the last: threads shape the last bits of a result.
-    let threads = try begun?.parameters.threads ?? world.allReduced(options.threads ?? automatic, .minimum)
+    let threads = try begun ?? world.allReduced(options.threads ?? automatic, .minimum)
     if world.isRoot, let given = options.threads, given != threads {
       observer.warn(
-        "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many")
+        "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"
+      )
     }
     LocalBLAS.threads = threads
     return threads

@@ -24,7 +24,8 @@ final class ProgressDisplay: RunObserver {
   func resumed(_ finished: Int, of count: Int) {
     guard !isQuiet else { return }
     clear()
-    Terminal.write("frog-mpi: resuming with \(Terminal.grouped(finished)) of \(Terminal.grouped(count)) matrices finished\n")
+    Terminal.write(
+      "frog-mpi: resuming with \(Terminal.grouped(finished)) of \(Terminal.grouped(count)) matrices finished\n")
   }
 
   func began(_ phase: String) {

@@ -36,7 +36,8 @@ final class Journal {
 
   private func path(of ordinal: Int) -> FilePath {
     let digits = String(ordinal)
-    return folder.appending("\(stage)-\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)\(Self.suffix)")
+    return folder.appending(
+      "\(stage)-\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)\(Self.suffix)")
   }
 
   /// What an earlier process has left of the stage.
@@ -86,7 +87,7 @@ final class Journal {
         guard name.hasPrefix("\(stage)-"), name.hasSuffix(Self.suffix) else { return nil }
         return Int(name.dropFirst(stage.utf8.count + 1).dropLast(Self.suffix.utf8.count))
       }.filter { $0 >= 0 && $0 < count }.sorted()
-    } catch let error as Errno {
+    } catch {
       throw RunFailure(.io, "cannot read \(shown(folder)): \(error)")
     }
   }

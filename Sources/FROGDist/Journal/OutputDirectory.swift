@@ -69,7 +69,7 @@ public struct OutputDirectory: Sendable {
       if !resume || claim.state == .fresh { try begin(claim, overwrite: overwrite, mayReplace: mayReplace) }
       return claim
     } catch {
-      try? claim.release()
+      claim.release()
       throw error
     }
   }
@@ -78,7 +78,8 @@ public struct OutputDirectory: Sendable {
     guard overwrite || claim.state == .fresh || claim.state == .finished else {
       throw RunFailure(
         .usage,
-        "the output directory \(shown(path)) holds an unfinished run: go on with it by --resume, or start anew with --overwrite")
+        "the output directory \(shown(path)) holds an unfinished run: go on with it by --resume, or start anew with --overwrite"
+      )
     }
     guard mayReplace else { throw notEmpty }
     try claim.startAnew()
@@ -104,7 +105,9 @@ public struct OutputDirectory: Sendable {
   private func lock() throws -> FileLock {
     do {
       return try FileLock(lockFile)
-    } catch let error as LockError {
+    } catch .failed(let error) {
+      throw RunFailure(error)
+    } catch {
       throw RunFailure(.usage, "the output directory \(shown(path)) is in use: \(error)")
     }
   }
@@ -173,7 +176,7 @@ final class OutputClaim {
     let isBegun = (try? directory.identityFile.stat()) != nil
     if isBegun {
       try? tidy()
-      try? lock.release()
+      lock.release()
     } else {
       try? remove()
       if isNew { try? Folder.removeEmpty(directory.path) }
@@ -186,10 +189,10 @@ final class OutputClaim {
     try clear { _ in false }
     try Folder.remove(directory.identityFile)
     try Folder.remove(directory.commitFile)
-    try lock.release()
+    lock.release()
     try Folder.removeEmpty(directory.work)
   }
 
   /// Ends the claim and keeps the work folder.
-  func release() throws { try lock.release() }
+  func release() { lock.release() }
 }

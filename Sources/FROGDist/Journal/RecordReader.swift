@@ -72,6 +72,8 @@ final class RecordReader {
   /// What is thrown for bytes that are not the ones that were written.
   var damage: RunFailure {
     RunFailure(
-      .io, "\(shown(source.path)) has been damaged: storage failed, or another program wrote to it; --resume does its matrix again")
+      .io,
+      "\(shown(source.path)) has been damaged: storage failed, or another program wrote to it; --resume does its matrix again"
+    )
   }
 }

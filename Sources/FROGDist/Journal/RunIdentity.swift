@@ -37,16 +37,6 @@ struct RunIdentity: Codable {
   /// SHA-256 of all of it; records of the journal carry it.
   func digest() throws -> String { SHA256.hash(data: try Document.encode(self)).hexadecimal }
 
-  /// That of the unfinished run in a folder; nil if there is none.
-  ///
-  /// Collective: every rank calls it.
-  static func begun(in output: OutputDirectory, world: Communicator) throws -> RunIdentity? {
-    let text = try world.fromRoot {
-      (try? output.identityFile.stat()) == nil ? [] : try MaskReader.contents(of: output.identityFile)
-    }
-    return text.isEmpty ? nil : try RunIdentity(text: text, file: output.identityFile)
-  }
-
   /// Reads `run.json`.
   init(text: [UInt8], file: FilePath) throws {
     guard let identity = try? JSONDecoder().decode(RunIdentity.self, from: Data(text)),

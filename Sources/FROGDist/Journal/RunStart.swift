@@ -16,6 +16,23 @@ struct RunStart {
     self.replaces = replaces
   }
 
+  /// With how many threads the run in a folder began, or was finished; nil if there is none.
+  ///
+  /// Collective: every rank calls it.
+  static func threads(in output: OutputDirectory, world: Communicator) throws -> Int? {
+    let threads = try world.agreeing {
+      guard world.isRoot else { return 0 }
+      if (try? output.identityFile.stat()) != nil {
+        let text = try MaskReader.contents(of: output.identityFile)
+        return try RunIdentity(text: text, file: output.identityFile).parameters.threads
+      }
+      let isFinished = (try? output.path.appending(OutputDirectory.indexName).stat()) != nil
+      return isFinished ? try MaskReader(output.path).record.parameters.threads : 0
+    }
+    let known = try world.broadcasting([threads])[0]
+    return known > 0 ? known : nil
+  }
+
   /// Compares what lies in the folder with what is asked, and makes the folder ready for it.
   ///
   /// Collective: every rank calls it.
@@ -77,7 +94,8 @@ struct RunStart {
       parameters.powerIterations = identity.parameters.powerIterations
     }
     return RunIdentity(
-      version: record.version, parameters: parameters, names: record.names.map { _ in ParameterNames.transformers5.rawValue },
+      version: record.version, parameters: parameters,
+      names: record.names.map { _ in ParameterNames.transformers5.rawValue },
       audit: identity.audit, teams: identity.teams, checkpoint: record.checkpoint, shards: identity.shards)
   }
 }

@@ -22,7 +22,8 @@ struct Planner {
   ///
   /// - Parameter ordinals: ascending.
   /// - Throws: ``RunFailure`` if a matrix does not fit.
-  func schedule(_ matrices: [Catalog.Matrix], only ordinals: [Int], _ workload: Workload) throws(RunFailure) -> Schedule {
+  func schedule(_ matrices: [Catalog.Matrix], only ordinals: [Int], _ workload: Workload) throws(RunFailure) -> Schedule
+  {
     try schedule(ordinals.map { matrices[$0] }, workload).renumbered(ordinals, of: matrices.count)
   }
 
