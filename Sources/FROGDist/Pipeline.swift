@@ -89,7 +89,9 @@ public struct Pipeline {
     let schedule = try planner.schedule(catalog.matrices, scoring.workload)
     let scores = ScoringStage(
       catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
-      scorer: MatrixScorer(spill: spill, method: scoring.method(signal: signal)), teams: teams)
+      scorer: MatrixScorer(
+        spill: spill, method: scoring.method(signal: signal),
+        contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams)
     var scored = try stage("scores", &clock) { try scores.run(on: world) { advanced("scores", to: $0) } }
     let (kept, cut) = try stage("selection", &clock) { try scores.select(&scored, on: world) }
     let layout = try MaskLayout(catalog, kept: kept, format: options.format)

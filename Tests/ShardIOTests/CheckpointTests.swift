@@ -18,7 +18,9 @@ private func refusal(_ folder: TemporaryFolder, _ name: String = "") -> Checkpoi
 
 @Suite("Checkpoints that open")
 struct OpeningTests {
-  @Test("the digest of a header is that of all bytes before the data, and of no others", arguments: [SourceKind.mmap, .pread])
+  @Test(
+    "the digest of a header is that of all bytes before the data, and of no others",
+    arguments: [SourceKind.mmap, .pread])
   func headerDigest(io: SourceKind) throws {
     let folder = try TemporaryFolder()
     let json = "{\(ShardBytes.entry("t"))}"

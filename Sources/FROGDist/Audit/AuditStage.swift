@@ -69,7 +69,7 @@ struct AuditStage {
 
     init(_ stage: AuditStage, _ chosen: [Int]) {
       catalog = stage.catalog.restricted(to: chosen)
-      norms = Norms(squared: chosen.map { stage.norms.squared[$0] }, fingerprint: stage.norms.fingerprint)
+      norms = stage.norms.restricted(to: chosen)
       switch stage.quota {
       case .each(let kept): quota = .each(chosen.map { kept[$0] })
       case .global(let keep):
@@ -84,7 +84,9 @@ struct AuditStage {
       let spill = try audit.world.agreeing { try CandidateSpill(in: audit.folder) }
       let stage = ScoringStage(
         catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: audit.shards,
-        scorer: MatrixScorer(spill: spill, method: scoring.method(signal: audit.signal)), teams: audit.teams)
+        scorer: MatrixScorer(
+          spill: spill, method: scoring.method(signal: audit.signal),
+          contents: ContentCheck(catalog, norms: norms, shards: audit.shards)), teams: audit.teams)
       var scored = try stage.run(on: audit.world) { _ in }
       _ = try stage.select(&scored, on: audit.world)
       return scored.matrices

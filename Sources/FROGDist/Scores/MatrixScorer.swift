@@ -55,6 +55,7 @@ enum ScoringOutcome {
 struct MatrixScorer {
   let spill: CandidateSpill
   let method: ScoringMethod
+  let contents: ContentCheck
 
   /// Scores one matrix, alone or with a team.
   ///
@@ -92,6 +93,10 @@ struct MatrixScorer {
       candidates.runs += try PanelFilter(
         panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
       ).collected(by: task, in: spill)
+    }
+    // Random scores do not read the weights.
+    if method.score != .random {
+      try task.locally { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     }
     // Members hand in their panels side by side; candidates are read in the order of the matrix.
     candidates.runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
