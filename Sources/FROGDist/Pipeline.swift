@@ -11,15 +11,20 @@ public struct Pipeline {
   let world: Communicator
   let observer: any RunObserver
   let version: String
+  let watch: StopWatch
 
   /// - Parameters:
   ///   - observer: hears how it goes, on rank 0.
   ///   - version: of the program, for the record.
-  public init(_ options: MaskOptions, on world: Communicator, observer: any RunObserver, version: String) {
+  ///   - watch: of this rank; stops the run when there is a reason.
+  public init(
+    _ options: MaskOptions, on world: Communicator, observer: any RunObserver, version: String, watch: StopWatch
+  ) {
     self.options = options
     self.world = world
     self.observer = observer
     self.version = version
+    self.watch = watch
   }
 
   /// Makes the masks.
@@ -42,14 +47,19 @@ public struct Pipeline {
     // Before hours of work: is there anywhere to put the result?
     var isNew = false
     try world.agreeing {
-      if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
+      if world.isRoot {
+        isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint)
+        try watch.clear(output.work)
+      }
     }
+    watch.use(output.work)
     do {
       let (masks, layout, record) = try makeMasks(
         catalog, names: names, planner: planner, keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
         options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
         spilledBytes: masks.spill.byteCount, world: world)
+      try world.agreeing { try watch.disarm() }
       try masks.publish(layout, record: record, names: names, statistics: statistics)
       return (record, statistics)
     } catch let failure as RunFailure {
@@ -68,7 +78,10 @@ public struct Pipeline {
     let spill = try world.agreeing { try makeSpill(in: output.work) }
 
     let norms = try stage("norms", &clock) {
-      try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
+      try Norms.measure(catalog, shards: shards, world: world) {
+        try watch.check()
+        advanced("norms", to: $0)
+      }
     }
     let signal = try options.scoring.weightBy.map {
       try ExternalSignal.load($0, for: catalog, io: options.io, world: world)
@@ -81,19 +94,21 @@ public struct Pipeline {
         try AuditStage(
           scoring: scoring, catalog: catalog, norms: norms, quota: quota, shards: shards, signal: signal,
           planner: planner,
-          teams: teams, folder: output.work, world: world
+          teams: teams, folder: output.work, world: world, watch: watch
         ).run()
       }
       tell(audit, scoring)
     }
     let schedule = try planner.schedule(catalog.matrices, scoring.workload)
+    warnOfTimeout(schedule)
     let scores = ScoringStage(
       catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
-      scorer: MatrixScorer(spill: spill, method: scoring.method(signal: signal)), teams: teams)
+      scorer: MatrixScorer(spill: spill, method: scoring.method(signal: signal)), teams: teams, watch: watch)
     var scored = try stage("scores", &clock) { try scores.run(on: world) { advanced("scores", to: $0) } }
     let (kept, cut) = try stage("selection", &clock) { try scores.select(&scored, on: world) }
     let layout = try MaskLayout(catalog, kept: kept, format: options.format)
-    let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
+    let masks = MaskStage(
+      catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world, watch: watch)
     let (files, concentrations) = try stage("masks", &clock) { try masks.write(layout) }
 
     let matrices = try masks.describe(
@@ -193,6 +208,16 @@ public struct Pipeline {
     observer.warn(
       "no rank reaches an overlap of \(target) on the \(audit.matrices.count) matrices of the audit"
         + (best.map { " (rank \($0.rank): \(Float($0.overlap)))" } ?? "") + ": all scores are computed exactly")
+  }
+
+  /// A rank that waits for a team or for the end of a stage gets nothing done, and neither does one in a long call of LAPACK.
+  private func warnOfTimeout(_ schedule: Schedule) {
+    guard world.isRoot, let timeout = watch.limits.rankTimeout, let longest = schedule.tasks.map(\.seconds).max(),
+      longest > timeout
+    else { return }
+    observer.warn(
+      "--rank-timeout of \(Int(timeout)) s is shorter than the longest matrix is expected to take (\(Int(min(longest, 1e9))) s): "
+        + "ranks that wait for it may give up")
   }
 
   private func warnOfStarvation(_ record: RunRecord) {

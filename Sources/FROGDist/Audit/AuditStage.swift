@@ -15,6 +15,7 @@ struct AuditStage {
   /// Where candidates wait.
   let folder: FilePath
   let world: Communicator
+  let watch: StopWatch
 
   /// Measures the approximation that was asked for, or looks for the first that reaches the target.
   ///
@@ -84,7 +85,8 @@ struct AuditStage {
       let spill = try audit.world.agreeing { try CandidateSpill(in: audit.folder) }
       let stage = ScoringStage(
         catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: audit.shards,
-        scorer: MatrixScorer(spill: spill, method: scoring.method(signal: audit.signal)), teams: audit.teams)
+        scorer: MatrixScorer(spill: spill, method: scoring.method(signal: audit.signal)), teams: audit.teams,
+        watch: audit.watch)
       var scored = try stage.run(on: audit.world) { _ in }
       _ = try stage.select(&scored, on: audit.world)
       return scored.matrices
