@@ -90,7 +90,7 @@ public struct Pipeline {
         catalog, norms: norms, signal: signal, run: identity.digest(), names: names, shards: shards, planner: planner,
         keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
-        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes, journalBytes: made.journalBytes,
+        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes, written: made.written,
         resumedMatrices: made.resumed, rescued: made.rescued, world: world)
       publication = try made.masks.commit(made.layout, record: made.record, names: names, statistics: statistics)
       try publish(publication, claim)
@@ -107,7 +107,8 @@ public struct Pipeline {
     let masks: MaskStage
     let layout: MaskLayout
     let record: RunRecord
-    let journalBytes: Int
+    /// What this rank wrote to its journal.
+    let written: (bytes: Int, time: Duration)
     /// Matrices that an earlier process had finished.
     let resumed: Int
     let rescued: [String: String]
@@ -133,11 +134,11 @@ public struct Pipeline {
       }
       tell(audit, scoring)
     }
-    let written = journal("scores")
+    let records = journal("scores")
     let scores = ScoringStage(
       catalog: catalog, norms: norms, quota: quota, shards: shards,
       scorer: MatrixScorer(
-        journal: written, method: scoring.method(signal: signal),
+        journal: records, method: scoring.method(signal: signal),
         contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams, watch: watch)
     var (scored, resumed) = try stage("scores", &clock) {
       let recovered = try scores.recover(on: world) { _, position in position % world.size }
@@ -164,7 +165,7 @@ public struct Pipeline {
       audit: audit, matrices: matrices, files: files, names: names.map { RunRecord.File($0) })
     warnOfStarvation(record)
     return Made(
-      masks: masks, layout: layout, record: record, journalBytes: written.byteCount, resumed: resumed, rescued: rescued)
+      masks: masks, layout: layout, record: record, written: records.written, resumed: resumed, rescued: rescued)
   }
 
   /// Gives the finished files their names, and removes the work folder; from here on nobody stops the run.

@@ -16,8 +16,8 @@ final class Journal {
   private let stage: String
   /// ``RunIdentity/digest`` of the run.
   let run: String
-  /// Bytes that this rank has written.
-  private(set) var byteCount = 0
+  /// Bytes that this rank has written, and the time that took.
+  private(set) var written = (bytes: 0, time: Duration.zero)
 
   /// - Parameters:
   ///   - folder: the work folder, which every rank sees.
@@ -32,7 +32,10 @@ final class Journal {
   func begin(_ ordinal: Int) throws -> RecordWriter { try RecordWriter(path(of: ordinal)) }
 
   /// Counts what a record took.
-  func add(_ bytes: Int) { byteCount += bytes }
+  func count(_ record: RecordWriter) {
+    written.bytes += record.byteCount
+    written.time += record.time
+  }
 
   private func path(of ordinal: Int) -> FilePath {
     let digits = String(ordinal)

@@ -20,6 +20,8 @@ final class RecordWriter {
   private var isFinished = false
   /// Bytes written so far.
   private(set) var byteCount = 0
+  /// Spent on writing so far.
+  private(set) var time = Duration.zero
 
   /// - Parameter path: in a folder on a file system with room for 8 bytes a candidate.
   init(_ path: FilePath) throws(WriteError) {
@@ -42,10 +44,12 @@ final class RecordWriter {
 
   /// Adds to the section.
   func append<T: BitwiseCopyable>(_ elements: UnsafeBufferPointer<T>) throws(WriteError) {
+    let start = ContinuousClock.now
     let bytes = UnsafeRawBufferPointer(elements)
     hasher.add(bytes)
     try file.write(bytes, at: byteCount)
     byteCount += bytes.count
+    time += ContinuousClock.now - start
   }
 
   /// Ends the section.
@@ -69,10 +73,12 @@ final class RecordWriter {
     let contents = Array(try RecordReader.encoder.encode(record))
     let section = try section(contents)
     _ = try self.section(RecordFooter(contents: section).bytes)
+    let start = ContinuousClock.now
     try file.synchronize()
     try DurableFile.rename(temporary, to: path)
     isFinished = true
     try DurableFile.synchronizeDirectory(path.removingLastComponent())
+    time += ContinuousClock.now - start
   }
 }
 

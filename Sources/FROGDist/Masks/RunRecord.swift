@@ -272,6 +272,8 @@ public struct RunStatistics: Codable, Sendable {
   public var peakAnonymousBytes: [Int]
   /// What each rank wrote to the journal.
   public var journalBytes: [Int]
+  /// How long that took each rank, waiting for the disk included; part of the stage `scores`.
+  public var journalSeconds: [Double]
   /// How many matrices an earlier process had finished.
   public var resumedMatrices: Int
   /// Matrices that the usual solver failed on, and why, by name.
@@ -289,6 +291,7 @@ public struct RunStatistics: Codable, Sendable {
     case checkpoint, ranks, hosts, threads, mpi, blas, phases
     case peakAnonymousBytes = "peak_anonymous_bytes"
     case journalBytes = "journal_bytes"
+    case journalSeconds = "journal_seconds"
     case resumedMatrices = "resumed_matrices"
     case rescued
   }

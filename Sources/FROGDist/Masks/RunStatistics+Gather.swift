@@ -13,7 +13,7 @@ extension RunStatistics {
   ///
   /// Collective: every rank calls it, with the same phases.
   init(
-    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int, journalBytes: Int,
+    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int, written: (bytes: Int, time: Duration),
     resumedMatrices: Int, rescued: [String: String], world: Communicator
   ) throws {
     let seconds = try world.allGather(phases.map(\.seconds))
@@ -28,7 +28,8 @@ extension RunStatistics {
       Phase(name: phases[phase].name, seconds: seconds.map { $0[phase] })
     }
     peakAnonymousBytes = try world.allGather(peakBytes)
-    self.journalBytes = try world.allGather(journalBytes)
+    journalBytes = try world.allGather(written.bytes)
+    journalSeconds = try world.allGather(written.time.seconds)
     self.resumedMatrices = resumedMatrices
     self.rescued = rescued
   }

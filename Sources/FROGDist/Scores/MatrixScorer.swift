@@ -153,7 +153,7 @@ struct MatrixScorer {
       histogram: try record.section(ScoreHistogram.encode(histogram)),
       singularValues: try record.section(decomposition.singularValues), runs: runs)
     try record.finish(finished)
-    journal.add(record.byteCount)
+    journal.count(record)
     return finished
   }
 }
