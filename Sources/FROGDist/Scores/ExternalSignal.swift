@@ -12,6 +12,7 @@ final class ExternalSignal {
   private let ordinals: [ExactName: Int]
   private let shards: OpenShards
   private let norms: Norms
+  private let contents: ContentCheck
 
   /// Of all its values, with names, types and shapes.
   var fingerprint: String { norms.fingerprint }
@@ -22,6 +23,7 @@ final class ExternalSignal {
       catalog.matrices.enumerated().map { (ExactName($1.name), $0) }, uniquingKeysWith: { first, _ in first })
     self.shards = shards
     self.norms = norms
+    contents = ContentCheck(catalog, norms: norms, shards: shards)
   }
 
   /// Finds the tensors for the matrices of `catalog` and looks at all their values once.
@@ -52,6 +54,11 @@ final class ExternalSignal {
       shards.panels(of: entry), exponent: exponent, isVector: entry.rows != matrix.rows,
       place: catalog.place(of: entry),
       elements: longest * min(matrix.rows, matrix.columns))
+  }
+
+  /// See ``ContentCheck/check(_:member:of:)``.
+  func check(_ matrix: Catalog.Matrix, member: Int, of members: Int) throws {
+    try contents.check(try ordinal(of: matrix), member: member, of: members)
   }
 
   /// ‖G‖²_F of the signal of one matrix.

@@ -92,10 +92,7 @@ struct MatrixScorer {
         panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
       ).collected(by: task, in: record)
     }
-    // Random scores do not read the weights.
-    if method.score != .random {
-      try task.locally { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
-    }
+    try task.locally { try checkContents(task) }
     // Members hand in their panels side by side; candidates are read in the order of the matrix.
     runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
     let factors = try moments.factors()
@@ -107,6 +104,13 @@ struct MatrixScorer {
       return .scored(
         ScoredMatrix(finished, at: record.path, columns: task.matrix.columns, units: task.units), histogram)
     }
+  }
+
+  /// That what has been read is what the norms pass read.
+  private func checkContents(_ task: MatrixTask) throws {
+    // Random scores do not read the weights.
+    if method.score != .random { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
+    try method.signal?.check(task.matrix, member: task.member, of: task.memberCount)
   }
 
   private func sampling(of matrix: Catalog.Matrix) -> (power: Double, numbers: RandomNumbers)? {
