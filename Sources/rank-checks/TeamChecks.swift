@@ -173,7 +173,7 @@ private func checkProbe(_ grid: ProcessGrid, _ e: inout Expectations) throws {
   // Of the right vectors in single precision, 2⁻²⁴ times a little remains.
   let right = try residual(values) { truth[$0 + $1 * 70] }
   e.expect(right < 1e-6, "right vectors: \(right)")
-  let tolerance = EigenProbe.tolerance(order: 70, Double.self)
+  let tolerance = EigenProbe.Tolerance(order: 70, Double.self).residual
   func expectRefused(_ what: String, _ found: Double) {
     e.expect(!(found <= tolerance) && (found > 1e-4 || found.isNaN), "\(what): \(found)")
   }
