@@ -60,6 +60,15 @@ extension Double: RealScalar {
     cblas_lower_dsymv(Int32(order), a, x, y)
   }
 
+  /// C function: `dgemv`.
+  public static func times(
+    _ a: UnsafePointer<Double>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Double>,
+    into y: UnsafeMutablePointer<Double>
+  ) {
+    cblas_dgemv_into(
+      transposed ? LocalBLAS.transpose : LocalBLAS.plain, Int32(rows), Int32(columns), a, x, y)
+  }
+
   /// C function: `pdsyevd`.
   public static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Double>, descriptor: [Int32], values: UnsafeMutablePointer<Double>,

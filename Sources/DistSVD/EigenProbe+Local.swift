@@ -1,5 +1,3 @@
-import CMPI
-
 extension EigenProbe {
   /// Takes note of G·x and of G's trace; to be called before the eigensolver destroys G.
   ///
@@ -23,30 +21,34 @@ extension EigenProbe {
 
   /// How far `values`, ascending, and `vectors`, `order × order` and column-major, are from being the eigensystem.
   ///
-  /// - Complexity: 6·order² operations in single precision; reads the vectors once.
+  /// - Complexity: 6·order² operations in the width of the vectors; reads them once.
   ///
-  /// C function: `sgemv`.
-  package func residual(values: [Double], vectors: AlignedBuffer<Float>) throws(SolverError) -> Double {
+  /// C function: `gemv`.
+  package func residual<Scalar: RealScalar>(
+    values: [Double], vectors: AlignedBuffer<Scalar>
+  ) throws(SolverError) -> Double {
     residual(values: values, images: try images(values: values, vectors: vectors))
   }
 
   /// A few columns at a time, which stay in cache for the three products; the sums over these blocks are formed in double.
-  private func images(values: [Double], vectors: AlignedBuffer<Float>) throws(SolverError) -> Images {
-    let (order, width, scale) = (x.count, 32, Self.scale(values))
-    let signs = try AlignedBuffer<Float>(count: order)
-    for index in 0..<order { signs.elements[index] = Float(x[index]) }
-    let coordinates = try AlignedBuffer<Float>(count: width)
-    let part = try AlignedBuffer<Float>(count: order)
+  private func images<Scalar: RealScalar>(
+    values: [Double], vectors: AlignedBuffer<Scalar>
+  ) throws(SolverError) -> Images {
+    let (order, width, unit) = (x.count, 32, scale(values))
+    let signs = try AlignedBuffer<Scalar>(count: order)
+    for index in 0..<order { signs.elements[index] = Scalar(x[index]) }
+    let coordinates = try AlignedBuffer<Scalar>(count: width)
+    let part = try AlignedBuffer<Scalar>(count: order)
     var images = Images(
       rotated: [Double](repeating: 0, count: order), rebuilt: [Double](repeating: 0, count: order))
     for first in stride(from: 0, to: order, by: width) {
       let count = min(width, order - first)
       let block = UnsafePointer(vectors.start + first * order)
-      cblas_sgemv_into(LocalBLAS.transpose, Int32(order), Int32(count), block, signs.start, 0, coordinates.start)
-      cblas_sgemv_into(LocalBLAS.plain, Int32(order), Int32(count), block, coordinates.start, 0, part.start)
+      Scalar.times(block, rows: order, columns: count, transposed: true, signs.start, into: coordinates.start)
+      Scalar.times(block, rows: order, columns: count, transposed: false, coordinates.start, into: part.start)
       for index in 0..<order { images.rotated[index] += Double(part.start[index]) }
-      for column in 0..<count { coordinates.start[column] *= Float(values[first + column] / scale) }
-      cblas_sgemv_into(LocalBLAS.plain, Int32(order), Int32(count), block, coordinates.start, 0, part.start)
+      for column in 0..<count { coordinates.start[column] *= Scalar(values[first + column] / unit) }
+      Scalar.times(block, rows: order, columns: count, transposed: false, coordinates.start, into: part.start)
       for index in 0..<order { images.rebuilt[index] += Double(part.start[index]) }
     }
     return images

@@ -20,10 +20,10 @@ extension EigenProbe {
     values: [Double], vectors: DistributedMatrix<Scalar>
   ) throws(MPIError) -> Double {
     let coordinates = try vectors.transposedTimes(x)
-    let scale = Self.scale(values)
+    let unit = scale(values)
     let images = Images(
       rotated: try vectors.times(coordinates),
-      rebuilt: try vectors.times(zip(values, coordinates).map { $0 / scale * $1 }))
+      rebuilt: try vectors.times(zip(values, coordinates).map { $0 / unit * $1 }))
     return try vectors.grid.team.broadcasting([residual(values: values, images: images)])[0]
   }
 }

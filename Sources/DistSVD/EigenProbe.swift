@@ -29,17 +29,18 @@ package struct EigenProbe {
     var rebuilt: [Double]
   }
 
-  /// The largest eigenvalue by magnitude, or 1: a matrix of zeros has no scale, and must be reproduced as it is.
-  static func scale(_ values: [Double]) -> Double {
+  /// The largest eigenvalue by magnitude; if all are 0 the trace; if that is too, 1: a matrix of zeros has no scale, and must be reproduced
+  /// as it is.
+  func scale(_ values: [Double]) -> Double {
     let largest = values.reduce(0) { max($0, abs($1)) }
-    return largest > 0 ? largest : 1
+    return largest > 0 ? largest : trace != 0 ? abs(trace) : 1
   }
 
   /// How far `images` are from what G makes of x: the larger of ‖Gx − VΛVᵀx‖ / λ‖x‖ and ‖x − VVᵀx‖ / ‖x‖; NaN if either is.
   func residual(values: [Double], images: Images) -> Double {
     let length = Double(x.count).squareRoot()
-    let scale = Self.scale(values)
-    let turned = Self.distance(product.map { $0 / scale }, images.rebuilt) / length
+    let unit = scale(values)
+    let turned = Self.distance(product.map { $0 / unit }, images.rebuilt) / length
     let kept = Self.distance(x, images.rotated) / length
     return turned.isNaN || kept.isNaN ? .nan : max(turned, kept)
   }
@@ -51,7 +52,8 @@ package struct EigenProbe {
     let sum = values.reduce(0, +)
     // Both written so that what is not a number is refused too.
     guard residual <= tolerance.residual else { return .wrongVectors(residual: residual, order: x.count) }
-    guard abs(sum - trace) <= tolerance.trace * abs(trace) else {
+    // Of a matrix that is semidefinite but for rounding, the diagonal may cancel.
+    guard sum.isFinite, abs(sum - trace) <= tolerance.trace * max(abs(trace), scale(values)) else {
       return .wrongValues(sum: sum, trace: trace, order: x.count)
     }
     return nil
@@ -78,7 +80,7 @@ extension EigenProbe {
   package struct Tolerance {
     /// Of ``EigenProbe/residual(values:images:)``.
     package let residual: Double
-    /// Of |Σλ − tr G| / tr G.
+    /// Of |Σλ − tr G| ÷ max(tr G, λ).
     package let trace: Double
 
     /// For eigenvectors in the width of the Gram matrix, `Scalar`, as ScaLAPACK leaves them.

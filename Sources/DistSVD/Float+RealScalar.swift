@@ -59,6 +59,15 @@ extension Float: RealScalar {
     cblas_lower_ssymv(Int32(order), a, x, y)
   }
 
+  /// C function: `sgemv`.
+  public static func times(
+    _ a: UnsafePointer<Float>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    cblas_sgemv_into(
+      transposed ? LocalBLAS.transpose : LocalBLAS.plain, Int32(rows), Int32(columns), a, x, y)
+  }
+
   /// C function: `pssyevd`.
   public static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Float>, descriptor: [Int32], values: UnsafeMutablePointer<Float>,

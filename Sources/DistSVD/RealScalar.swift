@@ -48,6 +48,11 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
   static func symmetricTimes(
     order: Int, _ a: UnsafePointer<Self>, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>)
 
+  /// y := A·x or Aᵀ·x, with A `rows × columns` and dense.
+  static func times(
+    _ a: UnsafePointer<Self>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Self>,
+    into y: UnsafeMutablePointer<Self>)
+
   /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix that lies on a grid of ranks, given by its lower triangle, which
   /// is destroyed.
   ///

@@ -14,6 +14,10 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   case wrongVectors(residual: Double, order: Int)
   /// The eigensolver reported success, but its eigenvalues add up to something else than the diagonal of the matrix.
   case wrongValues(sum: Double, trace: Double, order: Int)
+  /// An orthonormal basis of so many vectors is not one, or does not span them.
+  case wrongBasis(residual: Double, columns: Int)
+  /// What is left of a matrix beside a truncated basis has a nuclear norm below its Frobenius norm, which cannot be.
+  case wrongTail(nuclearNorm: Double, frobeniusNorm: Double)
   /// The matrix itself holds a NaN or an infinity.
   case notFinite(order: Int)
 
@@ -21,7 +25,7 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   var blamesSolver: Bool {
     switch self {
     case .noConvergence, .wrongVectors, .wrongValues: true
-    case .outOfMemory, .lapack, .orderTooLarge, .teamOrderTooLarge, .notFinite: false
+    case .outOfMemory, .lapack, .orderTooLarge, .teamOrderTooLarge, .wrongBasis, .wrongTail, .notFinite: false
     }
   }
 
@@ -42,6 +46,10 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
       "the eigensolver's vectors do not diagonalize a Gram matrix of order \(order): relative residual \(residual)"
     case .wrongValues(let sum, let trace, let order):
       "the eigenvalues found of a Gram matrix of order \(order) add up to \(sum), its diagonal to \(trace)"
+    case .wrongBasis(let residual, let columns):
+      "LAPACK's orthonormal basis of \(columns) vectors is wrong: relative residual \(residual)"
+    case .wrongTail(let nuclearNorm, let frobeniusNorm):
+      "the rest of a truncated matrix has a nuclear norm of \(nuclearNorm), less than its Frobenius norm \(frobeniusNorm)"
     case .notFinite(let order):
       "a Gram matrix of order \(order) holds numbers that are not finite"
     }

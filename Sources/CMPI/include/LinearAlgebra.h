@@ -94,12 +94,12 @@ CMPI_SYMV(double, d)
 CMPI_SYMV(float, s)
 #undef CMPI_SYMV
 
-// y := A·x + beta·y, or Aᵀ·x + beta·y, with A m × n and dense.
+// y := A·x, or Aᵀ·x with transpose = 'T', with A m × n and dense.
 #define CMPI_GEMV(T, p)                                                                                           \
-  static inline void cblas_##p##gemv_into(char transpose, int m, int n, const T *a, const T *x, T beta, T *y) {   \
-    const T one = 1;                                                                                              \
+  static inline void cblas_##p##gemv_into(char transpose, int m, int n, const T *a, const T *x, T *y) {           \
+    const T one = 1, zero = 0;                                                                                    \
     const int step = 1;                                                                                           \
-    p##gemv_(&transpose, &m, &n, &one, a, &m, x, &step, &beta, y, &step, 1);                                      \
+    p##gemv_(&transpose, &m, &n, &one, a, &m, x, &step, &zero, y, &step, 1);                                      \
   }
 CMPI_GEMV(double, d)
 CMPI_GEMV(float, s)
