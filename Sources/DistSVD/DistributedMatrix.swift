@@ -83,6 +83,18 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return right
   }
 
+  /// The sum of the diagonal, on all ranks.
+  ///
+  /// Collective: every member of the grid calls it.
+  package func trace() throws(MPIError) -> Double {
+    let (rows, columns) = (rows, columns)
+    var sum = 0.0
+    for (j, column) in columns.enumerated() where layout.rows.owner(of: column) == grid.row {
+      sum += Double(elements.elements[j * rows.count + layout.rows.local(column)])
+    }
+    return try grid.team.allReduced(sum, .sum)
+  }
+
   /// The sum over the members of what each has at some positions.
   private func summed(_ values: [Double], at positions: [Int]) throws(MPIError) -> [Double] {
     var result = [Double](repeating: 0, count: order)

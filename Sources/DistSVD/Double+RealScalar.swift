@@ -45,6 +45,30 @@ extension Double: RealScalar {
         integerWork.baseAddress, Int32(integerWork.count)))
   }
 
+  /// C function: `dsyev`.
+  public static func implicitEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Double>, values: UnsafeMutablePointer<Double>,
+    work: UnsafeMutableBufferPointer<Double>
+  ) -> Int {
+    Int(clapack_lower_dsyev(Int32(order), a, values, work.baseAddress, Int32(work.count)))
+  }
+
+  /// C function: `dsymv`.
+  public static func symmetricTimes(
+    order: Int, _ a: UnsafePointer<Double>, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>
+  ) {
+    cblas_lower_dsymv(Int32(order), a, x, y)
+  }
+
+  /// C function: `dgemv`.
+  public static func times(
+    _ a: UnsafePointer<Double>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Double>,
+    into y: UnsafeMutablePointer<Double>
+  ) {
+    cblas_dgemv_into(
+      transposed ? LocalBLAS.transpose : LocalBLAS.plain, Int32(rows), Int32(columns), a, x, y)
+  }
+
   /// C function: `pdsyevd`.
   public static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Double>, descriptor: [Int32], values: UnsafeMutablePointer<Double>,
@@ -55,6 +79,16 @@ extension Double: RealScalar {
       scalapack_lower_pdsyevd(
         Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count), integerWork.baseAddress,
         Int32(integerWork.count)))
+  }
+
+  /// C function: `pdsyev`.
+  public static func distributedImplicitEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Double>, descriptor: [Int32], values: UnsafeMutablePointer<Double>,
+    vectors: UnsafeMutablePointer<Double>, work: UnsafeMutableBufferPointer<Double>
+  ) -> Int {
+    Int(
+      scalapack_lower_pdsyev(
+        Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count)))
   }
 
   /// Here, not in a generic function, so that the loop is compiled for this width.

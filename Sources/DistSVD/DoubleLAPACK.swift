@@ -17,27 +17,61 @@ enum DoubleLAPACK {
 
   /// Replaces the columns of `a`, `rows × columns`, by an orthonormal basis that spans them.
   ///
-  /// Householder: orthonormal whatever the rank of `a`, of zeros too.
+  /// Householder: orthonormal whatever the rank of `a`, of zeros too. The result is tested with one vector: see ``BasisProbe``.
   ///
+  /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if it fails the test.
   /// - Complexity: 4·rows·columns² operations.
   ///
   /// C functions: `dgeqrf`, `dorgqr`.
   static func orthonormalize(_ a: UnsafeMutablePointer<Double>, rows: Int, columns: Int) throws(SolverError) {
+    let probe = try BasisProbe(of: a, rows: rows, columns: columns)
     let factors = try AlignedBuffer<Double>(count: columns)
     let work = try AlignedBuffer<Double>(count: 64 * columns)
     let info = clapack_dqr_basis(
       Int32(rows), Int32(columns), a, factors.start, work.start, Int32(work.count))
     guard info == 0 else { throw .lapack(routine: "geqrf", info: Int(info)) }
+    try probe.check(a)
   }
 
-  /// Eigenvalues, ascending, of the symmetric matrix in the lower triangle of `a`, and eigenvectors over `a` if wanted.
+  /// Eigenvalues, ascending, and why they are not those of the usual algorithm, if they are not.
+  struct Eigenvalues {
+    let values: [Double]
+    let rescue: SolverError?
+  }
+
+  /// Eigenvalues of the symmetric matrix in the lower triangle of `a`, and eigenvectors over `a` if wanted: tested, and found by another
+  /// algorithm if the usual one's are wrong.
   ///
-  /// - Complexity: 4/3·order³ operations for the values alone, about 9·order³ with vectors.
+  /// Vectors are tested by ``EigenProbe``; values alone by their sum, the trace, and the sum of their squares, which is that of all elements.
   ///
-  /// C function: `dsyevd`.
-  static func eigensystem(_ a: AlignedBuffer<Double>, order: Int, vectors: Bool) throws(SolverError) -> [Double] {
+  /// - Complexity: 4/3·order³ operations for the values alone, about 9·order³ with vectors; a copy of the matrix beside LAPACK's workspace.
+  ///
+  /// C functions: `dsyevd`; `dsyev`.
+  static func eigensystem(_ a: AlignedBuffer<Double>, order: Int, vectors: Bool) throws(SolverError) -> Eigenvalues {
     // With vectors LAPACK wants 1 + 6n + 2n², in 32 bits.
     guard order <= 32_766 else { throw .orderTooLarge(order) }
+    let probe = try EigenProbe(lowerTriangle: a, order: order)
+    try probe.checkMatrix()
+    let squares = vectors ? nil : squaredNorm(a, order: order)
+    let copy = try AlignedBuffer<Double>(count: order * order)
+    copy.start.update(from: a.start, count: order * order)
+    do throws(SolverError) {
+      let values = try divideAndConquer(a, order: order, vectors: vectors)
+      try probe.check(values, vectors: vectors ? a : nil, squares: squares)
+      return Eigenvalues(values: values, rescue: nil)
+    } catch {
+      guard error.blamesSolver else { throw error }
+      a.start.update(from: copy.start, count: order * order)
+      // With vectors in any case: without, LAPACK takes the same way to the values as before.
+      let values = try implicitQL(a, order: order)
+      try probe.check(values, vectors: a, squares: squares)
+      return Eigenvalues(values: values, rescue: error)
+    }
+  }
+
+  private static func divideAndConquer(
+    _ a: AlignedBuffer<Double>, order: Int, vectors: Bool
+  ) throws(SolverError) -> [Double] {
     let values = try AlignedBuffer<Double>(count: order)
     let work = try AlignedBuffer<Double>(count: vectors ? 1 + 6 * order + 2 * order * order : 64 * order + 1)
     let integerWork = try AlignedBuffer<Int32>(count: 3 + 5 * order)
@@ -47,5 +81,45 @@ enum DoubleLAPACK {
       Int32(integerWork.count))
     guard info == 0 else { throw .noConvergence(info: Int(info), order: order) }
     return withExtendedLifetime(values) { Array(values.elements) }
+  }
+
+  private static func implicitQL(_ a: AlignedBuffer<Double>, order: Int) throws(SolverError) -> [Double] {
+    let values = try AlignedBuffer<Double>(count: order)
+    let work = try AlignedBuffer<Double>(count: 66 * order)
+    let info = Double.implicitEigensystem(order: order, a.start, values: values.start, work: work.elements)
+    guard info == 0 else { throw .noConvergence(info: info, order: order) }
+    return withExtendedLifetime(values) { Array(values.elements) }
+  }
+
+  /// ‖A‖²_F of the symmetric matrix in the lower triangle of `a`.
+  private static func squaredNorm(_ a: AlignedBuffer<Double>, order: Int) -> Double {
+    var sum = 0.0
+    for column in 0..<order {
+      let start = a.start + column * order
+      sum += start[column] * start[column]
+      for row in column + 1..<max(order, column + 1) { sum += 2 * start[row] * start[row] }
+    }
+    return sum
+  }
+}
+
+extension EigenProbe {
+  /// Refuses an eigensystem in double.
+  ///
+  /// - Parameters:
+  ///   - vectors: nil if there are none.
+  ///   - squares: what the squared eigenvalues must add up to, if that is known.
+  /// - Throws: ``SolverError/wrongVectors(residual:order:)``, ``SolverError/wrongValues(sum:trace:order:)``.
+  fileprivate func check(
+    _ values: [Double], vectors: AlignedBuffer<Double>?, squares: Double?
+  ) throws(SolverError) {
+    let tolerance = Tolerance(order: values.count, Double.self)
+    let residual = if let vectors { try residual(values: values, vectors: vectors) } else { 0.0 }
+    if let refusal = refusal(values: values, residual: residual, tolerance: tolerance) { throw refusal }
+    guard let squares else { return }
+    let sum = values.reduce(0) { $0 + $1 * $1 }
+    guard abs(sum - squares) <= tolerance.trace * squares else {
+      throw .wrongValues(sum: sum, trace: squares, order: values.count)
+    }
   }
 }

@@ -1,50 +1,66 @@
-import MPI
-
-/// A cheap test of an eigensystem: what G makes of one vector, and what V and Λ make of it.
+/// A cheap test of an eigensystem: what G makes of one vector, and what V and Λ make of it; and the trace of both.
 ///
-/// ScaLAPACK has been seen to report success with wrong vectors. A vector x of random signs has a part in every eigenvector,
+/// Eigensolvers have been seen to report success with wrong vectors. A vector x of random signs has a part in every eigenvector,
 /// so one that is wrong, or in another's place, shows in G·x ≠ V·Λ·Vᵀ·x, and one that is not of length 1 or not orthogonal in x ≠ V·Vᵀ·x.
+///
+/// One wrong vector among n moves the residual by 1/√n or less, so what is found is at least an error of tolerance·√n in it.
 package struct EigenProbe {
-  private let x: [Double]
+  let x: [Double]
   private let product: [Double]
+  private let trace: Double
 
-  /// Takes note of G·x; to be called before the eigensolver destroys G.
-  ///
-  /// Collective: every member of the grid calls it.
-  ///
-  /// - Complexity: 2·order²/members operations.
-  package init<Scalar: RealScalar>(_ gram: DistributedMatrix<Scalar>) throws(MPIError) {
-    x = (0..<gram.order).map { Self.sign($0) }
-    product = try gram.symmetricTimes(x)
+  /// Remembers `product` = G·x, x being ``signs(order:)``, and the trace of G.
+  init(product: [Double], trace: Double) {
+    x = Self.signs(order: product.count)
+    self.product = product
+    self.trace = trace
   }
 
-  /// How far `values` and `vectors` are from being the eigensystem, on all ranks: the larger of ‖Gx − VΛVᵀx‖ / λ_max‖x‖ and
-  /// ‖x − VVᵀx‖ / ‖x‖.
+  /// Refuses a matrix that has no eigensystem.
   ///
-  /// Collective: every member of the grid calls it.
-  ///
-  /// - Complexity: 6·order²/members operations.
-  package func residual<Scalar: RealScalar>(
-    values: [Double], vectors: DistributedMatrix<Scalar>
-  ) throws(MPIError) -> Double {
-    let coordinates = try vectors.transposedTimes(x)
-    let rotated = try vectors.times(coordinates)
-    let rebuilt = try vectors.times(zip(values, coordinates).map { $0 * $1 })
-    let length = Double(x.count).squareRoot()
-    // A matrix of zeros has no scale, and must be reproduced as it is.
+  /// - Throws: ``SolverError/notFinite(order:)``.
+  func checkMatrix() throws(SolverError) {
+    guard trace.isFinite, product.allSatisfy(\.isFinite) else { throw .notFinite(order: x.count) }
+  }
+
+  /// What V and Λ make of x: `rotated` = V·Vᵀ·x, and `rebuilt` = V·(Λ/λ)·Vᵀ·x with λ = ``scale(_:)`` of the eigenvalues.
+  struct Images {
+    var rotated: [Double]
+    var rebuilt: [Double]
+  }
+
+  /// The largest eigenvalue by magnitude; if all are 0 the trace; if that is too, 1: a matrix of zeros has no scale, and must be reproduced
+  /// as it is.
+  func scale(_ values: [Double]) -> Double {
     let largest = values.reduce(0) { max($0, abs($1)) }
-    let scale = largest > 0 ? largest : 1
-    return max(
-      Self.distance(product, rebuilt) / (scale * length), Self.distance(x, rotated) / length)
+    return largest > 0 ? largest : trace != 0 ? abs(trace) : 1
   }
 
-  /// The residual beyond which a result is refused.
-  ///
-  /// Where all is well it is 0.4 to 1.7 ε·√order, measured in both precisions for dense matrices of orders 2 to 2000 on 1 to 4 ranks; where
-  /// vectors are wrong it is about 1.
-  package static func tolerance<Scalar: RealScalar>(order: Int, _: Scalar.Type) -> Double {
-    64 * Double(Scalar.ulpOfOne) * Double(order).squareRoot()
+  /// How far `images` are from what G makes of x: the larger of ‖Gx − VΛVᵀx‖ / λ‖x‖ and ‖x − VVᵀx‖ / ‖x‖; NaN if either is.
+  func residual(values: [Double], images: Images) -> Double {
+    let length = Double(x.count).squareRoot()
+    let unit = scale(values)
+    let turned = Self.distance(product.map { $0 / unit }, images.rebuilt) / length
+    let kept = Self.distance(x, images.rotated) / length
+    return turned.isNaN || kept.isNaN ? .nan : max(turned, kept)
   }
+
+  /// Why an eigensystem is not believed; nil if it passes.
+  ///
+  /// - Parameter residual: what ``residual(values:images:)`` said of it.
+  func refusal(values: [Double], residual: Double, tolerance: Tolerance) -> SolverError? {
+    let sum = values.reduce(0, +)
+    // Both written so that what is not a number is refused too.
+    guard residual <= tolerance.residual else { return .wrongVectors(residual: residual, order: x.count) }
+    // Of a matrix that is semidefinite but for rounding, the diagonal may cancel.
+    guard sum.isFinite, abs(sum - trace) <= tolerance.trace * max(abs(trace), scale(values)) else {
+      return .wrongValues(sum: sum, trace: trace, order: x.count)
+    }
+    return nil
+  }
+
+  /// The vector of random signs that matrices of `order` are tested with.
+  static func signs(order: Int) -> [Double] { (0..<order).map(sign) }
 
   private static func distance(_ a: [Double], _ b: [Double]) -> Double {
     zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
@@ -56,5 +72,34 @@ package struct EigenProbe {
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
     return (z ^ (z >> 31)) & 1 == 0 ? 1 : -1
+  }
+}
+
+extension EigenProbe {
+  /// What a result may be off before it is refused.
+  package struct Tolerance {
+    /// Of ``EigenProbe/residual(values:images:)``.
+    package let residual: Double
+    /// Of |Σλ − tr G| ÷ max(tr G, λ).
+    package let trace: Double
+
+    /// For eigenvectors in the width of the Gram matrix, `Scalar`, as ScaLAPACK leaves them.
+    ///
+    /// Where all is well the residual is 0.4 to 1.7 ε·√order, measured in both precisions for dense matrices of orders 2 to 2000 on 1 to 4
+    /// ranks, and the trace is off by 2 ε·√order; where vectors are wrong the residual is about 1.
+    package init<Scalar: RealScalar>(order: Int, _: Scalar.Type) {
+      residual = 64 * Double(Scalar.ulpOfOne) * Double(max(order, 1)).squareRoot()
+      trace = residual
+    }
+
+    /// For eigenvectors in single precision, whatever the Gram matrix was in.
+    ///
+    /// With ε that of single precision, where all is well the residual is at most 2.2 ε·√order (order 3; 0.4 to 1 at orders 257 to 2048),
+    /// measured in both precisions for both algorithms: dense, ill-conditioned, graded, low-rank, orthogonal and zero matrices of orders 2
+    /// to 2048. The tolerance is 7 times that. The trace is off by 2 ε·√order of the Gram matrix's precision.
+    package init<Scalar: RealScalar>(narrowed order: Int, _: Scalar.Type) {
+      residual = 16 * Double(Float.ulpOfOne) * Double(max(order, 1)).squareRoot()
+      trace = Self(order: order, Scalar.self).trace
+    }
   }
 }

@@ -44,6 +44,30 @@ extension Float: RealScalar {
         integerWork.baseAddress, Int32(integerWork.count)))
   }
 
+  /// C function: `ssyev`.
+  public static func implicitEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>,
+    work: UnsafeMutableBufferPointer<Float>
+  ) -> Int {
+    Int(clapack_lower_ssyev(Int32(order), a, values, work.baseAddress, Int32(work.count)))
+  }
+
+  /// C function: `ssymv`.
+  public static func symmetricTimes(
+    order: Int, _ a: UnsafePointer<Float>, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+  ) {
+    cblas_lower_ssymv(Int32(order), a, x, y)
+  }
+
+  /// C function: `sgemv`.
+  public static func times(
+    _ a: UnsafePointer<Float>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    cblas_sgemv_into(
+      transposed ? LocalBLAS.transpose : LocalBLAS.plain, Int32(rows), Int32(columns), a, x, y)
+  }
+
   /// C function: `pssyevd`.
   public static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Float>, descriptor: [Int32], values: UnsafeMutablePointer<Float>,
@@ -54,6 +78,16 @@ extension Float: RealScalar {
       scalapack_lower_pssyevd(
         Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count), integerWork.baseAddress,
         Int32(integerWork.count)))
+  }
+
+  /// C function: `pssyev`.
+  public static func distributedImplicitEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Float>, descriptor: [Int32], values: UnsafeMutablePointer<Float>,
+    vectors: UnsafeMutablePointer<Float>, work: UnsafeMutableBufferPointer<Float>
+  ) -> Int {
+    Int(
+      scalapack_lower_pssyev(
+        Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count)))
   }
 
   /// Here, not in a generic function, so that the loop is compiled for this width.

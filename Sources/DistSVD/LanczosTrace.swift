@@ -13,6 +13,8 @@ struct LanczosTrace {
   /// Nodes and weights of each probe; its weights add up to ‖P·z‖².
   private let quadratures: [[(node: Double, weight: Double)]]
   private let dimension: Int
+  /// See ``TruncatedBasis/rescue``.
+  let rescue: SolverError?
 
   /// Runs the iteration.
   ///
@@ -50,7 +52,9 @@ struct LanczosTrace {
       // Where the probe's Krylov space is exhausted this is zero or rounding, and what follows has no weight.
       for probe in 0..<width { recurrences[probe].offDiagonal.append(w.normalize(next, probe).squareRoot()) }
     }
-    quadratures = try agreed(sums) { try recurrences.map { try $0.quadrature() } }
+    let found = try agreed(sums) { try recurrences.map { try $0.quadrature() } }
+    quadratures = found.map(\.nodes)
+    rescue = found.lazy.compactMap(\.rescue).first
   }
 
   /// Estimates tr √A.
@@ -92,26 +96,20 @@ struct LanczosTrace {
     var diagonal: [Double] = []
     var offDiagonal: [Double] = []
 
-    /// - Throws: ``SolverError/noConvergence(info:order:)``.
-    func quadrature() throws(SolverError) -> [(node: Double, weight: Double)] {
+    /// - Throws: ``SolverError/noConvergence(info:order:)`` or what else two algorithms failed by.
+    func quadrature() throws(SolverError) -> (nodes: [(node: Double, weight: Double)], rescue: SolverError?) {
       let steps = diagonal.count
-      let values = try AlignedBuffer<Double>(count: steps)
-      let beside = try AlignedBuffer<Double>(count: steps)
-      let vectors = try AlignedBuffer<Double>(count: steps * steps)
-      let work = try AlignedBuffer<Double>(count: 1 + 4 * steps + steps * steps)
-      let integerWork = try AlignedBuffer<Int32>(count: 3 + 5 * steps)
+      let matrix = try AlignedBuffer<Double>(count: steps * steps)
       for index in 0..<steps {
-        values.elements[index] = diagonal[index]
-        beside.elements[index] = offDiagonal[index]
+        matrix.elements[index * (steps + 1)] = diagonal[index]
+        if index + 1 < steps { matrix.elements[index * (steps + 1) + 1] = offDiagonal[index] }
       }
-      let info = Double.tridiagonalEigensystem(
-        order: steps, diagonal: values.start, offDiagonal: beside.start, vectors: vectors.start, work: work.elements,
-        integerWork: integerWork.elements)
-      guard info == 0 else { throw .noConvergence(info: info, order: steps) }
-      return (0..<steps).map { index in
-        let first = vectors.elements[index * steps]
-        return (max(values.elements[index], 0), first * first * squaredLength)
+      let found = try DoubleLAPACK.eigensystem(matrix, order: steps, vectors: true)
+      let nodes = found.values.indices.map { index in
+        let first = matrix.elements[index * steps]
+        return (node: max(found.values[index], 0), weight: first * first * squaredLength)
       }
+      return (nodes, found.rescue)
     }
   }
 

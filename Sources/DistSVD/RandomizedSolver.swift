@@ -56,9 +56,12 @@ public struct RandomizedSolver: Sendable {
       products: workspace.products, leading: leading.vectors, rank: options.rank, tailSquares: tailSquares,
       sums: sums, seed: options.seed, stream: stream, firstIndex: UInt64(order * width),
       largestExactOrder: largestExactOrder)
-    return TruncatedBasis(
+    let basis = TruncatedBasis(
       order: order, rank: options.rank, singularValues: leading.values, vectors: leading.vectors,
-      tailNuclearNorm: tail.nuclearNorm, tailSquares: tailSquares, tailError: tail.relativeError)
+      tailNuclearNorm: tail.nuclearNorm, tailSquares: tailSquares, tailError: tail.relativeError,
+      rescue: leading.rescue ?? tail.rescue)
+    try sums.agreeing { try basis.check(squaredNorm: squaredNorm) }
+    return basis
   }
 
   /// The floating-point operations for an m × n matrix: those on W, which a team shares, and the rest, which each member does.
@@ -163,7 +166,7 @@ public struct RandomizedSolver: Sendable {
 
   /// The leading Ritz values and vectors of the space in `basis` and `block`.
   private func rayleighRitz(_ w: Workspace<some PanelSource, some ChunkSums>, span: Int, sums: some ChunkSums) throws
-    -> (values: [Double], vectors: AlignedBuffer<Float>)
+    -> (values: [Double], vectors: AlignedBuffer<Float>, rescue: SolverError?)
   {
     let order = w.products.shape.core
     let rank = options.rank
@@ -181,7 +184,7 @@ public struct RandomizedSolver: Sendable {
         for row in 0..<order { to[row] = Float(from[row]) }
       }
       // Rounding can leave a null direction a little below zero.
-      return (squares.suffix(rank).reversed().map { max($0, 0).squareRoot() }, vectors)
+      return (squares.values.suffix(rank).reversed().map { max($0, 0).squareRoot() }, vectors, squares.rescue)
     }
   }
 }

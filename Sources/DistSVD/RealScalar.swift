@@ -35,6 +35,24 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
     integerWork: UnsafeMutableBufferPointer<Int32>
   ) -> Int
 
+  /// Eigenvalues, ascending, in `values`, and eigenvectors over `a`, of the symmetric matrix in its lower triangle, by QL and QR steps.
+  ///
+  /// - Parameter work: at least 3·order scalars; more make the reduction to tridiagonal form faster.
+  /// - Returns: LAPACK's `info`, 0 for success.
+  static func implicitEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Self>, values: UnsafeMutablePointer<Self>,
+    work: UnsafeMutableBufferPointer<Self>
+  ) -> Int
+
+  /// y := A·x with A symmetric, `order × order`, its lower triangle stored.
+  static func symmetricTimes(
+    order: Int, _ a: UnsafePointer<Self>, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>)
+
+  /// y := A·x or Aᵀ·x, with A `rows × columns` and dense.
+  static func times(
+    _ a: UnsafePointer<Self>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Self>,
+    into y: UnsafeMutablePointer<Self>)
+
   /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix that lies on a grid of ranks, given by its lower triangle, which
   /// is destroyed.
   ///
@@ -48,6 +66,14 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
     order: Int, _ a: UnsafeMutablePointer<Self>, descriptor: [Int32], values: UnsafeMutablePointer<Self>,
     vectors: UnsafeMutablePointer<Self>, work: UnsafeMutableBufferPointer<Self>,
     integerWork: UnsafeMutableBufferPointer<Int32>
+  ) -> Int
+
+  /// The same by QL and QR steps.
+  ///
+  /// Collective: every member of the grid that `descriptor` names calls it.
+  static func distributedImplicitEigensystem(
+    order: Int, _ a: UnsafeMutablePointer<Self>, descriptor: [Int32], values: UnsafeMutablePointer<Self>,
+    vectors: UnsafeMutablePointer<Self>, work: UnsafeMutableBufferPointer<Self>
   ) -> Int
 
   /// y := x + y.

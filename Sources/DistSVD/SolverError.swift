@@ -2,7 +2,7 @@
 public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The allocation that failed, in bytes.
   case outOfMemory(bytes: Int)
-  /// LAPACK's `stedc`, or ScaLAPACK's `p?syevd`, gave up: its `info`, for a matrix of order `order`.
+  /// An eigensolver of LAPACK or ScaLAPACK gave up: its `info`, for a matrix of order `order`.
   case noConvergence(info: Int, order: Int)
   /// A call of LAPACK that cannot fail on finite numbers did: its name, its `info`.
   case lapack(routine: String, info: Int)
@@ -12,6 +12,22 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   case teamOrderTooLarge(Int, members: Int)
   /// The eigensolver reported success, but its vectors do not diagonalize the matrix: see `EigenProbe`.
   case wrongVectors(residual: Double, order: Int)
+  /// The eigensolver reported success, but its eigenvalues add up to something else than the diagonal of the matrix.
+  case wrongValues(sum: Double, trace: Double, order: Int)
+  /// An orthonormal basis of so many vectors is not one, or does not span them.
+  case wrongBasis(residual: Double, columns: Int)
+  /// What is left of a matrix beside a truncated basis has a nuclear norm below its Frobenius norm, which cannot be.
+  case wrongTail(nuclearNorm: Double, frobeniusNorm: Double)
+  /// The matrix itself holds a NaN or an infinity.
+  case notFinite(order: Int)
+
+  /// Whether the solver is to blame, so that another may do better.
+  var blamesSolver: Bool {
+    switch self {
+    case .noConvergence, .wrongVectors, .wrongValues: true
+    case .outOfMemory, .lapack, .orderTooLarge, .teamOrderTooLarge, .wrongBasis, .wrongTail, .notFinite: false
+    }
+  }
 
   /// One line, in words.
   public var description: String {
@@ -28,6 +44,14 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
       "a Gram matrix of order \(order) on \(members) ranks is beyond ScaLAPACK's 32-bit workspace; use more ranks"
     case .wrongVectors(let residual, let order):
       "the eigensolver's vectors do not diagonalize a Gram matrix of order \(order): relative residual \(residual)"
+    case .wrongValues(let sum, let trace, let order):
+      "the eigenvalues found of a Gram matrix of order \(order) add up to \(sum), its diagonal to \(trace)"
+    case .wrongBasis(let residual, let columns):
+      "LAPACK's orthonormal basis of \(columns) vectors is wrong: relative residual \(residual)"
+    case .wrongTail(let nuclearNorm, let frobeniusNorm):
+      "the rest of a truncated matrix has a nuclear norm of \(nuclearNorm), less than its Frobenius norm \(frobeniusNorm)"
+    case .notFinite(let order):
+      "a Gram matrix of order \(order) holds numbers that are not finite"
     }
   }
 }

@@ -8,6 +8,8 @@ struct TailEstimate {
   let nuclearNorm: Double
   /// Estimated relative standard error.
   let relativeError: Double
+  /// See ``TruncatedBasis/rescue``.
+  let rescue: SolverError?
 
   /// Estimates the tail of the matrix of `products`.
   ///
@@ -29,12 +31,15 @@ struct TailEstimate {
     }
     let estimate: (value: Double, error: Double)
     if order <= largestExactOrder {
-      estimate = (try Self.exact(products, basis: basis, rank: rank, sums: sums), 0)
+      let exact = try Self.exact(products, basis: basis, rank: rank, sums: sums)
+      estimate = (exact.value, 0)
+      rescue = exact.rescue
     } else {
       let trace = try LanczosTrace(products, basis: basis, rank: rank, sums: sums) { block, width in
         randomSigns(rows: order, columns: width, seed: seed, stream: stream, first: firstIndex, into: block)
       }
       estimate = trace.squareRoot(trace: tailSquares)
+      rescue = trace.rescue
     }
     // Cauchy and Schwarz; reached where the tail is rounding.
     nuclearNorm = min(max(estimate.value, 0), (Double(order - rank) * tailSquares).squareRoot())
@@ -53,14 +58,14 @@ struct TailEstimate {
   /// Σ√λ over the order − rank largest eigenvalues of A.
   private static func exact<Source: PanelSource, Sums: ChunkSums>(
     _ products: PanelProducts<Source, Sums>, basis: AlignedBuffer<Double>, rank: Int, sums: Sums
-  ) throws -> Double {
+  ) throws -> (value: Double, rescue: SolverError?) {
     let order = products.shape.core
     let gram = try agreed(sums) { try AlignedBuffer<Double>(count: order * order) }
     try products.gram(into: gram)
     return try agreed(sums) {
       try deflate(gram, order: order, basis: basis, rank: rank)
-      let values = try DoubleLAPACK.eigensystem(gram, order: order, vectors: false)
-      return values.suffix(order - rank).reduce(0) { $0 + max($1, 0).squareRoot() }
+      let found = try DoubleLAPACK.eigensystem(gram, order: order, vectors: false)
+      return (found.values.suffix(order - rank).reduce(0) { $0 + max($1, 0).squareRoot() }, found.rescue)
     }
   }
 

@@ -4,12 +4,17 @@ import MPI
 public struct TeamBasis {
   /// Descending, in the units of the matrix; the same on every member.
   public let singularValues: [Double]
+  /// Why the usual eigensolver's result was refused, if this is the other one's; nil normally. The same on every member.
+  public let rescue: SolverError?
   private let vectors: DistributedMatrix<Float>
   /// Room for columns that come from all members; allocated beforehand, so that gathering cannot fail on one member.
   private let exchange: AlignedBuffer<Float>
 
-  init(singularValues: [Double], vectors: DistributedMatrix<Float>) throws(SolverError) {
+  init(
+    singularValues: [Double], vectors: DistributedMatrix<Float>, rescue: SolverError?
+  ) throws(SolverError) {
     self.singularValues = singularValues
+    self.rescue = rescue
     self.vectors = vectors
     exchange = try AlignedBuffer(count: Self.exchangeCount(order: vectors.order))
   }
@@ -74,7 +79,8 @@ public struct TeamBasis {
 }
 
 extension Precision {
-  /// The basis of `source`, by a team of ranks that each read a share of it.
+  /// The basis of `source`, by a team of ranks that each read a share of it; tested, and by another eigensolver if the usual one's is
+  /// wrong (``TeamBasis/rescue``).
   ///
   /// Collective: every member of `grid` calls it.
   ///
@@ -88,11 +94,11 @@ extension Precision {
   ) throws -> TeamBasis {
     switch self {
     case .f64:
-      try TeamEigensolver.solve(
-        TeamGram<Double>(of: source, on: grid, bandElements: bandElements, agreeing: agreeing), agreeing: agreeing)
+      try TeamEigensolver.basis(
+        of: source, on: grid, bandElements: bandElements, Double.self, agreeing: agreeing)
     case .f32:
-      try TeamEigensolver.solve(
-        TeamGram<Float>(of: source, on: grid, bandElements: bandElements, agreeing: agreeing), agreeing: agreeing)
+      try TeamEigensolver.basis(
+        of: source, on: grid, bandElements: bandElements, Float.self, agreeing: agreeing)
     }
   }
 }

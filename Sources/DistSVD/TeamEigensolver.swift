@@ -3,6 +3,26 @@ import MPI
 
 /// All eigenvalues and eigenvectors of a Gram matrix, by a team of ranks.
 public enum TeamEigensolver {
+  /// Decomposes the Gram matrix of `source` by the usual algorithm; if the result is not believed, forms it again and takes the other.
+  ///
+  /// Collective: every member of the grid calls it. All take the same way.
+  ///
+  /// - Throws: what `agreeing` makes of a ``SolverError``, of the second algorithm if both fail, the same on all members; or `MPIError`.
+  static func basis<Scalar: RealScalar>(
+    of source: some PanelSource, on grid: ProcessGrid, bandElements: Int, _: Scalar.Type,
+    agreeing: (() throws -> Void) throws -> Void
+  ) throws -> TeamBasis {
+    func gram() throws -> TeamGram<Scalar> {
+      try TeamGram(of: source, on: grid, bandElements: bandElements, agreeing: agreeing)
+    }
+    switch try attempt(gram(), by: .divideAndConquer, rescue: nil, agreeing: agreeing) {
+    case .success(let basis): return basis
+    case .failure(let refusal):
+      let second = try attempt(gram(), by: .implicitQL, rescue: refusal, agreeing: agreeing)
+      return try agreed(agreeing) { try second.get() }
+    }
+  }
+
   /// Decomposes `gram`, in its own memory.
   ///
   /// Collective: every member of the grid calls it.
@@ -16,18 +36,57 @@ public enum TeamEigensolver {
   public static func solve<Scalar: RealScalar>(
     _ gram: consuming TeamGram<Scalar>, agreeing: (() throws -> Void) throws -> Void
   ) throws -> TeamBasis {
-    let probe = try EigenProbe(gram.matrix)
-    let (values, vectors) = try eigensystem(gram.matrix, agreeing: agreeing)
-    let residual = try probe.residual(values: values, vectors: vectors)
-    return try basis(values: values, vectors: vectors, residual: residual, agreeing: agreeing)
+    try solve(gram, by: .divideAndConquer, agreeing: agreeing)
   }
 
-  /// Eigenvalues, ascending, and eigenvectors; destroys `gram`.
+  /// The same by one algorithm or the other.
+  package static func solve<Scalar: RealScalar>(
+    _ gram: consuming TeamGram<Scalar>, by algorithm: EigenAlgorithm, agreeing: (() throws -> Void) throws -> Void
+  ) throws -> TeamBasis {
+    let result = try attempt(gram, by: algorithm, rescue: nil, agreeing: agreeing)
+    return try agreed(agreeing) { try result.get() }
+  }
+
+  /// A basis, or why it is not believed; the same on all members.
+  private static func attempt<Scalar: RealScalar>(
+    _ gram: consuming TeamGram<Scalar>, by algorithm: EigenAlgorithm, rescue: SolverError?,
+    agreeing: (() throws -> Void) throws -> Void
+  ) throws -> Result<TeamBasis, SolverError> {
+    let probe = try EigenProbe(gram.matrix)
+    try agreed(agreeing) { try probe.checkMatrix() }
+    let (order, team) = (gram.order, gram.matrix.grid.team)
+    let found = try eigensystem(gram.matrix, by: algorithm, agreeing: agreeing)
+    // Members may have been told different things; the team believes the worst.
+    let info = Int(try team.allReduced(Int64(abs(found.info)), .maximum))
+    guard info == 0 else { return .failure(.noConvergence(info: info, order: order)) }
+    // Every member has all values, but computed its own: the team goes on with those of one.
+    let values = try team.broadcasting(found.values)
+    let residual = try probe.residual(values: values, vectors: found.vectors)
+    let tolerance = EigenProbe.Tolerance(order: order, Scalar.self)
+    if let refusal = probe.refusal(values: values, residual: residual, tolerance: tolerance) {
+      return .failure(refusal)
+    }
+    // Rounding can leave a null direction a little below zero.
+    let singularValues = values.reversed().map { max($0, 0).squareRoot() }
+    return .success(
+      try agreed(agreeing) {
+        try TeamBasis(singularValues: singularValues, vectors: narrowed(found.vectors), rescue: rescue)
+      })
+  }
+
+  /// Eigenvalues, ascending, and eigenvectors, as ScaLAPACK leaves them, and its `info`.
+  private struct Eigensystem<Scalar: RealScalar> {
+    let values: [Double]
+    let vectors: DistributedMatrix<Scalar>
+    let info: Int
+  }
+
+  /// Destroys `gram`.
   private static func eigensystem<Scalar: RealScalar>(
-    _ gram: DistributedMatrix<Scalar>, agreeing: (() throws -> Void) throws -> Void
-  ) throws -> (values: [Double], vectors: DistributedMatrix<Scalar>) {
+    _ gram: DistributedMatrix<Scalar>, by algorithm: EigenAlgorithm, agreeing: (() throws -> Void) throws -> Void
+  ) throws -> Eigensystem<Scalar> {
     let (order, grid, layout) = (gram.order, gram.grid, gram.layout)
-    let size = Workspace(layout, row: grid.row, column: grid.column)
+    let size = Workspace(layout, row: grid.row, column: grid.column, algorithm)
     let (values, vectors, work, integerWork) = try agreed(agreeing) {
       (
         try AlignedBuffer<Scalar>(count: order), try DistributedMatrix<Scalar>(order: order, on: grid),
@@ -35,35 +94,24 @@ public enum TeamEigensolver {
       )
     }
     var descriptor = [Int32](repeating: 0, count: Int(scalapack_descriptor_count))
-    var info = Int(
+    let described = Int(
       scalapack_describe(
         &descriptor, Int32(order), Int32(layout.block), grid.context, Int32(layout.leadingDimension(row: grid.row))))
-    if info == 0 {
-      info = Scalar.distributedEigensystem(
-        order: order, gram.elements.start, descriptor: descriptor, values: values.start,
-        vectors: vectors.elements.start, work: work.elements, integerWork: integerWork.elements)
+    try agreed(agreeing) {
+      if described != 0 { throw SolverError.lapack(routine: "descinit", info: described) }
     }
-    try agreed(agreeing) { if info != 0 { throw SolverError.noConvergence(info: info, order: order) } }
-    // Every member has all values, but computed its own: the team goes on with those of one.
-    var shared = values.elements.map { Double($0) }
-    try grid.team.broadcast(&shared)
-    return (shared, vectors)
-  }
-
-  private static func basis<Scalar: RealScalar>(
-    values: [Double], vectors: consuming DistributedMatrix<Scalar>, residual: Double,
-    agreeing: (() throws -> Void) throws -> Void
-  ) throws -> TeamBasis {
-    let order = values.count
-    return try agreed(agreeing) {
-      // Written so that a residual that is not a number is refused too.
-      guard residual <= EigenProbe.tolerance(order: order, Scalar.self) else {
-        throw SolverError.wrongVectors(residual: residual, order: order)
+    let info =
+      switch algorithm {
+      case .divideAndConquer:
+        Scalar.distributedEigensystem(
+          order: order, gram.elements.start, descriptor: descriptor, values: values.start,
+          vectors: vectors.elements.start, work: work.elements, integerWork: integerWork.elements)
+      case .implicitQL:
+        Scalar.distributedImplicitEigensystem(
+          order: order, gram.elements.start, descriptor: descriptor, values: values.start,
+          vectors: vectors.elements.start, work: work.elements)
       }
-      // Rounding can leave a null direction a little below zero.
-      let singularValues = values.reversed().map { max($0, 0).squareRoot() }
-      return try TeamBasis(singularValues: singularValues, vectors: narrowed(vectors))
-    }
+    return Eigensystem(values: values.elements.map { Double($0) }, vectors: vectors, info: info)
   }
 
   /// The workspace of `p?syevd` on one rank with p × q local elements, for blocks of b.
@@ -77,13 +125,24 @@ public enum TeamEigensolver {
   ///
   /// The last term of `scalars` is enough for both, and that of `integers` for what `p?lasrt` wants of them.
   /// The routine is not asked for its size: it answers in a floating-point number, which in single precision is rounded.
+  ///
+  /// That of `p?syev` is 5n + n·c + max(what `p?ormtr` needs, 2n − 2) + 1, with c the rows of the member's part of n dealt out over all
+  /// members as one column: the rotations of T's eigenvectors are collected in these rows.
   struct Workspace {
     let scalars: Int
     let integers: Int
 
-    init(_ layout: BlockCyclic, row: Int, column: Int) {
+    init(_ layout: BlockCyclic, row: Int, column: Int, _ algorithm: EigenAlgorithm) {
       let (n, b) = (layout.order, layout.block)
       let (p, q) = (layout.rows.count(on: row), layout.columns.count(on: column))
+      if algorithm == .implicitQL {
+        // The largest share of any member, so that it need not be known in which order the routine arranges them.
+        let members = layout.rows.parts * layout.columns.parts
+        let share = CyclicAxis(length: n, block: b, parts: members).count(on: 0)
+        scalars = 7 * n + n * max(1, share) + b * (p + q + 5 * b) + 1
+        integers = 0
+        return
+      }
       scalars = max(1 + 6 * n + 2 * p * q, 3 * n + max(b * (p + 1), 3 * b)) + 2 * n + b * (p + q + 3 * b)
       integers = 7 * n + 8 * layout.columns.parts + 2 + 2 * b
     }
@@ -95,12 +154,17 @@ public enum TeamEigensolver {
     return BlockCyclic(order: order, gridRows: shape.rows, gridColumns: shape.columns)
   }
 
+  /// The largest workspace of each algorithm.
+  private static func workspaces(_ layout: BlockCyclic) -> [Workspace] {
+    EigenAlgorithm.allCases.map { Workspace(layout, row: 0, column: 0, $0) }
+  }
+
   /// Refuses what ScaLAPACK's 32-bit counts cannot hold on this many ranks.
   static func checkOrder(_ order: Int, members: Int) throws(SolverError) {
     // Where p·q alone passes the limit, so does the workspace; the first guard keeps it from overflowing.
     guard order <= 1 << 28 else { throw .teamOrderTooLarge(order, members: members) }
     let layout = layout(order: order, members: members)
-    guard Workspace(layout, row: 0, column: 0).scalars <= Int(Int32.max),
+    guard workspaces(layout).allSatisfy({ $0.scalars <= Int(Int32.max) }),
       GramPanels(layout).largestCount <= Int(Int32.max)
     else { throw .teamOrderTooLarge(order, members: members) }
   }
@@ -113,10 +177,10 @@ public enum TeamEigensolver {
     let layout = layout(order: order, members: members)
     let width = precision == .f64 ? MemoryLayout<Double>.size : MemoryLayout<Float>.size
     let part = layout.rows.count(on: 0) * layout.columns.count(on: 0)
-    let workspace = Workspace(layout, row: 0, column: 0)
+    let workspace = workspaces(layout).map { $0.scalars * width + $0.integers * MemoryLayout<Int32>.size }.max() ?? 0
     // Product, packed parts, and what MPI makes of them while it adds.
     let gram = (part + 4 * GramPanels(layout).largestCount) * width
-    let solve = (2 * part + workspace.scalars + order) * width + workspace.integers * MemoryLayout<Int32>.size
+    let solve = (2 * part + order) * width + workspace
     let basis = part * width + (part + 2 * TeamBasis.exchangeCount(order: order)) * MemoryLayout<Float>.size
     // The probe's vectors, and the indices beside them.
     return max(gram, solve, basis) + 16 * order * MemoryLayout<Double>.size

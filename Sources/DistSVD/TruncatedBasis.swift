@@ -14,6 +14,8 @@ public struct TruncatedBasis {
   public let tailSquares: Double
   /// Estimated relative standard error of ``tailNuclearNorm``; 0 where it is computed from all singular values.
   public let tailError: Double
+  /// Why an eigensystem was found by another algorithm than the usual one, if one was; nil normally. Each rank's own.
+  public let rescue: SolverError?
 
   /// κ = Σ_{k>r} σ_k ÷ √((n − r)·Σ_{k>r} σ_k²), between 0 and 1: how flat the tail is. 0 when there is no tail.
   public var kappa: Double {

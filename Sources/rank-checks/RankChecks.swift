@@ -26,6 +26,7 @@ struct RankChecks {
     ("all-gather", checkAllGather),
     ("team-gram", checkTeamGram),
     ("team-eigensolver", checkTeamEigensolver),
+    ("other-team-eigensolver", checkOtherTeamEigensolver),
     ("team-failures", checkTeamFailures),
     ("teams", checkTeams),
     ("randomized", checkRandomized),

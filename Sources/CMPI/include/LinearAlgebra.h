@@ -14,7 +14,13 @@
                 const int *, const T *, const int *, const T *, T *, const int *, size_t, size_t);                \
   void p##sytrd_(const char *, const int *, T *, const int *, T *, T *, T *, T *, const int *, int *, size_t);    \
   void p##stedc_(const char *, const int *, T *, T *, T *, const int *, T *, const int *, int *, const int *,     \
-                 int *, size_t);
+                 int *, size_t);                                                                                  \
+  void p##syev_(const char *, const char *, const int *, T *, const int *, T *, T *, const int *, int *, size_t,  \
+                size_t);                                                                                          \
+  void p##symv_(const char *, const int *, const T *, const T *, const int *, const T *, const int *, const T *,  \
+                T *, const int *, size_t);                                                                        \
+  void p##gemv_(const char *, const int *, const int *, const T *, const T *, const int *, const T *,             \
+                const int *, const T *, T *, const int *, size_t);
 CMPI_DECLARE(double, d)
 CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
@@ -65,6 +71,39 @@ CMPI_SYTRD(float, s)
 CMPI_STEDC(double, d)
 CMPI_STEDC(float, s)
 #undef CMPI_STEDC
+
+// Eigenvalues, ascending, in w, and eigenvectors over a, of the symmetric matrix in the lower triangle of a.
+#define CMPI_SYEV(T, p)                                                                                           \
+  static inline int clapack_lower_##p##syev(int n, T *a, T *w, T *work, int lwork) {                              \
+    int info = 0;                                                                                                 \
+    p##syev_("V", "L", &n, a, &n, w, work, &lwork, &info, 1, 1);                                                  \
+    return info;                                                                                                  \
+  }
+CMPI_SYEV(double, d)
+CMPI_SYEV(float, s)
+#undef CMPI_SYEV
+
+// y := A·x with A symmetric, n × n, its lower triangle stored.
+#define CMPI_SYMV(T, p)                                                                                           \
+  static inline void cblas_lower_##p##symv(int n, const T *a, const T *x, T *y) {                                 \
+    const T one = 1, zero = 0;                                                                                    \
+    const int step = 1;                                                                                           \
+    p##symv_("L", &n, &one, a, &n, x, &step, &zero, y, &step, 1);                                                 \
+  }
+CMPI_SYMV(double, d)
+CMPI_SYMV(float, s)
+#undef CMPI_SYMV
+
+// y := A·x, or Aᵀ·x with transpose = 'T', with A m × n and dense.
+#define CMPI_GEMV(T, p)                                                                                           \
+  static inline void cblas_##p##gemv_into(char transpose, int m, int n, const T *a, const T *x, T *y) {           \
+    const T one = 1, zero = 0;                                                                                    \
+    const int step = 1;                                                                                           \
+    p##gemv_(&transpose, &m, &n, &one, a, &m, x, &step, &zero, y, &step, 1);                                      \
+  }
+CMPI_GEMV(double, d)
+CMPI_GEMV(float, s)
+#undef CMPI_GEMV
 
 // The triangular factor T, k × k, of the product of k reflectors of length n, which are the columns of v.
 static inline void clapack_slarft(int n, int k, const float *v, int ldv, const float *tau, float *t, int ldt) {

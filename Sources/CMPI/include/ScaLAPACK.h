@@ -20,7 +20,9 @@ void descinit_(int *, const int *, const int *, const int *, const int *, const 
                const int *, int *);
 #define CMPI_DECLARE(T, p)                                                                                        \
   void p##syevd_(const char *, const char *, const int *, T *, const int *, const int *, const int *, T *, T *,   \
-                 const int *, const int *, const int *, T *, const int *, int *, const int *, int *, size_t, size_t);
+                 const int *, const int *, const int *, T *, const int *, int *, const int *, int *, size_t, size_t); \
+  void p##syev_(const char *, const char *, const int *, T *, const int *, const int *, const int *, T *, T *,    \
+                const int *, const int *, const int *, T *, const int *, int *, size_t, size_t);
 CMPI_DECLARE(double, pd)
 CMPI_DECLARE(float, ps)
 #undef CMPI_DECLARE
@@ -71,5 +73,18 @@ static inline int scalapack_describe(int *descriptor, int n, int block, int cont
 CMPI_SYEVD(double, pd)
 CMPI_SYEVD(float, ps)
 #undef CMPI_SYEVD
+
+// The same by QL and QR steps instead of divide and conquer.
+#define CMPI_SYEV(T, p)                                                                                           \
+  static inline int scalapack_lower_##p##syev(                                                                    \
+      int n, T *a, const int *descriptor, T *w, T *z, T *work, int lwork) {                                       \
+    const int one = 1;                                                                                            \
+    int info = 0;                                                                                                 \
+    p##syev_("V", "L", &n, a, &one, &one, descriptor, w, z, &one, &one, descriptor, work, &lwork, &info, 1, 1);   \
+    return info;                                                                                                  \
+  }
+CMPI_SYEV(double, pd)
+CMPI_SYEV(float, ps)
+#undef CMPI_SYEV
 
 #endif
