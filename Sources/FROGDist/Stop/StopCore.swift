@@ -7,7 +7,7 @@ import SystemPackage
 final class StopCore: Sendable {
   /// Seconds that a rank has, from the moment it learns, to leave off by itself. Rank 0 speaks first: the launcher ends the others with
   /// it. They end by themselves where it does not, or where rank 0 cannot be reached.
-  static func grace(rank: Int) -> Double { rank == 0 ? 3 : 8 }
+  static func grace(rank: Int) -> Double { rank == 0 ? 3 : 6 }
   /// Seconds that other ranks wait longer than rank 0 before they call it lost.
   static let precedence = 5.0
   /// Seconds between two looks.
