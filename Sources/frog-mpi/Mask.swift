@@ -133,7 +133,8 @@ struct Mask: ParsableCommand {
       let display = ProgressDisplay(isQuiet: quiet, logger: logger)
       // An error is reported on a line of its own.
       defer { display.clear() }
-      let watch = try StopWatch(rank: world.rank, limits: limits, announce: Terminal.announce)
+      let watch = try StopWatch(
+        rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
       defer { watch.end() }
       let outcome: Pipeline.Outcome
       do {

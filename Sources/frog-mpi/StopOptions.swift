@@ -17,7 +17,9 @@ struct StopOptions: ParsableArguments {
 
   func validate() throws {
     if let stopBefore {
-      do { _ = try StopTime.parse(stopBefore, now: SystemTime.now) } catch { throw ValidationError("--stop-before: \(error)") }
+      do { _ = try StopTime.parse(stopBefore, now: SystemTime.now) } catch {
+        throw ValidationError("--stop-before: \(error)")
+      }
     }
     if let rankTimeout, Duration.seconds(of: rankTimeout) == nil {
       throw ValidationError("--rank-timeout must be a duration such as 90s, 30m or 1h30m; found '\(rankTimeout)'")

@@ -7,13 +7,13 @@ import SystemPackage
 final class StopCore: Sendable {
   /// Seconds that a rank has, from the moment it learns, to leave off by itself. Rank 0 speaks first: the launcher ends the others with
   /// it. They end by themselves where it does not, or where rank 0 cannot be reached.
-  static func grace(rank: Int) -> Double { rank == 0 ? 3 : 8 }
+  static func grace(rank: Int) -> Double { rank == 0 ? 3 : 6 }
   /// Seconds that other ranks wait longer than rank 0 before they call it lost.
   static let precedence = 5.0
   /// Seconds between two looks.
   private static let interval = 0.1
-  /// Seconds between two looks at the halt file.
-  private static func haltInterval(rank: Int) -> Double { rank == 0 ? 1 : 5 }
+  /// Seconds between two looks at the halt file: of all ranks together about a hundred a second, whatever their number.
+  private var haltInterval: Double { rank == 0 ? 1 : max(1, Double(ranks) / 100) }
 
   let process: StopWatch.Process
   let wake = DispatchSemaphore(value: 0)
@@ -23,6 +23,7 @@ final class StopCore: Sendable {
   let files = Mutex<StopFiles?>(nil)
 
   private let rank: Int
+  private let ranks: Int
   private let limits: StopWatch.Limits
   private let announce: @Sendable (String) -> Void
   private let state = Mutex(State())
@@ -34,9 +35,11 @@ final class StopCore: Sendable {
   }
 
   init(
-    rank: Int, limits: StopWatch.Limits, process: StopWatch.Process, announce: @escaping @Sendable (String) -> Void
+    rank: Int, of ranks: Int, limits: StopWatch.Limits, process: StopWatch.Process,
+    announce: @escaping @Sendable (String) -> Void
   ) {
     self.rank = rank
+    self.ranks = ranks
     self.limits = limits
     self.process = process
     self.announce = announce
@@ -114,7 +117,7 @@ final class StopCore: Sendable {
     if signal != 0 { return .signal(signal, rank: rank) }
     if let end = limits.end, SystemTime.now >= end { return .time }
     looks.sinceHalt += passed
-    guard looks.sinceHalt >= Self.haltInterval(rank: rank), let files = files.withLock({ $0 }) else { return nil }
+    guard looks.sinceHalt >= haltInterval, let files = files.withLock({ $0 }) else { return nil }
     looks.sinceHalt = 0
     guard let text = files.readHalt() else { return nil }
     looks.haltIsLeft = true

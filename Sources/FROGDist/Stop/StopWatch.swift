@@ -51,19 +51,24 @@ public final class StopWatch: Sendable {
   /// Catches signals and begins to look. MPI is initialized: it may set handlers of its own.
   ///
   /// - Parameters:
-  ///   - rank: in the world.
+  ///   - rank: of this process in the world.
+  ///   - ranks: how many there are.
   ///   - announce: writes a line for the user; called from any thread, at most once.
   /// - Throws: ``RunFailure`` if the system gives no thread.
-  public convenience init(rank: Int, limits: Limits, announce: @escaping @Sendable (String) -> Void) throws {
+  public convenience init(
+    rank: Int, of ranks: Int, limits: Limits, announce: @escaping @Sendable (String) -> Void
+  ) throws {
     guard frog_catch_signals() == 0 else {
       throw RunFailure(.internal, "cannot catch signals: \(Errno(rawValue: errno))")
     }
-    try self.init(rank: rank, limits: limits, process: Process(), announce: announce)
+    try self.init(rank: rank, of: ranks, limits: limits, process: Process(), announce: announce)
   }
 
-  init(rank: Int, limits: Limits, process: Process, announce: @escaping @Sendable (String) -> Void) throws {
+  init(
+    rank: Int, of ranks: Int = 1, limits: Limits, process: Process, announce: @escaping @Sendable (String) -> Void
+  ) throws {
     self.limits = limits
-    core = StopCore(rank: rank, limits: limits, process: process, announce: announce)
+    core = StopCore(rank: rank, of: ranks, limits: limits, process: process, announce: announce)
     var started = pthread_t()
     // The thread owns the core, not the watch: a watch that is let go ends it.
     let owned = Unmanaged.passRetained(core)
