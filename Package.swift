@@ -41,7 +41,9 @@ let package = Package(
 
     // The product, lowest first; scripts/check-imports holds the same table.
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: strict),
-    .target(name: "ShardIO", dependencies: ["CKernels", systemPackage], swiftSettings: strict),
+    .target(
+      name: "ShardIO", dependencies: ["CKernels", systemPackage, .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
     .target(name: "DistSVD", dependencies: ["MPI", "CMPI", "CKernels"], swiftSettings: strict),
     .target(
       name: "FROGDist",

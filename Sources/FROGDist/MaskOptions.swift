@@ -44,6 +44,10 @@ public struct MaskOptions: Sendable {
   public var memory: Int?
   /// Whether the output folder may hold something.
   public var overwrite: Bool
+  /// Whether the run in the output folder goes on, if there is one.
+  public var resume = false
+  /// Whether the work folder stays after success.
+  public var keepWork = false
 
   /// Everything a run needs to know.
   public init(
@@ -71,6 +75,8 @@ public struct MaskOptions: Sendable {
 public protocol RunObserver: AnyObject {
   /// Something is odd but not wrong.
   func warn(_ message: String)
+  /// An earlier process has finished some of the matrices.
+  func resumed(_ finished: Int, of count: Int)
   /// A stage has begun.
   func began(_ phase: String)
   /// This share, 0…1, of rank 0's part of the stage is done.

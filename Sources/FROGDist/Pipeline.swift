@@ -22,57 +22,94 @@ public struct Pipeline {
     self.version = version
   }
 
-  /// Makes the masks.
+  /// What came out of a run.
+  public struct Outcome {
+    /// `frog.json`.
+    public let record: RunRecord
+    /// `run.json`; nil if an earlier run had finished everything.
+    public let statistics: RunStatistics?
+  }
+
+  /// Makes the masks, or what is left to be made of them.
   ///
-  /// Collective: every rank calls it. The files it writes, but for `run.json`, do not depend on the number of ranks.
+  /// Collective: every rank calls it. The files it writes, but for `run.json`, depend neither on the number of ranks nor on
+  /// how often the run was interrupted.
   ///
   /// - Returns: what came out, on every rank.
-  /// - Throws: ``RunFailure``, the same on every rank; then nothing has appeared under a final name.
-  public func run() throws -> (record: RunRecord, statistics: RunStatistics) {
+  /// - Throws: ``RunFailure``, of one kind on every rank; then nothing has appeared under a final name, or the folder is visibly
+  ///   incomplete and `--resume` completes it.
+  public func run() throws -> Outcome {
     let memory = MemoryProbe()
     var clock = PhaseClock()
-    let threads = try setThreads()
     let output = OutputDirectory(options.output)
-
+    let threads = try setThreads(options.resume ? RunStart.threads(in: output, world: world) : nil)
     let (catalog, names) = try stage("catalog", &clock) { try loadCatalog() }
     let keep = try options.budget.resolve(of: catalog.weightCount)
     let planner = try Planner(threads: threads, memory: options.memory, world: world) { observer.warn($0) }
     // What does not fit in memory is refused here, before anything is read or written.
     try checkMemory(catalog, planner)
     // Before hours of work: is there anywhere to put the result?
-    var isNew = false
-    try world.agreeing {
-      if world.isRoot { isNew = try output.prepare(overwrite: options.overwrite, checkpoint: options.checkpoint) }
+    let claim = try world.agreeing {
+      guard world.isRoot else { return OutputClaim?.none }
+      return try output.claim(
+        overwrite: options.overwrite, resume: options.resume, checkpoint: options.checkpoint)
     }
     do {
-      let (masks, layout, record) = try makeMasks(
-        catalog, names: names, planner: planner, keep: keep, threads: threads, output: output, clock: &clock)
+      try checkVisible(output)
+      let shards = OpenShards(catalog, io: options.io)
+      let norms = try stage("norms", &clock) {
+        try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
+      }
+      let signal = try options.scoring.weightBy.map {
+        try ExternalSignal.load($0, for: catalog, io: options.io, world: world)
+      }
+      let identity = identity(catalog, norms: norms, signal: signal, threads: threads)
+      var publication: Publication?
+      switch try RunStart(identity, in: output, replaces: options.overwrite).settle(claim, world: world) {
+      case .finished:
+        return Outcome(record: try MaskReader.record(in: output.path, world: world), statistics: nil)
+      case .committed:
+        publication = try world.agreeing { world.isRoot ? try Publication.read(from: output) : nil }
+        try publish(publication, claim)
+        return Outcome(record: try MaskReader.record(in: output.path, world: world), statistics: nil)
+      case .fresh, .unfinished:
+        break
+      }
+      let made = try makeMasks(
+        catalog, norms: norms, signal: signal, run: identity.digest(), names: names, shards: shards, planner: planner,
+        keep: keep, threads: threads, output: output, clock: &clock)
       let statistics = try RunStatistics(
-        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes,
-        spilledBytes: masks.spill.byteCount, world: world)
-      try masks.publish(layout, record: record, names: names, statistics: statistics)
-      return (record, statistics)
+        options, threads: threads, phases: clock.phases, peakBytes: memory.peakBytes, journalBytes: made.journalBytes,
+        resumedMatrices: made.resumed, rescued: made.rescued, world: world)
+      publication = try made.masks.commit(made.layout, record: made.record, names: names, statistics: statistics)
+      try publish(publication, claim)
+      return Outcome(record: made.record, statistics: statistics)
     } catch let failure as RunFailure {
-      if world.isRoot { output.abandon(isNew: isNew) }
-      throw failure
+      guard let claim, claim.abandon(), failure.kind != .usage else { throw failure }
+      throw RunFailure(
+        failure.kind, "\(failure.message); what is finished is kept: go on with the same command and --resume")
     }
   }
 
-  /// Everything between the catalog and the moment the masks appear.
-  private func makeMasks(
-    _ catalog: Catalog, names: [UInt8]?, planner: Planner, keep: Int, threads: Int, output: OutputDirectory,
-    clock: inout PhaseClock
-  ) throws -> (MaskStage, MaskLayout, RunRecord) {
-    let shards = OpenShards(catalog, io: options.io)
-    let teams = ScoringTeams(world)
-    let spill = try world.agreeing { try makeSpill(in: output.work) }
+  /// What ``makeMasks`` hands on.
+  private struct Made {
+    let masks: MaskStage
+    let layout: MaskLayout
+    let record: RunRecord
+    let journalBytes: Int
+    /// Matrices that an earlier process had finished.
+    let resumed: Int
+    let rescued: [String: String]
+  }
 
-    let norms = try stage("norms", &clock) {
-      try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
-    }
-    let signal = try options.scoring.weightBy.map {
-      try ExternalSignal.load($0, for: catalog, io: options.io, world: world)
-    }
+  /// Everything between the norms and the moment the masks appear.
+  private func makeMasks(
+    _ catalog: Catalog, norms: Norms, signal: ExternalSignal?, run: String, names: [UInt8]?, shards: OpenShards,
+    planner: Planner, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
+  ) throws -> Made {
+    let teams = ScoringTeams(world)
+    func journal(_ stage: String) -> Journal { Journal(in: output.work, stage: stage, run: run) }
+
     let quota = quota(of: keep, catalog: catalog, norms: norms)
     var scoring = options.scoring
     var audit: RunRecord.Audit?
@@ -80,34 +117,99 @@ public struct Pipeline {
       (scoring, audit) = try stage("audit", &clock) {
         try AuditStage(
           scoring: scoring, catalog: catalog, norms: norms, quota: quota, shards: shards, signal: signal,
-          planner: planner,
-          teams: teams, folder: output.work, world: world
+          planner: planner, teams: teams, journal: journal, world: world
         ).run()
       }
       tell(audit, scoring)
     }
-    let schedule = try planner.schedule(catalog.matrices, scoring.workload)
+    let written = journal("scores")
     let scores = ScoringStage(
-      catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: shards,
-      scorer: MatrixScorer(spill: spill, method: scoring.method(signal: signal)), teams: teams)
-    var scored = try stage("scores", &clock) { try scores.run(on: world) { advanced("scores", to: $0) } }
+      catalog: catalog, norms: norms, quota: quota, shards: shards,
+      scorer: MatrixScorer(journal: written, method: scoring.method(signal: signal)), teams: teams)
+    var (scored, resumed) = try stage("scores", &clock) {
+      let recovered = try scores.recover(on: world) { _, position in position % world.size }
+      tell(recovered, catalog)
+      let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
+      let schedule = try planner.schedule(catalog.matrices, only: left, scoring.workload)
+      let scored = try scores.run(schedule, after: recovered, on: world) { advanced("scores", to: $0) }
+      return (scored, recovered.ordinals.count)
+    }
+    let rescued = try rescued(scored.matrices)
     let (kept, cut) = try stage("selection", &clock) { try scores.select(&scored, on: world) }
     let layout = try MaskLayout(catalog, kept: kept, format: options.format)
-    let masks = MaskStage(catalog: catalog, scored: scored.matrices, spill: spill, output: output, world: world)
+    let masks = MaskStage(catalog: catalog, scored: scored.matrices, output: output, world: world)
     let (files, concentrations) = try stage("masks", &clock) { try masks.write(layout) }
 
-    let matrices = try masks.describe(
-      layout, norms: norms, concentrations: concentrations, solvers: solvers(catalog, schedule, scoring))
+    let matrices = try masks.describe(layout, norms: norms, concentrations: concentrations)
     let record = RunRecord(
       version: version, parameters: parameters(scoring, threads: threads, signal: signal),
-      checkpoint: .init(
-        fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount),
+      checkpoint: source(catalog, norms),
       K: keep, kept: kept.reduce(0, +), threshold: try scores.threshold(cut).flatMap { $0.isFinite ? $0 : nil },
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
       audit: audit, matrices: matrices, files: files, names: names.map { RunRecord.File($0) })
     warnOfStarvation(record)
-    return (masks, layout, record)
+    return Made(
+      masks: masks, layout: layout, record: record, journalBytes: written.byteCount, resumed: resumed, rescued: rescued)
+  }
+
+  /// Gives the finished files their names, and removes the work folder.
+  ///
+  /// Collective: every rank calls it, with what rank 0 has.
+  private func publish(_ publication: Publication?, _ claim: OutputClaim?) throws {
+    try world.agreeing {
+      guard let publication, let claim else { return }
+      try publication.apply(to: claim.directory)
+      if options.keepWork { claim.release() } else { try claim.remove() }
+    }
+  }
+
+  private func source(_ catalog: Catalog, _ norms: Norms) -> RunRecord.Source {
+    .init(fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount)
+  }
+
+  /// What this run is, as far as its journal is concerned.
+  private func identity(_ catalog: Catalog, norms: Norms, signal: ExternalSignal?, threads: Int) -> RunIdentity {
+    let scoring = options.scoring
+    return RunIdentity(
+      version: version, parameters: parameters(scoring, threads: threads, signal: signal),
+      names: options.names?.rawValue, audit: scoring.isApproximate ? scoring.auditCount : nil,
+      teams: scoring.teams.rawValue, checkpoint: source(catalog, norms),
+      shards: zip(catalog.shards, norms.shardFingerprints(catalog)).map {
+        .init(file: $0.fileName, bytes: $0.size, header: $0.headerDigest, weights: $1)
+      })
+  }
+
+  /// Matrices that the usual solver failed on, and why, by name.
+  ///
+  /// Collective: every rank calls it.
+  private func rescued(_ own: [ScoredMatrix]) throws -> [String: String] {
+    let found = own.compactMap { matrix in matrix.record.rescue.map { (matrix.record.name, $0) } }
+    let texts = try world.allGather(Array(found.flatMap { [$0, $1] }.joined(separator: "\0").utf8))
+    var all: [String: String] = [:]
+    for text in texts where !text.isEmpty {
+      let parts = text.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+      for index in stride(from: 0, to: parts.count - 1, by: 2) { all[parts[index]] = parts[index + 1] }
+    }
+    if world.isRoot {
+      for (name, reason) in all.sorted(by: { $0.key < $1.key }) {
+        observer.warn("tensor \(quoted(name)): \(reason); it was done again by another solver")
+      }
+    }
+    return all
+  }
+
+  /// Says what an earlier process has left.
+  private func tell(_ recovered: Journal.Recovered, _ catalog: Catalog) {
+    guard world.isRoot else { return }
+    for ordinal in recovered.damaged {
+      observer.warn(
+        "the journal's record of tensor \(quoted(catalog.matrices[ordinal].name)) was damaged: the matrix is done again"
+      )
+    }
+    if !recovered.ordinals.isEmpty {
+      observer.resumed(recovered.ordinals.count, of: catalog.matrices.count)
+    }
   }
 
   /// Refuses what does not fit: the matrices as they are scored, and those of an audit as they are scored exactly.
@@ -123,10 +225,16 @@ public struct Pipeline {
     }
   }
 
-  private func setThreads() throws -> Int {
+  /// - Parameter begun: those of the run that is continued.
+  private func setThreads(_ begun: Int?) throws -> Int {
     let automatic = try ThreadBudget.automatic(world)
-    // One number for all ranks: threads shape the last bits of a result.
-    let threads = try world.allReduced(options.threads ?? automatic, .minimum)
+    // One number for all ranks, and from the first to the last: threads shape the last bits of a result.
+    let threads = try begun ?? world.allReduced(options.threads ?? automatic, .minimum)
+    if world.isRoot, let given = options.threads, given != threads {
+      observer.warn(
+        "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"
+      )
+    }
     LocalBLAS.threads = threads
     return threads
   }
@@ -151,13 +259,13 @@ public struct Pipeline {
     return (catalog, names)
   }
 
-  private func makeSpill(in folder: FilePath) throws -> CandidateSpill {
-    do {
-      return try CandidateSpill(in: folder)
-    } catch let error as WriteError where error.errno == .noSuchFileOrDirectory && !world.isRoot {
+  /// The work folder that rank 0 has made must be there for all.
+  private func checkVisible(_ output: OutputDirectory) throws {
+    try world.agreeing {
+      guard (try? output.work.stat()) == nil else { return }
       throw RunFailure(
         .io,
-        "rank \(world.rank) does not see the folder \(shown(folder)) that rank 0 has made: "
+        "rank \(world.rank) does not see the folder \(shown(output.work)) that rank 0 has made: "
           + "choose an --out on a file system that all nodes share")
     }
   }
@@ -169,21 +277,6 @@ public struct Pipeline {
     case .matrix: .each(Shares.divide(keep, by: Shares.importance(ofNorms: norms.frobenius), sizes: sizes))
     case .uniform: .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
     }
-  }
-
-  /// How the singular vectors of each matrix are found, as far as it shapes the result.
-  private func solvers(_ catalog: Catalog, _ schedule: Schedule, _ scoring: ScoringOptions) -> [String?] {
-    let workload = scoring.workload
-    var names = [String?](repeating: nil, count: catalog.matrices.count)
-    guard workload.solver != .none else { return names }
-    for task in schedule.tasks {
-      if workload.approximates(order: catalog.matrices[task.ordinal].order) {
-        names[task.ordinal] = "randomized"
-      } else {
-        names[task.ordinal] = task.ranks.count == 1 ? "local" : "team of \(task.ranks.count)"
-      }
-    }
-    return names
   }
 
   /// Says what an audit has found.

@@ -36,6 +36,7 @@ public struct RunFailure: RankError, CustomStringConvertible {
     case let error as CheckpointError: self.init(Kind(error.kind), error.description)
     case let error as SourceError: self.init(Kind(error.kind), error.description)
     case let error as WriteError: self.init(.io, error.description)
+    case let error as LockError: self.init(error.isAboutAccess ? .io : .usage, error.description)
     case let error as SolverError: self.init(.internal, error.description)
     default: self.init(.internal, "\(error)")
     }

@@ -1,3 +1,5 @@
+import Crypto
+
 /// The header of one safetensors file, checked against the file's size.
 ///
 /// Format: <https://huggingface.co/docs/safetensors>. Eight bytes give the length N of the header,
@@ -15,18 +17,26 @@ public struct ShardHeader: Sendable {
   public let dataStart: Int
   /// In bytes.
   public let fileSize: Int
+  /// The SHA-256 of everything before the data, the eight bytes of the prefix included; empty if no file was read.
+  public private(set) var digest: [UInt8] = []
 
   /// Reads and checks the header of a file.
   ///
   /// Nothing is allocated for a claimed size before that size is known to lie inside the file.
   ///
   /// - Throws: ``CheckpointError``, kind `.data` for a broken rule and `.io` when reading fails.
-  /// - Complexity: O(N log n) time for n tensors, O(N) memory.
+  /// - Complexity: O(N log n) time for n tensors, O(N) memory, one read.
   public static func read(from source: some ByteSource) throws(CheckpointError) -> ShardHeader {
     do {
       let prefix = try bytes(of: source, in: 0..<min(8, source.size))
       let length = try headerLength(prefix: prefix, fileSize: source.size)
-      return try parse(header: bytes(of: source, in: 8..<8 + length), fileSize: source.size)
+      let text = try bytes(of: source, in: 8..<8 + length)
+      var header = try parse(header: text, fileSize: source.size)
+      var hash = SHA256()
+      hash.update(data: prefix)
+      hash.update(data: text)
+      header.digest = Array(hash.finalize())
+      return header
     } catch let error as HeaderError {
       throw CheckpointError(error, in: source.path)
     } catch let error as SourceError {

@@ -37,6 +37,46 @@ enum SystemCalls {
     try check { path.withPlatformString { rmdir($0) } }
   }
 
+  /// flock(2), exclusively and without waiting.
+  ///
+  /// - Returns: false if another process has it.
+  static func lock(_ descriptor: FileDescriptor) throws(Errno) -> Bool {
+    do {
+      try check { flock(descriptor.rawValue, LOCK_EX | LOCK_NB) }
+      return true
+    } catch .wouldBlock {
+      return false
+    }
+  }
+
+  /// getpid(2).
+  static var processID: Int32 { getpid() }
+
+  /// Whether a process of this node is there, by kill(2) without a signal: it need not be the user's own.
+  static func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 || errno != ESRCH }
+
+  /// gethostname(2).
+  static var hostName: String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+      guard let start = buffer.baseAddress, gethostname(start, 255) == 0 else { return "unknown" }
+      buffer[255] = 0
+      return String(cString: start)
+    }
+  }
+
+  /// The time of day, as `2026-01-31T23:59:59Z`: time(2), gmtime_r(3), strftime(3).
+  static var timestamp: String {
+    var seconds = time(nil)
+    var parts = tm()
+    gmtime_r(&seconds, &parts)
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
+      guard let start = buffer.baseAddress, strftime(start, 64, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0 else {
+        return "unknown"
+      }
+      return String(cString: start)
+    }
+  }
+
   /// fstatfs(2); a type that has no name here if the system does not tell.
   static func fileSystem(of descriptor: FileDescriptor) -> FileSystemType {
     FileSystemType(rawValue: frog_file_system(descriptor.rawValue))

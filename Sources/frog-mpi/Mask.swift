@@ -75,8 +75,14 @@ struct Mask: ParsableCommand {
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
   var io = SourceKind.auto
 
-  @Flag(help: "Replace the masks that are in the output folder.")
+  @Flag(help: "Replace the masks that are in the output folder, or the run that was begun there.")
   var overwrite = false
+
+  @Flag(help: "Go on with the run that was begun in the output folder, if there is one; the result is the same.")
+  var resume = false
+
+  @Flag(help: "Leave the work folder .frog-mpi in the output folder after success.")
+  var keepWork = false
 
   @Flag(help: "Say nothing but warnings and errors.")
   var quiet = false
@@ -111,26 +117,28 @@ struct Mask: ParsableCommand {
   }
 
   func run() throws {
-    let options = MaskOptions(
+    var options = MaskOptions(
       checkpoint: FilePath(checkpoint), output: FilePath(out),
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
       scoring: scoring, format: format, tensors: choice.options, names: names,
       io: io,
       threads: work.threads, memory: work.memory?.bytes, overwrite: overwrite)
+    options.resume = resume
+    options.keepWork = keepWork
     let logger = Diagnostics.logger()
-    Self.runOnRanks { world in
+    Self.runOnRanks { [options] world in
       let display = ProgressDisplay(isQuiet: quiet, logger: logger)
       // An error is reported on a line of its own.
       defer { display.clear() }
-      let (record, statistics) = try Pipeline(options, on: world, observer: display, version: FrogMPI.version).run()
+      let outcome = try Pipeline(options, on: world, observer: display, version: FrogMPI.version).run()
       display.clear()
-      if world.isRoot, !quiet { print(Self.summary(record, statistics, out: out), terminator: "") }
+      if world.isRoot, !quiet { print(Self.summary(outcome.record, outcome.statistics, out: out), terminator: "") }
       return .success
     }
   }
 
   /// The short table at the end.
-  static func summary(_ record: RunRecord, _ statistics: RunStatistics, out: String) -> String {
+  static func summary(_ record: RunRecord, _ statistics: RunStatistics?, out: String) -> String {
     let percent = Terminal.decimal(100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1)), 3)
     var lines = [
       ("matrices", Terminal.grouped(record.checkpoint.matrices)),
@@ -142,12 +150,12 @@ struct Mask: ParsableCommand {
       let rank = record.parameters.rank.map { "rank \($0)" } ?? "no rank is enough"
       lines.append(("approximation", "\(rank): \(audit.description)"))
     }
-    for phase in statistics.phases {
+    for phase in statistics?.phases ?? [] {
       lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0)))
     }
-    let peak = statistics.peakAnonymousBytes.max() ?? 0
+    let peak = statistics?.peakAnonymousBytes.max() ?? 0
     if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
-    lines.append(("masks", out))
+    lines.append(("masks", statistics == nil ? "\(out) (finished earlier)" : out))
     let width = lines.map(\.0.count).max() ?? 0
     return lines.map { name, value in
       name + String(repeating: " ", count: width - name.count + 2) + value + "\n"

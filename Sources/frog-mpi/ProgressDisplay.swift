@@ -21,6 +21,13 @@ final class ProgressDisplay: RunObserver {
     logger.warning("\(message)")
   }
 
+  func resumed(_ finished: Int, of count: Int) {
+    guard !isQuiet else { return }
+    clear()
+    Terminal.write(
+      "frog-mpi: resuming with \(Terminal.grouped(finished)) of \(Terminal.grouped(count)) matrices finished\n")
+  }
+
   func began(_ phase: String) {
     phaseStart = .now
     lastShown = .now

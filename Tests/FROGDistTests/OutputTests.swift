@@ -5,65 +5,201 @@ import Testing
 
 @testable import FROGDist
 
-/// A folder of its own for a test, removed at the end.
-private func inFolder(_ body: (FilePath) throws -> Void) throws {
-  let url = FileManager.default.temporaryDirectory.appendingPathComponent("frog-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: url) }
-  try body(FilePath(url.path))
-}
-
 @Suite("Output directory")
 struct OutputDirectoryTests {
-  @Test("is made with its parents, and removed again if the run fails")
+  let folder: TestFolder
+  private let mask = "masks-00001-of-00001.safetensors"
+
+  init() throws { folder = try TestFolder() }
+
+  private var output: OutputDirectory { OutputDirectory(folder.path) }
+
+  private func take(overwrite: Bool = false, resume: Bool = false) throws -> OutputClaim {
+    try output.claim(overwrite: overwrite, resume: resume, checkpoint: "/nowhere")
+  }
+
+  private func write(_ byte: UInt8, to path: FilePath) throws { try DurableFile.writeWhole([byte], to: path) }
+
+  private func contents(_ name: String) throws -> [UInt8] { try MaskReader.contents(of: folder.path.appending(name)) }
+
+  @Test("is made with its parents, and removed again if the run fails before it has a journal")
   func new() throws {
-    try inFolder { folder in
-      let output = OutputDirectory(folder.appending("a/b"))
-      let isNew = try output.prepare(overwrite: false, checkpoint: "/nowhere")
-      #expect(isNew)
-      #expect(try Folder.names(in: output.path) == [".frog-mpi"])
-      output.abandon(isNew: true)
-      #expect(try Folder.names(in: folder.appending("a")) == [])
-    }
+    let output = OutputDirectory(folder.path.appending("a/b"))
+    let claim = try output.claim(overwrite: false, resume: false, checkpoint: "/nowhere")
+    #expect(claim.isNew && claim.state == .fresh)
+    #expect(try Folder.names(in: output.path) == [".frog-mpi"])
+    #expect(!claim.abandon())
+    #expect(try Folder.names(in: folder.path.appending("a")) == [])
   }
 
   @Test("that holds something is refused without overwrite and untouched with it")
   func occupied() throws {
-    try inFolder { folder in
-      try DurableFile.writeWhole([1, 2], to: folder.appending("notes.txt"))
-      let output = OutputDirectory(folder)
-      #expect(throws: RunFailure.self) { try output.prepare(overwrite: false, checkpoint: "/nowhere") }
-      let isNew = try output.prepare(overwrite: true, checkpoint: "/nowhere")
-      #expect(!isNew)
-      output.abandon(isNew: false)
-      #expect(try Folder.names(in: folder) == ["notes.txt"])
-    }
+    try write(1, to: folder.path.appending("notes.txt"))
+    #expect(throws: RunFailure.self) { try take() }
+    #expect(throws: RunFailure.self) { try take(resume: true) }
+    #expect(folder.names == ["notes.txt"])
+    let claim = try take(overwrite: true)
+    #expect(!claim.isNew)
+    #expect(!claim.abandon())
+    #expect(folder.names == ["notes.txt"])
   }
 
   @Test("may not be the checkpoint, by whatever path")
   func checkpoint() throws {
-    try inFolder { folder in
-      let output = OutputDirectory(folder.appending("."))
-      #expect(throws: RunFailure.self) { try output.prepare(overwrite: true, checkpoint: folder) }
-      let names = try Folder.names(in: folder)
-      #expect(names == [])
+    let output = OutputDirectory(folder.path.appending("."))
+    #expect(throws: RunFailure.self) {
+      try output.claim(overwrite: true, resume: false, checkpoint: folder.path)
     }
+    #expect(folder.names == [])
   }
+
+  @Test("is one run's at a time, and the next one's as soon as that is gone")
+  func locked() throws {
+    let first = try take()
+    for (overwrite, resume) in [(false, false), (true, false), (false, true)] {
+      let refusal = #expect(throws: RunFailure.self) { try take(overwrite: overwrite, resume: resume) }
+      #expect(refusal?.message.contains("in use") == true)
+    }
+    // Never touched by those that were refused.
+    #expect(try Folder.names(in: output.work) == ["lock"])
+    first.release()
+    _ = try take()
+  }
+
+  /// What a killed run leaves: its journal, and what it was about to finish.
+  private func leaveJournal() throws {
+    let killed = try take(overwrite: true)
+    try write(1, to: output.identityFile)
+    for name in ["scores-00000000.frogrec", "scores-00000001.frogrec.12.tmp", mask] {
+      try write(1, to: output.work.appending(name))
+    }
+    killed.release()
+  }
+
+  @Test("with a journal is taken up only as asked")
+  func journal() throws {
+    try leaveJournal()
+    let refusal = #expect(throws: RunFailure.self) { try take() }
+    #expect(refusal?.message.contains("--resume") == true)
+    let resumed = try take(resume: true)
+    #expect(resumed.state == .unfinished)
+    #expect(try Folder.names(in: output.work).count == 5)
+    try resumed.tidy()
+    #expect(try Folder.names(in: output.work) == ["lock", "run.json", "scores-00000000.frogrec"])
+    #expect(resumed.abandon())
+    #expect(try Folder.names(in: output.work) == ["run.json", "scores-00000000.frogrec"])
+    let anew = try take(overwrite: true)
+    #expect(anew.state == .fresh)
+    #expect(try Folder.names(in: output.work) == ["lock"])
+  }
+
+  /// A run that has finished everything and published nothing, over the masks of another.
+  private func commit() throws -> (OutputClaim, Publication) {
+    for name in ["masks-00001-of-00002.safetensors", "masks-00002-of-00002.safetensors", "notes.txt", "names.json"] {
+      try write(0, to: folder.path.appending(name))
+    }
+    for name in ["frog.json", "masks.safetensors.index.json"] { try write(0, to: folder.path.appending(name)) }
+    let claim = try take(overwrite: true)
+    try write(1, to: output.identityFile)
+    try write(7, to: output.work.appending(mask))
+    let publication = try Publication.commit(
+      masks: [mask],
+      documents: [
+        .init(name: "frog.json", content: [1]), .init(name: "run.json", content: [3]),
+        .init(name: OutputDirectory.indexName, content: [2]),
+      ], in: output)
+    return (claim, publication)
+  }
+
+  private var whole: [String] { ["frog.json", mask, OutputDirectory.indexName, "notes.txt", "run.json"] }
 
   @Test("publishes the new masks, removes stale ones, and leaves other files alone")
   func publish() throws {
-    try inFolder { folder in
-      for name in ["masks-00001-of-00002.safetensors", "masks-00002-of-00002.safetensors", "notes.txt", "frog.json"] {
-        try DurableFile.writeWhole([0], to: folder.appending(name))
-      }
-      let output = OutputDirectory(folder)
-      _ = try output.prepare(overwrite: true, checkpoint: "/nowhere")
-      let mask = "masks-00001-of-00001.safetensors"
-      try DurableFile.writeWhole([7], to: output.work.appending(mask))
-      try output.publish([mask], documents: [("frog.json", [1]), ("masks.safetensors.index.json", [2])])
-      #expect(try Folder.names(in: folder) == ["frog.json", mask, "masks.safetensors.index.json", "notes.txt"])
-      #expect(try MaskReader.contents(of: folder.appending("frog.json")) == [1])
+    let (claim, publication) = try commit()
+    // Nothing that a reader sees has changed until now.
+    #expect(try contents("frog.json") == [0] && contents(OutputDirectory.indexName) == [0])
+    try publication.apply(to: output)
+    try claim.remove()
+    #expect(folder.names == whole)
+    #expect(try contents("frog.json") == [1] && contents(mask) == [7] && contents("run.json") == [3])
+  }
+
+  @Test("goes on with a publication from any point", arguments: 0...4)
+  func interrupted(moved: Int) throws {
+    let (killed, publication) = try commit()
+    killed.release()
+    try Folder.remove(folder.path.appending(OutputDirectory.indexName))
+    for entry in publication.entries.prefix(moved) {
+      try DurableFile.rename(output.work.appending(entry.from), to: folder.path.appending(entry.to))
     }
+    let claim = try take(resume: true)
+    #expect(claim.state == .committed)
+    // A failure here must not lose what waits to be published.
+    try claim.tidy()
+    try Publication.read(from: output).apply(to: output)
+    try claim.remove()
+    #expect(folder.names.filter { !$0.hasPrefix("masks-0000") && $0 != "names.json" } == whole.filter { $0 != mask })
+    #expect(try contents("frog.json") == [1] && contents(mask) == [7] && contents("run.json") == [3])
+    #expect(try contents(OutputDirectory.indexName) == [2])
+  }
+
+  @Test("does not take a folder for finished that lost what was to be published")
+  func lost() throws {
+    let (_, publication) = try commit()
+    try Folder.remove(output.work.appending(mask))
+    #expect(throws: RunFailure.self) { try publication.apply(to: output) }
+    #expect(!folder.names.contains(OutputDirectory.indexName))
+  }
+
+  @Test("that is finished says so to who would resume")
+  func finished() throws {
+    let (claim, publication) = try commit()
+    try publication.apply(to: output)
+    try claim.remove()
+    let again = try take(resume: true)
+    #expect(again.state == .finished)
+    #expect(!again.abandon())
+    #expect(folder.names == whole)
+  }
+}
+
+@Suite("Identity of a run")
+struct RunIdentityTests {
+  private func identity(
+    keep: Int? = nil, budget: Double? = 0.01, version: String = "1", header: String = "h", weights: String = "w",
+    bytes: Int = 10, file: String = "a.safetensors"
+  ) -> RunIdentity {
+    var parameters = RecordTests.record.parameters
+    (parameters.keep, parameters.budget) = (keep, budget)
+    return RunIdentity(
+      version: version, parameters: parameters, names: nil, audit: nil, teams: "memory",
+      checkpoint: RecordTests.record.checkpoint,
+      shards: [.init(file: file, bytes: bytes, header: header, weights: weights)])
+  }
+
+  @Test("of the same run has no differences, also when read back")
+  func same() throws {
+    let text = try Document.encode(identity())
+    let back = try RunIdentity(text: text, file: "run.json")
+    #expect(back.differences(now: identity()) == [])
+    #expect(try back.digest() == identity().digest())
+    #expect(try identity(budget: 0.02).digest() != identity().digest())
+  }
+
+  @Test("names each difference")
+  func differences() {
+    let begun = identity()
+    #expect(begun.differences(now: identity(budget: 0.05)) == ["--budget was 0.01, is 0.05"])
+    #expect(
+      begun.differences(now: identity(keep: 3, budget: nil)) == ["--budget was 0.01, is none", "--keep was none, is 3"])
+    #expect(begun.differences(now: identity(version: "2")) == ["the program was version 1, is 2"])
+    #expect(begun.differences(now: identity(header: "i")) == ["the header of 'a.safetensors' has changed"])
+    #expect(begun.differences(now: identity(weights: "x")) == ["weights in 'a.safetensors' have changed"])
+    #expect(begun.differences(now: identity(bytes: 11)) == ["'a.safetensors' had 10 bytes, has 11"])
+    #expect(
+      begun.differences(now: identity(file: "b.safetensors")) == [
+        "'a.safetensors' held weights, does not now", "'b.safetensors' is new",
+      ])
   }
 }
 

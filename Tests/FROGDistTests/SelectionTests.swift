@@ -108,15 +108,20 @@ struct RisingBoundTests {
 
 @Suite("Candidates")
 struct CandidateTests {
-  /// Spills a matrix by panels, as the scorer does: what ranks at least `bound`, with its score unless that is what ranks.
-  private func spilled(
+  let folder: TestFolder
+
+  init() throws { folder = try TestFolder() }
+
+  /// Records a matrix by panels, as the scorer does: what ranks at least `bound`, with its score unless that is what ranks.
+  private func recorded(
     _ scores: [Float], ranks: [Float]? = nil, bound: Float = 1, rows: Int, columns: Int,
     panels: [(Range<Int>, Range<Int>)]
   ) throws -> CandidateSet {
-    let spill = try CandidateSpill(in: "/tmp")
+    let path = folder.path.appending("candidates")
+    let record = try RecordWriter(path)
     // Something before it, so that offsets matter.
-    _ = try [UInt8](repeating: 1, count: 13).withUnsafeBufferPointer { try spill.append($0) }
-    var set = CandidateSet(spill: spill, matrixColumns: columns)
+    _ = try record.section([UInt8](repeating: 1, count: 13))
+    var set = CandidateSet(path: path, matrixColumns: columns)
     let shape = PanelShape(rows: rows, columns: columns)
     for (rowRange, columnRange) in panels {
       func cut(_ values: [Float]) -> [Float] {
@@ -129,10 +134,11 @@ struct CandidateTests {
           let panel = ScorePanel(scores, range: shape.isTall ? rowRange : columnRange, of: shape)
           #expect(panel.rows == rowRange && panel.columns == columnRange)
           let filter = PanelFilter(panel: panel, values: values, bound: key(bound), needsScores: ranks != nil)
-          set.runs.append(try filter.spilled(to: spill))
+          set.runs.append(try filter.written(to: record))
         }
       }
     }
+    _ = try record.finish(rows: rows, columns: columns, runs: set.runs)
     return set
   }
 
@@ -147,7 +153,7 @@ struct CandidateTests {
     let scores = scores(1200, seed: 4)
     // The smallest scores first; most ranks are negative.
     let ranks = scores.map { 2 - $0 }
-    let set = try spilled(scores, ranks: ranks, bound: -4, rows: rows, columns: columns, panels: panels)
+    let set = try recorded(scores, ranks: ranks, bound: -4, rows: rows, columns: columns, panels: panels)
     let cut = try Cut.keeping(300, histogram: histogram(ranks).bins) { bin in
       var lower = [Int](repeating: 0, count: 1 << 16)
       try set.countLowerHalves(of: bin, into: &lower)
@@ -165,7 +171,7 @@ struct CandidateTests {
   @Test("come back in order of index, with the first ties", arguments: layouts)
   func order(name: String, rows: Int, columns: Int, panels: [(Range<Int>, Range<Int>)]) throws {
     let scores = scores(1200, seed: 4)
-    let set = try spilled(scores, rows: rows, columns: columns, panels: panels)
+    let set = try recorded(scores, rows: rows, columns: columns, panels: panels)
     for keep in [0, 1, 17, 300, 700] {
       let cut = try Cut.keeping(keep, histogram: histogram(scores).bins) { bin in
         var lower = [Int](repeating: 0, count: 1 << 16)
@@ -188,7 +194,7 @@ struct CandidateTests {
   func pieces() throws {
     let count = 3 * CandidateCursor.pieceLength + 5
     let scores = (0..<count).map { Float($0 % 97 + 1) }
-    let set = try spilled(scores, rows: 1, columns: count, panels: [(0..<1, 0..<count)])
+    let set = try recorded(scores, rows: 1, columns: count, panels: [(0..<1, 0..<count)])
     var found: [Int] = []
     try set.forEachKept(by: Cut(key: key(97), ties: 10_000)) { index, _ in found.append(index) }
     #expect(found == scores.indices.filter { scores[$0] == 97 })

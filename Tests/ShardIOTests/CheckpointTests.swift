@@ -18,6 +18,24 @@ private func refusal(_ folder: TemporaryFolder, _ name: String = "") -> Checkpoi
 
 @Suite("Checkpoints that open")
 struct OpeningTests {
+  @Test(
+    "the digest of a header is that of all bytes before the data, and of no others",
+    arguments: [SourceKind.mmap, .pread])
+  func headerDigest(io: SourceKind) throws {
+    let folder = try TemporaryFolder()
+    let json = "{\(ShardBytes.entry("t"))}"
+    for data: [UInt8] in [[0, 0, 0, 0], [1, 2, 3, 4]] {
+      let file = try folder.write(ShardBytes.file(json, data: data), to: "model.safetensors")
+      let digest = try Checkpoint.open(file, io: io).shards[0].header.digest
+      // By sha256sum.
+      #expect(
+        digest.map { String(256 + Int($0), radix: 16).dropFirst() }.joined()
+          == "5c1fb3dd053471bfe6cd1035642de0eb0b90525ded6d9668660e7c9de80fe03f")
+    }
+    let blank = try folder.write(ShardBytes.file(json + " ", data: [0, 0, 0, 0]), to: "blank.safetensors")
+    #expect(try Checkpoint.open(blank, io: io).shards[0].header.digest.starts(with: [0x5c, 0x1f]) == false)
+  }
+
   @Test("one file", arguments: SourceKind.allCases)
   func file(io: SourceKind) throws {
     let folder = try TemporaryFolder()

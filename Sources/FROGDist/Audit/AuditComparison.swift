@@ -42,7 +42,7 @@ struct AuditComparison {
       }
       start += Self.windowLength
     } while start < kept
-    if exact.noise.mean > 0 { scaleError = abs(approximate.noise.mean / exact.noise.mean - 1) }
+    if exact.record.mean > 0 { scaleError = abs(approximate.record.mean / exact.record.mean - 1) }
   }
 
   /// Of nothing.

@@ -12,8 +12,8 @@ struct AuditStage {
   let signal: ExternalSignal?
   let planner: Planner
   let teams: ScoringTeams
-  /// Where candidates wait.
-  let folder: FilePath
+  /// Of a stage of this name.
+  let journal: (String) -> Journal
   let world: Communicator
 
   /// Measures the approximation that was asked for, or looks for the first that reaches the target.
@@ -27,7 +27,7 @@ struct AuditStage {
     let sample = Sample(self, chosen)
     let exact = scoring.exact
     let schedule = try planner.schedule(sample.catalog.matrices, exact.workload)
-    let truth = try sample.select(exact, schedule, in: self)
+    let truth = try sample.select(exact, schedule, in: self, as: "audit-exact")
     var tried: [RunRecord.Audit.Trial] = []
     var found = AuditComparison()
     let largest = sample.catalog.matrices.map(\.order).max() ?? 0
@@ -36,7 +36,7 @@ struct AuditStage {
       // What has no memory for all matrices is of no use; larger ranks need more.
       guard (try? planner.schedule(catalog.matrices, attempt.workload)) != nil else { break }
       // The same ranks as before have each matrix, so that each compares its own.
-      let approximate = try sample.select(attempt, schedule, in: self)
+      let approximate = try sample.select(attempt, schedule, in: self, as: "audit-rank-\(rank)")
       found = try compare(truth, approximate)
       tried.append(.init(rank: rank, overlap: found.overlap))
       if found.overlap >= scoring.targetOverlap ?? 0 { break }
@@ -80,12 +80,16 @@ struct AuditStage {
     }
 
     /// Collective: every rank calls it.
-    func select(_ scoring: ScoringOptions, _ schedule: Schedule, in audit: AuditStage) throws -> [ScoredMatrix] {
-      let spill = try audit.world.agreeing { try CandidateSpill(in: audit.folder) }
+    func select(
+      _ scoring: ScoringOptions, _ schedule: Schedule, in audit: AuditStage, as name: String
+    ) throws -> [ScoredMatrix] {
       let stage = ScoringStage(
-        catalog: catalog, schedule: schedule, norms: norms, quota: quota, shards: audit.shards,
-        scorer: MatrixScorer(spill: spill, method: scoring.method(signal: audit.signal)), teams: audit.teams)
-      var scored = try stage.run(on: audit.world) { _ in }
+        catalog: catalog, norms: norms, quota: quota, shards: audit.shards,
+        scorer: MatrixScorer(journal: audit.journal(name), method: scoring.method(signal: audit.signal)),
+        teams: audit.teams)
+      let owners = Dictionary(uniqueKeysWithValues: schedule.tasks.map { ($0.ordinal, $0.ranks.lowerBound) })
+      let recovered = try stage.recover(on: audit.world) { ordinal, _ in owners[ordinal] ?? 0 }
+      var scored = try stage.run(schedule, after: recovered, on: audit.world) { _ in }
       _ = try stage.select(&scored, on: audit.world)
       return scored.matrices
     }

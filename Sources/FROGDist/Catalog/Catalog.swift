@@ -13,6 +13,16 @@ public struct Catalog: Sendable {
     public let path: String
     /// Bytes; every rank checks that it sees the same file.
     public let size: Int
+    /// The SHA-256 of its header with the eight bytes before it, as rank 0 has read them, in hexadecimal digits.
+    public let headerDigest: String
+
+    /// A shard as it was read.
+    init(_ shard: ShardIO.Shard) {
+      fileName = shard.fileName
+      path = shard.path.string
+      size = shard.header.fileSize
+      headerDigest = shard.header.digest.hexadecimal
+    }
   }
 
   /// A stored tensor that holds one or more of the matrices.

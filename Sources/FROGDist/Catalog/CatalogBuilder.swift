@@ -55,10 +55,7 @@ public struct ClassifiedCheckpoint: Sendable {
     }
     let used = Set(counted.map(\.tensor.shard) + counted.compactMap { $0.content?.scale?.shard }).sorted()
     let numbers = Dictionary(zip(used, 0...)) { first, _ in first }
-    let shards = used.map { number in
-      let shard = checkpoint.shards[number]
-      return Catalog.Shard(fileName: shard.fileName, path: shard.path.string, size: shard.header.fileSize)
-    }
+    let shards = used.map { Catalog.Shard(checkpoint.shards[$0]) }
     return try Catalog(
       shards: shards,
       tensors: counted.compactMap { classified in

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MPI
 import ShardIO
 import SystemPackage
 
@@ -55,6 +56,13 @@ public struct MaskReader: Sendable {
     }
     outputs = []
     outputs = try checkRecord()
+  }
+
+  /// The record of a finished run, on every rank.
+  ///
+  /// Collective: every rank calls it.
+  static func record(in path: FilePath, world: Communicator) throws -> RunRecord {
+    try MaskReader(path, recordText: try world.fromRoot { try MaskReader(path).recordText }).record
   }
 
   static func contents(of file: FilePath) throws -> [UInt8] {

@@ -8,7 +8,6 @@ import SystemPackage
 struct MaskStage {
   let catalog: Catalog
   let scored: [ScoredMatrix]
-  let spill: CandidateSpill
   let output: OutputDirectory
   let world: Communicator
 
@@ -29,7 +28,7 @@ struct MaskStage {
     }
     let concentrations = try world.agreeing {
       var concentrations: [Int: Concentration] = [:]
-      let writer = MaskWriter(catalog: catalog, layout: layout, spill: spill)
+      let writer = MaskWriter(catalog: catalog, layout: layout)
       for (number, matrices) in Dictionary(grouping: scored, by: { layout.file(of: $0.ordinal) }) {
         let file = try DurableFile(openingForUpdate: path(of: layout.files[number]))
         for matrix in matrices { concentrations[matrix.ordinal] = try writer.write(matrix, to: file) }
@@ -61,7 +60,7 @@ struct MaskStage {
   ///
   /// Collective: every rank calls it.
   func describe(
-    _ layout: MaskLayout, norms: Norms, concentrations: [Int: Concentration], solvers: [String?]
+    _ layout: MaskLayout, norms: Norms, concentrations: [Int: Concentration]
   ) throws -> [RunRecord.Matrix] {
     let own = scored.flatMap { MatrixReport($0, concentrations[$0.ordinal]).encoded }
     var reports = [MatrixReport?](repeating: nil, count: catalog.matrices.count)
@@ -81,7 +80,7 @@ struct MaskStage {
       return RunRecord.Matrix(
         name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
         tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
-        file: layout.files[layout.file(of: ordinal)].name, solver: solvers[ordinal],
+        file: layout.files[layout.file(of: ordinal)].name, solver: report.solver.label,
         norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: kept,
         threshold: kept > 0 ? report.threshold : nil, scoreExponent: report.scoreExponent,
         format: tensors.format.rawValue,
@@ -89,19 +88,25 @@ struct MaskStage {
     }
   }
 
-  /// Collective: every rank calls it; rank 0 renames.
-  func publish(_ layout: MaskLayout, record: RunRecord, names: [UInt8]?, statistics: RunStatistics) throws {
+  /// Finishes what is to be published, and says so.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Returns: what is left to be done, on rank 0.
+  func commit(
+    _ layout: MaskLayout, record: RunRecord, names: [UInt8]?, statistics: RunStatistics
+  ) throws -> Publication? {
     try world.agreeing {
-      guard world.isRoot else { return }
+      guard world.isRoot else { return nil }
       let recordText = try Document.encode(record)
       let index = MaskIndex(layout.contents, record: recordText)
-      try output.publish(
-        layout.files.map(\.name),
-        documents: (names.map { [(TransformersNames.fileName, $0)] } ?? []) + [
-          (OutputDirectory.recordName, recordText),
-          (OutputDirectory.runName, try Document.encode(statistics)),
-          (OutputDirectory.indexName, index.text),
-        ])
+      return try Publication.commit(
+        masks: layout.files.map(\.name),
+        documents: (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + [
+          .init(name: OutputDirectory.recordName, content: recordText),
+          .init(name: OutputDirectory.runName, content: try Document.encode(statistics)),
+          .init(name: OutputDirectory.indexName, content: index.text),
+        ], in: output)
     }
   }
 
@@ -110,7 +115,7 @@ struct MaskStage {
 
 /// What the rank that scored a matrix knows of it, as numbers that ranks can exchange.
 private struct MatrixReport {
-  static let encodedCount = 5 + Concentration.encodedCount
+  static let encodedCount = 6 + Concentration.encodedCount
 
   let ordinal: Int
   let noiseError: Double
@@ -118,21 +123,23 @@ private struct MatrixReport {
   /// NaN stands for none on the way.
   let threshold: Double?
   let scoreExponent: Int
+  let solver: MatrixSolver
   let concentration: Concentration?
 
   init(_ matrix: ScoredMatrix, _ concentration: Concentration?) {
     ordinal = matrix.ordinal
-    noiseError = matrix.noise.relativeError
-    rankOneShare = matrix.noise.rankOneShare
+    noiseError = matrix.record.relativeError
+    rankOneShare = matrix.record.rankOneShare
     // Sampling can keep weights of probability 0, at the very end; JSON has no infinity.
     threshold = matrix.threshold.flatMap { $0.isFinite ? $0 : nil }
     scoreExponent = matrix.units.stored
+    solver = matrix.record.solver
     self.concentration = concentration
   }
 
   /// Ordinals and exponents are exact in a Double.
   var encoded: [Double] {
-    [Double(ordinal), noiseError, rankOneShare, threshold ?? .nan, Double(scoreExponent)]
+    [Double(ordinal), noiseError, rankOneShare, threshold ?? .nan, Double(scoreExponent), Double(solver.code)]
       + Concentration.encode(concentration)
   }
 
@@ -143,7 +150,8 @@ private struct MatrixReport {
     rankOneShare = values[2]
     threshold = values[3].isNaN ? nil : values[3]
     scoreExponent = Int(values[4])
-    concentration = Concentration.decode(values[5...])
+    solver = MatrixSolver(code: Int(values[5]))
+    concentration = Concentration.decode(values[6...])
   }
 }
 

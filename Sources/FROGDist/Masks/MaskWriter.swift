@@ -4,7 +4,6 @@ import ShardIO
 struct MaskWriter {
   let catalog: Catalog
   let layout: MaskLayout
-  let spill: CandidateSpill
 
   /// Writes one matrix into its file.
   ///
@@ -60,11 +59,10 @@ struct MaskWriter {
   private func writeNoise(
     _ matrix: ScoredMatrix, row: Range<Int>, column: Range<Int>, to file: borrowing DurableFile
   ) throws {
-    var offset = matrix.noise.offset
-    for region in [row, column] {
-      let factors = try spill.read(Float.self, count: region.count / 4, at: offset)
-      offset += region.count
-      try factors.withUnsafeBytes { try file.write($0, at: region.lowerBound) }
+    let factors = try RecordReader(matrix.candidates.path).read(matrix.record.noise, of: Float.self)
+    let rows = row.count / MemoryLayout<Float>.stride
+    for (region, part) in [(row, factors[..<rows]), (column, factors[rows...])] {
+      try part.withUnsafeBytes { try file.write($0, at: region.lowerBound) }
     }
   }
 }

@@ -175,7 +175,7 @@ public struct RunRecord: Codable, Sendable {
     @ExplicitNull public var slice: Slice?
     /// The mask file that holds its tensors.
     public var file: String
-    /// How its singular vectors were found: `local`, `team of 4`, `randomized`; nil if the score needs none.
+    /// How its singular vectors were found: `local`, `team of 4`, `randomized`, with `, QR` if the usual eigensolver was refused; nil if the score needs none.
     @ExplicitNull public var solver: String?
     /// ‖W‖_F.
     public var norm: Double
@@ -270,8 +270,12 @@ public struct RunStatistics: Codable, Sendable {
   public var phases: [Phase]
   /// The largest sample of each rank.
   public var peakAnonymousBytes: [Int]
-  /// Candidates and noise factors that each rank put on disk.
-  public var spilledBytes: [Int]
+  /// What each rank wrote to the journal.
+  public var journalBytes: [Int]
+  /// How many matrices an earlier process had finished.
+  public var resumedMatrices: Int
+  /// Matrices that the usual solver failed on, and why, by name.
+  public var rescued: [String: String]
 
   /// A stage of the pipeline.
   public struct Phase: Codable, Sendable {
@@ -284,7 +288,9 @@ public struct RunStatistics: Codable, Sendable {
   enum CodingKeys: String, CodingKey {
     case checkpoint, ranks, hosts, threads, mpi, blas, phases
     case peakAnonymousBytes = "peak_anonymous_bytes"
-    case spilledBytes = "spilled_bytes"
+    case journalBytes = "journal_bytes"
+    case resumedMatrices = "resumed_matrices"
+    case rescued
   }
 }
 

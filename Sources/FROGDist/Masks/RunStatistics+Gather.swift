@@ -13,8 +13,8 @@ extension RunStatistics {
   ///
   /// Collective: every rank calls it, with the same phases.
   init(
-    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int, spilledBytes: Int,
-    world: Communicator
+    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int, journalBytes: Int,
+    resumedMatrices: Int, rescued: [String: String], world: Communicator
   ) throws {
     let seconds = try world.allGather(phases.map(\.seconds))
     let hosts = try world.allGather(Array(Self.hostName().utf8))
@@ -28,7 +28,9 @@ extension RunStatistics {
       Phase(name: phases[phase].name, seconds: seconds.map { $0[phase] })
     }
     peakAnonymousBytes = try world.allGather(peakBytes)
-    self.spilledBytes = try world.allGather(spilledBytes)
+    self.journalBytes = try world.allGather(journalBytes)
+    self.resumedMatrices = resumedMatrices
+    self.rescued = rescued
   }
 
   private static func hostName() -> String {

@@ -18,6 +18,15 @@ struct Planner {
     self.memory = try MemoryBudget.agreed(given: memory, world)
   }
 
+  /// Who does what of some of the matrices; the same on every rank.
+  ///
+  /// - Parameter ordinals: ascending.
+  /// - Throws: ``RunFailure`` if a matrix does not fit.
+  func schedule(_ matrices: [Catalog.Matrix], only ordinals: [Int], _ workload: Workload) throws(RunFailure) -> Schedule
+  {
+    try schedule(ordinals.map { matrices[$0] }, workload).renumbered(ordinals, of: matrices.count)
+  }
+
   /// Who does what; the same on every rank.
   ///
   /// - Throws: ``RunFailure`` if a matrix does not fit.

@@ -77,6 +77,25 @@ public struct Schedule: Sendable {
     soloSeconds = kinds.soloSeconds
     rankSeconds = tasks.reduce(0) { $0 + $1.seconds * Double($1.ranks.count) }
   }
+
+  /// The same for a catalog of `count` matrices, of which these were planned.
+  ///
+  /// - Parameter ordinals: in the catalog, of each matrix that was planned.
+  func renumbered(_ ordinals: [Int], of count: Int) -> Schedule { Schedule(self, ordinals, of: count) }
+
+  private init(_ planned: Schedule, _ ordinals: [Int], of count: Int) {
+    ranks = planned.ranks
+    tasks = planned.tasks.map {
+      Task(ordinal: ordinals[$0.ordinal], ranks: $0.ranks, start: $0.start, seconds: $0.seconds)
+    }
+    var work = [CostModel.Work](repeating: .init(basis: 0, scores: 0, operations: 0), count: count)
+    for (planned, ordinal) in zip(planned.work, ordinals) { work[ordinal] = planned }
+    self.work = work
+    makespan = planned.makespan
+    lowerBound = planned.lowerBound
+    soloSeconds = planned.soloSeconds
+    rankSeconds = planned.rankSeconds
+  }
 }
 
 /// Matrices of one shape, and the teams that could do one of them.

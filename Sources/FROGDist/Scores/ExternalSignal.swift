@@ -134,7 +134,7 @@ extension Catalog {
       let number = numbers[tensor.shard] ?? shards.count
       if number == shards.count {
         numbers[tensor.shard] = number
-        shards.append(Shard(fileName: shard.fileName, path: shard.path.string, size: shard.header.fileSize))
+        shards.append(Shard(shard))
       }
       return info.shape == weights.shape
         ? Tensor(tensor, shard: number, shape: info.shape, content: weights.content.unscaled)

@@ -1,30 +1,26 @@
 import CKernels
 import DistSVD
 import ShardIO
+import SystemPackage
 
 /// What scoring a matrix leaves behind, on the rank that owns it.
 struct ScoredMatrix {
-  let ordinal: Int
-  var candidates: CandidateSet
-  let noise: NoiseSummary
+  let record: MatrixRecord
+  let candidates: CandidateSet
   let units: ScoreUnits
   /// The border of the selection in this matrix, once known.
   var cut = Cut.nothing
 
+  var ordinal: Int { record.ordinal }
   /// The ranked value at the border, in the units of weights; nil if nothing is kept.
   var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
-}
 
-/// What is kept of the noise factors in memory.
-struct NoiseSummary {
-  /// See ``NoiseFactors``.
-  let relativeError: Double
-  /// See ``NoiseFactors``.
-  let rankOneShare: Double
-  /// See ``NoiseFactors``.
-  let mean: Double
-  /// Where the factors lie in the spill file, in the units of what is stored: m, then n Floats.
-  let offset: Int
+  /// What a journal holds of a matrix with `columns` columns.
+  init(_ record: MatrixRecord, at path: FilePath, columns: Int, units: ScoreUnits) {
+    self.record = record
+    candidates = CandidateSet(path: path, matrixColumns: columns, runs: record.runs)
+    self.units = units
+  }
 }
 
 /// What a rank has counted, and the bound that follows from it.
@@ -43,8 +39,8 @@ struct Counts {
 
 /// How the scoring of a matrix ended for this rank.
 enum ScoringOutcome {
-  /// This rank has what is left of it.
-  case scored(ScoredMatrix)
+  /// This rank has what is left of it, and how many of its ranked values lie in each bin.
+  case scored(ScoredMatrix, [Int])
   /// The first member of the team has.
   case handedOver
   /// A rank somewhere has failed.
@@ -53,10 +49,10 @@ enum ScoringOutcome {
 
 /// Decomposes matrices and streams their scores past the histogram, the bound and the noise sums.
 struct MatrixScorer {
-  let spill: CandidateSpill
+  let journal: Journal
   let method: ScoringMethod
 
-  /// Scores one matrix, alone or with a team.
+  /// Scores one matrix, alone or with a team, and writes what is left of it to the journal.
   ///
   /// Collective in a team: every member calls it.
   ///
@@ -75,7 +71,9 @@ struct MatrixScorer {
         longest: scores.share.longest * scores.shape.core)
     }
     var moments = TeamMoments(task, shape: scores.shape)
-    var candidates = CandidateSet(spill: spill, matrixColumns: task.matrix.columns)
+    let countedBefore = counts.histogram.bins
+    let record = try task.locally { task.isOwner ? try journal.begin(task.ordinal) : nil }
+    var runs: [CandidateRun] = []
     let steps = scores.share.steps
     for step in 0..<steps {
       let (panel, range) = try scores.panel(step)
@@ -89,18 +87,20 @@ struct MatrixScorer {
       // The panel's own values raise the bound before any of them goes to disk.
       let goesOn = try counted(&counts, Double(step + 1) / Double(steps))
       guard try task.agreesToGoOn(goesOn) else { return .stopped }
-      candidates.runs += try PanelFilter(
+      runs += try PanelFilter(
         panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
-      ).collected(by: task, in: spill)
+      ).collected(by: task, in: record)
     }
     // Members hand in their panels side by side; candidates are read in the order of the matrix.
-    candidates.runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
+    runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
     let factors = try moments.factors()
+    let histogram = try task.summed(zip(counts.histogram.bins, countedBefore).map { $0 - $1 })
     return try task.locally {
-      guard task.isOwner else { return .handedOver }
+      guard let record else { return .handedOver }
+      let finished = try finish(
+        record, task, runs: runs, factors: factors, histogram: histogram, decomposition: scores.decomposition)
       return .scored(
-        ScoredMatrix(
-          ordinal: task.ordinal, candidates: candidates, noise: try store(factors, task.units), units: task.units))
+        ScoredMatrix(finished, at: record.path, columns: task.matrix.columns, units: task.units), histogram)
     }
   }
 
@@ -134,13 +134,21 @@ struct MatrixScorer {
         + "during the run")
   }
 
-  private func store(_ factors: NoiseFactors, _ units: ScoreUnits) throws -> NoiseSummary {
+  /// Adds what is not yet in the record, and makes it durable.
+  private func finish(
+    _ record: RecordWriter, _ task: MatrixTask, runs: [CandidateRun], factors: NoiseFactors, histogram: [Int],
+    decomposition: Decomposition
+  ) throws -> MatrixRecord {
     var row = factors.row
-    row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: units.storedShift) }
-    let offset = try row.withUnsafeBufferPointer { try spill.append($0) }
-    _ = try factors.column.withUnsafeBufferPointer { try spill.append($0) }
-    return NoiseSummary(
-      relativeError: factors.relativeError, rankOneShare: factors.rankOneShare, mean: factors.mean,
-      offset: offset)
+    row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: task.units.storedShift) }
+    let finished = MatrixRecord(
+      run: journal.run, ordinal: task.ordinal, name: task.matrix.name, solver: decomposition.solver,
+      rescue: decomposition.rescue?.description, relativeError: factors.relativeError,
+      rankOneShare: factors.rankOneShare, mean: factors.mean, noise: try record.section(row + factors.column),
+      histogram: try record.section(ScoreHistogram.encode(histogram)),
+      singularValues: try record.section(decomposition.singularValues), runs: runs)
+    try record.finish(finished)
+    journal.add(record.byteCount)
+    return finished
   }
 }

@@ -15,32 +15,32 @@ struct PanelFilter {
   /// Whether the values are not the scores themselves.
   let needsScores: Bool
 
-  /// Puts them at the end of the spill file.
-  func spilled(to spill: CandidateSpill) throws -> CandidateRun {
-    let offset = spill.byteCount
-    var count = 0
-    try forEachPiece {
-      _ = try spill.append($0)
-      count += $0.count
+  /// Puts them at the end of a record.
+  func written(to record: RecordWriter) throws -> CandidateRun {
+    record.begin()
+    try forEachPiece { try record.append($0) }
+    let candidates = record.end()
+    guard needsScores else { return run(candidates) }
+    record.begin()
+    try forEachPiece { piece in
+      let scores = piece.map { panel.scores[Int($0.position)] }
+      try scores.withUnsafeBufferPointer { try record.append($0) }
     }
-    var run = CandidateRun(rows: panel.rows, columns: panel.columns, offset: offset, count: count)
-    if needsScores {
-      run.scoreOffset = spill.byteCount
-      try forEachPiece { piece in
-        let scores = piece.map { panel.scores[Int($0.position)] }
-        _ = try scores.withUnsafeBufferPointer { try spill.append($0) }
-      }
-    }
-    return run
+    return run(candidates, scores: record.end())
   }
 
-  /// Puts those of all members of a team at the end of its first member's spill file, a piece at a time.
+  private func run(_ candidates: RecordSection, scores: RecordSection? = nil) -> CandidateRun {
+    CandidateRun(rows: panel.rows, columns: panel.columns, candidates: candidates, scores: scores)
+  }
+
+  /// Puts those of all members of a team at the end of its record, a piece at a time.
   ///
   /// Collective in a team: every member calls it.
   ///
+  /// - Parameter record: on the first member.
   /// - Returns: a run for each member that had a panel, in their order; none but on the first member.
-  func collected(by task: MatrixTask, in spill: CandidateSpill) throws -> [CandidateRun] {
-    guard let team = task.team?.communicator else { return [try spilled(to: spill)] }
+  func collected(by task: MatrixTask, in record: RecordWriter?) throws -> [CandidateRun] {
+    guard let team = task.team?.communicator else { return try record.map { [try written(to: $0)] } ?? [] }
     let own = [panel.rows.lowerBound, panel.rows.upperBound, panel.columns.lowerBound, panel.columns.upperBound]
     var runs: [CandidateRun] = []
     // A disk that fails is told of at the end: the members are in step until then.
@@ -49,24 +49,25 @@ struct PanelFilter {
       let (rows, columns) = (place[0]..<place[1], place[2]..<place[3])
       guard !rows.isEmpty, !columns.isEmpty else { continue }
       let starts = stride(from: 0, to: rows.count * columns.count, by: Self.pieceLength)
-      let offset = spill.byteCount
-      var count = 0
+      record?.begin()
       for start in starts {
         let words = member == team.rank ? kept(from: start).map { UInt64($0.key) << 32 | UInt64($0.position) } : []
         let candidates = try team.gather(words).flatMap { $0 }.map {
           frog_candidate(position: UInt32(truncatingIfNeeded: $0), key: UInt32($0 >> 32))
         }
-        count += candidates.count
-        append(candidates, to: spill, &failure)
+        append(candidates, to: record, &failure)
       }
-      let scoreOffset = needsScores ? spill.byteCount : nil
-      for start in starts where needsScores {
-        let scores = member == team.rank ? kept(from: start).map { panel.scores[Int($0.position)] } : []
-        append(try team.gather(scores).flatMap { $0 }, to: spill, &failure)
+      let candidates = record?.end()
+      if needsScores {
+        record?.begin()
+        for start in starts {
+          let scores = member == team.rank ? kept(from: start).map { panel.scores[Int($0.position)] } : []
+          append(try team.gather(scores).flatMap { $0 }, to: record, &failure)
+        }
       }
-      if task.isOwner {
+      if let candidates {
         runs.append(
-          CandidateRun(rows: rows, columns: columns, offset: offset, count: count, scoreOffset: scoreOffset))
+          CandidateRun(rows: rows, columns: columns, candidates: candidates, scores: needsScores ? record?.end() : nil))
       }
     }
     try task.locally { if let failure { throw failure } }
@@ -74,10 +75,10 @@ struct PanelFilter {
   }
 
   private func append<Element: BitwiseCopyable>(
-    _ elements: [Element], to spill: CandidateSpill, _ failure: inout (any Error)?
+    _ elements: [Element], to record: RecordWriter?, _ failure: inout (any Error)?
   ) {
-    guard failure == nil, !elements.isEmpty else { return }
-    do { _ = try elements.withUnsafeBufferPointer { try spill.append($0) } } catch { failure = error }
+    guard let record, failure == nil, !elements.isEmpty else { return }
+    do { try elements.withUnsafeBufferPointer { try record.append($0) } } catch { failure = error }
   }
 
   /// What is kept of the piece that begins at `start`.

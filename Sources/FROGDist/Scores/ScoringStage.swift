@@ -1,12 +1,11 @@
 import MPI
 
-/// Scores this rank's matrices, alone or with its teams, in the order of the plan.
+/// Scores this rank's matrices, alone or with its teams, in the order of the plan; those that the journal has are only read.
 ///
 /// With one threshold for the whole model, the histogram runs over all matrices and the ranks share it in rounds; with a budget for
 /// each matrix, histogram and bound start anew with each, and its cut is found as soon as it is scored.
 struct ScoringStage {
   let catalog: Catalog
-  let schedule: Schedule
   let norms: Norms
   let quota: Quota
   let shards: OpenShards
@@ -27,16 +26,26 @@ struct ScoringStage {
     var counts = Counts(keep: 0)
   }
 
+  /// Takes over what an earlier process has left in the journal.
+  ///
   /// Collective: every rank calls it.
-  func run(on world: Communicator, progress: (Double) -> Void) throws -> Result {
-    let tasks = schedule.tasks(of: world.rank)
+  ///
+  /// - Parameter owner: see ``Journal/recover(_:units:world:owner:)``.
+  func recover(on world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int) throws -> Journal.Recovered {
+    try scorer.journal.recover(catalog, units: units, world: world, owner: owner)
+  }
+
+  /// Scores all matrices but those that have been recovered.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter schedule: of those that are left, or of all.
+  func run(
+    _ schedule: Schedule, after recovered: Journal.Recovered, on world: Communicator, progress: (Double) -> Void
+  ) throws -> Result {
+    let tasks = schedule.tasks(of: world.rank).filter { !recovered.ordinals.contains($0.ordinal) }
     let total = tasks.reduce(0) { $0 + schedule.work[$1.ordinal].total }
-    var result = Result()
-    var rounds = ScoringRounds(world, payload: 0)
-    if case .global(let keep) = quota {
-      result.counts = Counts(keep: keep)
-      rounds = ScoringRounds(world, payload: ScoreHistogram.binCount)
-    }
+    var (result, rounds) = try begin(recovered, on: world)
     let units = try units
     var done = 0.0
     var failure: (any Error)?
@@ -80,6 +89,40 @@ struct ScoringStage {
     try rounds.finish(counts: shared(result.counts), failed: failure != nil)
     try world.agreeing { if let failure { throw failure } }
     return result
+  }
+
+  /// What is known before the first matrix is scored.
+  private func begin(_ recovered: Journal.Recovered, on world: Communicator) throws -> (Result, ScoringRounds) {
+    var result = Result()
+    switch quota {
+    case .each(let kept):
+      result.matrices = try world.agreeing {
+        try recovered.own.map { try cut($0.matrix, keeping: kept[$0.matrix.ordinal], histogram: $0.histogram) }
+      }
+      return (result, ScoringRounds(world, others: []))
+    case .global(let keep):
+      result.counts = Counts(keep: keep)
+      result.matrices = recovered.own.map(\.matrix)
+      for (_, histogram) in recovered.own { result.counts.histogram.add(histogram) }
+      let own = result.counts.histogram.bins
+      var all = own
+      // The bound starts where it can, not at 0.
+      if !recovered.ordinals.isEmpty { try world.allReduce(&all, .sum) }
+      let others = zip(all, own).map { $0 - $1 }
+      result.counts.raiseBound { others[$0] }
+      return (result, ScoringRounds(world, others: others))
+    }
+  }
+
+  /// The matrix with its cut, for a budget of its own.
+  private func cut(_ matrix: ScoredMatrix, keeping count: Int, histogram: [Int]) throws -> ScoredMatrix {
+    var matrix = matrix
+    matrix.cut = try Cut.keeping(count, histogram: histogram) { bin in
+      var lower = [Int](repeating: 0, count: 1 << 16)
+      try matrix.candidates.countLowerHalves(of: bin, into: &lower)
+      return lower
+    }
+    return matrix
   }
 
   /// Of every matrix, by ordinal; the same on every rank.
@@ -134,19 +177,13 @@ struct ScoringStage {
       return !rounds.someRankFailed
     }
     if case .stopped = outcome { return false }
-    guard case .each(let kept) = quota else {
-      if case .scored(let matrix) = outcome { result.matrices.append(matrix) }
-      return true
-    }
-    let histogram = try task.summed(result.counts.histogram.bins)
     try task.locally {
-      guard case .scored(var matrix) = outcome else { return }
-      matrix.cut = try Cut.keeping(kept[task.ordinal], histogram: histogram) { bin in
-        var lower = [Int](repeating: 0, count: 1 << 16)
-        try matrix.candidates.countLowerHalves(of: bin, into: &lower)
-        return lower
+      guard case .scored(let matrix, let histogram) = outcome else { return }
+      if case .each(let kept) = quota {
+        result.matrices.append(try cut(matrix, keeping: kept[task.ordinal], histogram: histogram))
+      } else {
+        result.matrices.append(matrix)
       }
-      result.matrices.append(matrix)
     }
     return true
   }

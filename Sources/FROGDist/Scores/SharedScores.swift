@@ -6,6 +6,8 @@ import ShardIO
 struct SharedScores {
   let task: MatrixTask
   let share: PanelShare
+  /// What is known of the matrix besides.
+  let decomposition: Decomposition
   private let scores: any ScorePanels
   private let signal: SignalView?
 
@@ -22,29 +24,33 @@ struct SharedScores {
     switch (method.score, task.team) {
     case (.magnitude, _):
       share = panels
+      decomposition = Decomposition(.none)
       scores = try task.locally { try MagnitudeScores(task.source, longest: panels.longest) }
     case (.random, _):
       share = panels
+      decomposition = Decomposition(.none)
       let numbers = RandomNumbers(seed: method.seed, tensor: matrix.name, for: .scores)
       scores = try task.locally {
         try RandomScores(rows: matrix.rows, columns: matrix.columns, numbers: numbers, longest: panels.longest)
       }
     case (.frog, _) where method.approximates(order: shape.core):
       share = panels
-      scores = try Self.approximate(task, method, longest: panels.longest)
+      (scores, decomposition) = try Self.approximate(task, method, longest: panels.longest)
     case (.frog, nil), (.lift, nil):
       share = panels
-      scores = try Self.exact(task, method, longest: panels.longest)
+      (scores, decomposition) = try Self.exact(task, method, longest: panels.longest)
     case (.frog, let team?):
       let bands = PanelShare(StreamedScores.bands(shape, members: task.memberCount), members: task.memberCount)
       share = bands
       let basis = try task.teamBasis(method.precision, team)
+      decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues)
       scores = try task.locally {
         try StreamedScores(task.source, vectors: basis, longest: bands.longest, agreeing: task.locally)
       }
     case (.lift, let team?):
       share = panels
       let basis = try task.teamBasis(method.precision, team)
+      decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues)
       let leading = max(0, basis.order - method.liftRank)..<basis.order
       let vectors = try task.locally { try AlignedBuffer<Float>(count: leading.count * basis.order) }
       try basis.gather(leading, into: vectors.elements)
@@ -60,18 +66,23 @@ struct SharedScores {
   }
 
   /// On one rank.
-  private static func exact(_ task: MatrixTask, _ method: ScoringMethod, longest: Int) throws -> FactorScores {
+  private static func exact(
+    _ task: MatrixTask, _ method: ScoringMethod, longest: Int
+  ) throws -> (FactorScores, Decomposition) {
     let basis = try method.precision.basis(of: task.source)
     try task.check(singularValues: basis.singularValues, precision: method.precision)
     let isLift = method.score == .lift
-    return try FactorScores(
+    let scores = try FactorScores(
       task.source, vectors: basis.vectors,
       columns: (isLift ? max(0, basis.order - method.liftRank) : 0)..<basis.order, form: isLift ? .lift : .frog,
       longest: longest)
+    return (scores, Decomposition(.exact, basis.singularValues))
   }
 
   /// On one rank or a team, with the same result.
-  private static func approximate(_ task: MatrixTask, _ method: ScoringMethod, longest: Int) throws -> FactorScores {
+  private static func approximate(
+    _ task: MatrixTask, _ method: ScoringMethod, longest: Int
+  ) throws -> (FactorScores, Decomposition) {
     guard case .randomized(let rank, let oversample, let powerIterations) = method.solver else {
       throw RunFailure(.internal, "an approximation needs a rank")
     }
@@ -87,11 +98,12 @@ struct SharedScores {
     } else {
       basis = try solver.solve(task.source, squaredNorm: task.squaredNorm, sums: LocalChunkSums())
     }
-    return try task.locally {
+    let scores = try task.locally {
       try FactorScores(
         task.source, vectors: basis.vectors, columns: 0..<rank,
         form: .compensated(ResidualMean(basis.vectors, order: basis.order, kappa: basis.kappa)), longest: longest)
     }
+    return (scores, Decomposition(.randomized, basis.singularValues))
   }
 
   /// This member's panel of a step, in the units of panels.
@@ -103,6 +115,21 @@ struct SharedScores {
     if let signal { try task.locally { try signal.multiply(panel) } }
     scale(panel.scores, byPowerOfTwo: task.units.panelShift)
     return (panel, range)
+  }
+}
+
+/// What decomposing a matrix has told, besides its vectors.
+struct Decomposition {
+  let solver: MatrixSolver
+  /// Descending, in the units of the matrix as it is decomposed; the leading ones of an approximation.
+  let singularValues: [Double]
+  /// Why the usual solver's result was refused; nil normally.
+  let rescue: SolverError?
+
+  init(_ kind: MatrixSolver.Kind, members: Int = 1, _ singularValues: [Double] = [], rescue: SolverError? = nil) {
+    solver = MatrixSolver(kind, members: members, isRescued: rescue != nil)
+    self.singularValues = singularValues
+    self.rescue = rescue
   }
 }
 

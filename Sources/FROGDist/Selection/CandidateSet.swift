@@ -1,17 +1,20 @@
 import CKernels
+import SystemPackage
 
-/// All candidates of one matrix.
+/// All candidates of one matrix, on disk between scoring and writing, so that memory does not grow with the model.
 struct CandidateSet {
-  let spill: CandidateSpill
+  /// The record that holds them.
+  let path: FilePath
   let matrixColumns: Int
   /// Each in order of position; together in order of row if tall, of column if wide.
   var runs: [CandidateRun] = []
 
   /// Calls `body` with every key, in no particular order.
   func forEachKey(_ body: (UInt32) -> Void) throws {
+    let record = try RecordReader(path)
     for run in runs {
-      var cursor = CandidateCursor(run)
-      while let candidate = try cursor.peek(spill) {
+      let cursor = CandidateCursor(run, of: record)
+      while let candidate = try cursor.peek() {
         body(candidate.key)
         cursor.advance()
       }
@@ -49,15 +52,16 @@ struct CandidateSet {
       }
       try body(cursor.run.flatIndex(candidate, matrixColumns: matrixColumns), cursor.score)
     }
+    let record = try RecordReader(path)
     // Runs with the same rows are columns panels; the runs of a tall matrix have one band each.
     var start = 0
     while start < runs.count {
       let rows = runs[start].rows
       let band = runs[start...].prefix { $0.rows == rows }
       start += band.count
-      var cursors = band.map { CandidateCursor($0) }
+      let cursors = band.map { CandidateCursor($0, of: record) }
       guard cursors.count > 1 else {
-        while let candidate = try cursors[0].peek(spill) {
+        while let candidate = try cursors[0].peek() {
           try visit(candidate, at: cursors[0])
           cursors[0].advance()
         }
@@ -65,7 +69,7 @@ struct CandidateSet {
       }
       for row in rows {
         for index in cursors.indices {
-          while let candidate = try cursors[index].peek(spill), cursors[index].run.row(candidate) == row {
+          while let candidate = try cursors[index].peek(), cursors[index].run.row(candidate) == row {
             try visit(candidate, at: cursors[index])
             cursors[index].advance()
           }

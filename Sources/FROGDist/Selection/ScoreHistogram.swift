@@ -19,6 +19,27 @@ struct ScoreHistogram {
     }
   }
 
+  /// Takes in counts by bin.
+  mutating func add(_ counts: [Int]) {
+    for index in bins.indices { bins[index] += counts[index] }
+  }
+
+  /// The bins that are not empty, each followed by its count.
+  static func encode(_ bins: [Int]) -> [Int] {
+    bins.indices.flatMap { bins[$0] == 0 ? [] : [$0, bins[$0]] }
+  }
+
+  /// All bins; nil if `pairs` are not those of ``encode(_:)``.
+  static func decode(_ pairs: [Int]) -> [Int]? {
+    guard pairs.count % 2 == 0 else { return nil }
+    var bins = [Int](repeating: 0, count: binCount)
+    for index in stride(from: 0, to: pairs.count, by: 2) {
+      guard bins.indices.contains(pairs[index]), pairs[index + 1] > 0 else { return nil }
+      bins[pairs[index]] = pairs[index + 1]
+    }
+    return bins
+  }
+
   /// Whether a value was infinite or NaN, of either sign; for values of which none is negative.
   var holdsNonFinite: Bool {
     bins[Self.firstNonFiniteBin...].contains { $0 > 0 } || bins[..<Self.firstPositiveBin].contains { $0 > 0 }

@@ -10,20 +10,20 @@ final class ScoringRounds {
   private let world: Communicator
   private var started: [PendingSum] = []
   private var finished = 0
-  /// By bin: what the other ranks had counted at the last finished round.
+  /// By bin: what the other ranks had counted at the last finished round, or before the first.
   private(set) var others: [Int]
   /// Whether any rank said in a finished round that it failed.
   private(set) var someRankFailed = false
 
-  /// - Parameter payload: how many counts are shared; 0 to share failures alone.
-  init(_ world: Communicator, payload: Int) {
+  /// - Parameter others: what the other ranks have counted before the first round, by bin; empty to share failures alone.
+  init(_ world: Communicator, others: [Int]) {
     self.world = world
-    others = [Int](repeating: 0, count: payload)
+    self.others = others
   }
 
   /// Joins the rounds that are due with `done` (0…1) of this rank's work done, and takes in those that have finished.
   ///
-  /// - Parameter counts: cumulative; `payload` of them.
+  /// - Parameter counts: cumulative; as many as ``others``.
   /// - Returns: whether ``others`` changed.
   @discardableResult
   func advance(done: Double, counts: [Int], failed: Bool = false) throws -> Bool {

@@ -1,0 +1,198 @@
+import ShardIO
+import SystemPackage
+
+/// The folder a run writes to. Results appear in it by rename only; until then everything lies in a work folder inside it.
+///
+/// Rank 0 claims it, publishes and cleans up; the other ranks write into the work folder.
+public struct OutputDirectory: Sendable {
+  /// The name of the file with every parameter that shapes the result.
+  public static let recordName = "frog.json"
+  /// The name of the file with what may differ between equal runs.
+  public static let runName = "run.json"
+  /// The index of the mask files, written last: a folder without it is not finished.
+  public static let indexName = "masks.safetensors.index.json"
+  static let workName = ".frog-mpi"
+
+  /// The folder.
+  public let path: FilePath
+  /// Where the journal is, and files until they are published.
+  var work: FilePath { path.appending(Self.workName) }
+  /// What the run under way is; there from the end of the norms pass.
+  var identityFile: FilePath { work.appending("run.json") }
+  /// What is to be published; there once all of it is finished.
+  var commitFile: FilePath { work.appending("commit.json") }
+  /// Held by the run under way.
+  var lockFile: FilePath { work.appending("lock") }
+
+  /// The folder at `path`, which need not exist.
+  public init(_ path: FilePath) {
+    self.path = path
+  }
+
+  /// What a run finds.
+  enum State {
+    /// Nothing that matters to it.
+    case fresh
+    /// A run that began and has a journal.
+    case unfinished
+    /// A run whose results only have to be given their names.
+    case committed
+    /// The results of a run.
+    case finished
+  }
+
+  /// Takes the folder for this run, making it if need be.
+  ///
+  /// Nothing in it changes before ``publish(_:)``, but for the work folder.
+  ///
+  /// - Parameters:
+  ///   - overwrite: whether the folder may hold something already.
+  ///   - resume: whether an unfinished run in it is to be continued.
+  ///   - checkpoint: the input, which must lie elsewhere.
+  /// - Throws: ``RunFailure`` if another run has it, or it holds what neither option allows for.
+  func claim(overwrite: Bool, resume: Bool, checkpoint: FilePath) throws -> OutputClaim {
+    guard !Folder.isSame(path, checkpoint) else {
+      throw RunFailure(
+        .usage, "the output directory is the checkpoint \(shown(path)): masks must not lie among its shards")
+    }
+    let (names, isNew) = try namesMaking()
+    let others = names.filter { $0 != Self.workName }
+    let mayReplace = overwrite || others.isEmpty
+    // Before a work folder is made in a folder that is none of ours.
+    guard mayReplace || names.contains(Self.workName) || (resume && others.contains(Self.indexName)) else {
+      throw notEmpty
+    }
+    try Folder.create(work)
+    let claim = OutputClaim(self, isNew: isNew, lock: try lock())
+    do {
+      claim.state = try state(others)
+      if !resume || claim.state == .fresh { try begin(claim, overwrite: overwrite, mayReplace: mayReplace) }
+      return claim
+    } catch {
+      claim.release()
+      throw error
+    }
+  }
+
+  private func begin(_ claim: OutputClaim, overwrite: Bool, mayReplace: Bool) throws {
+    guard overwrite || claim.state == .fresh || claim.state == .finished else {
+      throw RunFailure(
+        .usage,
+        "the output directory \(shown(path)) holds an unfinished run: go on with it by --resume, or start anew with --overwrite"
+      )
+    }
+    guard mayReplace else { throw notEmpty }
+    try claim.startAnew()
+  }
+
+  private var notEmpty: RunFailure {
+    RunFailure(
+      .usage,
+      "the output directory \(shown(path)) is not empty: choose another --out, or replace its masks with --overwrite")
+  }
+
+  private func namesMaking() throws -> (names: [String], isNew: Bool) {
+    do {
+      return (try Folder.names(in: path), false)
+    } catch .noSuchFileOrDirectory {
+      try Folder.create(path)
+      return ([], true)
+    } catch {
+      throw RunFailure(.io, "cannot use \(shown(path)) as the output directory: \(error)")
+    }
+  }
+
+  private func lock() throws -> FileLock {
+    do {
+      return try FileLock(lockFile)
+    } catch .failed(let error) {
+      throw RunFailure(error)
+    } catch {
+      throw RunFailure(.usage, "the output directory \(shown(path)) is in use: \(error)")
+    }
+  }
+
+  private func state(_ others: [String]) throws -> State {
+    let inWork: [String]
+    do { inWork = try Folder.names(in: work) } catch { throw RunFailure(.io, "cannot read \(shown(work)): \(error)") }
+    // Without an identity, a commit is what is left of a work folder that was being removed.
+    if inWork.contains(identityFile.lastComponent?.string ?? "") {
+      return inWork.contains(commitFile.lastComponent?.string ?? "") ? .committed : .unfinished
+    }
+    return others.contains(Self.indexName) && others.contains(Self.recordName) ? .finished : .fresh
+  }
+
+  /// Whether a file name is one this program gives to masks.
+  static func isMaskFile(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
+}
+
+/// An output directory that is this run's until it ends. Rank 0 has it.
+final class OutputClaim {
+  let directory: OutputDirectory
+  /// Whether the run has made the folder.
+  let isNew: Bool
+  fileprivate(set) var state = OutputDirectory.State.fresh
+  private let lock: FileLock
+
+  fileprivate init(_ directory: OutputDirectory, isNew: Bool, lock: FileLock) {
+    self.directory = directory
+    self.isNew = isNew
+    self.lock = lock
+  }
+
+  /// Forgets what is in the work folder.
+  func startAnew() throws {
+    // Without its identity, what is left of a journal is nobody's.
+    try Folder.remove(directory.commitFile)
+    try Folder.remove(directory.identityFile)
+    try clear { _ in false }
+    state = .fresh
+  }
+
+  /// Removes what a killed process did not finish and nobody goes on from; nothing that is to be published.
+  func tidy() throws {
+    guard (try? directory.commitFile.stat()) == nil else { return }
+    try clear { !$0.hasSuffix(RecordWriter.temporarySuffix) && !OutputDirectory.isMaskFile($0) }
+  }
+
+  /// Removes files of the work folder; never the lock, nor what says how far the run is.
+  private func clear(except isKept: (String) -> Bool) throws {
+    let always = [directory.lockFile, directory.identityFile, directory.commitFile].compactMap(\.lastComponent?.string)
+    let names: [String]
+    do {
+      names = try Folder.names(in: directory.work)
+    } catch {
+      throw RunFailure(.io, "cannot read \(shown(directory.work)): \(error)")
+    }
+    for name in names where !always.contains(name) && !isKept(name) {
+      try Folder.remove(directory.work.appending(name))
+    }
+  }
+
+  /// Leaves the folder as a failed run should: with its journal if it has one, else as it was.
+  ///
+  /// - Returns: whether there is something to resume.
+  func abandon() -> Bool {
+    let isBegun = (try? directory.identityFile.stat()) != nil
+    if isBegun {
+      try? tidy()
+      lock.release()
+    } else {
+      try? remove()
+      if isNew { try? Folder.removeEmpty(directory.path) }
+    }
+    return isBegun
+  }
+
+  /// Removes the work folder, the files that tell how far the run is last.
+  func remove() throws {
+    try clear { _ in false }
+    try Folder.remove(directory.identityFile)
+    try Folder.remove(directory.commitFile)
+    lock.release()
+    try Folder.removeEmpty(directory.work)
+  }
+
+  /// Ends the claim and keeps the work folder.
+  func release() { lock.release() }
+}

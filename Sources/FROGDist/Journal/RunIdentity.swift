@@ -1,0 +1,138 @@
+import Crypto
+import FoundationEssentials
+import MPI
+import ShardIO
+import SystemPackage
+
+/// `.frog-mpi/run.json`: what a run was asked and of what, so that only the same run goes on from its journal.
+struct RunIdentity: Codable {
+  static let currentVersion = 1
+
+  /// ``currentVersion`` of the writer.
+  var formatVersion = Self.currentVersion
+  /// Of the program.
+  let version: String
+  /// As asked: a rank that an audit finds is not yet known.
+  let parameters: RunRecord.Parameters
+  /// ``ParameterNames``; nil if none are to be written.
+  @ExplicitNull var names: String?
+  /// Matrices that an approximate run also scores exactly; nil for an exact run.
+  @ExplicitNull var audit: Int?
+  /// ``TeamPolicy``.
+  let teams: String
+  let checkpoint: RunRecord.Source
+  /// The files that hold weights.
+  let shards: [Shard]
+
+  /// A file of the checkpoint.
+  struct Shard: Codable, Equatable {
+    let file: String
+    let bytes: Int
+    /// SHA-256.
+    let header: String
+    /// Fingerprint of the weights in it.
+    let weights: String
+  }
+
+  /// SHA-256 of all of it; records of the journal carry it.
+  func digest() throws -> String { SHA256.hash(data: try Document.encode(self)).hexadecimal }
+
+  /// Reads `run.json`.
+  init(text: [UInt8], file: FilePath) throws {
+    guard let identity = try? JSONDecoder().decode(RunIdentity.self, from: Data(text)),
+      identity.formatVersion == Self.currentVersion, identity.parameters.threads > 0
+    else {
+      throw RunFailure(
+        .data, "\(shown(file)) is damaged, or of another version of this program: start anew with --overwrite")
+    }
+    self = identity
+  }
+
+  /// Of a run that begins now, or is compared with one that does.
+  init(
+    version: String, parameters: RunRecord.Parameters, names: String?, audit: Int?, teams: String,
+    checkpoint: RunRecord.Source, shards: [Shard]
+  ) {
+    self.version = version
+    self.parameters = parameters
+    self.teams = teams
+    self.checkpoint = checkpoint
+    self.shards = shards
+    self.names = names
+    self.audit = audit
+  }
+
+  /// What is different now, in words; nothing if it is the same run.
+  func differences(now: RunIdentity) -> [String] {
+    var found: [String] = []
+    if version != now.version { found.append("the program was version \(version), is \(now.version)") }
+    found += Self.options(self).merged(with: Self.options(now)).compactMap { name, values in
+      values.0 == values.1 ? nil : "\(name) was \(values.0), is \(values.1)"
+    }
+    let nowShards = Dictionary(now.shards.map { ($0.file, $0) }) { first, _ in first }
+    for shard in shards {
+      guard let other = nowShards[shard.file] else {
+        found.append("\(quoted(shard.file)) held weights, does not now")
+        continue
+      }
+      if shard.bytes != other.bytes {
+        found.append("\(quoted(shard.file)) had \(shard.bytes) bytes, has \(other.bytes)")
+      } else if shard.header != other.header {
+        found.append("the header of \(quoted(shard.file)) has changed")
+      } else if shard.weights != other.weights {
+        found.append("weights in \(quoted(shard.file)) have changed")
+      }
+    }
+    let known = Set(shards.map(\.file))
+    found += now.shards.filter { !known.contains($0.file) }.map { "\(quoted($0.file)) is new" }
+    // Matrices may have come or gone with config.json alone.
+    if found.isEmpty, checkpoint != now.checkpoint { found.append("the checkpoint's weight matrices are not the same") }
+    return found
+  }
+
+  /// What was asked, by the names of the options.
+  private static func options(_ identity: RunIdentity) -> [String: String] {
+    var options = JSONText.members(of: identity.parameters)
+    options["names"] = identity.names ?? "none"
+    options["audit"] = identity.audit.map { "\($0)" } ?? "none"
+    options["teams"] = identity.teams
+    return Dictionary(
+      uniqueKeysWithValues: options.map { ("--" + $0.key.split(separator: "_").joined(separator: "-"), $0.value) })
+  }
+}
+
+extension [String: String] {
+  /// The values of both by key, in order of key; `none` where one lacks it.
+  fileprivate func merged(with other: [String: String]) -> [(String, (String, String))] {
+    Set(keys).union(other.keys).sorted().map { ($0, (self[$0] ?? "none", other[$0] ?? "none")) }
+  }
+}
+
+/// A JSON value in words.
+private struct JSONText: Decodable {
+  let text: String
+
+  init(from decoder: any Decoder) throws {
+    let value = try decoder.singleValueContainer()
+    if value.decodeNil() {
+      text = "none"
+    } else if let flag = try? value.decode(Bool.self) {
+      text = flag ? "yes" : "no"
+    } else if let number = try? value.decode(Int.self) {
+      text = "\(number)"
+    } else if let number = try? value.decode(Double.self) {
+      text = "\(number)"
+    } else if let list = try? value.decode([String].self) {
+      text = list.isEmpty ? "none" : list.map { quoted($0) }.joined(separator: " ")
+    } else {
+      text = quoted(try value.decode(String.self))
+    }
+  }
+
+  static func members(of value: some Encodable) -> [String: String] {
+    guard let text = try? Document.encode(value),
+      let members = try? JSONDecoder().decode([String: JSONText].self, from: Data(text))
+    else { return [:] }
+    return members.mapValues(\.text)
+  }
+}

@@ -1,0 +1,101 @@
+import FoundationEssentials
+import MPI
+import ShardIO
+import SystemPackage
+
+/// Decides whether a run begins, goes on, or has nothing left to do, once it is known what it is.
+struct RunStart {
+  private let identity: RunIdentity
+  private let output: OutputDirectory
+  /// Whether the results of another run may be replaced.
+  private let replaces: Bool
+
+  init(_ identity: RunIdentity, in output: OutputDirectory, replaces: Bool) {
+    self.identity = identity
+    self.output = output
+    self.replaces = replaces
+  }
+
+  /// With how many threads the run in a folder began, or was finished; nil if there is none.
+  ///
+  /// Collective: every rank calls it.
+  static func threads(in output: OutputDirectory, world: Communicator) throws -> Int? {
+    let threads = try world.agreeing {
+      guard world.isRoot else { return 0 }
+      if (try? output.identityFile.stat()) != nil {
+        let text = try MaskReader.contents(of: output.identityFile)
+        return try RunIdentity(text: text, file: output.identityFile).parameters.threads
+      }
+      let isFinished = (try? output.path.appending(OutputDirectory.indexName).stat()) != nil
+      return isFinished ? try MaskReader(output.path).record.parameters.threads : 0
+    }
+    let known = try world.broadcasting([threads])[0]
+    return known > 0 ? known : nil
+  }
+
+  /// Compares what lies in the folder with what is asked, and makes the folder ready for it.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter claim: on rank 0.
+  /// - Returns: what the run finds, the same on every rank: its journal and identity are in the work folder, unless it is finished.
+  /// - Throws: ``RunFailure`` naming each difference.
+  func settle(_ claim: OutputClaim?, world: Communicator) throws -> OutputDirectory.State {
+    let states: [OutputDirectory.State] = [.fresh, .unfinished, .committed, .finished]
+    let number = try world.agreeing { try claim.map { states.firstIndex(of: try settle($0)) ?? 0 } ?? 0 }
+    return states[try world.broadcasting([number])[0]]
+  }
+
+  private func settle(_ claim: OutputClaim) throws -> OutputDirectory.State {
+    switch claim.state {
+    case .fresh:
+      try begin()
+    case .unfinished, .committed:
+      try refuse(try earlier().differences(now: identity), of: "the run in")
+      if claim.state == .unfinished { try claim.tidy() }
+    case .finished:
+      let differences = try finished().differences(now: identity)
+      if !differences.isEmpty, replaces {
+        try claim.startAnew()
+        try begin()
+        return .fresh
+      }
+      try refuse(differences, of: "the finished run in")
+      try claim.remove()
+    }
+    return claim.state
+  }
+
+  private func begin() throws {
+    try DurableFile.writeWhole(try Document.encode(identity), to: output.identityFile)
+  }
+
+  private func refuse(_ differences: [String], of what: String) throws {
+    guard differences.isEmpty else {
+      throw RunFailure(
+        .usage,
+        "\(what) \(shown(output.path)) is another one: \(differences.joined(separator: "; ")); "
+          + "start anew with --overwrite, or choose another --out")
+    }
+  }
+
+  private func earlier() throws -> RunIdentity {
+    try RunIdentity(text: MaskReader.contents(of: output.identityFile), file: output.identityFile)
+  }
+
+  /// Of the results that are there, as far as they tell.
+  private func finished() throws -> RunIdentity {
+    let record = try MaskReader(output.path).record
+    var parameters = record.parameters
+    if parameters.targetOverlap != nil {
+      // Found by the audit, not asked for.
+      parameters.rank = identity.parameters.rank
+      parameters.oversample = identity.parameters.oversample
+      parameters.powerIterations = identity.parameters.powerIterations
+    }
+    return RunIdentity(
+      version: record.version, parameters: parameters,
+      names: record.names.map { _ in ParameterNames.transformers5.rawValue },
+      audit: identity.audit, teams: identity.teams, checkpoint: record.checkpoint, shards: identity.shards)
+  }
+}

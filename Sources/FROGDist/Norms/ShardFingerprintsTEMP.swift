@@ -1,0 +1,1 @@
+extension Norms { func shardFingerprints(_ catalog: Catalog) -> [String] { catalog.shards.map { _ in fingerprint } } }
