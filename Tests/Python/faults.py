@@ -14,6 +14,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import hashlib
+import json
 import os
 import random
 import re
@@ -79,19 +80,22 @@ class Call:
 class Scenario:
     name: str
     options: tuple
-    #: How the folder comes to be as the run finds it.
-    overwrites: bool = False
+    #: The checkpoint whose masks the run finds in its folder, and replaces.
+    older: str = ""
+    #: Whether it goes on with a run that was killed.
     interrupted: bool = False
     bytes: dict = field(default_factory=dict)
     calls: dict = field(default_factory=dict)
 
 
+TIED = ("--budget", "5%", "--include", "*embed*", "--include", "lm_head*")
 SCENARIOS = [
-    Scenario("plain", ("--budget", "5%")),
+    Scenario("plain", TIED),
     Scenario("pread", ("--budget", "3%", "--io", "pread", "--select", "matrix", "--format", "bitmap", "--names", "transformers5")),
     Scenario("audit", ("--budget", "5%", "--rank", 8, "--oversample", 4, "--audit", 2, "--normalize", "rowcol")),
-    Scenario("overwrite", ("--budget", "5%"), overwrites=True),
-    Scenario("resume", ("--budget", "5%"), interrupted=True),
+    Scenario("overwrite", TIED, older="small"),
+    Scenario("replace", TIED, older="other"),
+    Scenario("resume", TIED, interrupted=True),
 ]  # fmt: skip
 
 
@@ -108,16 +112,17 @@ class Ended:
         return [line for line in self.stderr.splitlines() if line.startswith("frog-mpi: error:")]
 
 
-def session_members(session):
-    """The processes of a session, by /proc: mpirun gives every rank a process group of its own."""
+def session_members(session, name=""):
+    """The processes of a session, by /proc: mpirun gives every rank a process group of its own. `name` starts their names."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
-                fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == session and fields[0] != "Z":
+                called, _, rest = Path("/proc", entry, "stat").read_text().partition("(")[2].rpartition(")")
+                fields = rest.split()
+                if int(fields[3]) == session and fields[0] != "Z" and called.startswith(name):
                     found.append(int(entry))
-    return found
+    return sorted(found)
 
 
 def kill_session(session):
@@ -146,13 +151,16 @@ class Harness:
         generator = np.random.default_rng(self.seed)
         tensors = checkpoints.llama(generator, hidden=48, inner=64, kv=16, vocabulary=50)
         self.small = checkpoints.write_checkpoint(self.folder / "small", tensors, shard_size=25_000)
-        # What an older run has left: other masks, in more files.
+        # Where output heads are included this decides whether they count: who overlooks the file makes other masks.
+        (self.small / "config.json").write_text(json.dumps({"model_type": "llama", "tie_word_embeddings": True}))
+        # The same in more files. Masks of this one have other names.
         self.other = checkpoints.write_checkpoint(self.folder / "other", tensors, shard_size=12_000)
 
     # Running
 
-    def mask(self, checkpoint, out, options, ranks, faults=(), kill=None):
+    def mask(self, checkpoint, out, options, ranks, faults=(), kill=None, limit=None):
         """One run under mpirun, stopped when it takes too long; `kill(process)` may end some of it."""
+        limit = limit or self.limit
         settings = [f"{name}={value}" for name, value in faults]
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1", "-n", ranks]
         if settings:
@@ -168,9 +176,9 @@ class Harness:
             try:
                 if kill:
                     kill(process)
-                process.wait(self.limit)
+                process.wait(max(0.1, started + limit - time.monotonic()))
                 # A killed mpirun cannot wait for its ranks.
-                while session_members(process.pid) and time.monotonic() < started + self.limit:
+                while session_members(process.pid) and time.monotonic() < started + limit:
                     time.sleep(0.02)
                 timed_out = bool(session_members(process.pid))
             except subprocess.TimeoutExpired:
@@ -205,22 +213,76 @@ class Harness:
 
     def prepare(self, scenario, out):
         """Brings the folder into the state in which the run finds it; returns the run's options."""
-        if scenario.overwrites:
-            older = ("--budget", "2%", "--format", "bitmap", "--names", "transformers5")
-            self.expect(self.mask(self.other, out, older, 1), out)
+        if scenario.older:
+            shutil.copytree(self.older(scenario.older), out)
             return (*scenario.options, "--overwrite")
         if scenario.interrupted:
             # About where half of the matrices are scored.
             self.mask(self.small, out, scenario.options, 2, [("FROG_FAULT_RANK", 1), ("FROG_FAULT", "60:kill")])
-            return self.continued(scenario)
+            return (*scenario.options, *self.continued())
         return scenario.options
 
-    def continued(self, scenario):
+    def older(self, checkpoint):
+        """Masks of other options, made once; before anything runs in parallel."""
+        out = self.folder / f"{checkpoint}.older"
+        if not out.exists():
+            options = ("--budget", "2%", "--format", "bitmap", "--names", "transformers5")
+            self.expect(self.mask(self.folder / checkpoint, out, options, 1), out)
+        return out
+
+    def continued(self, replaces=False):
         """The options of a run that takes up what a failed one has left."""
         how = ["--resume"] if self.can_resume else []
-        return (*scenario.options, *how, *(["--overwrite"] if scenario.overwrites or not how else []))
+        return (*how, *(["--overwrite"] if replaces or not how else []))
+
+    def prepare_kills(self):
+        """A run of a few seconds, for kills at any time of it."""
+        tensors = checkpoints.llama(np.random.default_rng(self.seed), layers=6)
+        self.large = checkpoints.write_checkpoint(self.folder / "large", tensors, shard_size=1_500_000)
+        out = self.folder / "large.reference"
+        ended = self.mask(self.large, out, (), 2, limit=60)
+        self.large_bytes, self.large_seconds = self.expect(ended, out), ended.seconds
 
     # Checking
+
+    def check_kill(self, number):
+        """Kills ranks or mpirun of one run up to three times, then lets it end. Returns what check returns."""
+        generator = random.Random(f"{self.seed} kill {number}")
+        folder = self.folder / f"kill-{number}"
+        folder.mkdir()
+        out = folder / "out"
+        problems, texts, slowest = [], [], 0.0
+        for attempt in range(generator.choice((1, 1, 2, 3))):
+            ranks = generator.choice((2, 2, 3))
+            delay, target = generator.uniform(0.1, self.large_seconds), generator.choice(("rank", "rank", "mpirun"))
+            share = generator.random()
+
+            def kill(process, delay=delay, target=target, share=share):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(delay)
+                    return
+                members = session_members(process.pid, "frog-mpi") if target == "rank" else [process.pid]
+                if members:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(members[int(share * len(members))], signal.SIGKILL)
+
+            options = ("--resume",) if attempt and self.can_resume else ("--overwrite",) if attempt else ()
+            ended = self.mask(self.large, out, options, ranks, kill=kill, limit=delay + self.limit)
+            slowest = max(slowest, ended.seconds - delay)
+            texts.append(f"{target} killed after {delay:.2f} s: status {ended.status}")
+            if ended.timed_out:
+                problems.append(f"no end {self.limit:g} s after a kill")
+            elif ended.status not in (0, 137, -signal.SIGKILL):
+                problems.append(f"status {ended.status} after a kill")
+            if len(ended.error_lines) > 1 or CRASH.search(ended.stderr):
+                problems.append(f"it says {' | '.join(ended.stderr.splitlines()[:6])}")
+            problems += self.remaining_problems(self.large_bytes, out, None, ended)
+            if ended.status == 0:
+                break
+        problems += self.recover(self.large_bytes, self.large, out, self.continued(), generator.choice((1, 2, 3)), 60)
+        if not problems:
+            shutil.rmtree(folder)
+        return f"{len(texts)} kills", slowest, [f"{problem} [{'; '.join(texts)}]" for problem in problems]
 
     def check(self, scenario, case):
         """One fault. Returns what happened, the seconds until the run ended, and what was wrong, a line each."""
@@ -230,17 +292,19 @@ class Harness:
         folder.mkdir()
         out = folder / "out"
         options = self.prepare(scenario, out)
-        before = contents(out) if scenario.overwrites else None
+        before = contents(out) if scenario.older else None
         faults = [("FROG_FAULT_RANK", rank), ("FROG_FAULT", f"{number}:{kind}"), ("FROG_FAULT_LOG", folder / "calls")]
         ended = self.mask(self.small, out, options, 2, faults)
         hit = hit_call(folder / f"calls.{rank}")
         problems = self.ending_problems(ended, kind) if hit else []
-        problems += self.remaining_problems(scenario, out, before, ended)
+        problems += self.remaining_problems(scenario.bytes, out, before, ended)
         ranks = 1 + int.from_bytes(hashlib.sha256(f"{self.seed} {name}".encode()).digest()[:2]) % 3
-        problems += self.recover(scenario, out, ranks)
+        going_on = (*scenario.options, *self.continued(replaces=bool(scenario.older)))
+        problems += self.recover(scenario.bytes, self.small, out, going_on, ranks, self.limit)
         status = f"status {ended.status}" if hit else "no such call"
         if problems:
-            said = [line for line in ended.stderr.splitlines() if line.startswith("frog-mpi:")] or ended.stderr.splitlines()
+            lines = ended.stderr.splitlines()
+            said = [line for line in lines if line.startswith("frog-mpi:") and "warning:" not in line] or lines
             problems = [f"{problem} [{hit or 'not reached'}; {status}; {' | '.join(said[:3])}]" for problem in problems]
         else:
             shutil.rmtree(folder)
@@ -263,17 +327,17 @@ class Harness:
             problems.append(f"it says '{crash[0]}'")
         return problems
 
-    def remaining_problems(self, scenario, out, before, ended):
+    def remaining_problems(self, wanted, out, before, ended):
         """What a failed run has left under final names."""
         found = contents(out)
         strays = [name for name in found if not FINAL.fullmatch(name)]
         problems = [f"left behind: {' '.join(strays)}"] if strays else []
         if ended.status == 0:
-            if found != scenario.bytes:
-                problems.append(f"WRONG: it succeeds with other bytes: {difference(found, scenario.bytes)}")
+            if found != wanted:
+                problems.append(f"WRONG: it succeeds with other bytes: {difference(found, wanted)}")
             if (out / WORK).exists():
                 problems.append(f"it succeeds and leaves {WORK}")
-        elif found and found not in (scenario.bytes, before):
+        elif found and found not in (wanted, before):
             result = self.verify(out)
             if result.returncode != 65:
                 problems.append(f"WRONG: verify of an unfinished folder ends with {result.returncode}: {sorted(found)}")
@@ -283,18 +347,18 @@ class Harness:
                 problems.append(f"verify of whole masks ends with {result.returncode}: {result.stderr.strip()}")
         return problems
 
-    def recover(self, scenario, out, ranks):
+    def recover(self, wanted, checkpoint, out, options, ranks, limit):
         """Continues what is not finished; it has to end with the bytes of the undisturbed run."""
-        if contents(out) == scenario.bytes and not (out / WORK).exists():
+        if contents(out) == wanted and not (out / WORK).exists():
             return []
-        ended = self.mask(self.small, out, self.continued(scenario), ranks)
+        ended = self.mask(checkpoint, out, options, ranks, limit=limit)
         if ended.timed_out or ended.status != 0:
             why = "does not end" if ended.timed_out else f"ends with {ended.status}"
             return [f"LOST: going on with {ranks} ranks {why}: {' | '.join(ended.error_lines)}"]
         found = contents(out)
         problems = []
-        if found != scenario.bytes:
-            problems.append(f"WRONG: after going on with {ranks} ranks {difference(found, scenario.bytes)}")
+        if found != wanted:
+            problems.append(f"WRONG: after going on with {ranks} ranks {difference(found, wanted)}")
         if (out / WORK).exists():
             problems.append(f"{WORK} is there after going on")
         return problems
@@ -371,57 +435,88 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the checkpoint, the sample and the ranks that go on")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="faults at the same time (2)")
     parser.add_argument("--limit", type=float, default=10, metavar="S", help="seconds in which a run has to end (10)")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="every fault of this kind, instead of a sample")
+    parser.add_argument("--group", action="append", help="every fault in such calls, instead of a sample: stat, rename …")
+    parser.add_argument("--kills", type=int, metavar="N", help="N runs of seconds with SIGKILL at random times (--long: 100)")
+    parser.add_argument("--kill", type=int, action="append", metavar="I", help="the I-th of these alone")
     parser.add_argument("--calls", action="store_true", help="only say which calls the runs make")
     arguments = parser.parse_args()
 
+    # A stop ends like Ctrl-C: the runs under way are stopped too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="frog-faults-")).resolve()
     harness = Harness(Path(arguments.binary).resolve(), folder, arguments.seed, arguments.limit)
     harness.make_checkpoints()
-    wanted = {case.split("/")[0] for case in arguments.case or []} or set(arguments.only or [s.name for s in SCENARIOS])
-    scenarios = [scenario for scenario in SCENARIOS if scenario.name in wanted]
+    # SCENARIO/RANK/CALL/KIND
+    named = [case.split("/") for case in arguments.case or []]
+    wanted = {parts[0] for parts in named} or set(arguments.only or [s.name for s in SCENARIOS])
+    scenarios = [scenario for scenario in SCENARIOS if scenario.name in wanted and not arguments.kill]
     for scenario in scenarios:
         harness.undisturbed(scenario)
         for rank, calls in scenario.calls.items():
             groups = Counter(call.group for call in calls)
             text = ", ".join(f"{count} {group}" for group, count in sorted(groups.items()))
-            print(f"{scenario.name}, rank {rank}: {len(calls)} calls ({text})")
-    if arguments.calls:
-        shutil.rmtree(folder)
-        return 0
+            print(f"{scenario.name}, rank {rank}: {len(calls)} calls ({text})", flush=True)
 
-    if arguments.case:
+    if arguments.calls or arguments.kill:
+        cases = []
+    elif named:
         by_name = {scenario.name: scenario for scenario in scenarios}
-        parts = [case.split("/") for case in arguments.case]
-        cases = [(by_name[name], (int(rank), int(number), kind)) for name, rank, number, kind in parts]
-    elif arguments.long:
-        cases = [(scenario, case) for scenario in scenarios for case, _ in all_cases(scenario)]
+        cases = [(by_name[name], (int(rank), int(number), kind)) for name, rank, number, kind in named]
+    elif arguments.long or arguments.kind or arguments.group:
+        kinds, groups = arguments.kind or KINDS, arguments.group
+        cases = [
+            (scenario, case)
+            for scenario in scenarios
+            for case, (group, *_, kind) in all_cases(scenario)
+            if kind in kinds and (not groups or group in groups)
+        ]
     else:
         cases = sample(scenarios, arguments.sample, arguments.seed)
-    return 1 if try_all(harness, cases, arguments.jobs) else 0
+    kills = arguments.kill or range(arguments.kills if arguments.kills is not None else 100 if arguments.long else 0)
+    if kills:
+        harness.prepare_kills()
+
+    jobs = [("/".join(map(str, (s.name, *case))), "--case", harness.check, (s, case)) for s, case in cases]
+    jobs += [(str(number), "--kill", harness.check_kill, (number,)) for number in kills]
+    bad = try_all(jobs, arguments.jobs, arguments.seed)
+    if bad:
+        print(f"what they left is in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return 1 if bad else 0
 
 
-def try_all(harness, cases, jobs):
-    """Returns how many cases had problems, after saying which."""
+def try_all(jobs, width, seed):
+    """Does all; returns how many had problems, after saying which."""
     statuses, slowest, bad, texts = Counter(), 0.0, 0, []
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(harness.check, scenario, case): (scenario, case) for scenario, case in cases}
-        for future in concurrent.futures.as_completed(futures):
-            scenario, case = futures[future]
+    started = said = time.monotonic()
+    pool = concurrent.futures.ThreadPoolExecutor(width)
+    futures = {pool.submit(check, *case): (name, option) for name, option, check, case in jobs}
+    try:
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            name, option = futures[future]
             status, seconds, problems = future.result()
             statuses[status] += 1
             slowest = max(slowest, seconds)
             bad += bool(problems)
             texts += problems
-            name = "/".join(map(str, (scenario.name, *case)))
             for problem in problems:
-                print(f"{name}: {problem}\n  scripts/faults --seed {harness.seed} --case {name}", flush=True)
+                print(f"{name}: {problem}\n  scripts/faults --seed {seed} {option} {name}", flush=True)
+            if time.monotonic() - said > 60:
+                said = time.monotonic()
+                print(f"{done} of {len(jobs)} after {said - started:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        print("stopped; what follows is about those that are done", flush=True)
+        bad += 1
+    finally:
+        pool.shutdown(cancel_futures=True)
     lost, wrong = (sum(word in text for text in texts) for word in ("LOST", "WRONG"))
-    ends = ", ".join(f"{count} ended with {status}" for status, count in sorted(statuses.items()))
-    print(f"{len(cases)} faults: {ends}; {lost} lost, {wrong} wrong, {bad} with problems; slowest end {slowest:.1f} s")
-    if bad:
-        print(f"what they left is in {harness.folder}")
-    else:
-        shutil.rmtree(harness.folder)
+    ends = ", ".join(f"{count} with {status}" for status, count in sorted(statuses.items()))
+    print(
+        f"{sum(statuses.values())} faults in {time.monotonic() - started:.0f} s, ended {ends}: {lost} lost, {wrong} wrong, "
+        f"{bad} with problems, slowest end {slowest:.1f} s"
+    )
     return bad
 
 
