@@ -125,7 +125,9 @@ public struct Pipeline {
     let written = journal("scores")
     let scores = ScoringStage(
       catalog: catalog, norms: norms, quota: quota, shards: shards,
-      scorer: MatrixScorer(journal: written, method: scoring.method(signal: signal)), teams: teams)
+      scorer: MatrixScorer(
+        journal: written, method: scoring.method(signal: signal),
+        contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams)
     var (scored, resumed) = try stage("scores", &clock) {
       let recovered = try scores.recover(on: world) { _, position in position % world.size }
       tell(recovered, catalog)

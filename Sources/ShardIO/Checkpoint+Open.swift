@@ -28,7 +28,7 @@ struct CheckpointOpening {
       // The dot hides unfinished downloads and the `._` files that macOS leaves beside real ones.
       names = try Folder.names(in: path).filter { !$0.hasPrefix(".") }
     } catch {
-      throw CheckpointError(.cannotOpen(path, error))
+      throw CheckpointError(.cannotOpen(path, error.errno))
     }
     let candidates = names.filter { $0.hasSuffix(".safetensors") }
     if names.contains(ShardIndex.fileName) {

@@ -9,8 +9,12 @@ import SystemPackage
 /// What a run does to folders.
 public enum Folder {
   /// The names in a folder, hidden ones too, in byte-wise order.
-  public static func names(in path: FilePath) throws(Errno) -> [String] {
-    try SystemCalls.names(in: path).sorted(by: Checkpoint.bytewiseLess)
+  public static func names(in path: FilePath) throws(WriteError) -> [String] {
+    do {
+      return try SystemCalls.names(in: path).sorted(by: Checkpoint.bytewiseLess)
+    } catch {
+      throw WriteError(path: path, operation: .list, errno: error)
+    }
   }
 
   /// Whether two paths lead to one file or folder, by whatever names; false if either leads nowhere.

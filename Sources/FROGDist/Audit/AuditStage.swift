@@ -69,7 +69,7 @@ struct AuditStage {
 
     init(_ stage: AuditStage, _ chosen: [Int]) {
       catalog = stage.catalog.restricted(to: chosen)
-      norms = Norms(squared: chosen.map { stage.norms.squared[$0] }, fingerprint: stage.norms.fingerprint)
+      norms = stage.norms.restricted(to: chosen)
       switch stage.quota {
       case .each(let kept): quota = .each(chosen.map { kept[$0] })
       case .global(let keep):
@@ -85,8 +85,9 @@ struct AuditStage {
     ) throws -> [ScoredMatrix] {
       let stage = ScoringStage(
         catalog: catalog, norms: norms, quota: quota, shards: audit.shards,
-        scorer: MatrixScorer(journal: audit.journal(name), method: scoring.method(signal: audit.signal)),
-        teams: audit.teams)
+        scorer: MatrixScorer(
+          journal: audit.journal(name), method: scoring.method(signal: audit.signal),
+          contents: ContentCheck(catalog, norms: norms, shards: audit.shards)), teams: audit.teams)
       let owners = Dictionary(uniqueKeysWithValues: schedule.tasks.map { ($0.ordinal, $0.ranks.lowerBound) })
       let recovered = try stage.recover(on: audit.world) { ordinal, _ in owners[ordinal] ?? 0 }
       var scored = try stage.run(schedule, after: recovered, on: audit.world) { _ in }

@@ -82,14 +82,10 @@ final class Journal {
 
   /// Of the records that are there, ascending.
   private func ordinals(below count: Int) throws -> [Int] {
-    do {
-      return try Folder.names(in: folder).compactMap { name in
-        guard name.hasPrefix("\(stage)-"), name.hasSuffix(Self.suffix) else { return nil }
-        return Int(name.dropFirst(stage.utf8.count + 1).dropLast(Self.suffix.utf8.count))
-      }.filter { $0 >= 0 && $0 < count }.sorted()
-    } catch {
-      throw RunFailure(.io, "cannot read \(shown(folder)): \(error)")
-    }
+    try Folder.names(in: folder).compactMap { name in
+      guard name.hasPrefix("\(stage)-"), name.hasSuffix(Self.suffix) else { return nil }
+      return Int(name.dropFirst(stage.utf8.count + 1).dropLast(Self.suffix.utf8.count))
+    }.filter { $0 >= 0 && $0 < count }.sorted()
   }
 
   /// A record of which every byte has been looked at.

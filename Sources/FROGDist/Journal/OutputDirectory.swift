@@ -94,11 +94,11 @@ public struct OutputDirectory: Sendable {
   private func namesMaking() throws -> (names: [String], isNew: Bool) {
     do {
       return (try Folder.names(in: path), false)
-    } catch .noSuchFileOrDirectory {
+    } catch let error where error.errno == .noSuchFileOrDirectory {
       try Folder.create(path)
       return ([], true)
     } catch {
-      throw RunFailure(.io, "cannot use \(shown(path)) as the output directory: \(error)")
+      throw RunFailure(.io, "cannot use \(shown(path)) as the output directory: \(error.errno)")
     }
   }
 
@@ -113,8 +113,7 @@ public struct OutputDirectory: Sendable {
   }
 
   private func state(_ others: [String]) throws -> State {
-    let inWork: [String]
-    do { inWork = try Folder.names(in: work) } catch { throw RunFailure(.io, "cannot read \(shown(work)): \(error)") }
+    let inWork = try Folder.names(in: work)
     // Without an identity, a commit is what is left of a work folder that was being removed.
     if inWork.contains(identityFile.lastComponent?.string ?? "") {
       return inWork.contains(commitFile.lastComponent?.string ?? "") ? .committed : .unfinished
@@ -158,13 +157,7 @@ final class OutputClaim {
   /// Removes files of the work folder; never the lock, nor what says how far the run is.
   private func clear(except isKept: (String) -> Bool) throws {
     let always = [directory.lockFile, directory.identityFile, directory.commitFile].compactMap(\.lastComponent?.string)
-    let names: [String]
-    do {
-      names = try Folder.names(in: directory.work)
-    } catch {
-      throw RunFailure(.io, "cannot read \(shown(directory.work)): \(error)")
-    }
-    for name in names where !always.contains(name) && !isKept(name) {
+    for name in try Folder.names(in: directory.work) where !always.contains(name) && !isKept(name) {
       try Folder.remove(directory.work.appending(name))
     }
   }

@@ -29,7 +29,13 @@ public struct MaskReader: Sendable {
     do {
       names = try Folder.names(in: path)
     } catch {
-      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error)")
+      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
+    }
+    if !names.contains(OutputDirectory.indexName), Self.isInterrupted(path) {
+      throw RunFailure(
+        .data,
+        "\(shown(path)) has no \(OutputDirectory.indexName): the run that wrote it did not finish; go on with the same command and --resume"
+      )
     }
     for name in [OutputDirectory.recordName, OutputDirectory.indexName] where !names.contains(name) {
       let hint =
@@ -41,6 +47,12 @@ public struct MaskReader: Sendable {
     }
     let file = path.appending(OutputDirectory.recordName)
     try self.init(path, recordText: try Self.contents(of: file))
+  }
+
+  /// Whether a run has left a journal there to go on from.
+  private static func isInterrupted(_ path: FilePath) -> Bool {
+    let names = try? Folder.names(in: path.appending(OutputDirectory.workName))
+    return names?.contains(OutputDirectory.runName) ?? false
   }
 
   /// Checks the bytes of `frog.json`, read by another rank.

@@ -77,7 +77,7 @@ public struct Verification {
     }
   }
 
-  /// Size, digest, header and contents of one mask file.
+  /// Size, digest, header and contents of one mask file, its bytes read once.
   private func checkFile(_ name: String, _ reader: MaskReader) -> [String] {
     let file = path.appending(name)
     guard let wanted = reader.record.files[name] else { return [] }
@@ -86,19 +86,20 @@ public struct Verification {
       guard source.size == wanted.bytes else {
         return ["\(shown(file)): \(source.size) bytes, should be \(wanted.bytes)"]
       }
-      guard try FileDigest.sha256(of: file).hexadecimal == wanted.sha256 else {
+      let found = Result { () throws(CheckpointError) in try ShardHeader.read(from: source) }
+      let outputs = reader.outputs.filter { $0.file == name }
+      let contents = MaskContents(
+        outputs, header: try? found.get(), ranksScores: reader.record.parameters.ranksScores)
+      let (digest, problems) = try contents.read(source)
+      guard digest.hexadecimal == wanted.sha256 else {
         return ["\(shown(file)): its SHA-256 is not the one in \(OutputDirectory.recordName)"]
       }
-      let header = try ShardHeader.read(from: source)
-      let outputs = reader.outputs.filter { $0.file == name }
+      let header = try found.get()
       let expected = outputs.flatMap { $0.tensors.layout }
       guard expected.count == header.tensors.count else {
         return ["\(shown(file)): \(header.tensors.count) tensors, should be \(expected.count)"]
       }
-      var contents = MaskContents(source: source, header: header)
-      return try outputs.flatMap { try contents.check($0, ranksScores: reader.record.parameters.ranksScores) }.map {
-        "\(shown(file)): \($0)"
-      }
+      return problems.map { "\(shown(file)): \($0)" }
     } catch let error as SourceError {
       return ["\(error)"]
     } catch {
@@ -134,136 +135,6 @@ public struct Verification {
       return [
         "\(shown(checkpoint)): its fingerprint is \(norms.fingerprint), the masks were made from \(record.checkpoint.fingerprint)"
       ]
-    }
-    return []
-  }
-}
-
-/// Streams the tensors of one mask file past their rules.
-private struct MaskContents: ~Copyable {
-  static let piece = 1 << 20
-
-  let source: any ByteSource
-  let tensors: [ExactName: TensorInfo]
-  var scratch = ScratchBytes()
-
-  init(source: any ByteSource, header: ShardHeader) {
-    self.source = source
-    tensors = Dictionary(header.tensors.map { (ExactName($0.name), $0) }) { first, _ in first }
-  }
-
-  /// What is wrong with the tensors of one matrix or stack.
-  mutating func check(_ output: RecordedOutput, ranksScores: Bool) throws -> [String] {
-    let wanted = output.tensors
-    for tensor in wanted.layout {
-      guard let found = tensors[ExactName(tensor.name)] else { return ["tensor \(quoted(tensor.name)) is missing"] }
-      guard found.dtype == tensor.dtype, found.shape == tensor.shape else {
-        return [
-          "tensor \(quoted(tensor.name)) is \(found.dtype.rawValue) \(found.shape), "
-            + "should be \(tensor.dtype.rawValue) \(tensor.shape)"
-        ]
-      }
-    }
-    var problems: [String] = []
-    switch (wanted.format, wanted.needsWideIndices) {
-    case (.bitmap, _): problems += try checkBitmap(wanted)
-    case (_, false): problems += try checkIndices(Int32.self, output)
-    case (_, true): problems += try checkIndices(Int64.self, output)
-    }
-    // Rounding to single precision keeps order: scores that reach the threshold still do in any units.
-    let least = output.matrices.map { matrix in
-      ranksScores ? matrix.threshold.map { Float($0.times(powerOfTwo: -matrix.scoreExponent)) } ?? 0 : 0
-    }
-    problems += try checkFloats(wanted.scoresName, atLeast: least, kept: wanted.kept)
-    problems += try checkFloats(wanted.noiseRowName, atLeast: [0], kept: [])
-    problems += try checkFloats(wanted.noiseColumnName, atLeast: [0], kept: [])
-    return problems
-  }
-
-  /// Ascending, none twice, and each in the part of the stored tensor that is its matrix.
-  private mutating func checkIndices<Index: FixedWidthInteger & BitwiseCopyable>(
-    _ type: Index.Type, _ output: RecordedOutput
-  ) throws -> [String] {
-    var last = -1
-    var owner = Owner(kept: output.tensors.kept)
-    let size = output.tensors.storedSize
-    return try firstProblem(Index.self, output.tensors.indicesName) { index, position in
-      defer { last = Int(index) }
-      guard Int(index) > last, Int(index) < size else {
-        return "index \(index) at position \(position) follows \(last); indices ascend from 0 to \(size - 1)"
-      }
-      let expert = owner.expert(at: position)
-      return output.slices[expert].contains(storedPosition: Int(index))
-        ? nil : "index \(index) at position \(position) lies outside \(quoted(output.matrices[expert].name))"
-    }
-  }
-
-  /// As many bits as weights are kept of each expert, none of them beyond a row's last column.
-  private mutating func checkBitmap(_ wanted: MaskTensors) throws -> [String] {
-    var bits = [Int](repeating: 0, count: wanted.kept.count)
-    let padding = wanted.bitmapStride * 8 - wanted.columns
-    let bytes = wanted.rows * wanted.bitmapStride
-    let problem = try firstProblem(UInt8.self, wanted.bitmapName) { byte, position in
-      bits[position / bytes] += byte.nonzeroBitCount
-      let isLast = position % wanted.bitmapStride == wanted.bitmapStride - 1
-      return isLast && byte.leadingZeroBitCount < padding ? "bits are set beyond column \(wanted.columns - 1)" : nil
-    }
-    guard problem.isEmpty, bits != wanted.kept else { return problem }
-    return [
-      "tensor \(quoted(wanted.bitmapName)) has \(bits.reduce(0, +)) bits set, should be \(wanted.keptTotal)"
-        + (wanted.isStack ? ", or has them in other experts" : "")
-    ]
-  }
-
-  /// - Parameters:
-  ///   - least: by expert.
-  ///   - kept: how many of the values belong to each expert; nothing if they are all under one rule.
-  private mutating func checkFloats(_ name: String, atLeast least: [Float], kept: [Int]) throws -> [String] {
-    var owner = Owner(kept: kept)
-    return try firstProblem(Float.self, name) { value, position in
-      let least = least[owner.expert(at: position)]
-      return value.isFinite && value >= least
-        ? nil : "\(value) at position \(position) is below \(least) or not finite"
-    }
-  }
-
-  /// Whose the kept weights are, asked for in their order.
-  private struct Owner {
-    let kept: [Int]
-    var current = 0
-    var end: Int
-
-    init(kept: [Int]) {
-      self.kept = kept
-      end = kept.first ?? .max
-    }
-
-    mutating func expert(at position: Int) -> Int {
-      while position >= end, current + 1 < kept.count {
-        current += 1
-        end += kept[current]
-      }
-      return current
-    }
-  }
-
-  /// Calls `rule` with every element of a tensor and its position, up to the first that it has a complaint about.
-  private mutating func firstProblem<Element: BitwiseCopyable>(
-    _ type: Element.Type, _ name: String, _ rule: (Element, Int) -> String?
-  ) throws -> [String] {
-    guard let range = tensors[ExactName(name)]?.byteRange else { return [] }
-    let width = MemoryLayout<Element>.stride
-    for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.piece) {
-      let part = start..<min(range.upperBound, start + Self.piece)
-      let first = (start - range.lowerBound) / width
-      let problem: String? = try source.withBytes(in: part, scratch: &scratch) { bytes in
-        for index in 0..<bytes.count / width {
-          let element = bytes.loadUnaligned(fromByteOffset: index * width, as: Element.self)
-          if let problem = rule(element, first + index) { return problem }
-        }
-        return nil
-      }
-      if let problem { return ["tensor \(quoted(name)): \(problem)"] }
     }
     return []
   }

@@ -51,6 +51,7 @@ enum ScoringOutcome {
 struct MatrixScorer {
   let journal: Journal
   let method: ScoringMethod
+  let contents: ContentCheck
 
   /// Scores one matrix, alone or with a team, and writes what is left of it to the journal.
   ///
@@ -90,6 +91,10 @@ struct MatrixScorer {
       runs += try PanelFilter(
         panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
       ).collected(by: task, in: record)
+    }
+    // Random scores do not read the weights.
+    if method.score != .random {
+      try task.locally { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     }
     // Members hand in their panels side by side; candidates are read in the order of the matrix.
     runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }

@@ -79,7 +79,7 @@ struct ScoringStage {
       } catch let error as MPIError {
         throw error
       } catch {
-        failure = error
+        failure = scorer.contents.cause(of: error, scoring: planned.ordinal)
         isStopped = true
         try rounds.advance(done: 1, counts: shared(result.counts), failed: true)
       }

@@ -1,0 +1,119 @@
+import ShardIO
+
+/// What the elements of one tensor of a mask file have to be, looked at in their order.
+protocol TensorRule {
+  associatedtype Element: BitwiseCopyable
+  /// What is wrong with the next element, if anything is.
+  mutating func complaint(about element: Element, at position: Int) -> String?
+  /// What is wrong with all of them together.
+  var complaintAtEnd: String? { get }
+}
+
+extension TensorRule {
+  var complaintAtEnd: String? { nil }
+
+  /// The first complaint about elements as stored.
+  ///
+  /// - Parameter offset: of the bytes in the tensor, whole elements.
+  mutating func complaint(about bytes: UnsafeRawBufferPointer, at offset: Int) -> String? {
+    let width = MemoryLayout<Element>.stride
+    let first = offset / width
+    for index in 0..<bytes.count / width {
+      let element = bytes.loadUnaligned(fromByteOffset: index * width, as: Element.self)
+      if let problem = complaint(about: element, at: first + index) { return problem }
+    }
+    return nil
+  }
+}
+
+/// Ascending, none twice, and each in the part of the stored tensor that is its matrix.
+struct AscendingIndices<Index: FixedWidthInteger & BitwiseCopyable>: TensorRule {
+  private let output: RecordedOutput
+  private let size: Int
+  private var last = -1
+  private var owner: KeptOwner
+
+  init(_ output: RecordedOutput) {
+    self.output = output
+    size = output.tensors.storedSize
+    owner = KeptOwner(kept: output.tensors.kept)
+  }
+
+  mutating func complaint(about index: Index, at position: Int) -> String? {
+    defer { last = Int(index) }
+    guard Int(index) > last, Int(index) < size else {
+      return "index \(index) at position \(position) follows \(last); indices ascend from 0 to \(size - 1)"
+    }
+    let expert = owner.expert(at: position)
+    return output.slices[expert].contains(storedPosition: Int(index))
+      ? nil : "index \(index) at position \(position) lies outside \(quoted(output.matrices[expert].name))"
+  }
+}
+
+/// As many bits as weights are kept of each expert, none of them beyond a row's last column.
+struct BitmapBits: TensorRule {
+  private let wanted: MaskTensors
+  private let padding: Int
+  /// Of one expert.
+  private let bytes: Int
+  private var bits: [Int]
+
+  init(_ wanted: MaskTensors) {
+    self.wanted = wanted
+    padding = wanted.bitmapStride * 8 - wanted.columns
+    bytes = wanted.rows * wanted.bitmapStride
+    bits = [Int](repeating: 0, count: wanted.kept.count)
+  }
+
+  mutating func complaint(about byte: UInt8, at position: Int) -> String? {
+    bits[position / bytes] += byte.nonzeroBitCount
+    let isLast = position % wanted.bitmapStride == wanted.bitmapStride - 1
+    return isLast && byte.leadingZeroBitCount < padding ? "bits are set beyond column \(wanted.columns - 1)" : nil
+  }
+
+  var complaintAtEnd: String? {
+    guard bits != wanted.kept else { return nil }
+    return "has \(bits.reduce(0, +)) bits set, should be \(wanted.keptTotal)"
+      + (wanted.isStack ? ", or has them in other experts" : "")
+  }
+}
+
+/// Finite, and not below what is asked of their expert.
+struct LeastFloats: TensorRule {
+  private let least: [Float]
+  private var owner: KeptOwner
+
+  /// - Parameters:
+  ///   - least: by expert.
+  ///   - kept: how many of the values belong to each expert; nothing if they are all under one rule.
+  init(least: [Float], kept: [Int]) {
+    self.least = least
+    owner = KeptOwner(kept: kept)
+  }
+
+  mutating func complaint(about value: Float, at position: Int) -> String? {
+    let least = least[owner.expert(at: position)]
+    return value.isFinite && value >= least
+      ? nil : "\(value) at position \(position) is below \(least) or not finite"
+  }
+}
+
+/// Whose the kept weights are, asked for in their order.
+private struct KeptOwner {
+  private let kept: [Int]
+  private var current = 0
+  private var end: Int
+
+  init(kept: [Int]) {
+    self.kept = kept
+    end = kept.first ?? .max
+  }
+
+  mutating func expert(at position: Int) -> Int {
+    while position >= end, current + 1 < kept.count {
+      current += 1
+      end += kept[current]
+    }
+    return current
+  }
+}

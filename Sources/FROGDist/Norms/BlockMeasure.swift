@@ -1,0 +1,49 @@
+import CKernels
+import ShardIO
+
+/// What one rank found in one block; trivially copied between ranks.
+struct BlockResult: BitwiseCopyable {
+  var sumOfSquares = 0.0
+  /// Flat index in the matrix, or -1.
+  var firstNonFinite = -1
+  var hash = frog_hash128(low: 0, high: 0)
+
+  static let words = 4
+  var encoded: [UInt64] {
+    [sumOfSquares.bitPattern, UInt64(bitPattern: Int64(firstNonFinite)), hash.low, hash.high]
+  }
+
+  init() {}
+  init(encoded words: ArraySlice<UInt64>) {
+    let start = words.startIndex
+    sumOfSquares = Double(bitPattern: words[start])
+    firstNonFinite = Int(Int64(bitPattern: words[start + 1]))
+    hash = frog_hash128(low: words[start + 2], high: words[start + 3])
+  }
+}
+
+/// Measures blocks; keeps its buffers from one to the next.
+struct BlockMeasure: ~Copyable {
+  private var reader = BlockReader()
+  private var squares = SquareSums()
+  /// The matrix of the last block: most of the time that of the next.
+  private var open: (matrix: Int, view: TensorView)?
+
+  /// One pass over the bytes of a block, which are given back afterwards.
+  mutating func callAsFunction(_ block: NormBlock, of catalog: Catalog, shards: OpenShards) throws -> BlockResult {
+    let view = try self.view(block.matrix, of: catalog, shards: shards)
+    var result = BlockResult()
+    result.hash = try reader.hash(block, of: view) { stored, first in
+      squares.add(stored, of: view, first: first, to: &result)
+    }
+    view.source.release(block.bytes(of: catalog.matrices[block.matrix]))
+    return result
+  }
+
+  private mutating func view(_ matrix: Int, of catalog: Catalog, shards: OpenShards) throws -> TensorView {
+    if let open, open.matrix == matrix { return open.view }
+    let view = try shards.view(of: catalog.matrices[matrix])
+    open = (matrix, view)
+    return view
+  }
+}
