@@ -6,7 +6,7 @@ the bytes that every other run must end with, while Tests/Interposers/files.c lo
 scenario with one fault, SCENARIO/RANK/CALL/KIND. After it must hold:
 
 - the run has ended by itself, in time, with a documented status and no more than one error line;
-- a file has its final name only if all of them are there and whole, or `verify` says that they are not;
+- the index is there only if all files are there and whole, and where some are, `verify` says what they are;
 - the same run continued, on one to three ranks, succeeds with the bytes of the undisturbed one and leaves nothing else.
 """
 
@@ -34,6 +34,7 @@ import checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ".frog-mpi"
+INDEX = "masks.safetensors.index.json"
 FINAL = re.compile(r"masks-\d+-of-\d+\.safetensors|masks\.safetensors\.index\.json|frog\.json|run\.json|names\.json")
 CRASH = re.compile(r"frog-mpi: rank|Fatal error|Illegal instruction|Segmentation fault|Trace/breakpoint|MPI_ABORT|\bcore dumped")
 
@@ -41,6 +42,8 @@ CRASH = re.compile(r"frog-mpi: rank|Fatal error|Illegal instruction|Segmentation
 REFUSED = {66, 74}
 KILLED = {137}
 
+# Calls that must not fail without anyone noticing: what they should have done is part of the result.
+MATTERS = {"create", "write", "sync", "rename", "resize", "mkdir"}
 # Calls that change the disk: being killed anywhere between two of them leaves the same behind.
 CHANGES = {"create", "write", "sync", "rename", "resize", "remove", "mkdir"}
 KINDS = {
@@ -205,6 +208,7 @@ class Harness:
         if found != scenario.bytes:
             raise SystemExit(f"{scenario.name}: two undisturbed runs differ")
         scenario.calls = {rank: read_calls(Path(f"{log}.{rank}"), [self.small, out]) for rank in (0, 1)}
+        return [problem for calls in scenario.calls.values() for problem in unsynchronized(calls, out.name)]
 
     def expect(self, ended, out):
         if ended.status != 0:
@@ -295,8 +299,8 @@ class Harness:
         before = contents(out) if scenario.older else None
         faults = [("FROG_FAULT_RANK", rank), ("FROG_FAULT", f"{number}:{kind}"), ("FROG_FAULT_LOG", folder / "calls")]
         ended = self.mask(self.small, out, options, 2, faults)
-        hit = hit_call(folder / f"calls.{rank}")
-        problems = self.ending_problems(ended, kind) if hit else []
+        hit, group = hit_call(folder / f"calls.{rank}")
+        problems = self.ending_problems(ended, kind, group) if hit else []
         problems += self.remaining_problems(scenario.bytes, out, before, ended)
         ranks = 1 + int.from_bytes(hashlib.sha256(f"{self.seed} {name}".encode()).digest()[:2]) % 3
         going_on = (*scenario.options, *self.continued(replaces=bool(scenario.older)))
@@ -310,13 +314,17 @@ class Harness:
             shutil.rmtree(folder)
         return status, ended.seconds, problems
 
-    def ending_problems(self, ended, kind):
-        """Status, time and messages of a run that met a fault."""
+    def ending_problems(self, ended, kind, group):
+        """Status, time and messages of a run that met a fault in a call of a group."""
         problems = []
         if ended.timed_out:
             return [f"no end after {self.limit:g} s"]
         kind = kind.rstrip("+")
-        allowed = KILLED if kind.startswith("kill") else {0} if kind in ("short", "eintr") else {0} | REFUSED
+        allowed = REFUSED if group in MATTERS else {0} | REFUSED
+        if kind in ("short", "eintr"):
+            allowed = {0}
+        elif kind.startswith("kill"):
+            allowed = KILLED
         if ended.status not in allowed:
             problems.append(f"status {ended.status}, not {' or '.join(map(str, sorted(allowed)))}")
         lines = len(ended.error_lines)
@@ -339,6 +347,8 @@ class Harness:
                 problems.append(f"it succeeds and leaves {WORK}")
         elif found and found not in (wanted, before):
             result = self.verify(out)
+            if INDEX in found:
+                problems.append(f"WRONG: the index is there, and {difference(found, wanted)}")
             if result.returncode != 65:
                 problems.append(f"WRONG: verify of an unfinished folder ends with {result.returncode}: {sorted(found)}")
         elif found:
@@ -386,6 +396,31 @@ def log_lines(path):
             yield fields
 
 
+def unsynchronized(calls, out):
+    """What a power cut could undo: a kill leaves the page cache as it is, so only the order of calls can tell.
+
+    Every file that is written is synchronized afterwards by the rank that wrote, every folder after names in it change, and
+    the removal of the index before the first new name appears. The lock need not last.
+    """
+    last, removed, problems = {}, None, []
+    for call in calls:
+        folder = call.path.rpartition("/")[0]
+        if call.group == "write":
+            last[call.path] = call
+        elif call.group == "sync":
+            last.pop(call.path, None)
+            removed = None if call.path == out else removed
+        elif call.group == "rename":
+            last[folder] = call
+            if removed and folder == out:
+                problems.append(f"{call} comes while {removed} is not yet on the disk")
+                removed = None
+        elif call.group == "remove":
+            last.pop(call.path, None)
+            removed = call if call.path == f"{out}/{INDEX}" else removed
+    return problems + [f"{call} is not followed by fsync" for path, call in last.items() if not path.endswith("/lock")]
+
+
 def read_calls(path, roots):
     calls = []
     for number, group, name, count, file, _ in log_lines(path):
@@ -396,11 +431,11 @@ def read_calls(path, roots):
 
 
 def hit_call(path):
-    """The first call that failed, as text; None if there was none."""
-    for number, _, name, _, file, fault in log_lines(path):
+    """The first call that failed, as text, and its group; None twice if there was none."""
+    for number, group, name, _, file, fault in log_lines(path):
         if fault != "-":
-            return f"call {number}: {name} {file}"
-    return None
+            return f"call {number}: {name} {file}", group
+    return None, None
 
 
 def all_cases(scenario):
@@ -451,8 +486,11 @@ def main():
     named = [case.split("/") for case in arguments.case or []]
     wanted = {parts[0] for parts in named} or set(arguments.only or [s.name for s in SCENARIOS])
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in wanted and not arguments.kill]
+    bad = 0
     for scenario in scenarios:
-        harness.undisturbed(scenario)
+        for problem in harness.undisturbed(scenario):
+            print(f"{scenario.name}: {problem}")
+            bad += 1
         for rank, calls in scenario.calls.items():
             groups = Counter(call.group for call in calls)
             text = ", ".join(f"{count} {group}" for group, count in sorted(groups.items()))
@@ -479,7 +517,7 @@ def main():
 
     jobs = [("/".join(map(str, (s.name, *case))), "--case", harness.check, (s, case)) for s, case in cases]
     jobs += [(str(number), "--kill", harness.check_kill, (number,)) for number in kills]
-    bad = try_all(jobs, arguments.jobs, arguments.seed)
+    bad += try_all(jobs, arguments.jobs, arguments.seed)
     if bad:
         print(f"what they left is in {folder}")
     else:
