@@ -11,15 +11,20 @@ public struct Pipeline {
   let world: Communicator
   let observer: any RunObserver
   let version: String
+  let watch: StopWatch
 
   /// - Parameters:
   ///   - observer: hears how it goes, on rank 0.
   ///   - version: of the program, for the record.
-  public init(_ options: MaskOptions, on world: Communicator, observer: any RunObserver, version: String) {
+  ///   - watch: of this rank; stops the run when there is a reason.
+  public init(
+    _ options: MaskOptions, on world: Communicator, observer: any RunObserver, version: String, watch: StopWatch
+  ) {
     self.options = options
     self.world = world
     self.observer = observer
     self.version = version
+    self.watch = watch
   }
 
   /// What came out of a run.
@@ -51,14 +56,20 @@ public struct Pipeline {
     // Before hours of work: is there anywhere to put the result?
     let claim = try world.agreeing {
       guard world.isRoot else { return OutputClaim?.none }
-      return try output.claim(
+      let claim = try output.claim(
         overwrite: options.overwrite, resume: options.resume, checkpoint: options.checkpoint)
+      try watch.clear(output.work)
+      return claim
     }
+    watch.use(output.work)
     do {
       try checkVisible(output)
       let shards = OpenShards(catalog, io: options.io)
       let norms = try stage("norms", &clock) {
-        try Norms.measure(catalog, shards: shards, world: world) { advanced("norms", to: $0) }
+        try Norms.measure(catalog, shards: shards, world: world) {
+          try watch.check()
+          advanced("norms", to: $0)
+        }
       }
       let signal = try options.scoring.weightBy.map {
         try ExternalSignal.load($0, for: catalog, io: options.io, world: world)
@@ -85,7 +96,7 @@ public struct Pipeline {
       try publish(publication, claim)
       return Outcome(record: made.record, statistics: statistics)
     } catch let failure as RunFailure {
-      guard let claim, claim.abandon(), failure.kind != .usage else { throw failure }
+      guard let claim, claim.abandon(), failure.kind != .usage, failure.kind != .stopped else { throw failure }
       throw RunFailure(
         failure.kind, "\(failure.message); what is finished is kept: go on with the same command and --resume")
     }
@@ -117,7 +128,7 @@ public struct Pipeline {
       (scoring, audit) = try stage("audit", &clock) {
         try AuditStage(
           scoring: scoring, catalog: catalog, norms: norms, quota: quota, shards: shards, signal: signal,
-          planner: planner, teams: teams, journal: journal, world: world
+          planner: planner, teams: teams, journal: journal, world: world, watch: watch
         ).run()
       }
       tell(audit, scoring)
@@ -127,19 +138,20 @@ public struct Pipeline {
       catalog: catalog, norms: norms, quota: quota, shards: shards,
       scorer: MatrixScorer(
         journal: written, method: scoring.method(signal: signal),
-        contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams)
+        contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams, watch: watch)
     var (scored, resumed) = try stage("scores", &clock) {
       let recovered = try scores.recover(on: world) { _, position in position % world.size }
       tell(recovered, catalog)
       let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
       let schedule = try planner.schedule(catalog.matrices, only: left, scoring.workload)
+      warnOfTimeout(schedule)
       let scored = try scores.run(schedule, after: recovered, on: world) { advanced("scores", to: $0) }
       return (scored, recovered.ordinals.count)
     }
     let rescued = try rescued(scored.matrices)
     let (kept, cut) = try stage("selection", &clock) { try scores.select(&scored, on: world) }
     let layout = try MaskLayout(catalog, kept: kept, format: options.format)
-    let masks = MaskStage(catalog: catalog, scored: scored.matrices, output: output, world: world)
+    let masks = MaskStage(catalog: catalog, scored: scored.matrices, output: output, world: world, watch: watch)
     let (files, concentrations) = try stage("masks", &clock) { try masks.write(layout) }
 
     let matrices = try masks.describe(layout, norms: norms, concentrations: concentrations)
@@ -155,10 +167,11 @@ public struct Pipeline {
       masks: masks, layout: layout, record: record, journalBytes: written.byteCount, resumed: resumed, rescued: rescued)
   }
 
-  /// Gives the finished files their names, and removes the work folder.
+  /// Gives the finished files their names, and removes the work folder; from here on nobody stops the run.
   ///
   /// Collective: every rank calls it, with what rank 0 has.
   private func publish(_ publication: Publication?, _ claim: OutputClaim?) throws {
+    try world.agreeing { try watch.disarm() }
     try world.agreeing {
       guard let publication, let claim else { return }
       try publication.apply(to: claim.directory)
@@ -288,6 +301,16 @@ public struct Pipeline {
     observer.warn(
       "no rank reaches an overlap of \(target) on the \(audit.matrices.count) matrices of the audit"
         + (best.map { " (rank \($0.rank): \(Float($0.overlap)))" } ?? "") + ": all scores are computed exactly")
+  }
+
+  /// A rank that waits for a team or for the end of a stage gets nothing done, and neither does one in a long call of LAPACK.
+  private func warnOfTimeout(_ schedule: Schedule) {
+    guard world.isRoot, let timeout = watch.limits.rankTimeout, let longest = schedule.tasks.map(\.seconds).max(),
+      longest > timeout
+    else { return }
+    observer.warn(
+      "--rank-timeout of \(Int(timeout)) s is shorter than the longest matrix is expected to take (\(Int(min(longest, 1e9))) s): "
+        + "ranks that wait for it may give up")
   }
 
   private func warnOfStarvation(_ record: RunRecord) {

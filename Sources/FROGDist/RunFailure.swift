@@ -16,6 +16,8 @@ public struct RunFailure: RankError, CustomStringConvertible {
     case `internal`
     /// Writing, or the storage under a file, failed.
     case io
+    /// The run was asked to stop; what is finished is kept.
+    case stopped
   }
 
   /// What kind of failure.

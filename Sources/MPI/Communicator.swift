@@ -76,6 +76,7 @@ public final class Communicator {
 
 /// Throws what a call's return code means.
 func check(_ code: Int32, _ call: String) throws(MPIError) {
+  Heartbeat.beat()
   guard code == 0 else {
     var rank: Int32 = -1
     _ = cmpi_rank(cmpi_world(), &rank)

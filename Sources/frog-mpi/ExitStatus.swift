@@ -15,6 +15,7 @@ enum ExitStatus: Int32 {
   case noInput = 66
   case internalError = 70
   case inputOutput = 74
+  case stopped = 75
 
   init(_ kind: RunFailure.Kind) {
     switch kind {
@@ -23,6 +24,7 @@ enum ExitStatus: Int32 {
     case .noInput: self = .noInput
     case .internal: self = .internalError
     case .io: self = .inputOutput
+    case .stopped: self = .stopped
     }
   }
 }

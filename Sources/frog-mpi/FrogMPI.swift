@@ -21,7 +21,7 @@ struct FrogMPI: ParsableCommand {
         mpirun -n 8 frog-mpi mask ./my-model --out ./my-masks
 
       Exit status: 0 done; 64 wrong command line; 65 bad data; 66 checkpoint missing or unreadable; 70 internal error; \
-      74 writing or reading failed; 128+n ended by signal n.
+      74 writing or reading failed; 75 stopped, and can go on; 128+n ended by signal n.
       """,
     version: version,
     subcommands: [Mask.self, Plan.self, Inspect.self, Verify.self])

@@ -75,6 +75,8 @@ struct Mask: ParsableCommand {
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
   var io = SourceKind.auto
 
+  @OptionGroup var stop: StopOptions
+
   @Flag(help: "Replace the masks that are in the output folder, or the run that was begun there.")
   var overwrite = false
 
@@ -126,11 +128,22 @@ struct Mask: ParsableCommand {
     options.resume = resume
     options.keepWork = keepWork
     let logger = Diagnostics.logger()
+    let limits = stop.limits
     Self.runOnRanks { [options] world in
       let display = ProgressDisplay(isQuiet: quiet, logger: logger)
       // An error is reported on a line of its own.
       defer { display.clear() }
-      let outcome = try Pipeline(options, on: world, observer: display, version: FrogMPI.version).run()
+      let watch = try StopWatch(rank: world.rank, limits: limits, announce: Terminal.announce)
+      defer { watch.end() }
+      let outcome: Pipeline.Outcome
+      do {
+        outcome = try Pipeline(
+          options, on: world, observer: display, version: FrogMPI.version, watch: watch
+        ).run()
+      } catch let failure as RunFailure where failure.kind == .stopped {
+        if world.isRoot { watch.announce(failure) }
+        return .stopped
+      }
       display.clear()
       if world.isRoot, !quiet { print(Self.summary(outcome.record, outcome.statistics, out: out), terminator: "") }
       return .success

@@ -20,6 +20,11 @@ enum Terminal {
   /// One line on standard error.
   static func complain(_ message: String) { write("frog-mpi: error: \(message)\n") }
 
+  /// One line on standard error that is no error, over what may stand on the last line of a screen; from any thread.
+  @Sendable static func announce(_ message: String) {
+    write((isInteractive ? "\r\u{1b}[K" : "") + "frog-mpi: \(message)\n")
+  }
+
   /// Text on standard error, in one piece: lines of several processes do not mix.
   static func write(_ text: String) {
     var bytes = Array(text.utf8)[...]

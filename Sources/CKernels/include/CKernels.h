@@ -7,3 +7,4 @@
 #include "CKernelsNorms.h"
 #include "CKernelsRandom.h"
 #include "CKernelsScores.h"
+#include "CKernelsSignals.h"

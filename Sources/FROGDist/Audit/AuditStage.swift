@@ -15,6 +15,7 @@ struct AuditStage {
   /// Of a stage of this name.
   let journal: (String) -> Journal
   let world: Communicator
+  let watch: StopWatch
 
   /// Measures the approximation that was asked for, or looks for the first that reaches the target.
   ///
@@ -87,7 +88,8 @@ struct AuditStage {
         catalog: catalog, norms: norms, quota: quota, shards: audit.shards,
         scorer: MatrixScorer(
           journal: audit.journal(name), method: scoring.method(signal: audit.signal),
-          contents: ContentCheck(catalog, norms: norms, shards: audit.shards)), teams: audit.teams)
+          contents: ContentCheck(catalog, norms: norms, shards: audit.shards)), teams: audit.teams,
+        watch: audit.watch)
       let owners = Dictionary(uniqueKeysWithValues: schedule.tasks.map { ($0.ordinal, $0.ranks.lowerBound) })
       let recovered = try stage.recover(on: audit.world) { ordinal, _ in owners[ordinal] ?? 0 }
       var scored = try stage.run(schedule, after: recovered, on: audit.world) { _ in }

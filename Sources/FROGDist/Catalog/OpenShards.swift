@@ -1,4 +1,5 @@
 import DistSVD
+import MPI
 import ShardIO
 import SystemPackage
 
@@ -91,6 +92,7 @@ final class MatrixPanels: PanelSource {
   var columns: Int { view.columns }
 
   func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+    Heartbeat.beat()
     guard exponent != 0 else {
       return try view.decode(rows: rows, columns: columns, into: panel, scratch: &scratch)
     }
@@ -100,6 +102,7 @@ final class MatrixPanels: PanelSource {
   }
 
   func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+    Heartbeat.beat()
     guard exponent != 0 else {
       return try view.decode(rows: rows, columns: columns, into: panel, scratch: &scratch)
     }

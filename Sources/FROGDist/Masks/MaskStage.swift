@@ -10,6 +10,7 @@ struct MaskStage {
   let scored: [ScoredMatrix]
   let output: OutputDirectory
   let world: Communicator
+  let watch: StopWatch
 
   /// Rank 0 makes the files at their full size; every rank writes its matrices at their offsets.
   ///
@@ -31,7 +32,10 @@ struct MaskStage {
       let writer = MaskWriter(catalog: catalog, layout: layout)
       for (number, matrices) in Dictionary(grouping: scored, by: { layout.file(of: $0.ordinal) }) {
         let file = try DurableFile(openingForUpdate: path(of: layout.files[number]))
-        for matrix in matrices { concentrations[matrix.ordinal] = try writer.write(matrix, to: file) }
+        for matrix in matrices {
+          try watch.check()
+          concentrations[matrix.ordinal] = try writer.write(matrix, to: file)
+        }
         try file.synchronize()
       }
       return concentrations
@@ -43,7 +47,10 @@ struct MaskStage {
   private func hash(_ layout: MaskLayout) throws -> [String: RunRecord.File] {
     let own = stride(from: world.rank, to: layout.files.count, by: world.size)
     let digests: [UInt8] = try world.agreeing {
-      try own.flatMap { try FileDigest.sha256(of: path(of: layout.files[$0])).bytes }
+      try own.flatMap {
+        try watch.check()
+        return try FileDigest.sha256(of: path(of: layout.files[$0])).bytes
+      }
     }
     let all = try world.allGather(digests)
     var files: [String: RunRecord.File] = [:]

@@ -7,10 +7,11 @@ extension Norms {
   ///
   /// Collective: every rank calls it. The result is the same on every rank, bit by bit, and for any number of ranks.
   ///
+  /// - Parameter progress: called with the share of this rank's blocks that are done; may end it by a throw.
   /// - Throws: ``RunFailure`` naming the first weight, in order of name and index, that is NaN or infinite.
   /// - Complexity: one read of all matrices, divided by the ranks; 32 bytes per 2²² weights are exchanged.
   static func measure(
-    _ catalog: Catalog, shards: OpenShards, world: Communicator, progress: (Double) -> Void
+    _ catalog: Catalog, shards: OpenShards, world: Communicator, progress: (Double) throws -> Void
   ) throws -> Norms {
     let blocks = NormBlock.blocks(of: catalog)
     let share = blocks.count * world.rank / world.size..<blocks.count * (world.rank + 1) / world.size
@@ -25,7 +26,7 @@ extension Norms {
           return (try? shards.source(matrix.shard)).map { ($0, own[position].bytes(of: matrix)) }
         }
         words += try measure(block, of: catalog, shards: shards).encoded
-        progress(Double(done + 1) / Double(share.count))
+        try progress(Double(done + 1) / Double(share.count))
       }
       return words
     }

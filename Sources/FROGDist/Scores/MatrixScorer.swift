@@ -43,7 +43,7 @@ enum ScoringOutcome {
   case scored(ScoredMatrix, [Int])
   /// The first member of the team has.
   case handedOver
-  /// A rank somewhere has failed.
+  /// A rank somewhere has failed, or the run is to stop.
   case stopped
 }
 

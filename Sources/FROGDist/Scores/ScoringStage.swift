@@ -11,6 +11,7 @@ struct ScoringStage {
   let shards: OpenShards
   let scorer: MatrixScorer
   let teams: ScoringTeams
+  let watch: StopWatch
 
   /// How many weights are kept: of the whole, or of each matrix by ordinal.
   enum Quota {
@@ -40,6 +41,7 @@ struct ScoringStage {
   /// Collective: every rank calls it.
   ///
   /// - Parameter schedule: of those that are left, or of all.
+  /// - Throws: ``RunFailure``, the same on every rank: of a rank that failed or, if none did, of one that was asked to stop.
   func run(
     _ schedule: Schedule, after recovered: Journal.Recovered, on world: Communicator, progress: (Double) -> Void
   ) throws -> Result {
@@ -53,6 +55,10 @@ struct ScoringStage {
     let readAhead = ReadAhead(shards)
     for (position, planned) in tasks.enumerated() {
       let team = try teams.team(of: planned.ranks)
+      if !watch.mayGoOn() {
+        isStopped = true
+        try rounds.advance(done: 1, counts: shared(result.counts), ending: .stopped)
+      }
       // A member that has stopped still comes to its later tasks, to tell its team.
       if let team { isStopped = try team.communicator.allReduced(isStopped ? 1 : 0, .maximum) == 1 }
       guard !isStopped else { continue }
@@ -81,13 +87,15 @@ struct ScoringStage {
       } catch {
         failure = scorer.contents.cause(of: error, scoring: planned.ordinal)
         isStopped = true
-        try rounds.advance(done: 1, counts: shared(result.counts), failed: true)
+        try rounds.advance(done: 1, counts: shared(result.counts), ending: .failed)
       }
       done += work.total
     }
-    // A rank that failed must still join the rounds that the others wait for.
-    try rounds.finish(counts: shared(result.counts), failed: failure != nil)
+    // A rank that ended early must still join the rounds that the others wait for.
+    try rounds.finish(counts: shared(result.counts), ending: failure == nil ? .none : .failed)
     try world.agreeing { if let failure { throw failure } }
+    // Of the ranks that stopped, those that were told so from outside know why.
+    try world.agreeing { try watch.check() }
     return result
   }
 
@@ -158,13 +166,14 @@ struct ScoringStage {
   /// Collective in a team: every member calls it.
   ///
   /// - Parameter fraction: called with the share of this matrix's panels that are done; returns the share of all work.
-  /// - Returns: false if it was stopped: another rank has failed.
+  /// - Returns: false if it was stopped: another rank has failed, or the run is to stop.
   private func score(
     _ task: MatrixTask, into result: inout Result, rounds: ScoringRounds, fraction: (Double) -> Double
   ) throws -> Bool {
     if case .each(let kept) = quota { result.counts = Counts(keep: kept[task.ordinal]) }
     let outcome = try scorer.score(task, counts: &result.counts) { counts, share in
-      try rounds.advance(done: fraction(share), counts: shared(counts))
+      try rounds.advance(
+        done: fraction(share), counts: shared(counts), ending: watch.mayGoOn() ? .none : .stopped)
       switch quota {
       case .global:
         let others = rounds.others
@@ -174,7 +183,7 @@ struct ScoringStage {
         let all = try task.summed(own)
         counts.raiseBound { all[$0] - own[$0] }
       }
-      return !rounds.someRankFailed
+      return rounds.ending == .none
     }
     if case .stopped = outcome { return false }
     try task.locally {

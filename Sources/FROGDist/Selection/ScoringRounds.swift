@@ -1,6 +1,6 @@
 import MPI
 
-/// Tells the ranks, while they score, what the others have counted, and that one has failed.
+/// Tells the ranks, while they score, what the others have counted, and that one has failed or is asked to stop.
 ///
 /// A fixed number of non-blocking sums, of which each rank joins one whenever it has done the next fraction of its
 /// planned work; nobody waits. What a rank sums is everything it has counted so far.
@@ -12,10 +12,28 @@ final class ScoringRounds {
   private var finished = 0
   /// By bin: what the other ranks had counted at the last finished round, or before the first.
   private(set) var others: [Int]
-  /// Whether any rank said in a finished round that it failed.
-  private(set) var someRankFailed = false
+  /// Why no rank needs to score any more: what this rank has said, or any other in a finished round.
+  private(set) var ending = Ending.none
 
-  /// - Parameter others: what the other ranks have counted before the first round, by bin; empty to share failures alone.
+  /// Why scores are not finished; the later case beats the earlier.
+  enum Ending: Int, Comparable {
+    /// They will be.
+    case none
+    /// The run was asked to stop.
+    case stopped
+    /// A rank has failed.
+    case failed
+
+    static func < (left: Ending, right: Ending) -> Bool { left.rawValue < right.rawValue }
+
+    /// How many ranks say `.stopped`, and how many `.failed`, as a round adds them up.
+    fileprivate var votes: [Int] { [self == .stopped ? 1 : 0, self == .failed ? 1 : 0] }
+    fileprivate static func of(votes: ArraySlice<Int>) -> Ending {
+      votes.last ?? 0 > 0 ? .failed : votes.first ?? 0 > 0 ? .stopped : .none
+    }
+  }
+
+  /// - Parameter others: what the other ranks have counted before the first round, by bin; empty to share endings alone.
   init(_ world: Communicator, others: [Int]) {
     self.world = world
     self.others = others
@@ -23,14 +41,17 @@ final class ScoringRounds {
 
   /// Joins the rounds that are due with `done` (0…1) of this rank's work done, and takes in those that have finished.
   ///
-  /// - Parameter counts: cumulative; as many as ``others``.
+  /// - Parameters:
+  ///   - counts: cumulative; as many as ``others``.
+  ///   - ending: of this rank. One that ends joins all rounds that are left.
   /// - Returns: whether ``others`` changed.
   @discardableResult
-  func advance(done: Double, counts: [Int], failed: Bool = false) throws -> Bool {
+  func advance(done: Double, counts: [Int], ending own: Ending = .none) throws -> Bool {
+    ending = max(ending, own)
     guard world.size > 1 else { return false }
-    let due = failed ? Self.count : Int(done * Double(Self.count))
+    let due = own != .none ? Self.count : Int(done * Double(Self.count))
     while started.count < min(due, Self.count) {
-      started.append(try world.startSum(counts + [failed ? 1 : 0]))
+      started.append(try world.startSum(counts + own.votes))
     }
     var changed = false
     while finished < started.count, try started[finished].test() {
@@ -43,15 +64,15 @@ final class ScoringRounds {
   /// Joins the rounds that are left and waits for all of them; every rank must end with it.
   ///
   /// Collective: every rank calls it, once.
-  func finish(counts: [Int], failed: Bool) throws {
-    try advance(done: 1, counts: counts, failed: failed)
+  func finish(counts: [Int], ending own: Ending) throws {
+    try advance(done: 1, counts: counts, ending: own)
     while finished < started.count { try takeIn(started[finished]) }
   }
 
   private func takeIn(_ round: PendingSum) throws {
     let sum = try round.result()
     for bin in others.indices { others[bin] = sum[bin] - round.contribution[bin] }
-    someRankFailed = someRankFailed || sum[others.count] > 0
+    ending = max(ending, .of(votes: ArraySlice(sum[others.count...])))
     finished += 1
   }
 }
