@@ -1,0 +1,562 @@
+#!/usr/bin/env python3
+"""Makes a run of `frog-mpi mask` fail at each of its calls on files, and checks what is left; see scripts/faults.
+
+A *scenario* is a run on two ranks of a checkpoint so small that it takes half a second. It is done once undisturbed, for
+the bytes that every other run must end with, while Tests/Interposers/files.c logs the calls of each rank. A *case* is a
+scenario with one fault, SCENARIO/RANK/CALL/KIND. After it must hold:
+
+- the run has ended by itself, in time, with a documented status and no more than one error line;
+- the index is there only if all files are there and whole, and where some are, `verify` says what they are;
+- the same run continued, on one to three ranks, succeeds with the bytes of the undisturbed one and leaves nothing else.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import checkpoints
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ".frog-mpi"
+INDEX = "masks.safetensors.index.json"
+FINAL = re.compile(r"masks-\d+-of-\d+\.safetensors|masks\.safetensors\.index\.json|frog\.json|run\.json|names\.json")
+CRASH = re.compile(r"frog-mpi: rank|Fatal error|Illegal instruction|Segmentation fault|Trace/breakpoint|MPI_ABORT|\bcore dumped")
+
+# Statuses that a call which fails may end in. Killed ranks end a run with 128 + 9.
+REFUSED = {66, 74}
+KILLED = {137}
+
+# Calls that must not fail without anyone noticing: what they should have done is part of the result.
+MATTERS = {"create", "write", "sync", "rename", "resize", "mkdir"}
+# Calls that change the disk: being killed anywhere between two of them leaves the same behind.
+CHANGES = {"create", "write", "sync", "rename", "resize", "remove", "mkdir"}
+KINDS = {
+    "EIO": {"open", "read", "list", "map", "lock", "stat", "close"} | CHANGES,
+    "EIO+": {"open", "read", "list"} | CHANGES,
+    "ENOSPC": {"create", "write", "sync", "rename", "resize", "mkdir"},
+    "ENOSPC+": {"create", "write", "sync", "rename", "resize", "mkdir"},
+    "EMFILE": {"open", "create", "list"},
+    "EMFILE+": {"open", "create", "list"},
+    "ENOMEM": {"open", "create", "list", "map", "mkdir", "rename", "stat"},
+    "eintr": {"open", "create", "read", "write", "sync", "resize", "lock"},
+    "short": {"read", "write"},
+    "short+": {"read", "write"},
+    "kill": CHANGES,
+    "kill-after": {"create", "rename", "remove", "mkdir"},
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    number: int
+    group: str
+    name: str
+    bytes: int
+    path: str
+
+    @property
+    def place(self):
+        """The file, without what differs from run to run."""
+        return re.sub(r"[0-9a-f]{8,}|\d+", "#", self.path)
+
+    def __str__(self):
+        return f"call {self.number}: {self.name} {self.path}"
+
+
+@dataclass
+class Scenario:
+    name: str
+    options: tuple
+    #: The checkpoint whose masks the run finds in its folder, and replaces.
+    older: str = ""
+    #: Whether it goes on with a run that was killed.
+    interrupted: bool = False
+    bytes: dict = field(default_factory=dict)
+    calls: dict = field(default_factory=dict)
+
+
+TIED = ("--budget", "5%", "--include", "*embed*", "--include", "lm_head*")
+SCENARIOS = [
+    Scenario("plain", TIED),
+    Scenario("pread", ("--budget", "3%", "--io", "pread", "--select", "matrix", "--format", "bitmap", "--names", "transformers5")),
+    Scenario("audit", ("--budget", "5%", "--rank", 8, "--oversample", 4, "--audit", 2, "--normalize", "rowcol")),
+    Scenario("overwrite", TIED, older="small"),
+    Scenario("replace", TIED, older="other"),
+    Scenario("resume", TIED, interrupted=True),
+]  # fmt: skip
+
+
+@dataclass
+class Ended:
+    command: list
+    status: int
+    stderr: str
+    seconds: float
+    timed_out: bool
+
+    @property
+    def error_lines(self):
+        return [line for line in self.stderr.splitlines() if line.startswith("frog-mpi: error:")]
+
+
+def session_members(session, name=""):
+    """The processes of a session, by /proc: mpirun gives every rank a process group of its own. `name` starts their names."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                called, _, rest = Path("/proc", entry, "stat").read_text().partition("(")[2].rpartition(")")
+                fields = rest.split()
+                if int(fields[3]) == session and fields[0] != "Z" and called.startswith(name):
+                    found.append(int(entry))
+    return sorted(found)
+
+
+def kill_session(session):
+    for process in session_members(session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+class Harness:
+    def __init__(self, binary, folder, seed, limit):
+        self.binary, self.folder, self.seed, self.limit = binary, folder, seed, limit
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("FROG_FAULT")} | {
+            "SWIFT_BACKTRACE": "enable=no", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
+        if os.geteuid() == 0:
+            self.environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        helped = subprocess.run([binary, "mask", "--help"], capture_output=True, text=True, env=self.environment)
+        self.can_resume = "--resume" in helped.stdout
+        self.interposer = folder / "files.so"
+        source = ROOT / "Tests/Interposers/files.c"
+        flags = "-std=c11 -shared -fPIC -O1 -pthread -Wall -Wextra -Werror".split()
+        subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", self.interposer, source, "-ldl"], check=True)
+
+    # Checkpoints
+
+    def make_checkpoints(self):
+        generator = np.random.default_rng(self.seed)
+        tensors = checkpoints.llama(generator, hidden=48, inner=64, kv=16, vocabulary=50)
+        self.small = checkpoints.write_checkpoint(self.folder / "small", tensors, shard_size=25_000)
+        # Where output heads are included this decides whether they count: who overlooks the file makes other masks.
+        (self.small / "config.json").write_text(json.dumps({"model_type": "llama", "tie_word_embeddings": True}))
+        # The same in more files. Masks of this one have other names.
+        self.other = checkpoints.write_checkpoint(self.folder / "other", tensors, shard_size=12_000)
+
+    # Running
+
+    def mask(self, checkpoint, out, options, ranks, faults=(), kill=None, limit=None):
+        """One run under mpirun, stopped when it takes too long; `kill(process)` may end some of it."""
+        limit = limit or self.limit
+        settings = [f"{name}={value}" for name, value in faults]
+        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1", "-n", ranks]
+        if settings:
+            roots = f"FROG_FAULT_ROOTS={checkpoint}:{out}"
+            command += ["env", f"LD_PRELOAD={self.interposer}", roots, *settings]
+        command += [self.binary, "mask", checkpoint, "--out", out, "--threads", 1, "--quiet", *options]
+        command = [str(part) for part in command]
+        started = time.monotonic()
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, start_new_session=True)  # fmt: skip
+            timed_out = False
+            try:
+                if kill:
+                    kill(process)
+                process.wait(max(0.1, started + limit - time.monotonic()))
+                # A killed mpirun cannot wait for its ranks.
+                while session_members(process.pid) and time.monotonic() < started + limit:
+                    time.sleep(0.02)
+                timed_out = bool(session_members(process.pid))
+            except subprocess.TimeoutExpired:
+                timed_out = True
+            finally:
+                seconds = time.monotonic() - started
+                kill_session(process.pid)
+                process.wait()
+            log.seek(0)
+            return Ended(command, process.returncode, log.read().decode(errors="backslashreplace"), seconds, timed_out)
+
+    def verify(self, out):
+        return subprocess.run(
+            [self.binary, "verify", out], capture_output=True, text=True, env=self.environment, timeout=60)  # fmt: skip
+
+    def undisturbed(self, scenario):
+        """Runs it twice, for its bytes and for its calls."""
+        out = self.folder / f"{scenario.name}.reference"
+        scenario.bytes = self.expect(self.mask(self.small, out, scenario.options, 2), out)
+        out = self.folder / f"{scenario.name}.logged"
+        log = self.folder / f"{scenario.name}.calls"
+        options = self.prepare(scenario, out)
+        found = self.expect(self.mask(self.small, out, options, 2, [("FROG_FAULT_LOG", log)]), out)
+        if found != scenario.bytes:
+            raise SystemExit(f"{scenario.name}: two undisturbed runs differ")
+        scenario.calls = {rank: read_calls(Path(f"{log}.{rank}"), [self.small, out]) for rank in (0, 1)}
+        return [problem for calls in scenario.calls.values() for problem in unsynchronized(calls, out.name)]
+
+    def expect(self, ended, out):
+        if ended.status != 0:
+            raise SystemExit(f"an undisturbed run failed\n{' '.join(ended.command)}\n{ended.stderr}")
+        return contents(out)
+
+    def prepare(self, scenario, out):
+        """Brings the folder into the state in which the run finds it; returns the run's options."""
+        if scenario.older:
+            shutil.copytree(self.older(scenario.older), out)
+            return (*scenario.options, "--overwrite")
+        if scenario.interrupted:
+            # About where half of the matrices are scored.
+            self.mask(self.small, out, scenario.options, 2, [("FROG_FAULT_RANK", 1), ("FROG_FAULT", "60:kill")])
+            return (*scenario.options, *self.continued())
+        return scenario.options
+
+    def older(self, checkpoint):
+        """Masks of other options, made once; before anything runs in parallel."""
+        out = self.folder / f"{checkpoint}.older"
+        if not out.exists():
+            options = ("--budget", "2%", "--format", "bitmap", "--names", "transformers5")
+            self.expect(self.mask(self.folder / checkpoint, out, options, 1), out)
+        return out
+
+    def continued(self, replaces=False):
+        """The options of a run that takes up what a failed one has left."""
+        how = ["--resume"] if self.can_resume else []
+        return (*how, *(["--overwrite"] if replaces or not how else []))
+
+    def prepare_kills(self):
+        """A run of a few seconds, for kills at any time of it."""
+        tensors = checkpoints.llama(np.random.default_rng(self.seed), layers=6)
+        self.large = checkpoints.write_checkpoint(self.folder / "large", tensors, shard_size=1_500_000)
+        out = self.folder / "large.reference"
+        ended = self.mask(self.large, out, (), 2, limit=60)
+        self.large_bytes, self.large_seconds = self.expect(ended, out), ended.seconds
+
+    # Checking
+
+    def check_kill(self, number):
+        """Kills ranks or mpirun of one run up to three times, then lets it end. Returns what check returns."""
+        generator = random.Random(f"{self.seed} kill {number}")
+        folder = self.folder / f"kill-{number}"
+        folder.mkdir()
+        out = folder / "out"
+        problems, texts, slowest = [], [], 0.0
+        for attempt in range(generator.choice((1, 1, 2, 3))):
+            ranks = generator.choice((2, 2, 3))
+            delay, target = generator.uniform(0.1, self.large_seconds), generator.choice(("rank", "rank", "mpirun"))
+            share = generator.random()
+
+            def kill(process, delay=delay, target=target, share=share):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(delay)
+                    return
+                members = session_members(process.pid, "frog-mpi") if target == "rank" else [process.pid]
+                if members:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(members[int(share * len(members))], signal.SIGKILL)
+
+            options = ("--resume",) if attempt and self.can_resume else ("--overwrite",) if attempt else ()
+            ended = self.mask(self.large, out, options, ranks, kill=kill, limit=delay + self.limit)
+            slowest = max(slowest, ended.seconds - delay)
+            texts.append(f"{target} killed after {delay:.2f} s: status {ended.status}")
+            if ended.timed_out:
+                problems.append(f"no end {self.limit:g} s after a kill")
+            elif ended.status not in (0, 137, -signal.SIGKILL):
+                problems.append(f"status {ended.status} after a kill")
+            if len(ended.error_lines) > 1 or CRASH.search(ended.stderr):
+                problems.append(f"it says {' | '.join(ended.stderr.splitlines()[:6])}")
+            problems += self.remaining_problems(self.large_bytes, out, None, ended)
+            if ended.status == 0:
+                break
+        problems += self.recover(self.large_bytes, self.large, out, self.continued(), generator.choice((1, 2, 3)), 60)
+        if not problems:
+            shutil.rmtree(folder)
+        return f"{len(texts)} kills", slowest, [f"{problem} [{'; '.join(texts)}]" for problem in problems]
+
+    def check(self, scenario, case):
+        """One fault. Returns what happened, the seconds until the run ended, and what was wrong, a line each."""
+        rank, number, kind = case
+        name = f"{scenario.name}/{rank}/{number}/{kind}"
+        folder = self.folder / name.replace("/", "-")
+        folder.mkdir()
+        out = folder / "out"
+        options = self.prepare(scenario, out)
+        before = contents(out) if scenario.older else None
+        faults = [("FROG_FAULT_RANK", rank), ("FROG_FAULT", f"{number}:{kind}"), ("FROG_FAULT_LOG", folder / "calls")]
+        ended = self.mask(self.small, out, options, 2, faults)
+        hit, group = hit_call(folder / f"calls.{rank}")
+        problems = self.ending_problems(ended, kind, group) if hit else []
+        problems += self.remaining_problems(scenario.bytes, out, before, ended)
+        ranks = 1 + int.from_bytes(hashlib.sha256(f"{self.seed} {name}".encode()).digest()[:2]) % 3
+        going_on = (*scenario.options, *self.continued(replaces=bool(scenario.older)))
+        problems += self.recover(scenario.bytes, self.small, out, going_on, ranks, self.limit)
+        status = f"status {ended.status}" if hit else "no such call"
+        if problems:
+            lines = ended.stderr.splitlines()
+            said = [line for line in lines if line.startswith("frog-mpi:") and "warning:" not in line] or lines
+            problems = [f"{problem} [{hit or 'not reached'}; {status}; {' | '.join(said[:3])}]" for problem in problems]
+        else:
+            shutil.rmtree(folder)
+        return status, ended.seconds, problems
+
+    def ending_problems(self, ended, kind, group):
+        """Status, time and messages of a run that met a fault in a call of a group."""
+        problems = []
+        if ended.timed_out:
+            return [f"no end after {self.limit:g} s"]
+        kind = kind.rstrip("+")
+        allowed = REFUSED if group in MATTERS else {0} | REFUSED
+        if kind in ("short", "eintr"):
+            allowed = {0}
+        elif kind.startswith("kill"):
+            allowed = KILLED
+        if ended.status not in allowed:
+            problems.append(f"status {ended.status}, not {' or '.join(map(str, sorted(allowed)))}")
+        lines = len(ended.error_lines)
+        wanted = range(2) if kind.startswith("kill") else range(1, 2) if ended.status else range(1)
+        if lines not in wanted:
+            problems.append(f"{lines} error lines")
+        if crash := CRASH.search(ended.stderr):
+            problems.append(f"it says '{crash[0]}'")
+        return problems
+
+    def remaining_problems(self, wanted, out, before, ended):
+        """What a failed run has left under final names."""
+        found = contents(out)
+        strays = [name for name in found if not FINAL.fullmatch(name)]
+        problems = [f"left behind: {' '.join(strays)}"] if strays else []
+        if ended.status == 0:
+            if found != wanted:
+                problems.append(f"WRONG: it succeeds with other bytes: {difference(found, wanted)}")
+            if (out / WORK).exists():
+                problems.append(f"it succeeds and leaves {WORK}")
+        elif found and found not in (wanted, before):
+            result = self.verify(out)
+            if INDEX in found:
+                problems.append(f"WRONG: the index is there, and {difference(found, wanted)}")
+            if result.returncode != 65:
+                problems.append(f"WRONG: verify of an unfinished folder ends with {result.returncode}: {sorted(found)}")
+        elif found:
+            result = self.verify(out)
+            if result.returncode != 0:
+                problems.append(f"verify of whole masks ends with {result.returncode}: {result.stderr.strip()}")
+        return problems
+
+    def recover(self, wanted, checkpoint, out, options, ranks, limit):
+        """Continues what is not finished; it has to end with the bytes of the undisturbed run."""
+        if contents(out) == wanted and not (out / WORK).exists():
+            return []
+        ended = self.mask(checkpoint, out, options, ranks, limit=limit)
+        if ended.timed_out or ended.status != 0:
+            why = "does not end" if ended.timed_out else f"ends with {ended.status}"
+            return [f"LOST: going on with {ranks} ranks {why}: {' | '.join(ended.error_lines)}"]
+        found = contents(out)
+        problems = []
+        if found != wanted:
+            problems.append(f"WRONG: after going on with {ranks} ranks {difference(found, wanted)}")
+        if (out / WORK).exists():
+            problems.append(f"{WORK} is there after going on")
+        return problems
+
+
+def contents(out):
+    """Name → bytes of what lies in a folder, but for the work folder; of run.json only that it is there."""
+    if not out.is_dir():
+        return {}
+    files = [path for path in out.iterdir() if path.name != WORK]
+    return {p.name: b"" if p.name == "run.json" else p.read_bytes() if p.is_file() else b"no file" for p in files}
+
+
+def difference(found, wanted):
+    parts = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
+    parts += [f"stray {name}" for name in sorted(found.keys() - wanted.keys())]
+    parts += [f"other bytes in {name}" for name in sorted(found.keys() & wanted.keys()) if found[name] != wanted[name]]
+    return ", ".join(parts)
+
+
+def log_lines(path):
+    for line in path.read_text(errors="backslashreplace").splitlines() if path.exists() else []:
+        fields = line.split("\t")
+        if len(fields) == 6:
+            yield fields
+
+
+def unsynchronized(calls, out):
+    """What a power cut could undo: a kill leaves the page cache as it is, so only the order of calls can tell.
+
+    Every file that is written is synchronized afterwards by the rank that wrote, every folder after names in it change, and
+    the removal of the index before the first new name appears. The lock need not last.
+    """
+    last, removed, problems = {}, None, []
+    for call in calls:
+        folder = call.path.rpartition("/")[0]
+        if call.group == "write":
+            last[call.path] = call
+        elif call.group == "sync":
+            last.pop(call.path, None)
+            removed = None if call.path == out else removed
+        elif call.group == "rename":
+            last[folder] = call
+            if removed and folder == out:
+                problems.append(f"{call} comes while {removed} is not yet on the disk")
+                removed = None
+        elif call.group == "remove":
+            last.pop(call.path, None)
+            removed = call if call.path == f"{out}/{INDEX}" else removed
+    return problems + [f"{call} is not followed by fsync" for path, call in last.items() if not path.endswith("/lock")]
+
+
+def read_calls(path, roots):
+    calls = []
+    for number, group, name, count, file, _ in log_lines(path):
+        for root in roots:
+            file = file.replace(str(root), root.name)
+        calls.append(Call(int(number), group, name, int(count), file))
+    return calls
+
+
+def hit_call(path):
+    """The first call that failed, as text, and its group; None twice if there was none."""
+    for number, group, name, _, file, fault in log_lines(path):
+        if fault != "-":
+            return f"call {number}: {name} {file}", group
+    return None, None
+
+
+def all_cases(scenario):
+    return [
+        ((rank, call.number, kind), (call.group, call.name, call.place, kind))
+        for rank, calls in scenario.calls.items()
+        for call in calls
+        for kind, groups in KINDS.items()
+        if call.group in groups and (not kind.startswith("short") or call.bytes > 1)
+    ]
+
+
+def sample(scenarios, count, seed):
+    """So many cases, of as many sorts as possible: scenario, rank, call, file and fault in turn."""
+    generator = random.Random(seed)
+    sorts = {}
+    for scenario in scenarios:
+        for case, sort in all_cases(scenario):
+            sorts.setdefault((scenario.name, case[0], *sort), []).append((scenario, case))
+    chosen = [generator.choice(cases) for _, cases in sorted(sorts.items())]
+    generator.shuffle(chosen)
+    return chosen[:count]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/faults", description="Injects faults into runs on two ranks.")
+    parser.add_argument("--binary", type=Path, default=os.environ.get("FROG_MPI", ROOT / ".build/release/frog-mpi"))
+    parser.add_argument("--long", action="store_true", help="every call of every scenario, and 100 kills")
+    parser.add_argument("--sample", type=int, default=120, metavar="N", help="so many faults, of different sorts (120)")
+    parser.add_argument("--only", action="append", choices=[s.name for s in SCENARIOS], help="this scenario")
+    parser.add_argument("--case", action="append", metavar="SCENARIO/RANK/CALL/KIND", help="this fault alone")
+    parser.add_argument("--seed", type=int, default=0, help="of the checkpoint, the sample and the ranks that go on")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="faults at the same time (2)")
+    parser.add_argument("--limit", type=float, default=10, metavar="S", help="seconds in which a run has to end (10)")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="every fault of this kind, instead of a sample")
+    parser.add_argument("--group", action="append", help="every fault in such calls, instead of a sample: stat, rename …")
+    parser.add_argument("--kills", type=int, metavar="N", help="N runs of seconds with SIGKILL at random times (--long: 100)")
+    parser.add_argument("--kill", type=int, action="append", metavar="I", help="the I-th of these alone")
+    parser.add_argument("--calls", action="store_true", help="only say which calls the runs make")
+    arguments = parser.parse_args()
+
+    # A stop ends like Ctrl-C: the runs under way are stopped too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix="frog-faults-")).resolve()
+    harness = Harness(Path(arguments.binary).resolve(), folder, arguments.seed, arguments.limit)
+    harness.make_checkpoints()
+    # SCENARIO/RANK/CALL/KIND
+    named = [case.split("/") for case in arguments.case or []]
+    wanted = {parts[0] for parts in named} or set(arguments.only or [s.name for s in SCENARIOS])
+    scenarios = [scenario for scenario in SCENARIOS if scenario.name in wanted and not arguments.kill]
+    bad = 0
+    for scenario in scenarios:
+        for problem in harness.undisturbed(scenario):
+            print(f"{scenario.name}: {problem}")
+            bad += 1
+        for rank, calls in scenario.calls.items():
+            groups = Counter(call.group for call in calls)
+            text = ", ".join(f"{count} {group}" for group, count in sorted(groups.items()))
+            print(f"{scenario.name}, rank {rank}: {len(calls)} calls ({text})", flush=True)
+
+    if arguments.calls or arguments.kill:
+        cases = []
+    elif named:
+        by_name = {scenario.name: scenario for scenario in scenarios}
+        cases = [(by_name[name], (int(rank), int(number), kind)) for name, rank, number, kind in named]
+    elif arguments.long or arguments.kind or arguments.group:
+        kinds, groups = arguments.kind or KINDS, arguments.group
+        cases = [
+            (scenario, case)
+            for scenario in scenarios
+            for case, (group, *_, kind) in all_cases(scenario)
+            if kind in kinds and (not groups or group in groups)
+        ]
+    else:
+        cases = sample(scenarios, arguments.sample, arguments.seed)
+    kills = arguments.kill or range(arguments.kills if arguments.kills is not None else 100 if arguments.long else 0)
+    if kills:
+        harness.prepare_kills()
+
+    jobs = [("/".join(map(str, (s.name, *case))), "--case", harness.check, (s, case)) for s, case in cases]
+    jobs += [(str(number), "--kill", harness.check_kill, (number,)) for number in kills]
+    bad += try_all(jobs, arguments.jobs, arguments.seed)
+    if bad:
+        print(f"what they left is in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return 1 if bad else 0
+
+
+def try_all(jobs, width, seed):
+    """Does all; returns how many had problems, after saying which."""
+    statuses, slowest, bad, texts = Counter(), 0.0, 0, []
+    started = said = time.monotonic()
+    pool = concurrent.futures.ThreadPoolExecutor(width)
+    futures = {pool.submit(check, *case): (name, option) for name, option, check, case in jobs}
+    try:
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            name, option = futures[future]
+            status, seconds, problems = future.result()
+            statuses[status] += 1
+            slowest = max(slowest, seconds)
+            bad += bool(problems)
+            texts += problems
+            for problem in problems:
+                print(f"{name}: {problem}\n  scripts/faults --seed {seed} {option} {name}", flush=True)
+            if time.monotonic() - said > 60:
+                said = time.monotonic()
+                print(f"{done} of {len(jobs)} after {said - started:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        print("stopped; what follows is about those that are done", flush=True)
+        bad += 1
+    finally:
+        pool.shutdown(cancel_futures=True)
+    lost, wrong = (sum(word in text for text in texts) for word in ("LOST", "WRONG"))
+    ends = ", ".join(f"{count} with {status}" for status, count in sorted(statuses.items()))
+    print(
+        f"{sum(statuses.values())} faults in {time.monotonic() - started:.0f} s, ended {ends}: {lost} lost, {wrong} wrong, "
+        f"{bad} with problems, slowest end {slowest:.1f} s"
+    )
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())
