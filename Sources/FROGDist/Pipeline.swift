@@ -278,7 +278,7 @@ public struct Pipeline {
   /// The work folder that rank 0 has made must be there for all.
   private func checkVisible(_ output: OutputDirectory) throws {
     try world.agreeing {
-      guard (try? output.work.stat()) == nil else { return }
+      guard try !Folder.exists(output.work) else { return }
       throw RunFailure(
         .io,
         "rank \(world.rank) does not see the folder \(shown(output.work)) that rank 0 has made: "

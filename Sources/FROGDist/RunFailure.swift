@@ -44,6 +44,14 @@ public struct RunFailure: RankError, CustomStringConvertible {
     }
   }
 
+  /// What a solver says of a matrix.
+  init(_ error: SolverError, on matrix: Catalog.Matrix) {
+    let remedy =
+      if case .outOfMemory = error { "; start fewer processes on a node, or say with --memory what each may hold" } else
+      { "" }
+    self.init(.internal, "tensor \(quoted(matrix.name)): \(error)\(remedy)")
+  }
+
   /// See ``RankError``.
   public init(code: Int32, message: String) {
     self.init(Kind(rawValue: code) ?? .internal, message)

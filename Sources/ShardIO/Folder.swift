@@ -17,9 +17,24 @@ public enum Folder {
     }
   }
 
+  /// Whether a path leads somewhere. Where the system cannot tell, there is no answer but an error: what is taken for missing might be
+  /// passed over, or written again.
+  public static func exists(_ path: FilePath) throws(WriteError) -> Bool {
+    do {
+      _ = try path.stat()
+      return true
+    } catch .noSuchFileOrDirectory, .notDirectory {
+      return false
+    } catch {
+      throw WriteError(path: path, operation: .inspect, errno: error)
+    }
+  }
+
   /// Whether two paths lead to one file or folder, by whatever names; false if either leads nowhere.
-  public static func isSame(_ left: FilePath, _ right: FilePath) -> Bool {
-    guard let left = try? left.stat(), let right = try? right.stat() else { return false }
+  public static func isSame(_ left: FilePath, _ right: FilePath) throws(WriteError) -> Bool {
+    guard try exists(left), try exists(right), let left = try? left.stat(), let right = try? right.stat() else {
+      return false
+    }
     return left.deviceID == right.deviceID && left.inode == right.inode
   }
 

@@ -4,7 +4,8 @@ import SystemPackage
 public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What was being done, as a verb.
   public enum Operation: String, Sendable {
-    case create, open, reserve = "reserve space for", write, synchronize, rename, remove, list = "read the folder", lock
+    case create, open, reserve = "reserve space for", write, synchronize, rename, remove, inspect = "look at", list =
+      "read the folder", lock
   }
 
   /// The file or folder.

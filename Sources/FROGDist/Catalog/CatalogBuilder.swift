@@ -18,7 +18,7 @@ public struct ClassifiedCheckpoint: Sendable {
   ///
   /// - Throws: ``RunFailure`` if a pattern of the filter matches no tensor: a typing error that would go unseen.
   public init(_ checkpoint: Checkpoint, options: CatalogOptions) throws(RunFailure) {
-    let (config, warning) = ModelConfig.read(beside: checkpoint.path)
+    let (config, warning) = try ModelConfig.read(beside: checkpoint.path)
     try self.init(
       checkpoint, options: options, config: config, warnings: checkpoint.warnings + [warning].compactMap { $0 })
   }

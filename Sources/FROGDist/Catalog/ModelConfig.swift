@@ -36,8 +36,14 @@ public struct ModelConfig: Sendable, Equatable {
   /// Reads the file beside a checkpoint.
   ///
   /// - Returns: what it says, empty if there is none; and a warning if there is one that cannot be used.
-  static func read(beside checkpoint: FilePath) -> (config: ModelConfig, warning: String?) {
-    let type = try? checkpoint.stat().type
+  /// - Throws: ``RunFailure`` if storage failed: what it says decides which tensors count.
+  static func read(beside checkpoint: FilePath) throws(RunFailure) -> (config: ModelConfig, warning: String?) {
+    let type: FileType
+    do {
+      type = try checkpoint.stat().type
+    } catch {
+      throw RunFailure(.io, "cannot look at \(shown(checkpoint)): \(error)")
+    }
     let folder = type == .directory ? checkpoint : checkpoint.removingLastComponent()
     let file = folder.appending(fileName)
     do {
@@ -49,7 +55,7 @@ public struct ModelConfig: Sendable, Equatable {
     } catch let error as SourceError where error.kind == .noInput {
       return (ModelConfig(), nil)
     } catch let error as SourceError {
-      return (ModelConfig(), "\(error)")
+      throw RunFailure(error)
     } catch {
       return (ModelConfig(), "\(shown(file)) is ignored: it is not a JSON object")
     }

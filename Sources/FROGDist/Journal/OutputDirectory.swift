@@ -51,7 +51,7 @@ public struct OutputDirectory: Sendable {
   ///   - checkpoint: the input, which must lie elsewhere.
   /// - Throws: ``RunFailure`` if another run has it, or it holds what neither option allows for.
   func claim(overwrite: Bool, resume: Bool, checkpoint: FilePath) throws -> OutputClaim {
-    guard !Folder.isSame(path, checkpoint) else {
+    guard try !Folder.isSame(path, checkpoint) else {
       throw RunFailure(
         .usage, "the output directory is the checkpoint \(shown(path)): masks must not lie among its shards")
     }
@@ -150,7 +150,7 @@ final class OutputClaim {
 
   /// Removes what a killed process did not finish and nobody goes on from; nothing that is to be published.
   func tidy() throws {
-    guard (try? directory.commitFile.stat()) == nil else { return }
+    guard try !Folder.exists(directory.commitFile) else { return }
     try clear { !$0.hasSuffix(RecordWriter.temporarySuffix) && !OutputDirectory.isMaskFile($0) }
   }
 
@@ -166,7 +166,8 @@ final class OutputClaim {
   ///
   /// - Returns: whether there is something to resume.
   func abandon() -> Bool {
-    let isBegun = (try? directory.identityFile.stat()) != nil
+    // Rather something left than something lost.
+    let isBegun = (try? Folder.exists(directory.identityFile)) ?? true
     if isBegun {
       try? tidy()
       lock.release()

@@ -55,9 +55,9 @@ struct Publication: Codable {
   /// Gives the files their names; also what an earlier process has left to be done of it.
   func apply(to output: OutputDirectory) throws {
     let index = output.path.appending(OutputDirectory.indexName)
-    guard let last = entries.last, exists(output.work.appending(last.from)) else {
+    guard let last = entries.last, try Folder.exists(output.work.appending(last.from)) else {
       // All of it had been done.
-      guard exists(index) else { throw missing(OutputDirectory.indexName, in: output) }
+      guard try Folder.exists(index) else { throw missing(OutputDirectory.indexName, in: output) }
       return
     }
     // From here to the new index the folder is visibly incomplete.
@@ -76,11 +76,9 @@ struct Publication: Codable {
 
   private func move(_ entry: Entry, in output: OutputDirectory) throws {
     let (from, to) = (output.work.appending(entry.from), output.path.appending(entry.to))
-    if exists(from) { return try DurableFile.rename(from, to: to) }
-    guard exists(to) else { throw missing(entry.to, in: output) }
+    if try Folder.exists(from) { return try DurableFile.rename(from, to: to) }
+    guard try Folder.exists(to) else { throw missing(entry.to, in: output) }
   }
-
-  private func exists(_ path: FilePath) -> Bool { (try? path.stat()) != nil }
 
   private func missing(_ name: String, in output: OutputDirectory) -> RunFailure {
     RunFailure(

@@ -22,11 +22,11 @@ struct RunStart {
   static func threads(in output: OutputDirectory, world: Communicator) throws -> Int? {
     let threads = try world.agreeing {
       guard world.isRoot else { return 0 }
-      if (try? output.identityFile.stat()) != nil {
+      if try Folder.exists(output.identityFile) {
         let text = try MaskReader.contents(of: output.identityFile)
         return try RunIdentity(text: text, file: output.identityFile).parameters.threads
       }
-      let isFinished = (try? output.path.appending(OutputDirectory.indexName).stat()) != nil
+      let isFinished = try Folder.exists(output.path.appending(OutputDirectory.indexName))
       return isFinished ? try MaskReader(output.path).record.parameters.threads : 0
     }
     let known = try world.broadcasting([threads])[0]

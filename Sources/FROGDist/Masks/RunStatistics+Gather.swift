@@ -13,7 +13,8 @@ extension RunStatistics {
   ///
   /// Collective: every rank calls it, with the same phases.
   init(
-    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int, written: (bytes: Int, time: Duration),
+    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int,
+    written: (bytes: Int, time: Duration),
     resumedMatrices: Int, rescued: [String: String], world: Communicator
   ) throws {
     let seconds = try world.allGather(phases.map(\.seconds))

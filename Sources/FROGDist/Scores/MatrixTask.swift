@@ -37,7 +37,9 @@ struct MatrixTask {
   /// Collective in a team: every member calls it.
   func locally<Value>(_ work: () throws -> Value) throws -> Value {
     guard let team else { return try work() }
-    return try team.communicator.agreeing(work)
+    return try team.communicator.agreeing {
+      do { return try work() } catch let error as SolverError { throw RunFailure(error, on: matrix) }
+    }
   }
 
   /// Whether every member wants to go on.

@@ -1,3 +1,4 @@
+import DistSVD
 import MPI
 
 /// Scores this rank's matrices, alone or with its teams, in the order of the plan; those that the journal has are only read.
@@ -85,7 +86,8 @@ struct ScoringStage {
       } catch let error as MPIError {
         throw error
       } catch {
-        failure = scorer.contents.cause(of: error, scoring: planned.ordinal)
+        let named = (error as? SolverError).map { RunFailure($0, on: catalog.matrices[planned.ordinal]) } ?? error
+        failure = scorer.contents.cause(of: named, scoring: planned.ordinal)
         isStopped = true
         try rounds.advance(done: 1, counts: shared(result.counts), ending: .failed)
       }

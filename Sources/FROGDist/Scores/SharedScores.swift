@@ -43,14 +43,14 @@ struct SharedScores {
       let bands = PanelShare(StreamedScores.bands(shape, members: task.memberCount), members: task.memberCount)
       share = bands
       let basis = try task.teamBasis(method.precision, team)
-      decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues)
+      decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues, rescue: basis.rescue)
       scores = try task.locally {
         try StreamedScores(task.source, vectors: basis, longest: bands.longest, agreeing: task.locally)
       }
     case (.lift, let team?):
       share = panels
       let basis = try task.teamBasis(method.precision, team)
-      decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues)
+      decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues, rescue: basis.rescue)
       let leading = max(0, basis.order - method.liftRank)..<basis.order
       let vectors = try task.locally { try AlignedBuffer<Float>(count: leading.count * basis.order) }
       try basis.gather(leading, into: vectors.elements)
@@ -76,7 +76,7 @@ struct SharedScores {
       task.source, vectors: basis.vectors,
       columns: (isLift ? max(0, basis.order - method.liftRank) : 0)..<basis.order, form: isLift ? .lift : .frog,
       longest: longest)
-    return (scores, Decomposition(.exact, basis.singularValues))
+    return (scores, Decomposition(.exact, basis.singularValues, rescue: basis.rescue))
   }
 
   /// On one rank or a team, with the same result.
@@ -103,7 +103,7 @@ struct SharedScores {
         task.source, vectors: basis.vectors, columns: 0..<rank,
         form: .compensated(ResidualMean(basis.vectors, order: basis.order, kappa: basis.kappa)), longest: longest)
     }
-    return (scores, Decomposition(.randomized, basis.singularValues))
+    return (scores, Decomposition(.randomized, basis.singularValues, rescue: basis.rescue))
   }
 
   /// This member's panel of a step, in the units of panels.
