@@ -61,8 +61,8 @@ def stop(pid):
 
 
 def disturbed(frog, source, out, act, *options, ranks=1, io="auto", stage="scores"):
-    """`mask`, stopped on every rank when `stage` begins, for as long as `act` takes."""
-    command = [frog.binary, "mask", source, "--out", out, "--threads", 1, "--io", io, *options]
+    """`mask`, from the start, stopped on every rank when `stage` begins, for as long as `act` takes."""
+    command = [frog.binary, "mask", source, "--out", out, "--overwrite", "--threads", 1, "--io", io, *options]
     if ranks > 1:
         command = ["mpirun", "-n", ranks, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", *command]
     command = [str(part) for part in command]

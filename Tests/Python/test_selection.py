@@ -10,7 +10,7 @@ import xxhash
 
 import checkpoints
 import reference
-from harness import assert_refused
+from harness import assert_refused, final_files
 
 
 def kept_by(frog, source, out, *options, ranks=2):
@@ -246,9 +246,10 @@ def test_unfit_signals_are_refused(frog, checkpoint, tmp_path):
     }
     for case, (change, word, status) in cases.items():
         folder = signals(tmp_path / case, source, "weights", change=change)
-        result = frog("mask", source, "--out", tmp_path / "out", "--weight-by", folder, "--threads", 1, ranks=3)
+        out = tmp_path / f"out {case}"
+        result = frog("mask", source, "--out", out, "--weight-by", folder, "--threads", 1, ranks=3)
         assert_refused(result, status, name, word)
-        assert not (tmp_path / "out").exists()
+        assert final_files(out) == []
     result = frog("mask", source, "--out", tmp_path / "out", "--weight-by", tmp_path / "nowhere", ranks=2)
     assert_refused(result, 66, "nowhere")
 

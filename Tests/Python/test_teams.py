@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import reference
-from harness import assert_refused
+from harness import assert_refused, final_files
 
 MEMORY = ["minilm", "bf16_sharded"]
 FEWEST_RANKS = {"minilm": 3, "bf16_sharded": 6}  # that need less memory each than one alone
@@ -125,8 +125,7 @@ def test_a_signal_that_fails_inside_a_team_stops_everyone(frog, checkpoint, tmp_
     options += ("--memory", largest_need(frog, checkpoint("minilm")) - 1)
     for ranks in (3, 6):
         for select in ("global", "uniform"):
-            result = frog(
-                "mask", checkpoint("minilm"), "--out", tmp_path / "out", *options, "--select", select, "--threads", 1, ranks=ranks
-            )
+            out = tmp_path / f"{select} {ranks}"
+            result = frog("mask", checkpoint("minilm"), "--out", out, *options, "--select", select, "--threads", 1, ranks=ranks)
             assert_refused(result, 65, name, "not negative", "row 1535, column 383")
-            assert not (tmp_path / "out").exists()
+            assert final_files(out) == []
