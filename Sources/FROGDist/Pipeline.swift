@@ -119,7 +119,7 @@ public struct Pipeline {
     _ catalog: Catalog, norms: Norms, signal: ExternalSignal?, run: String, names: [UInt8]?, shards: OpenShards,
     planner: Planner, keep: Int, threads: Int, output: OutputDirectory, clock: inout PhaseClock
   ) throws -> Made {
-    let teams = ScoringTeams(world)
+    let teams = MatrixTeams(world)
     func journal(_ stage: String) -> Journal { Journal(in: output.work, stage: stage, run: run) }
 
     let quota = quota(of: keep, catalog: catalog, norms: norms)
@@ -216,7 +216,7 @@ public struct Pipeline {
   }
 
   /// Says what an earlier process has left.
-  private func tell(_ recovered: Journal.Recovered, _ catalog: Catalog) {
+  private func tell<Item>(_ recovered: Journal.Recovered<Item>, _ catalog: Catalog) {
     guard world.isRoot else { return }
     for ordinal in recovered.damaged {
       observer.warn(

@@ -11,7 +11,7 @@ struct AuditStage {
   let shards: OpenShards
   let signal: ExternalSignal?
   let planner: Planner
-  let teams: ScoringTeams
+  let teams: MatrixTeams
   /// Of a stage of this name.
   let journal: (String) -> Journal
   let world: Communicator

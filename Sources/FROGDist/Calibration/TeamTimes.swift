@@ -50,10 +50,10 @@ struct TeamTimes {
   }
 
   /// This rank's team; nil if it is left over.
-  private func team(of size: Int) throws -> ScoringTeam? {
+  private func team(of size: Int) throws -> MatrixTeam? {
     let first = world.rank / size * size
     guard first + size <= world.size else { return nil }
-    return ScoringTeam(try world.group(first..<first + size, tag: first))
+    return MatrixTeam(try world.group(first..<first + size, tag: first))
   }
 
   /// The least of several tries that take a second together, each the mean over all ranks of the seconds that `work` returns; nil from a rank
@@ -87,7 +87,7 @@ struct TeamTimes {
   }
 
   /// Collective: every member calls it.
-  private func shared<Scalar: RealScalar>(_ type: Scalar.Type, order: Int, _ team: ScoringTeam) throws -> Double {
+  private func shared<Scalar: RealScalar>(_ type: Scalar.Type, order: Int, _ team: MatrixTeam) throws -> Double {
     func agreeing(_ work: () throws -> Void) throws { try team.communicator.agreeing(work) }
     let matrix = try team.communicator.agreeing { try CalibrationMatrix(rows: order, columns: order) }
     let gram = try TeamGram<Scalar>(

@@ -44,11 +44,11 @@ final class Journal {
   }
 
   /// What an earlier process has left of the stage.
-  struct Recovered {
+  struct Recovered<Item> {
     /// Of all ranks, by ordinal.
     var ordinals: Set<Int> = []
-    /// Of this rank: how many ranked values of each matrix lie in each bin.
-    var own: [(matrix: ScoredMatrix, histogram: [Int])] = []
+    /// Of this rank.
+    var own: [Item] = []
     /// Records that were not what was written; they are gone. Of all ranks.
     var damaged: [Int] = []
   }
@@ -58,27 +58,29 @@ final class Journal {
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - units: by ordinal.
   ///   - owner: who reads the record of an ordinal and keeps it, given its position among those found.
+  ///   - read: looks at every byte of a record of this run and of the matrix of that ordinal; throws if it is damaged.
   /// - Complexity: one read of all records, divided among their owners.
-  func recover(
-    _ catalog: Catalog, units: [ScoreUnits], world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int
-  ) throws -> Recovered {
+  func recover<Contents: RecordContents, Item>(
+    _ catalog: Catalog, world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int,
+    read: (_ record: RecordReader, _ contents: Contents) throws -> Item
+  ) throws -> Recovered<Item> {
     let found = try world.broadcasting(
       world.agreeing { world.isRoot ? try ordinals(below: catalog.matrices.count) : [] })
-    var recovered = Recovered()
-    var damaged: [Int] = []
+    var recovered = Recovered<Item>()
+    var (whole, damaged): ([Int], [Int]) = ([], [])
     try world.agreeing {
       for (position, ordinal) in found.enumerated() where owner(ordinal, position) == world.rank {
-        if let whole = try? read(ordinal, of: catalog.matrices[ordinal], units: units[ordinal]) {
-          recovered.own.append(whole)
+        if let item = try? item(ordinal, named: catalog.matrices[ordinal].name, read: read) {
+          recovered.own.append(item)
+          whole.append(ordinal)
         } else {
           try Folder.remove(path(of: ordinal))
           damaged.append(ordinal)
         }
       }
     }
-    recovered.ordinals = Set(try world.allGather(recovered.own.map(\.matrix.ordinal)).joined())
+    recovered.ordinals = Set(try world.allGather(whole).joined())
     recovered.damaged = try world.allGather(damaged).joined().sorted()
     return recovered
   }
@@ -91,34 +93,12 @@ final class Journal {
     }.filter { $0 >= 0 && $0 < count }.sorted()
   }
 
-  /// A record of which every byte has been looked at.
-  private func read(
-    _ ordinal: Int, of matrix: Catalog.Matrix, units: ScoreUnits
-  ) throws -> (matrix: ScoredMatrix, histogram: [Int]) {
-    let path = path(of: ordinal)
-    let reader = try RecordReader(path)
-    let record = try reader.contents()
-    guard record.run == run, record.ordinal == ordinal, record.name == matrix.name,
-      record.noise.count(of: Float.self) == matrix.rows + matrix.columns,
-      let histogram = ScoreHistogram.decode(try reader.read(record.histogram, of: Int.self)),
-      histogram.reduce(0, &+) == matrix.size
-    else { throw reader.damage }
-    _ = try reader.read(record.noise, of: Float.self)
-    _ = try reader.read(record.singularValues, of: Double.self)
-    for run in record.runs { try check(run, of: matrix, reader) }
-    return (ScoredMatrix(record, at: path, columns: matrix.columns, units: units), histogram)
-  }
-
-  /// Positions outside the matrix would be written outside its mask.
-  private func check(_ run: CandidateRun, of matrix: Catalog.Matrix, _ reader: RecordReader) throws {
-    guard (0..<matrix.rows).contains(run.rows), (0..<matrix.columns).contains(run.columns),
-      run.scores.map({ $0.count(of: Float.self) == run.count }) ?? true
-    else { throw reader.damage }
-    let size = run.rows.count * run.columns.count
-    let cursor = CandidateCursor(run, of: reader)
-    while let candidate = try cursor.peek() {
-      guard Int(candidate.position) < size else { throw reader.damage }
-      cursor.advance()
-    }
+  private func item<Contents: RecordContents, Item>(
+    _ ordinal: Int, named name: String, read: (RecordReader, Contents) throws -> Item
+  ) throws -> Item {
+    let record = try RecordReader(path(of: ordinal))
+    let contents: Contents = try record.contents()
+    guard contents.run == run, contents.ordinal == ordinal, contents.name == name else { throw record.damage }
+    return try read(record, contents)
   }
 }

@@ -1,15 +1,25 @@
-/// What the journal keeps of a finished matrix, besides its candidates and other arrays: the last part of a record.
+/// What the journal keeps of a finished matrix, besides arrays: the last part of a record.
 ///
 /// Nothing of it is trusted when it is read back: ``RecordReader`` checks it against its file.
-struct MatrixRecord: Codable {
-  static let currentVersion = 1
+protocol RecordContents: Codable {
+  static var currentVersion: Int { get }
 
   /// ``currentVersion`` of the writer.
-  var version = Self.currentVersion
+  var version: Int { get }
   /// ``RunIdentity/digest`` of the run it belongs to.
+  var run: String { get }
+  var ordinal: Int { get }
+  /// The checkpoint's name for the matrix.
+  var name: String { get }
+}
+
+/// What is kept of a matrix that has been scored, besides its candidates and other arrays.
+struct MatrixRecord: RecordContents {
+  static let currentVersion = 1
+
+  var version = Self.currentVersion
   let run: String
   let ordinal: Int
-  /// The checkpoint's name for the matrix.
   let name: String
   let solver: MatrixSolver
   /// Why the usual solver's result was refused; nil normally.

@@ -9,6 +9,9 @@ final class RecordReader {
   private let source: any ByteSource
   private var scratch = ScratchBytes()
 
+  /// Of the file.
+  var path: FilePath { source.path }
+
   /// - Throws: `SourceError`.
   init(_ path: FilePath) throws(SourceError) {
     source = try SourceKind.pread.open(path)
@@ -25,7 +28,7 @@ final class RecordReader {
   /// What the record is.
   ///
   /// - Throws: ``RunFailure`` if it is damaged.
-  func contents() throws -> MatrixRecord {
+  func contents<Contents: RecordContents>(as type: Contents.Type = Contents.self) throws -> Contents {
     let start = max(0, source.size - RecordFooter.byteCount)
     let end = try source.withBytes(in: start..<source.size, scratch: &scratch) { [UInt8]($0) }
     guard let footer = RecordFooter(end, size: source.size) else { throw damage }
@@ -33,8 +36,7 @@ final class RecordReader {
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     let text = try read(footer.contents, of: UInt8.self)
-    guard let record = try? decoder.decode(MatrixRecord.self, from: Data(text)),
-      record.version == MatrixRecord.currentVersion
+    guard let record = try? decoder.decode(type, from: Data(text)), record.version == type.currentVersion
     else { throw damage }
     return record
   }

@@ -69,7 +69,7 @@ final class RecordWriter {
   }
 
   /// Writes what the sections are, waits for the disk, and gives the file its name.
-  func finish(_ record: MatrixRecord) throws {
+  func finish(_ record: some RecordContents) throws {
     let contents = Array(try RecordReader.encoder.encode(record))
     let section = try section(contents)
     _ = try self.section(RecordFooter(contents: section).bytes)

@@ -1,27 +1,6 @@
 import CKernels
 import DistSVD
 import ShardIO
-import SystemPackage
-
-/// What scoring a matrix leaves behind, on the rank that owns it.
-struct ScoredMatrix {
-  let record: MatrixRecord
-  let candidates: CandidateSet
-  let units: ScoreUnits
-  /// The border of the selection in this matrix, once known.
-  var cut = Cut.nothing
-
-  var ordinal: Int { record.ordinal }
-  /// The ranked value at the border, in the units of weights; nil if nothing is kept.
-  var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
-
-  /// What a journal holds of a matrix with `columns` columns.
-  init(_ record: MatrixRecord, at path: FilePath, columns: Int, units: ScoreUnits) {
-    self.record = record
-    candidates = CandidateSet(path: path, matrixColumns: columns, runs: record.runs)
-    self.units = units
-  }
-}
 
 /// What a rank has counted, and the bound that follows from it.
 struct Counts {

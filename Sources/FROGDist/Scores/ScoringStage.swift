@@ -11,7 +11,7 @@ struct ScoringStage {
   let quota: Quota
   let shards: OpenShards
   let scorer: MatrixScorer
-  let teams: ScoringTeams
+  let teams: MatrixTeams
   let watch: StopWatch
 
   /// How many weights are kept: of the whole, or of each matrix by ordinal.
@@ -32,9 +32,14 @@ struct ScoringStage {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter owner: see ``Journal/recover(_:units:world:owner:)``.
-  func recover(on world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int) throws -> Journal.Recovered {
-    try scorer.journal.recover(catalog, units: units, world: world, owner: owner)
+  /// - Parameter owner: see ``Journal/recover(_:world:owner:read:)``.
+  func recover(
+    on world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int
+  ) throws -> Journal.Recovered<RecoveredScores> {
+    let units = try units
+    return try scorer.journal.recover(catalog, world: world, owner: owner) { (reader, record: MatrixRecord) in
+      try RecoveredScores(reader, record, of: catalog.matrices[record.ordinal], units: units[record.ordinal])
+    }
   }
 
   /// Scores all matrices but those that have been recovered.
@@ -44,83 +49,41 @@ struct ScoringStage {
   /// - Parameter schedule: of those that are left, or of all.
   /// - Throws: ``RunFailure``, the same on every rank: of a rank that failed or, if none did, of one that was asked to stop.
   func run(
-    _ schedule: Schedule, after recovered: Journal.Recovered, on world: Communicator, progress: (Double) -> Void
+    _ schedule: Schedule, after recovered: Journal.Recovered<RecoveredScores>, on world: Communicator, progress: @escaping (Double) -> Void
   ) throws -> Result {
-    let tasks = schedule.tasks(of: world.rank).filter { !recovered.ordinals.contains($0.ordinal) }
-    let total = tasks.reduce(0) { $0 + schedule.work[$1.ordinal].total }
     var (result, rounds) = try begin(recovered, on: world)
-    let units = try units
-    var done = 0.0
-    var failure: (any Error)?
-    var isStopped = false
-    let readAhead = ReadAhead(shards)
-    for (position, planned) in tasks.enumerated() {
-      let team = try teams.team(of: planned.ranks)
-      if !watch.mayGoOn() {
-        isStopped = true
-        try rounds.advance(done: 1, counts: shared(result.counts), ending: .stopped)
-      }
-      // A member that has stopped still comes to its later tasks, to tell its team.
-      if let team { isStopped = try team.communicator.allReduced(isStopped ? 1 : 0, .maximum) == 1 }
-      guard !isStopped else { continue }
-      let work = schedule.work[planned.ordinal]
-      do {
-        let task = try MatrixTask(
-          catalog.matrices[planned.ordinal], ordinal: planned.ordinal, norms: norms, units: units[planned.ordinal],
-          shards: shards, team: team)
-        var next = scorer.method.score == .random ? nil : tasks.dropFirst(position + 1).first
-        let goesOn = try score(task, into: &result, rounds: rounds) { share in
-          // Decomposing it has taken most of the matrix's time, and read it: now the disk is free.
-          if let following = next {
-            readAhead.begin(
-              catalog.matrices[following.ordinal], member: world.rank - following.ranks.lowerBound,
-              of: following.ranks.count)
-            next = nil
-          }
-          let fraction = (done + work.basis + share * work.scores) / total
-          progress(fraction)
-          return fraction
-        }
-        readAhead.end(catalog.matrices[planned.ordinal])
-        isStopped = !goesOn
-      } catch let error as MPIError {
-        throw error
-      } catch {
-        let named = (error as? SolverError).map { RunFailure($0, on: catalog.matrices[planned.ordinal]) } ?? error
-        failure = scorer.contents.cause(of: named, scoring: planned.ordinal)
-        isStopped = true
-        try rounds.advance(done: 1, counts: shared(result.counts), ending: .failed)
-      }
-      done += work.total
+    let loop = MatrixLoop(
+      catalog: catalog, norms: norms, shards: shards, teams: teams, watch: watch, contents: scorer.contents,
+      readsWeights: scorer.method.score != .random)
+    try loop.run(
+      schedule, without: recovered.ordinals, units: units, rounds: rounds, on: world,
+      counts: { shared(result.counts) }, progress: progress
+    ) { task, fraction in
+      try score(task, into: &result, rounds: rounds, fraction: fraction)
     }
-    // A rank that ended early must still join the rounds that the others wait for.
-    try rounds.finish(counts: shared(result.counts), ending: failure == nil ? .none : .failed)
-    try world.agreeing { if let failure { throw failure } }
-    // Of the ranks that stopped, those that were told so from outside know why.
-    try world.agreeing { try watch.check() }
     return result
   }
 
   /// What is known before the first matrix is scored.
-  private func begin(_ recovered: Journal.Recovered, on world: Communicator) throws -> (Result, ScoringRounds) {
+  private func begin(_ recovered: Journal.Recovered<RecoveredScores>, on world: Communicator) throws -> (Result, Rounds) {
     var result = Result()
     switch quota {
     case .each(let kept):
       result.matrices = try world.agreeing {
         try recovered.own.map { try cut($0.matrix, keeping: kept[$0.matrix.ordinal], histogram: $0.histogram) }
       }
-      return (result, ScoringRounds(world, others: []))
+      return (result, Rounds(world, others: []))
     case .global(let keep):
       result.counts = Counts(keep: keep)
       result.matrices = recovered.own.map(\.matrix)
-      for (_, histogram) in recovered.own { result.counts.histogram.add(histogram) }
+      for item in recovered.own { result.counts.histogram.add(item.histogram) }
       let own = result.counts.histogram.bins
       var all = own
       // The bound starts where it can, not at 0.
       if !recovered.ordinals.isEmpty { try world.allReduce(&all, .sum) }
       let others = zip(all, own).map { $0 - $1 }
       result.counts.raiseBound { others[$0] }
-      return (result, ScoringRounds(world, others: others))
+      return (result, Rounds(world, others: others))
     }
   }
 
@@ -170,7 +133,7 @@ struct ScoringStage {
   /// - Parameter fraction: called with the share of this matrix's panels that are done; returns the share of all work.
   /// - Returns: false if it was stopped: another rank has failed, or the run is to stop.
   private func score(
-    _ task: MatrixTask, into result: inout Result, rounds: ScoringRounds, fraction: (Double) -> Double
+    _ task: MatrixTask, into result: inout Result, rounds: Rounds, fraction: (Double) -> Double
   ) throws -> Bool {
     if case .each(let kept) = quota { result.counts = Counts(keep: kept[task.ordinal]) }
     let outcome = try scorer.score(task, counts: &result.counts) { counts, share in

@@ -142,7 +142,7 @@ extension MatrixTask {
   /// The singular vectors of the matrix, dealt out over the team.
   ///
   /// Collective: every member calls it.
-  func teamBasis(_ precision: Precision, _ team: ScoringTeam) throws -> TeamBasis {
+  func teamBasis(_ precision: Precision, _ team: MatrixTeam) throws -> TeamBasis {
     let basis = try precision.teamBasis(
       of: source, on: team.processGrid(), bandElements: Self.teamBandElements, agreeing: locally)
     try locally { try check(singularValues: basis.singularValues, precision: precision) }

@@ -11,10 +11,10 @@ struct MatrixTask {
   /// ‖W·2^−e‖²_F by the norms pass, which the squared singular values must add up to.
   let squaredNorm: Double
   /// nil if this rank does it alone.
-  let team: ScoringTeam?
+  let team: MatrixTeam?
 
   init(
-    _ matrix: Catalog.Matrix, ordinal: Int, norms: Norms, units: ScoreUnits, shards: OpenShards, team: ScoringTeam?
+    _ matrix: Catalog.Matrix, ordinal: Int, norms: Norms, units: ScoreUnits, shards: OpenShards, team: MatrixTeam?
   ) throws {
     self.matrix = matrix
     self.ordinal = ordinal

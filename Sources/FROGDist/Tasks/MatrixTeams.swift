@@ -2,26 +2,26 @@ import DistSVD
 import MPI
 
 /// The teams this rank has worked in; each is set up when its first matrix comes.
-final class ScoringTeams {
+final class MatrixTeams {
   private let world: Communicator
-  private var open: [Range<Int>: ScoringTeam] = [:]
+  private var open: [Range<Int>: MatrixTeam] = [:]
 
   init(_ world: Communicator) { self.world = world }
 
   /// The team of `ranks`, of which this rank is one; nil for a rank alone.
   ///
   /// Collective among `ranks`. The plan brings all members to their teams in one order, so none waits for another in vain.
-  func team(of ranks: Range<Int>) throws -> ScoringTeam? {
+  func team(of ranks: Range<Int>) throws -> MatrixTeam? {
     guard ranks.count > 1 else { return nil }
     if let team = open[ranks] { return team }
-    let team = ScoringTeam(try world.group(ranks, tag: ranks.lowerBound))
+    let team = MatrixTeam(try world.group(ranks, tag: ranks.lowerBound))
     open[ranks] = team
     return team
   }
 }
 
 /// Ranks that score a matrix together.
-final class ScoringTeam {
+final class MatrixTeam {
   let communicator: Communicator
   private var grid: ProcessGrid?
 

@@ -4,7 +4,7 @@ import MPI
 ///
 /// A fixed number of non-blocking sums, of which each rank joins one whenever it has done the next fraction of its
 /// planned work; nobody waits. What a rank sums is everything it has counted so far.
-final class ScoringRounds {
+final class Rounds {
   static let count = 16
 
   private let world: Communicator

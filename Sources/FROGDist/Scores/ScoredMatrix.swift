@@ -1,0 +1,55 @@
+import CKernels
+import ShardIO
+import SystemPackage
+
+/// What scoring a matrix leaves behind, on the rank that owns it.
+struct ScoredMatrix {
+  let record: MatrixRecord
+  let candidates: CandidateSet
+  let units: ScoreUnits
+  /// The border of the selection in this matrix, once known.
+  var cut = Cut.nothing
+
+  var ordinal: Int { record.ordinal }
+  /// The ranked value at the border, in the units of weights; nil if nothing is kept.
+  var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
+
+  /// What a journal holds of a matrix with `columns` columns.
+  init(_ record: MatrixRecord, at path: FilePath, columns: Int, units: ScoreUnits) {
+    self.record = record
+    candidates = CandidateSet(path: path, matrixColumns: columns, runs: record.runs)
+    self.units = units
+  }
+}
+
+/// A matrix that an earlier process has scored, and how many of its ranked values lie in each bin.
+struct RecoveredScores {
+  let matrix: ScoredMatrix
+  let histogram: [Int]
+
+  /// - Throws: ``RunFailure`` if the record is not one of `matrix`, or damaged.
+  init(_ reader: RecordReader, _ record: MatrixRecord, of matrix: Catalog.Matrix, units: ScoreUnits) throws {
+    guard record.noise.count(of: Float.self) == matrix.rows + matrix.columns,
+      let histogram = ScoreHistogram.decode(try reader.read(record.histogram, of: Int.self)),
+      histogram.reduce(0, &+) == matrix.size
+    else { throw reader.damage }
+    _ = try reader.read(record.noise, of: Float.self)
+    _ = try reader.read(record.singularValues, of: Double.self)
+    for run in record.runs { try Self.check(run, of: matrix, reader) }
+    self.matrix = ScoredMatrix(record, at: reader.path, columns: matrix.columns, units: units)
+    self.histogram = histogram
+  }
+
+  /// Positions outside the matrix would be written outside its mask.
+  private static func check(_ run: CandidateRun, of matrix: Catalog.Matrix, _ reader: RecordReader) throws {
+    guard (0..<matrix.rows).contains(run.rows), (0..<matrix.columns).contains(run.columns),
+      run.scores.map({ $0.count(of: Float.self) == run.count }) ?? true
+    else { throw reader.damage }
+    let size = run.rows.count * run.columns.count
+    let cursor = CandidateCursor(run, of: reader)
+    while let candidate = try cursor.peek() {
+      guard Int(candidate.position) < size else { throw reader.damage }
+      cursor.advance()
+    }
+  }
+}
