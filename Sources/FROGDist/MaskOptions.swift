@@ -23,7 +23,7 @@ public struct MaskOptions: Sendable {
   /// A folder of shards or one file.
   public var checkpoint: FilePath
   /// Where the masks go.
-  public var output: FilePath
+  public var output: OutputOptions
   /// How many weights are kept.
   public var budget: Budget
   /// How they are divided among matrices.
@@ -42,19 +42,13 @@ public struct MaskOptions: Sendable {
   public var threads: Int?
   /// Bytes that each rank may hold; nil for a share of what its node has available.
   public var memory: Int?
-  /// Whether the output folder may hold something.
-  public var overwrite: Bool
-  /// Whether the run in the output folder goes on, if there is one.
-  public var resume = false
-  /// Whether the work folder stays after success.
-  public var keepWork = false
 
   /// Everything a run needs to know.
   public init(
-    checkpoint: FilePath, output: FilePath, budget: Budget, select: SelectionMode = .global,
+    checkpoint: FilePath, output: OutputOptions, budget: Budget, select: SelectionMode = .global,
     scoring: ScoringOptions = ScoringOptions(), format: MaskFormat = .auto, tensors: CatalogOptions = CatalogOptions(),
     names: ParameterNames? = nil,
-    io: SourceKind = .auto, threads: Int? = nil, memory: Int? = nil, overwrite: Bool = false
+    io: SourceKind = .auto, threads: Int? = nil, memory: Int? = nil
   ) {
     self.checkpoint = checkpoint
     self.output = output
@@ -67,18 +61,5 @@ public struct MaskOptions: Sendable {
     self.io = io
     self.threads = threads
     self.memory = memory
-    self.overwrite = overwrite
   }
-}
-
-/// Hears how a run goes. Called on rank 0 only, from the thread that works.
-public protocol RunObserver: AnyObject {
-  /// Something is odd but not wrong.
-  func warn(_ message: String)
-  /// An earlier process has finished some of the matrices.
-  func resumed(_ finished: Int, of count: Int)
-  /// A stage has begun.
-  func began(_ phase: String)
-  /// This share, 0…1, of rank 0's part of the stage is done.
-  func advanced(_ phase: String, to fraction: Double)
 }

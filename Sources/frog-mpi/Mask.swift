@@ -23,8 +23,7 @@ struct Mask: ParsableCommand {
   @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
   var checkpoint: String
 
-  @Option(name: .long, help: "The folder to write the masks to; made if it does not exist.")
-  var out: String
+  @OptionGroup var output: OutputChoice
 
   @Option(help: "The share of all weights to keep: 1% or 0.01. (default: 1%)")
   var budget: String?
@@ -75,19 +74,9 @@ struct Mask: ParsableCommand {
   @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
   var io = SourceKind.auto
 
+  @OptionGroup var resources: ResourceOptions
+
   @OptionGroup var stop: StopOptions
-
-  @Flag(help: "Replace the masks that are in the output folder, or the run that was begun there.")
-  var overwrite = false
-
-  @Flag(help: "Go on with the run that was begun in the output folder, if there is one; the result is the same.")
-  var resume = false
-
-  @Flag(help: "Leave the work folder .frog-mpi in the output folder after success.")
-  var keepWork = false
-
-  @Flag(help: "Say nothing but warnings and errors.")
-  var quiet = false
 
   func validate() throws {
     if budget != nil, keep != nil { throw ValidationError("give --budget or --keep, not both") }
@@ -119,35 +108,14 @@ struct Mask: ParsableCommand {
   }
 
   func run() throws {
-    var options = MaskOptions(
-      checkpoint: FilePath(checkpoint), output: FilePath(out),
+    let options = MaskOptions(
+      checkpoint: FilePath(checkpoint), output: output.options,
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
-      scoring: scoring, format: format, tensors: choice.options, names: names,
-      io: io,
-      threads: work.threads, memory: work.memory?.bytes, overwrite: overwrite)
-    options.resume = resume
-    options.keepWork = keepWork
-    let logger = Diagnostics.logger()
-    let limits = stop.limits
-    Self.runOnRanks { [options] world in
-      let display = ProgressDisplay(isQuiet: quiet, logger: logger)
-      // An error is reported on a line of its own.
-      defer { display.clear() }
-      let watch = try StopWatch(
-        rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
-      defer { watch.end() }
-      let outcome: Pipeline.Outcome
-      do {
-        outcome = try Pipeline(
-          options, on: world, observer: display, version: FrogMPI.version, watch: watch
-        ).run()
-      } catch let failure as RunFailure where failure.kind == .stopped {
-        if world.isRoot { watch.announce(failure) }
-        return .stopped
-      }
-      display.clear()
-      if world.isRoot, !quiet { print(Self.summary(outcome.record, outcome.statistics, out: out), terminator: "") }
-      return .success
+      scoring: scoring, format: format, tensors: choice.options, names: names, io: io, threads: resources.threads,
+      memory: resources.memory?.bytes)
+    Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
+      let outcome = try Pipeline(options, in: context).run()
+      return Self.summary(outcome.record, outcome.statistics, out: output.out)
     }
   }
 

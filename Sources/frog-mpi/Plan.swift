@@ -40,6 +40,8 @@ struct Plan: ParsableCommand {
 
   @OptionGroup var options: WorkloadOptions
 
+  @OptionGroup var resources: ResourceOptions
+
   @Option(help: "The share of all weights to keep: 1% or 0.01.")
   var budget = "1%"
 
@@ -89,7 +91,7 @@ struct Plan: ParsableCommand {
       guard let file else {
         throw RunFailure(.io, "there is no place to store rates: set HOME or XDG_CACHE_HOME")
       }
-      let calibration = try Calibration(threads: options.threads ?? 1, on: world)
+      let calibration = try Calibration(threads: resources.threads ?? 1, on: world)
       if world.isRoot {
         Terminal.write(
           "frog-mpi: measuring \(Self.processes(calibration.processes, threads: calibration.threads)) a node\n")
@@ -136,18 +138,18 @@ struct Plan: ParsableCommand {
   /// The plan for what was asked, and for the best use of the same nodes.
   private func makePlan(_ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan) {
     let keep = try (Budget(share: budget) ?? .count(0)).resolve(of: tensors.matrices.reduce(0) { $0 + $1.size })
-    let rates = try MachineRates.load(threads: options.threads ?? 1)
+    let rates = try MachineRates.load(threads: resources.threads ?? 1)
     let perNode = ranksPerNode ?? ranks.map { min($0, ThreadBudget.cores) }
-    let threads = options.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))
+    let threads = resources.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))
     let cores = ranksPerNode.map { $0 * threads } ?? ThreadBudget.cores
     let auditCount = options.scoring.auditCount
     // Nodes with more cores than this machine are others, whose memory is not known here.
-    let assumesMemory = options.memory == nil && ranksPerNode ?? 0 > ThreadBudget.cores
+    let assumesMemory = resources.memory == nil && ranksPerNode ?? 0 > ThreadBudget.cores
     let memoryPerRank =
       try assumesMemory
       ? MemoryModel.requirement(
         of: tensors.matrices, options.workload, auditCount: auditCount, ranks: ranks ?? perNode ?? 1)
-      : options.memory?.bytes
+      : resources.memory?.bytes
     let nodeMemory: Int
     if let memoryPerRank, let perNode {
       let (bytes, overflow) = memoryPerRank.multipliedReportingOverflow(by: perNode)
@@ -162,7 +164,7 @@ struct Plan: ParsableCommand {
     guard let ranks, let perNode else {
       var choices = Layout.choices(nodes: 1, cores: cores, memory: nodeMemory, assumesMemory: assumesMemory)
       if let memoryPerRank { for index in choices.indices { choices[index].memoryPerRank = memoryPerRank } }
-      if let threads = options.threads { choices.removeAll { $0.threads != threads } }
+      if let threads = resources.threads { choices.removeAll { $0.threads != threads } }
       if let ranksPerNode { choices.removeAll { $0.ranksPerNode != ranksPerNode } }
       if choices.isEmpty {
         let count = ranksPerNode ?? max(1, cores / threads)

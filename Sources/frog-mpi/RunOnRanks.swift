@@ -16,4 +16,28 @@ extension ParsableCommand {
     }
     exit(withRawStatus: status)
   }
+
+  /// Runs the stages of a command on every rank, stopping in time, and prints what came out.
+  ///
+  /// - Parameter body: does it; gives the text to be printed.
+  static func runOnRanks(until stop: StopOptions, isQuiet: Bool, _ body: (RunContext) throws -> String) -> Never {
+    let logger = Diagnostics.logger()
+    let limits = stop.limits
+    runOnRanks { world in
+      let display = ProgressDisplay(isQuiet: isQuiet, logger: logger)
+      // An error is reported on a line of its own.
+      defer { display.clear() }
+      let watch = try StopWatch(rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
+      defer { watch.end() }
+      do {
+        let text = try body(RunContext(on: world, observer: display, version: FrogMPI.version, watch: watch))
+        display.clear()
+        if world.isRoot, !isQuiet { print(text, terminator: "") }
+        return .success
+      } catch let failure as RunFailure where failure.kind == .stopped {
+        if world.isRoot { watch.announce(failure) }
+        return .stopped
+      }
+    }
+  }
 }

@@ -2,7 +2,7 @@ import ArgumentParser
 import DistSVD
 import FROGDist
 
-/// The options that say how much work a run is and what it may use.
+/// The options that say how weights are scored, and so how much work a run is.
 struct WorkloadOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -45,18 +45,7 @@ struct WorkloadOptions: ParsableArguments {
       valueName: "memory|speed"))
   var teams = TeamPolicy.memory
 
-  @Option(
-    name: [.customLong("memory"), .customLong("memory-per-rank")],
-    help: ArgumentHelp(
-      "Memory of each process, such as 4GiB or 500MB. (default: four fifths of what the machine has available, divided among its processes)",
-      valueName: "bytes"))
-  var memory: MemoryAmount?
-
-  @Option(help: "Threads of each process. (default: the machine's cores divided among its processes)")
-  var threads: Int?
-
   func validate() throws {
-    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
     if let rank {
       guard (1...1_000_000).contains(rank) else { throw ValidationError("--rank must be from 1 to 1000000") }
       guard score == .frog || score == .lift else {
@@ -103,13 +92,3 @@ extension Precision: ExpressibleByArgument {}
 extension ScoreKind: ExpressibleByArgument {}
 extension Normalization: ExpressibleByArgument {}
 extension TeamPolicy: ExpressibleByArgument {}
-
-/// An amount of memory on the command line.
-struct MemoryAmount: ExpressibleByArgument {
-  let bytes: Int
-
-  init?(argument: String) {
-    guard let bytes = ByteCount.parse(argument) else { return nil }
-    self.bytes = bytes
-  }
-}

@@ -30,7 +30,7 @@ struct JournalRecordTests {
   /// Everything that is in the record.
   private func readAll() throws -> (MatrixRecord, [frog_candidate], [Float]) {
     let reader = try RecordReader(path)
-    let record = try reader.contents()
+    let record = try reader.contents(as: MatrixRecord.self)
     _ = try reader.read(record.noise, of: Float.self)
     _ = try reader.read(record.histogram, of: Int.self)
     _ = try reader.read(record.singularValues, of: Double.self)
@@ -81,7 +81,7 @@ struct JournalRecordTests {
     try write(20_000)
     let file = try FileDescriptor.open(path, .readWrite)
     try file.closeAfter { try file.resize(to: Int64(size)) }
-    #expect(throws: (any Error).self) { try RecordReader(path).contents() }
+    #expect(throws: (any Error).self) { try RecordReader(path).contents(as: MatrixRecord.self) }
   }
 
   @Test("one that is not finished leaves nothing behind")

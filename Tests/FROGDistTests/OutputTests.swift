@@ -12,7 +12,7 @@ struct OutputDirectoryTests {
 
   init() throws { folder = try TestFolder() }
 
-  private var output: OutputDirectory { OutputDirectory(folder.path) }
+  private var output: OutputDirectory { OutputDirectory(folder.path, of: MaskFiles.kind) }
 
   private func take(overwrite: Bool = false, resume: Bool = false) throws -> OutputClaim {
     try output.claim(overwrite: overwrite, resume: resume, checkpoint: "/nowhere")
@@ -20,11 +20,11 @@ struct OutputDirectoryTests {
 
   private func write(_ byte: UInt8, to path: FilePath) throws { try DurableFile.writeWhole([byte], to: path) }
 
-  private func contents(_ name: String) throws -> [UInt8] { try MaskReader.contents(of: folder.path.appending(name)) }
+  private func contents(_ name: String) throws -> [UInt8] { try Document.contents(of: folder.path.appending(name)) }
 
   @Test("is made with its parents, and removed again if the run fails before it has a journal")
   func new() throws {
-    let output = OutputDirectory(folder.path.appending("a/b"))
+    let output = OutputDirectory(folder.path.appending("a/b"), of: MaskFiles.kind)
     let claim = try output.claim(overwrite: false, resume: false, checkpoint: "/nowhere")
     #expect(claim.isNew && claim.state == .fresh)
     #expect(try Folder.names(in: output.path) == [".frog-mpi"])
@@ -46,7 +46,7 @@ struct OutputDirectoryTests {
 
   @Test("may not be the checkpoint, by whatever path")
   func checkpoint() throws {
-    let output = OutputDirectory(folder.path.appending("."))
+    let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.kind)
     #expect(throws: RunFailure.self) {
       try output.claim(overwrite: true, resume: false, checkpoint: folder.path)
     }
@@ -103,21 +103,21 @@ struct OutputDirectoryTests {
     try write(1, to: output.identityFile)
     try write(7, to: output.work.appending(mask))
     let publication = try Publication.commit(
-      masks: [mask],
+      files: [mask],
       documents: [
         .init(name: "frog.json", content: [1]), .init(name: "run.json", content: [3]),
-        .init(name: OutputDirectory.indexName, content: [2]),
+        .init(name: MaskFiles.indexName, content: [2]),
       ], in: output)
     return (claim, publication)
   }
 
-  private var whole: [String] { ["frog.json", mask, OutputDirectory.indexName, "notes.txt", "run.json"] }
+  private var whole: [String] { ["frog.json", mask, MaskFiles.indexName, "notes.txt", "run.json"] }
 
   @Test("publishes the new masks, removes stale ones, and leaves other files alone")
   func publish() throws {
     let (claim, publication) = try commit()
     // Nothing that a reader sees has changed until now.
-    #expect(try contents("frog.json") == [0] && contents(OutputDirectory.indexName) == [0])
+    #expect(try contents("frog.json") == [0] && contents(MaskFiles.indexName) == [0])
     try publication.apply(to: output)
     try claim.remove()
     #expect(folder.names == whole)
@@ -128,7 +128,7 @@ struct OutputDirectoryTests {
   func interrupted(moved: Int) throws {
     let (killed, publication) = try commit()
     killed.release()
-    try Folder.remove(folder.path.appending(OutputDirectory.indexName))
+    try Folder.remove(folder.path.appending(MaskFiles.indexName))
     for entry in publication.entries.prefix(moved) {
       try DurableFile.rename(output.work.appending(entry.from), to: folder.path.appending(entry.to))
     }
@@ -140,7 +140,7 @@ struct OutputDirectoryTests {
     try claim.remove()
     #expect(folder.names.filter { !$0.hasPrefix("masks-0000") && $0 != "names.json" } == whole.filter { $0 != mask })
     #expect(try contents("frog.json") == [1] && contents(mask) == [7] && contents("run.json") == [3])
-    #expect(try contents(OutputDirectory.indexName) == [2])
+    #expect(try contents(MaskFiles.indexName) == [2])
   }
 
   @Test("does not take a folder for finished that lost what was to be published")
@@ -148,7 +148,7 @@ struct OutputDirectoryTests {
     let (_, publication) = try commit()
     try Folder.remove(output.work.appending(mask))
     #expect(throws: RunFailure.self) { try publication.apply(to: output) }
-    #expect(!folder.names.contains(OutputDirectory.indexName))
+    #expect(!folder.names.contains(MaskFiles.indexName))
   }
 
   @Test("that is finished says so to who would resume")
@@ -172,7 +172,8 @@ struct RunIdentityTests {
     var parameters = RecordTests.record.parameters
     (parameters.keep, parameters.budget) = (keep, budget)
     return RunIdentity(
-      version: version, parameters: parameters, names: nil, audit: nil, teams: "memory",
+      version: version, command: "mask",
+      options: MaskFiles.options(parameters, names: nil, audit: nil, teams: "memory"), threads: parameters.threads,
       checkpoint: RecordTests.record.checkpoint,
       shards: [.init(file: file, bytes: bytes, header: header, weights: weights)])
   }

@@ -5,16 +5,14 @@ import SystemPackage
 ///
 /// Rank 0 claims it, publishes and cleans up; the other ranks write into the work folder.
 public struct OutputDirectory: Sendable {
-  /// The name of the file with every parameter that shapes the result.
-  public static let recordName = "frog.json"
   /// The name of the file with what may differ between equal runs.
   public static let runName = "run.json"
-  /// The index of the mask files, written last: a folder without it is not finished.
-  public static let indexName = "masks.safetensors.index.json"
   static let workName = ".frog-mpi"
 
   /// The folder.
   public let path: FilePath
+  /// Of what is written to it.
+  let kind: OutputKind
   /// Where the journal is, and files until they are published.
   var work: FilePath { path.appending(Self.workName) }
   /// What the run under way is; there from the end of the norms pass.
@@ -25,8 +23,9 @@ public struct OutputDirectory: Sendable {
   var lockFile: FilePath { work.appending("lock") }
 
   /// The folder at `path`, which need not exist.
-  public init(_ path: FilePath) {
+  init(_ path: FilePath, of kind: OutputKind) {
     self.path = path
+    self.kind = kind
   }
 
   /// What a run finds.
@@ -53,13 +52,13 @@ public struct OutputDirectory: Sendable {
   func claim(overwrite: Bool, resume: Bool, checkpoint: FilePath) throws -> OutputClaim {
     guard try !Folder.isSame(path, checkpoint) else {
       throw RunFailure(
-        .usage, "the output directory is the checkpoint \(shown(path)): masks must not lie among its shards")
+        .usage, "the output directory is the checkpoint \(shown(path)): results must not lie among its shards")
     }
     let (names, isNew) = try namesMaking()
     let others = names.filter { $0 != Self.workName }
     let mayReplace = overwrite || others.isEmpty
     // Before a work folder is made in a folder that is none of ours.
-    guard mayReplace || names.contains(Self.workName) || (resume && others.contains(Self.indexName)) else {
+    guard mayReplace || names.contains(Self.workName) || (resume && others.contains(kind.lastName)) else {
       throw notEmpty
     }
     try Folder.create(work)
@@ -88,7 +87,7 @@ public struct OutputDirectory: Sendable {
   private var notEmpty: RunFailure {
     RunFailure(
       .usage,
-      "the output directory \(shown(path)) is not empty: choose another --out, or replace its masks with --overwrite")
+      "the output directory \(shown(path)) is not empty: choose another --out, or replace its results with --overwrite")
   }
 
   private func namesMaking() throws -> (names: [String], isNew: Bool) {
@@ -118,11 +117,8 @@ public struct OutputDirectory: Sendable {
     if inWork.contains(identityFile.lastComponent?.string ?? "") {
       return inWork.contains(commitFile.lastComponent?.string ?? "") ? .committed : .unfinished
     }
-    return others.contains(Self.indexName) && others.contains(Self.recordName) ? .finished : .fresh
+    return others.contains(kind.lastName) && others.contains(kind.recordName) ? .finished : .fresh
   }
-
-  /// Whether a file name is one this program gives to masks.
-  static func isMaskFile(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 }
 
 /// An output directory that is this run's until it ends. Rank 0 has it.
@@ -151,7 +147,7 @@ final class OutputClaim {
   /// Removes what a killed process did not finish and nobody goes on from; nothing that is to be published.
   func tidy() throws {
     guard try !Folder.exists(directory.commitFile) else { return }
-    try clear { !$0.hasSuffix(RecordWriter.temporarySuffix) && !OutputDirectory.isMaskFile($0) }
+    try clear { !$0.hasSuffix(RecordWriter.temporarySuffix) && !directory.kind.isLarge($0) }
   }
 
   /// Removes files of the work folder; never the lock, nor what says how far the run is.

@@ -16,9 +16,9 @@ struct Publication: Codable {
   /// In the order in which they appear; the index comes last.
   let entries: [Entry]
 
-  /// - Parameter masks: finished and synchronized in the work folder.
-  init(masks: [String], documents: [TextFile]) {
-    entries = masks.map { Entry(from: $0, to: $0) } + documents.map { Entry(from: $0.temporary, to: $0.name) }
+  /// - Parameter files: finished and synchronized in the work folder.
+  init(files: [String], documents: [TextFile]) {
+    entries = files.map { Entry(from: $0, to: $0) } + documents.map { Entry(from: $0.temporary, to: $0.name) }
   }
 
   /// A small file of the output.
@@ -31,8 +31,8 @@ struct Publication: Codable {
   }
 
   /// Writes what everything depends on. Everything that needs room on the disk has then been written.
-  static func commit(masks: [String], documents: [TextFile], in output: OutputDirectory) throws -> Publication {
-    let publication = Publication(masks: masks, documents: documents)
+  static func commit(files: [String], documents: [TextFile], in output: OutputDirectory) throws -> Publication {
+    let publication = Publication(files: files, documents: documents)
     for document in documents {
       try DurableFile.writeWhole(document.content, to: output.work.appending(document.temporary))
     }
@@ -42,10 +42,10 @@ struct Publication: Codable {
 
   /// Reads what an earlier process has committed.
   static func read(from output: OutputDirectory) throws -> Publication {
-    let text = try MaskReader.contents(of: output.commitFile)
+    let text = try Document.contents(of: output.commitFile)
     guard let publication = try? JSONDecoder().decode(Publication.self, from: Data(text)),
       publication.entries.allSatisfy({ !$0.from.contains("/") && !$0.to.contains("/") }),
-      publication.entries.last?.to == OutputDirectory.indexName
+      publication.entries.last?.to == output.kind.lastName
     else {
       throw RunFailure(.data, "\(shown(output.commitFile)) has been damaged: start anew with --overwrite")
     }
@@ -54,10 +54,10 @@ struct Publication: Codable {
 
   /// Gives the files their names; also what an earlier process has left to be done of it.
   func apply(to output: OutputDirectory) throws {
-    let index = output.path.appending(OutputDirectory.indexName)
+    let index = output.path.appending(output.kind.lastName)
     guard let last = entries.last, try Folder.exists(output.work.appending(last.from)) else {
       // All of it had been done.
-      guard try Folder.exists(index) else { throw missing(OutputDirectory.indexName, in: output) }
+      guard try Folder.exists(index) else { throw missing(output.kind.lastName, in: output) }
       return
     }
     // From here to the new index the folder is visibly incomplete.
@@ -65,7 +65,7 @@ struct Publication: Codable {
     try DurableFile.synchronizeDirectory(output.path)
     let keep = Set(entries.map(\.to))
     for old in try Folder.names(in: output.path)
-    where (OutputDirectory.isMaskFile(old) || old == TransformersNames.fileName) && !keep.contains(old) {
+    where output.kind.isReplaced(old) && !keep.contains(old) {
       try Folder.remove(output.path.appending(old))
     }
     for entry in entries.dropLast() { try move(entry, in: output) }

@@ -12,14 +12,12 @@ struct RunIdentity: Codable {
   var formatVersion = Self.currentVersion
   /// Of the program.
   let version: String
-  /// As asked: a rank that an audit finds is not yet known.
-  let parameters: RunRecord.Parameters
-  /// ``ParameterNames``; nil if none are to be written.
-  @ExplicitNull var names: String?
-  /// Matrices that an approximate run also scores exactly; nil for an exact run.
-  @ExplicitNull var audit: Int?
-  /// ``TeamPolicy``.
-  let teams: String
+  /// The subcommand.
+  let command: String
+  /// What was asked, in words, by option.
+  let options: [String: String]
+  /// BLAS threads of each rank.
+  let threads: Int
   let checkpoint: RunRecord.Source
   /// The files that hold weights.
   let shards: [Shard]
@@ -40,7 +38,7 @@ struct RunIdentity: Codable {
   /// Reads `run.json`.
   init(text: [UInt8], file: FilePath) throws {
     guard let identity = try? JSONDecoder().decode(RunIdentity.self, from: Data(text)),
-      identity.formatVersion == Self.currentVersion, identity.parameters.threads > 0
+      identity.formatVersion == Self.currentVersion, identity.threads > 0
     else {
       throw RunFailure(
         .data, "\(shown(file)) is damaged, or of another version of this program: start anew with --overwrite")
@@ -49,24 +47,34 @@ struct RunIdentity: Codable {
   }
 
   /// Of a run that begins now, or is compared with one that does.
+  ///
+  /// - Parameter options: see ``words(of:)``.
   init(
-    version: String, parameters: RunRecord.Parameters, names: String?, audit: Int?, teams: String,
-    checkpoint: RunRecord.Source, shards: [Shard]
+    version: String, command: String, options: [String: String], threads: Int, checkpoint: RunRecord.Source,
+    shards: [Shard]
   ) {
     self.version = version
-    self.parameters = parameters
-    self.teams = teams
+    self.command = command
+    self.options = options
+    self.threads = threads
     self.checkpoint = checkpoint
     self.shards = shards
-    self.names = names
-    self.audit = audit
+  }
+
+  /// The members of a value by the names of the options that they are, `power_iterations` as `--power-iterations`.
+  static func words(of value: some Encodable) -> [String: String] {
+    let members = JSONText.members(of: value).map { key, text in
+      ("--" + key.split(separator: "_").joined(separator: "-"), text)
+    }
+    return Dictionary(uniqueKeysWithValues: members)
   }
 
   /// What is different now, in words; nothing if it is the same run.
   func differences(now: RunIdentity) -> [String] {
     var found: [String] = []
     if version != now.version { found.append("the program was version \(version), is \(now.version)") }
-    found += Self.options(self).merged(with: Self.options(now)).compactMap { name, values in
+    guard command == now.command else { return ["it is one of frog-mpi \(command), not \(now.command)"] }
+    found += options.merged(with: now.options).compactMap { name, values in
       values.0 == values.1 ? nil : "\(name) was \(values.0), is \(values.1)"
     }
     let nowShards = Dictionary(now.shards.map { ($0.file, $0) }) { first, _ in first }
@@ -88,16 +96,6 @@ struct RunIdentity: Codable {
     // Matrices may have come or gone with config.json alone.
     if found.isEmpty, checkpoint != now.checkpoint { found.append("the checkpoint's weight matrices are not the same") }
     return found
-  }
-
-  /// What was asked, by the names of the options.
-  private static func options(_ identity: RunIdentity) -> [String: String] {
-    var options = JSONText.members(of: identity.parameters)
-    options["names"] = identity.names ?? "none"
-    options["audit"] = identity.audit.map { "\($0)" } ?? "none"
-    options["teams"] = identity.teams
-    return Dictionary(
-      uniqueKeysWithValues: options.map { ("--" + $0.key.split(separator: "_").joined(separator: "-"), $0.value) })
   }
 }
 

@@ -23,11 +23,11 @@ struct RunStart {
     let threads = try world.agreeing {
       guard world.isRoot else { return 0 }
       if try Folder.exists(output.identityFile) {
-        let text = try MaskReader.contents(of: output.identityFile)
-        return try RunIdentity(text: text, file: output.identityFile).parameters.threads
+        let text = try Document.contents(of: output.identityFile)
+        return try RunIdentity(text: text, file: output.identityFile).threads
       }
-      let isFinished = try Folder.exists(output.path.appending(OutputDirectory.indexName))
-      return isFinished ? try MaskReader(output.path).record.parameters.threads : 0
+      let isFinished = try Folder.exists(output.path.appending(output.kind.lastName))
+      return isFinished ? try output.kind.threads(output.path) : 0
     }
     let known = try world.broadcasting([threads])[0]
     return known > 0 ? known : nil
@@ -54,7 +54,7 @@ struct RunStart {
       try refuse(try earlier().differences(now: identity), of: "the run in")
       if claim.state == .unfinished { try claim.tidy() }
     case .finished:
-      let differences = try finished().differences(now: identity)
+      let differences = try output.kind.identity(output.path, identity).differences(now: identity)
       if !differences.isEmpty, replaces {
         try claim.startAnew()
         try begin()
@@ -80,22 +80,6 @@ struct RunStart {
   }
 
   private func earlier() throws -> RunIdentity {
-    try RunIdentity(text: MaskReader.contents(of: output.identityFile), file: output.identityFile)
-  }
-
-  /// Of the results that are there, as far as they tell.
-  private func finished() throws -> RunIdentity {
-    let record = try MaskReader(output.path).record
-    var parameters = record.parameters
-    if parameters.targetOverlap != nil {
-      // Found by the audit, not asked for.
-      parameters.rank = identity.parameters.rank
-      parameters.oversample = identity.parameters.oversample
-      parameters.powerIterations = identity.parameters.powerIterations
-    }
-    return RunIdentity(
-      version: record.version, parameters: parameters,
-      names: record.names.map { _ in ParameterNames.transformers5.rawValue },
-      audit: identity.audit, teams: identity.teams, checkpoint: record.checkpoint, shards: identity.shards)
+    try RunIdentity(text: Document.contents(of: output.identityFile), file: output.identityFile)
   }
 }

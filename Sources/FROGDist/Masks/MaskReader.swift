@@ -17,7 +17,7 @@ public struct MaskReader: Sendable {
   /// Whether `path` is a folder that a run has begun to write or has written.
   public static func isOutput(_ path: FilePath) -> Bool {
     guard let names = try? Folder.names(in: path) else { return false }
-    return names.contains(OutputDirectory.recordName) || names.contains(OutputDirectory.indexName)
+    return names.contains(MaskFiles.recordName) || names.contains(MaskFiles.indexName)
       || names.contains(OutputDirectory.workName)
   }
 
@@ -31,22 +31,22 @@ public struct MaskReader: Sendable {
     } catch {
       throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
     }
-    if !names.contains(OutputDirectory.indexName), Self.isInterrupted(path) {
+    if !names.contains(MaskFiles.indexName), Self.isInterrupted(path) {
       throw RunFailure(
         .data,
-        "\(shown(path)) has no \(OutputDirectory.indexName): the run that wrote it did not finish; go on with the same command and --resume"
+        "\(shown(path)) has no \(MaskFiles.indexName): the run that wrote it did not finish; go on with the same command and --resume"
       )
     }
-    for name in [OutputDirectory.recordName, OutputDirectory.indexName] where !names.contains(name) {
+    for name in [MaskFiles.recordName, MaskFiles.indexName] where !names.contains(name) {
       let hint =
-        names.contains(OutputDirectory.workName) || names.contains(OutputDirectory.recordName)
-          || names.contains(OutputDirectory.indexName)
+        names.contains(OutputDirectory.workName) || names.contains(MaskFiles.recordName)
+          || names.contains(MaskFiles.indexName)
         ? "the run that wrote it did not finish, or the file was removed"
         : "it is not an output directory of frog-mpi mask"
       throw RunFailure(.data, "\(shown(path)) has no \(name): \(hint)")
     }
-    let file = path.appending(OutputDirectory.recordName)
-    try self.init(path, recordText: try Self.contents(of: file))
+    let file = path.appending(MaskFiles.recordName)
+    try self.init(path, recordText: try Document.contents(of: file))
   }
 
   /// Whether a run has left a journal there to go on from.
@@ -64,7 +64,7 @@ public struct MaskReader: Sendable {
     } catch {
       throw RunFailure(
         .data,
-        "\(shown(path.appending(OutputDirectory.recordName))) is not a record of frog-mpi mask: \(Self.reason(error))")
+        "\(shown(path.appending(MaskFiles.recordName))) is not a record of frog-mpi mask: \(Document.reason(error))")
     }
     outputs = []
     outputs = try checkRecord()
@@ -77,37 +77,19 @@ public struct MaskReader: Sendable {
     try MaskReader(path, recordText: try world.fromRoot { try MaskReader(path).recordText }).record
   }
 
-  static func contents(of file: FilePath) throws -> [UInt8] {
-    let source = try SourceKind.pread.open(file)
-    var scratch = ScratchBytes()
-    return try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
-  }
-
   /// What the rest of the program takes for granted of a record.
   private func checkRecord() throws -> [RecordedOutput] {
     func refuse(_ problem: String) -> RunFailure {
-      RunFailure(.data, "\(shown(path.appending(OutputDirectory.recordName))): \(problem)")
+      RunFailure(.data, "\(shown(path.appending(MaskFiles.recordName))): \(problem)")
     }
     guard record.format == RunRecord.formatName, record.formatVersion == RunRecord.currentFormatVersion else {
       throw refuse(
         "format \(quoted(record.format)) version \(record.formatVersion); this program reads "
           + "\(RunRecord.formatName) version \(RunRecord.currentFormatVersion)")
     }
-    for name in record.files.keys where !OutputDirectory.isMaskFile(name) || name.contains("/") {
+    for name in record.files.keys where !MaskFiles.isMask(name) || name.contains("/") {
       throw refuse("\(quoted(name)) is no name of a mask file")
     }
     do { return try RecordedOutput.outputs(of: record) } catch { throw refuse(error.message) }
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    guard let error = error as? DecodingError else { return "\(error)" }
-    let context: DecodingError.Context
-    switch error {
-    case .keyNotFound(let key, _): return "the key \(quoted(key.stringValue)) is missing"
-    case .typeMismatch(_, let found), .valueNotFound(_, let found), .dataCorrupted(let found): context = found
-    @unknown default: return "unreadable"
-    }
-    let place = context.codingPath.map { quoted($0.stringValue) }.joined(separator: " ")
-    return "not valid JSON of the documented form" + (place.isEmpty ? "" : " at \(place)")
   }
 }

@@ -108,11 +108,11 @@ struct MaskStage {
       let recordText = try Document.encode(record)
       let index = MaskIndex(layout.contents, record: recordText)
       return try Publication.commit(
-        masks: layout.files.map(\.name),
+        files: layout.files.map(\.name),
         documents: (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + [
-          .init(name: OutputDirectory.recordName, content: recordText),
+          .init(name: MaskFiles.recordName, content: recordText),
           .init(name: OutputDirectory.runName, content: try Document.encode(statistics)),
-          .init(name: OutputDirectory.indexName, content: index.text),
+          .init(name: MaskFiles.indexName, content: index.text),
         ], in: output)
     }
   }

@@ -45,12 +45,12 @@ public struct Verification {
     var problems: [String] = []
     let kept = record.matrices.reduce(0) { $0 &+ $1.kept }
     if kept != record.K || record.kept != record.K {
-      problems.append("\(OutputDirectory.recordName): K is \(record.K), the matrices keep \(kept)")
+      problems.append("\(MaskFiles.recordName): K is \(record.K), the matrices keep \(kept)")
     }
     // The sums may wrap, in a record that says nonsense: then they do not agree, which is all that is asked.
     let weights = record.matrices.reduce(0) { $0 &+ $1.shape[0] * $1.shape[1] }
     if weights != record.checkpoint.weights || record.matrices.count != record.checkpoint.matrices {
-      problems.append("\(OutputDirectory.recordName): its matrices do not add up to its totals")
+      problems.append("\(MaskFiles.recordName): its matrices do not add up to its totals")
     }
     return problems
   }
@@ -63,8 +63,8 @@ public struct Verification {
       return isThere ? ["\(shown(file)): not a file of this run"] : []
     }
     do {
-      let found = RunRecord.File(try MaskReader.contents(of: file))
-      return found == wanted ? [] : ["\(shown(file)): it is not the one in \(OutputDirectory.recordName)"]
+      let found = RunRecord.File(try Document.contents(of: file))
+      return found == wanted ? [] : ["\(shown(file)): it is not the one in \(MaskFiles.recordName)"]
     } catch {
       return [RunFailure(error).message]
     }
@@ -72,7 +72,7 @@ public struct Verification {
 
   private func strayFiles(_ record: RunRecord) -> [String] {
     let names = (try? Folder.names(in: path)) ?? []
-    return names.filter { OutputDirectory.isMaskFile($0) && record.files[$0] == nil }.map {
+    return names.filter { MaskFiles.isMask($0) && record.files[$0] == nil }.map {
       "\(shown(path.appending($0))): not a file of this run"
     }
   }
@@ -92,7 +92,7 @@ public struct Verification {
         outputs, header: try? found.get(), ranksScores: reader.record.parameters.ranksScores)
       let (digest, problems) = try contents.read(source)
       guard digest.hexadecimal == wanted.sha256 else {
-        return ["\(shown(file)): its SHA-256 is not the one in \(OutputDirectory.recordName)"]
+        return ["\(shown(file)): its SHA-256 is not the one in \(MaskFiles.recordName)"]
       }
       let header = try found.get()
       let expected = outputs.flatMap { $0.tensors.layout }
@@ -112,10 +112,10 @@ public struct Verification {
       let header = try ShardHeader.read(from: SourceKind.pread.open(path.appending(name)))
       return (name: name, tensors: header.tensors.map { (name: $0.name, byteCount: $0.byteRange.count) })
     }
-    let file = path.appending(OutputDirectory.indexName)
-    guard try MaskReader.contents(of: file) == MaskIndex(files, record: reader.recordText).text else {
+    let file = path.appending(MaskFiles.indexName)
+    guard try Document.contents(of: file) == MaskIndex(files, record: reader.recordText).text else {
       return [
-        "\(shown(file)): it is not the index of these files and this \(OutputDirectory.recordName); one of the two has changed"
+        "\(shown(file)): it is not the index of these files and this \(MaskFiles.recordName); one of the two has changed"
       ]
     }
     return []

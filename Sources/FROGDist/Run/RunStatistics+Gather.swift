@@ -13,13 +13,13 @@ extension RunStatistics {
   ///
   /// Collective: every rank calls it, with the same phases.
   init(
-    _ options: MaskOptions, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int,
+    of checkpoint: FilePath, threads: Int, phases: [(name: String, seconds: Double)], peakBytes: Int,
     written: (bytes: Int, time: Duration),
     resumedMatrices: Int, rescued: [String: String], world: Communicator
   ) throws {
     let seconds = try world.allGather(phases.map(\.seconds))
     let hosts = try world.allGather(Array(Self.hostName().utf8))
-    checkpoint = options.checkpoint.string
+    self.checkpoint = checkpoint.string
     ranks = world.size
     self.hosts = hosts.map { String(decoding: $0, as: UTF8.self) }
     self.threads = threads

@@ -1,0 +1,17 @@
+import SystemPackage
+
+/// The files by which the results of one command are known.
+struct OutputKind: Sendable {
+  /// The name of the file with every parameter that shapes the result.
+  let recordName: String
+  /// The name of the file that is written last: a folder without it is not finished.
+  let lastName: String
+  /// Whether a name is one of the large files, which are written in the work folder before anything is committed.
+  let isLarge: @Sendable (String) -> Bool
+  /// Whether a file of this name goes when results replace older ones that had it.
+  let isReplaced: @Sendable (String) -> Bool
+  /// BLAS threads of the run whose results a folder holds.
+  let threads: @Sendable (FilePath) throws -> Int
+  /// What the results in a folder say of the run that they came of; where they say nothing, it is like the one that is given.
+  let identity: @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
+}

@@ -1,0 +1,42 @@
+import FoundationEssentials
+import SystemPackage
+
+/// The names of what `mask` writes.
+enum MaskFiles {
+  /// Every parameter that shapes the result, and what came out.
+  static let recordName = "frog.json"
+  /// The index of the mask files, written last.
+  static let indexName = "masks.safetensors.index.json"
+
+  /// Whether a file name is one that masks get.
+  static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
+
+  static let kind = OutputKind(
+    recordName: recordName, lastName: indexName, isLarge: isMask,
+    isReplaced: { isMask($0) || $0 == TransformersNames.fileName },
+    threads: { try MaskReader($0).record.parameters.threads },
+    identity: { try identity(of: $0, now: $1) })
+
+  /// What was asked of a run of `mask`, as far as its results depend on it.
+  static func options(_ parameters: RunRecord.Parameters, names: ParameterNames?, audit: Int?, teams: String)
+    -> [String: String]
+  {
+    var options = RunIdentity.words(of: parameters)
+    options["--names"] = names?.rawValue ?? "none"
+    options["--audit"] = audit.map { "\($0)" } ?? "none"
+    options["--teams"] = teams
+    return options
+  }
+
+  private static func identity(of path: FilePath, now: RunIdentity) throws -> RunIdentity {
+    let record = try MaskReader(path).record
+    var options = options(record.parameters, names: record.names.map { _ in .transformers5 }, audit: nil, teams: "")
+    var unsaid = ["--audit", "--teams"]
+    // Found by the audit, not asked for.
+    if record.parameters.targetOverlap != nil { unsaid += ["--rank", "--oversample", "--power-iterations"] }
+    for name in unsaid { options[name] = now.options[name] }
+    return RunIdentity(
+      version: record.version, command: now.command, options: options, threads: record.parameters.threads,
+      checkpoint: record.checkpoint, shards: now.shards)
+  }
+}
