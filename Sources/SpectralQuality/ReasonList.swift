@@ -3,8 +3,8 @@ struct ReasonList {
   private(set) var reasons: [String: String] = [:]
 
   static let fit = [
-    "alpha", "xmin", "xmax", "D", "sigma", "num_pl_spikes", "num_fingers", "raw_alpha", "Lambda", "alpha_tpl", "tpl_gain",
-    "pl_pvalue", "ERG_gap", "alpha_weighted", "log_alpha_norm",
+    "alpha", "xmin", "xmax", "D", "sigma", "num_pl_spikes", "num_fingers", "raw_alpha", "Lambda", "alpha_tpl",
+    "tpl_gain", "pl_pvalue", "ERG_gap", "alpha_weighted", "log_alpha_norm",
   ]
   static let truncated = ["Lambda", "alpha_tpl", "tpl_gain"]
   static let volume = ["detX_num", "num_ERG_spikes", "ERG_gap", "detX_val", "detX_val_unrescaled"]

@@ -128,11 +128,35 @@ public struct SpectralMetrics: Sendable {
     }
   }
 
-  /// WeightWatcher's columns from N on, in its order; those of options not asked for are left out.
+  /// Columns that WeightWatcher has not; they follow its own.
+  public static let ownColumns = ["alpha_tpl", "tpl_gain", "pl_pvalue"]
+
+  /// A row of details.csv: `identity`, which is layer_id, name, longname and layer_type, and the metrics, in WeightWatcher's order.
+  public func row(
+    _ identity: [(name: String, value: MetricValue?)]
+  ) -> [(name: String, value: MetricValue?)] {
+    Self.ordered(identity + columns)
+  }
+
+  /// WeightWatcher's order, which is that of pandas: layer_id and name, the others by ASCII, capitals before small letters; ours last.
+  static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)] {
+    func place(_ name: String) -> Int {
+      switch name {
+      case "layer_id": 0
+      case "name": 1
+      default: ownColumns.contains(name) ? 3 : 2
+      }
+    }
+    return columns.sorted { one, other in
+      let (first, second) = (place(one.name), place(other.name))
+      return first == second ? one.name.utf8.lexicographicallyPrecedes(other.name.utf8) : first < second
+    }
+  }
+
+  /// The metrics under WeightWatcher's column names, in its order; those of options not asked for are left out.
   ///
   /// Failed fits have −1 in alpha, xmin, D, sigma and num_pl_spikes as in the original, but nothing where it reports numbers made of
-  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`: `alpha` is the power law's always. Columns of our own
-  /// come last: alpha_tpl, tpl_gain, pl_pvalue.
+  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`: `alpha` is the power law's always.
   public var columns: [(name: String, value: MetricValue?)] {
     var list = ColumnList()
     let fitted = fit.status == .success
@@ -182,7 +206,7 @@ public struct SpectralMetrics: Sendable {
       list.number("tpl_gain", truncated?.gain)
     }
     if options.bootstraps > 0 { list.number("pl_pvalue", pValue) }
-    return list.columns
+    return Self.ordered(list.columns)
   }
 }
 

@@ -7,7 +7,7 @@ public struct VectorMetrics: Sendable, Equatable {
   /// ‖v‖₂/‖v‖₄: 1 if one entry is all, length^¼ if all are equal.
   public let participationRatio: Double
 
-  /// nil if the vector is empty, all zeros, or has an entry that is not finite.
+  /// nil if the vector is empty, all zeros, has an entry that is not finite, or entries whose sum is not.
   ///
   /// The sign and the scale of the vector do not matter. WeightWatcher's `discrete_entropy`, `localization_ratio` and
   /// `participation_ratio`, with its 10⁻¹⁰ added to each bin's density.

@@ -53,9 +53,11 @@ struct PowerLawFitTests {
   func planted() {
     var source = SpectrumSource(seed: 3)
     let bulk = (0..<3000).map { _ in source.uniform() }
-    let fit = PowerLawFit.fit(bulk + source.pareto(2000, alpha: 2.5))
+    let tail = source.pareto(2000, alpha: 2.5)
+    let fit = PowerLawFit.fit(bulk + tail)
     #expect(fit.status == .success && abs(fit.alpha - 2.5) < 4 * fit.sigma)
-    #expect(abs(fit.xmin - 1) < 0.2 && abs(fit.spikes - 2000) < 300 && fit.distance < 0.03)
+    #expect((0.8...3).contains(fit.xmin) && fit.distance < 0.03)
+    #expect(fit.spikes == (bulk + tail).count { $0 >= fit.xmin } && fit.xmax == tail.max())
     #expect(fit.sigma == (fit.alpha - 1) / Double(fit.spikes).squareRoot())
   }
 
@@ -92,7 +94,7 @@ struct PowerLawFitTests {
   func failures() {
     let cases: [([Double], PowerLawFit.Status)] = [
       ([], .tooFewEigenvalues), ([3], .tooFewEigenvalues), ([0, 0, 0], .tooFewEigenvalues),
-      ([5e-324, 1e-300, 2], .tooFewEigenvalues), ([2, 2], .allEqual),
+      ([.leastNonzeroMagnitude, 1e-300, 2], .tooFewEigenvalues), ([2, 2], .allEqual),
       ([Double](repeating: 7, count: 12), .allEqual), ([Double](repeating: 0.1, count: 500), .allEqual),
       ([1, .infinity], .notFinite), ([1, 2, .nan], .notFinite),
     ]
@@ -108,7 +110,10 @@ struct PowerLawFitTests {
 
   @Test("of extreme eigenvalues is finite")
   func extremes() {
-    for values in [[1e-4, 1e308], [1e-5.nextUp, .greatestFiniteMagnitude], [1, 1 + 1e-10], [1, 1, 1, 1, 1, 1, 1, 1, 1e300]] {
+    let cases = [
+      [1e-4, 1e308], [1e-5.nextUp, .greatestFiniteMagnitude], [1, 1 + 1e-10], [1, 1, 1, 1, 1, 1, 1, 1, 1e300],
+    ]
+    for values in cases {
       let fit = PowerLawFit.fit(values)
       #expect(fit.status == .success && fit.alpha.isFinite && fit.alpha > 1 && (0...1).contains(fit.distance))
     }

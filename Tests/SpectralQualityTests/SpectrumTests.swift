@@ -37,7 +37,7 @@ struct SpectrumTests {
       try Spectrum(singularValues: [], rows: 0, columns: 3)
     }
     #expect(throws: SpectrumError.noValues(rows: 2, columns: 3)) { try Spectrum(pooling: [], rows: 2, columns: 3) }
-    #expect(try Spectrum(singularValues: [5e-324, 0], rows: 2, columns: 2).eigenvalues == [0, 0])
+    #expect(try Spectrum(singularValues: [.leastNonzeroMagnitude, 0], rows: 2, columns: 2).eigenvalues == [0, 0])
   }
 }
 
@@ -72,9 +72,9 @@ struct VolumeConditionTests {
     let found = try #require(VolumeCondition([2, 2, 3, 9]))
     #expect(found.count == 3 && found.value == 2 && found.scaledValue == 0.5)
     // 3/2 · ¾ = 9/8 with two; the first is never looked at, so all count.
-    #expect(VolumeCondition([3, 3, 6]).map { [$0.count, Int($0.value)] } == [3, 3])
+    #expect(VolumeCondition([3, 3, 6]).map { $0.count == 3 && $0.value == 3 } == true)
     #expect(VolumeCondition([0, 0, 5])?.count == 2)
-    for values in [[], [1], [2, 2, 2], [0, 0]] { #expect(VolumeCondition(values) == nil) }
+    for values in [[], [1.0], [2, 2, 2], [0, 0]] { #expect(VolumeCondition(values) == nil) }
   }
 
   @Test("holds where the product overflows")
@@ -84,7 +84,9 @@ struct VolumeConditionTests {
     let found = try #require(VolumeCondition(values))
     let mean = values.reduce(0, +) / 9000
     func sum(_ count: Int) -> Double { values.suffix(count).reduce(0) { $0 + naturalLog($1 / mean) } }
-    #expect(sum(found.count) < 0 && sum(found.count - 1) >= 0 && values.suffix(found.count - 1).reduce(1, *) == .infinity)
+    #expect(sum(found.count) < 0 && sum(found.count - 1) >= 0)
+    // Not by multiplying: half of the tail is beyond the range of Double.
+    #expect(values.suffix(found.count / 2).reduce(1) { $0 * $1 / mean } == .infinity)
   }
 }
 
@@ -114,8 +116,8 @@ struct VectorMetricsTests {
     #expect(abs(even.entropy - naturalLog(100)) < 1e-3)
     let scaled = try #require(VectorMetrics(ramp.map { -1024 * $0 }))
     #expect(scaled.localizationRatio == even.localizationRatio && scaled.participationRatio == even.participationRatio)
-    for vector in [[], [0, 0], [1, .nan], [.infinity]] { #expect(VectorMetrics(vector) == nil) }
-    #expect(VectorMetrics([1e-320, 2e-320]) != nil && VectorMetrics([1e308, -1e308]) != nil)
+    for vector in [[], [0, 0], [1, .nan], [.infinity], [1e308, -1e308]] { #expect(VectorMetrics(v    #expect(VectorMetrics([2e3 * .leastNonzeroMagnitude, 4e3 * .leastNonzeroMagnitude]) != nil)
+-1e308]) != nil)
   }
 
   @Test("are summed up over bulk and tail")
