@@ -152,7 +152,8 @@ struct SpectralMetricsTests {
 private let hostile: [(rows: Int, columns: Int, values: [Double])] = [
   (3, 5, [1, 2, 3]), (1, 1, [0]), (1, 9, [2]), (20, 30, [Double](repeating: 0, count: 20)),
   (12, 12, [Double](repeating: 1, count: 12)), (40, 50, [5] + [Double](repeating: 0, count: 39)),
-  (40, 40, (0..<40).map { 2000 * .leastNonzeroMagnitude * Double($0) }), (40, 60, (0..<40).map { 1e150 * Double($0 + 1) }),
+  (40, 40, (0..<40).map { 2000 * .leastNonzeroMagnitude * Double($0) }),
+  (40, 60, (0..<40).map { 1e150 * Double($0 + 1) }),
   (40, 40, (0..<40).map { power(10, Double($0) * 3.8 - 3) }), (9, 9, [1e-3, 1e-2, 1, 1, 1, 1, 1, 1, 1e100]),
   (2000, 1500, (0..<1500).map { exponential(Double($0) / 20) }),
 ]

@@ -116,8 +116,8 @@ struct VectorMetricsTests {
     #expect(abs(even.entropy - naturalLog(100)) < 1e-3)
     let scaled = try #require(VectorMetrics(ramp.map { -1024 * $0 }))
     #expect(scaled.localizationRatio == even.localizationRatio && scaled.participationRatio == even.participationRatio)
-    for vector in [[], [0, 0], [1, .nan], [.infinity], [1e308, -1e308]] { #expect(VectorMetrics(v    #expect(VectorMetrics([2e3 * .leastNonzeroMagnitude, 4e3 * .leastNonzeroMagnitude]) != nil)
--1e308]) != nil)
+    for vector in [[], [0, 0], [1, .nan], [.infinity], [1e308, -1e308]] { #expect(VectorMetrics(vector) == nil) }
+    #expect(VectorMetrics([2e3 * .leastNonzeroMagnitude, 4e3 * .leastNonzeroMagnitude]) != nil)
   }
 
   @Test("are summed up over bulk and tail")
