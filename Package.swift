@@ -44,11 +44,12 @@ let package = Package(
     .target(
       name: "ShardIO", dependencies: ["CKernels", systemPackage, .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
+    .target(name: "SpectralQuality", swiftSettings: strict),
     .target(name: "DistSVD", dependencies: ["MPI", "CMPI", "CKernels"], swiftSettings: strict),
     .target(
       name: "FROGDist",
       dependencies: [
-        "CKernels", "DistSVD", "MPI", "ShardIO", systemPackage,
+        "CKernels", "DistSVD", "MPI", "ShardIO", "SpectralQuality", systemPackage,
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HeapModule", package: "swift-collections"),
       ],
@@ -56,7 +57,7 @@ let package = Package(
     .executableTarget(
       name: "frog-mpi",
       dependencies: [
-        "DistSVD", "FROGDist", "MPI", "ShardIO", systemPackage,
+        "DistSVD", "FROGDist", "MPI", "ShardIO", "SpectralQuality", systemPackage,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -69,6 +70,7 @@ let package = Package(
     .testTarget(
       name: "FROGDistTests", dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", systemPackage],
       swiftSettings: strict),
+    .testTarget(name: "SpectralQualityTests", dependencies: ["SpectralQuality"], swiftSettings: strict),
     .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", systemPackage], swiftSettings: strict),
   ]
 )

@@ -1,0 +1,28 @@
+/// What the spectrum of a matrix with its entries shuffled tells: how much of W's is correlation, and whether single large entries
+/// make traps.
+public struct RandomizedMetrics: Sendable {
+  /// The largest eigenvalue of all replicas.
+  public let largest: Double
+  /// ``SpectralDistance/jensenShannon(_:_:)`` of W's spectrum and the first replica's.
+  public let distance: Double?
+  /// The largest eigenvalue of the first replica over W's.
+  public let softRank: Double?
+  /// W's largest eigenvalue less the first replica's.
+  public let maximumDistance: Double?
+  /// The Marchenko–Pastur law of all replicas' eigenvalues together; its spikes are the correlation traps.
+  public let marchenkoPastur: MarchenkoPasturFit?
+
+  init?(_ spectrum: Spectrum, _ replicas: [Spectrum], _ reasons: inout ReasonList) {
+    guard let first = replicas.first else { return nil }
+    let pooled = replicas.count == 1 ? first.eigenvalues : replicas.flatMap(\.eigenvalues).sorted()
+    largest = pooled.last ?? 0
+    distance = SpectralDistance.jensenShannon(spectrum.eigenvalues, first.eigenvalues)
+    let top = spectrum.eigenvalues.last ?? 0
+    softRank = top > 0 ? first.eigenvalues.last.map { $0 / top } : nil
+    maximumDistance = SpectralDistance.largest(spectrum.eigenvalues, above: first.eigenvalues)
+    if distance == nil || softRank == nil {
+      reasons.add(["rand_distance", "ww_softrank"], "randomize: every singular value is zero, or shapes differ")
+    }
+    marchenkoPastur = reasons.fitBulk(pooled, of: spectrum, prefix: "rand_")
+  }
+}

@@ -1,0 +1,236 @@
+/// Every metric of one matrix that its spectrum tells.
+///
+/// Names and definitions are WeightWatcher 0.7.7's; ``columns`` has its column names and order. A metric that does not apply, or has
+/// no value, is nil, and ``reasons`` says why under the column's name.
+public struct SpectralMetrics: Sendable {
+  /// The matrix's sides, kernel positions, and eigenvalues.
+  public let spectrum: Spectrum
+  /// Norms, ranks and entropy.
+  public let norms: SpectralNorms
+  /// The power law, of clipped eigenvalues if fingers were to be fixed.
+  public let fit: PowerLawFit
+  /// The fit before fingers were clipped, and how many there were; nil if not asked for.
+  public let fingers: FingerFix?
+  /// The truncated power law; nil if not asked for, or there is none.
+  public let truncated: TruncatedPowerLaw?
+  /// The power law's p-value; nil if not asked for, or there is no fit.
+  public let pValue: Double?
+  /// α·log10 max λ: α̂.
+  public let alphaWeighted: Double?
+  /// log10 Σ λ^α.
+  public let logAlphaNorm: Double?
+  /// The tail of det X = 1.
+  public let volume: VolumeCondition?
+  /// Tail of det X = 1 less the power law's, in eigenvalues.
+  public let ergGap: Int?
+  /// The Marchenko–Pastur law of the bulk; nil if not asked for, or there is none.
+  public let marchenkoPastur: MarchenkoPasturFit?
+  /// What the spectrum of shuffled entries tells; nil if none was given.
+  public let randomized: RandomizedMetrics?
+  /// Localization of singular vectors; nil if none were given, or there is no xmin.
+  public let vectors: VectorSummary?
+  /// What α says of the matrix's training.
+  public let warning: TrainingWarning
+  /// Column → why it has no value, in words.
+  public let reasons: [String: String]
+  private let options: SpectralOptions
+
+  /// Metrics of a spectrum.
+  ///
+  /// - Parameters:
+  ///   - spectrum: of W.
+  ///   - randomized: spectra of W with its entries shuffled, each by other random numbers; the first is compared with W's, and all
+  ///     together show the bulk and the traps. WeightWatcher takes 5 below 100 eigenvalues, else 1. Empty for none.
+  ///   - vectors: localization of singular vectors and their eigenvalues; empty for none.
+  ///   - options: what to compute.
+  /// - Complexity: that of the fits asked for; O(n) for the rest.
+  public init(
+    _ spectrum: Spectrum, randomized: [Spectrum] = [],
+    vectors: [(eigenvalue: Double, metrics: VectorMetrics)] = [], options: SpectralOptions = SpectralOptions()
+  ) {
+    self.spectrum = spectrum
+    self.options = options
+    let eigenvalues = spectrum.eigenvalues
+    let norms = SpectralNorms(spectrum)
+    self.norms = norms
+    var reasons = ReasonList()
+    if norms.logNorm == nil {
+      reasons.add(["log_norm", "log_spectral_norm", "stable_rank", "entropy"], "every singular value is zero")
+    }
+
+    var fingers: FingerFix?
+    var fit = PowerLawFit.failed(.tooFewEigenvalues, considered: eigenvalues.count)
+    if eigenvalues.count >= options.minimumEigenvalues {
+      if options.fitsFingers {
+        let fixed = PowerLawFit.clippingFingers(eigenvalues)
+        (fingers, fit) = (fixed, fixed.fit)
+      } else {
+        fit = PowerLawFit.fit(eigenvalues)
+      }
+    }
+    self.fingers = fingers
+    self.fit = fit
+    let isFitted = fit.status == .success
+    alphaWeighted = isFitted ? norms.logLargest.map { fit.alpha * $0 } : nil
+    logAlphaNorm = isFitted ? SpectralNorms.logAlphaNorm(eigenvalues, alpha: fit.alpha) : nil
+    warning = TrainingWarning(fit)
+    if !isFitted {
+      reasons.add(
+        ReasonList.fit, "fit: " + Self.reason(fit, of: eigenvalues.count, minimum: options.minimumEigenvalues))
+    }
+
+    var truncated: TruncatedPowerLaw?
+    if options.fitsTruncated, isFitted {
+      let start = options.truncatesFromPeak ? PowerLawFit.nearPeak(eigenvalues) : fit
+      truncated = TruncatedPowerLaw.fit(eigenvalues, xmin: start.xmin)
+      if truncated == nil {
+        reasons.add(ReasonList.truncated, "truncated fit: the likelihood has no maximum that Newton's method finds")
+      }
+    }
+    self.truncated = truncated
+    pValue =
+      isFitted
+      ? fit.pValue(eigenvalues, bootstraps: options.bootstraps, seed: options.seed, stream: options.stream) : nil
+
+    let volume = VolumeCondition(eigenvalues)
+    self.volume = volume
+    ergGap = isFitted ? volume.map { $0.count - fit.spikes } : nil
+    if volume == nil {
+      reasons.add(ReasonList.volume, "det X: fewer than two eigenvalues, or all equal")
+    }
+
+    marchenkoPastur = options.fitsMarchenkoPastur ? reasons.fitBulk(eigenvalues, of: spectrum, prefix: "") : nil
+    self.randomized = RandomizedMetrics(spectrum, randomized, &reasons)
+    var summary: VectorSummary?
+    if !vectors.isEmpty {
+      if isFitted {
+        let found = VectorSummary(vectors, xmin: fit.xmin)
+        reasons.addVectors(found)
+        summary = found
+      } else {
+        reasons.add(ReasonList.vectors, "vectors: without a fit there is no xmin between bulk and tail")
+      }
+    }
+    self.vectors = summary
+    self.reasons = reasons.reasons
+  }
+
+  /// Whether the matrix is over-parameterised: α > 6.
+  public var isOverparameterized: Bool { warning == .underTrained }
+
+  private static func reason(_ fit: PowerLawFit, of count: Int, minimum: Int) -> String {
+    switch fit.status {
+    case .success: ""
+    case .tooFewEigenvalues where count < minimum: "fewer than \(minimum) eigenvalues"
+    case .tooFewEigenvalues: "fewer than two eigenvalues above \(PowerLawFit.threshold)"
+    case .allEqual: "no tail has eigenvalues that differ by more than rounding"
+    case .notFinite: "an eigenvalue is not finite"
+    }
+  }
+
+  /// Columns that WeightWatcher has not; they follow its own.
+  public static let ownColumns = ["alpha_tpl", "tpl_gain", "pl_pvalue"]
+
+  /// A row of details.csv: `identity`, which is layer_id, name, longname and layer_type, and the metrics, in WeightWatcher's order.
+  public func row(
+    _ identity: [(name: String, value: MetricValue?)]
+  ) -> [(name: String, value: MetricValue?)] {
+    Self.ordered(identity + columns)
+  }
+
+  /// WeightWatcher's order, which is that of pandas: layer_id and name, the others by ASCII, capitals before small letters; ours last.
+  static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)] {
+    func place(_ name: String) -> Int {
+      switch name {
+      case "layer_id": 0
+      case "name": 1
+      default: ownColumns.contains(name) ? 3 : 2
+      }
+    }
+    return columns.sorted { one, other in
+      let (first, second) = (place(one.name), place(other.name))
+      return first == second ? one.name.utf8.lexicographicallyPrecedes(other.name.utf8) : first < second
+    }
+  }
+
+  /// The metrics under WeightWatcher's column names, in its order; those of options not asked for are left out.
+  ///
+  /// Failed fits have −1 in alpha, xmin, D, sigma and num_pl_spikes as in the original, but nothing where it reports numbers made of
+  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`: `alpha` is the power law's always.
+  public var columns: [(name: String, value: MetricValue?)] {
+    var list = ColumnList()
+    let fitted = fit.status == .success
+    list.count("N", spectrum.larger)
+    list.count("M", spectrum.smaller)
+    list.count("rf", spectrum.kernelPositions)
+    list.number("Q", spectrum.aspectRatio)
+    list.text("has_esd", "True")
+    list.count("num_evals", spectrum.eigenvalues.count)
+    list.number("sv_max", spectrum.largestSingularValue)
+    list.number("sv_min", spectrum.smallestSingularValue)
+    list.count("rank_loss", spectrum.rankLoss)
+    list.count("weak_rank_loss", norms.weakRankLoss)
+    list.number("lambda_max", norms.largest)
+    list.number("alpha", fit.alpha)
+    list.number("xmin", fit.xmin)
+    list.number("xmax", fitted ? fit.xmax : nil)
+    list.number("D", fit.distance)
+    list.number("sigma", fit.sigma)
+    list.count("num_pl_spikes", fit.spikes)
+    if options.fitsTruncated { list.number("Lambda", truncated?.lambda) }
+    if options.fitsFingers {
+      list.count("num_fingers", fingers?.fingers ?? 0)
+      list.number("raw_alpha", fingers?.raw.alpha ?? -1)
+    }
+    list.text("status", fitted ? "success" : "failed")
+    list.text("warning", warning.rawValue)
+    if options.fitsMarchenkoPastur { list.bulk(marchenkoPastur) }
+    if let vectors { list.vectors(vectors) }
+    if let randomized { list.randomized(randomized) }
+    list.count("detX_num", volume?.count)
+    list.count("num_ERG_spikes", volume?.count)
+    list.count("ERG_gap", ergGap)
+    list.number("detX_val", volume?.value)
+    list.number("detX_val_unrescaled", volume?.scaledValue)
+    list.number("norm", norms.norm)
+    list.number("log_norm", norms.logNorm)
+    list.number("spectral_norm", norms.largest)
+    list.number("log_spectral_norm", norms.logLargest)
+    list.number("alpha_weighted", alphaWeighted)
+    list.number("log_alpha_norm", logAlphaNorm)
+    list.number("stable_rank", norms.stableRank)
+    list.count("matrix_rank", norms.matrixRank)
+    list.number("entropy", norms.entropy)
+    if options.fitsTruncated {
+      list.number("alpha_tpl", truncated?.alpha)
+      list.number("tpl_gain", truncated?.gain)
+    }
+    if options.bootstraps > 0 { list.number("pl_pvalue", pValue) }
+    return Self.ordered(list.columns)
+  }
+}
+
+/// What α says of a matrix's training, in WeightWatcher's words.
+public enum TrainingWarning: String, Sendable {
+  /// 2 ≤ α ≤ 6, or no fit. The original calls a failed fit over-trained, as its α is −1.
+  case none = ""
+  /// α < 2.
+  case overTrained = "over-trained"
+  /// α > 6: over-parameterised.
+  case underTrained = "under-trained"
+
+  /// Below: over-trained.
+  public static let overTrainedBound = 2.0
+  /// Above: under-trained, over-parameterised.
+  public static let underTrainedBound = 6.0
+
+  /// The warning of a fit.
+  public init(_ fit: PowerLawFit) {
+    guard fit.status == .success else {
+      self = .none
+      return
+    }
+    self =
+      fit.alpha < Self.overTrainedBound ? .overTrained : fit.alpha > Self.underTrainedBound ? .underTrained : .none
+  }
+}

@@ -1,0 +1,146 @@
+/// The search for the tail of smallest D, over all candidates, without looking at all n² pairs.
+///
+/// Both terms of the deviation 1 − (x_j/x_i)^(1−α) − (j−i)/n grow with j. So between two positions already looked at it lies within
+/// bounds made of their values, and where those are below the largest deviation found, nothing in between can change the maximum.
+/// And a candidate is given up as soon as one deviation is above the best D of another; the position where the one before was
+/// worst is tried first, which settles most candidates with one power.
+///
+/// The result is bit for bit that of looking at all pairs: every deviation is computed by the same operations, a maximum does not
+/// depend on order, and of equal distances the first candidate wins.
+struct TailSearch {
+  struct Candidate: Equatable {
+    let start: Int
+    let alpha: Double
+    let distance: Double
+  }
+
+  /// Below this number of values, WeightWatcher's rules for small spectra hold.
+  static let smallCount = 20
+  /// The fewest values of a tail by those rules.
+  static let smallTail = 8
+  /// Tails whose mean logarithm above xmin is no larger have nothing but rounding in them.
+  static let equalSpread = 1e-12
+  /// What rounding may add to a bound: pow and three operations on values up to 1 are off by less than 10⁻¹⁵.
+  private static let slack = 1e-14
+
+  /// Ascending, above 0.
+  private let values: [Double]
+  /// S_i = Σ_{j ≥ i} ln(x_j/x_i).
+  private let logSums: [Double]
+  private let starts: Range<Int>
+  /// Where the latest candidate deviated most.
+  private var worst = 0
+  private var intervals: [Interval] = []
+
+  private struct Interval {
+    let low: Int
+    let lowTheory: Double
+    let high: Int
+    let highTheory: Double
+  }
+
+  init(_ values: [Double], candidates: ClosedRange<Double>?) {
+    self.values = values
+    // S_i = S_{i+1} + (n_i − 1)·ln(x_{i+1}/x_i): terms ≥ 0 only, where Σ ln x_j − n·ln x_i would cancel.
+    var sums = [Double](repeating: 0, count: values.count)
+    var sum = CompensatedSum()
+    for index in stride(from: values.count - 2, through: 0, by: -1) {
+      let excess = (values[index + 1] - values[index]) / values[index]
+      let gap =
+        excess.isFinite ? naturalLog(onePlus: excess) : naturalLog(values[index + 1]) - naturalLog(values[index])
+      sum.add(Double(values.count - index - 1) * gap)
+      sums[index] = sum.value
+    }
+    logSums = sums
+    var starts = 0..<(values.count - 1)
+    if values.count < Self.smallTail {
+      starts = 0..<1
+    } else if values.count < Self.smallCount {
+      starts = 0..<(values.count - Self.smallTail + 1)
+    }
+    if let candidates {
+      let low = values.lowerBound(candidates.lowerBound)
+      let high = values.lowerBound(candidates.upperBound.nextUp)
+      starts = starts.clamped(to: low..<max(low, high))
+    }
+    self.starts = starts
+  }
+
+  /// α of the tail that begins at `start`; nil if its values are equal but for rounding.
+  func exponent(_ start: Int) -> Double? {
+    let count = Double(values.count - start)
+    guard logSums[start] > Self.equalSpread * count else { return nil }
+    return 1 + (values.count < Self.smallCount ? count - 1 : count) / logSums[start]
+  }
+
+  /// The deviation of one eigenvalue; `decay` is 1 − α.
+  private func theory(_ position: Int, from start: Int, decay: Double) -> Double {
+    1 - power(values[position] / values[start], decay)
+  }
+
+  /// The candidate of the smallest D, the first of equal ones; nil if no tail has a spread.
+  mutating func best() -> Candidate? {
+    var best: Candidate?
+    // A few candidates from everywhere first: the sooner a good D is known, the more of the rest is given up at once.
+    let step = max(1, starts.count / 64)
+    for start in stride(from: starts.lowerBound, to: starts.upperBound, by: step) { consider(start, &best) }
+    for start in starts where step > 1 { consider(start, &best) }
+    return best
+  }
+
+  private mutating func consider(_ start: Int, _ best: inout Candidate?) {
+    guard let alpha = exponent(start) else { return }
+    guard let found = best else {
+      if let distance = distance(start, alpha: alpha, limit: .infinity) {
+        best = Candidate(start: start, alpha: alpha, distance: distance)
+      }
+      return
+    }
+    guard let distance = distance(start, alpha: alpha, limit: found.distance) else { return }
+    if distance < found.distance || (distance == found.distance && start < found.start) {
+      best = Candidate(start: start, alpha: alpha, distance: distance)
+    }
+  }
+
+  /// D of the tail that begins at `start`; nil as soon as it is known to be above `limit`.
+  private mutating func distance(_ start: Int, alpha: Double, limit: Double) -> Double? {
+    let decay = 1 - alpha
+    // Logarithms so wide apart that n/S vanishes beside 1: no power law.
+    guard decay < 0 else { return 1 <= limit ? 1 : nil }
+    let count = Double(values.count - start)
+    let last = values.count - 1
+    var largest = 0.0
+    if worst > start, worst <= last {
+      largest = abs(theory(worst, from: start, decay: decay) - Double(worst - start) / count)
+      if largest > limit { return nil }
+    }
+    intervals.removeAll(keepingCapacity: true)
+    let lastTheory = theory(last, from: start, decay: decay)
+    let atLast = abs(lastTheory - Double(last - start) / count)
+    if atLast > largest {
+      largest = atLast
+      worst = last
+      if largest > limit { return nil }
+    }
+    intervals.append(Interval(low: start, lowTheory: 0, high: last, highTheory: lastTheory))
+    while let interval = intervals.popLast() {
+      guard interval.high - interval.low > 1 else { continue }
+      let above = interval.highTheory - Double(interval.low + 1 - start) / count
+      let below = Double(interval.high - 1 - start) / count - interval.lowTheory
+      if max(above, below) + Self.slack <= largest { continue }
+      let middle = interval.low + (interval.high - interval.low) / 2
+      let middleTheory = theory(middle, from: start, decay: decay)
+      let deviation = abs(middleTheory - Double(middle - start) / count)
+      if deviation > largest {
+        largest = deviation
+        worst = middle
+        if largest > limit { return nil }
+      }
+      intervals.append(
+        Interval(low: interval.low, lowTheory: interval.lowTheory, high: middle, highTheory: middleTheory))
+      intervals.append(
+        Interval(low: middle, lowTheory: middleTheory, high: interval.high, highTheory: interval.highTheory))
+    }
+    return largest
+  }
+}
