@@ -50,7 +50,7 @@ public struct CyclicAxis: Sendable, Equatable {
   }
 }
 
-/// How a square matrix lies on a grid of ranks: in square blocks, dealt out row by row and column by column.
+/// How a matrix lies on a grid of ranks: in square blocks, dealt out row by row and column by column.
 ///
 /// Each rank keeps its part column-major, `localRows × localColumns`; either may be 0.
 public struct BlockCyclic: Sendable, Equatable {
@@ -64,8 +64,13 @@ public struct BlockCyclic: Sendable, Equatable {
 
   /// Deals out a matrix of `order` on a grid of `gridRows × gridColumns`.
   public init(order: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
-    rows = CyclicAxis(length: order, block: block, parts: gridRows)
-    columns = CyclicAxis(length: order, block: block, parts: gridColumns)
+    self.init(rows: order, columns: order, block: block, gridRows: gridRows, gridColumns: gridColumns)
+  }
+
+  /// Deals out a matrix of `rows × columns` on a grid of `gridRows × gridColumns`.
+  public init(rows: Int, columns: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
+    self.rows = CyclicAxis(length: rows, block: block, parts: gridRows)
+    self.columns = CyclicAxis(length: columns, block: block, parts: gridColumns)
   }
 
   /// Deals out a matrix of `order` on `grid`.
@@ -73,7 +78,7 @@ public struct BlockCyclic: Sendable, Equatable {
     self.init(order: order, gridRows: grid.rows, gridColumns: grid.columns)
   }
 
-  /// The number of rows and columns of the whole matrix.
+  /// The number of rows of the whole matrix, and of columns if it is square.
   public var order: Int { rows.length }
   /// Rows and columns of one block.
   public var block: Int { rows.block }

@@ -1,6 +1,7 @@
+import CMPI
 import MPI
 
-/// A square matrix that lies in blocks on a grid of ranks, and its products with vectors that every rank holds whole.
+/// A matrix that lies in blocks on a grid of ranks, and its products with vectors that every rank holds whole, if it is square.
 package struct DistributedMatrix<Scalar: RealScalar> {
   package let grid: ProcessGrid
   package let layout: BlockCyclic
@@ -9,14 +10,35 @@ package struct DistributedMatrix<Scalar: RealScalar> {
 
   /// Room for this rank's part of a matrix of `order`, all zero.
   package init(order: Int, on grid: ProcessGrid) throws(SolverError) {
+    try self.init(rows: order, columns: order, on: grid)
+  }
+
+  /// Room for this rank's part of a matrix of `rows × columns`, all zero.
+  package init(rows: Int, columns: Int, on grid: ProcessGrid) throws(SolverError) {
     self.grid = grid
-    layout = BlockCyclic(order: order, on: grid)
+    layout = BlockCyclic(rows: rows, columns: columns, gridRows: grid.rows, gridColumns: grid.columns)
     elements = try AlignedBuffer(
       count: layout.rows.count(on: grid.row) * layout.columns.count(on: grid.column))
   }
 
-  /// The number of rows and columns of the whole matrix.
+  /// The number of rows of the whole matrix, and of columns if it is square.
   package var order: Int { layout.order }
+
+  /// What ScaLAPACK wants to know of the layout.
+  ///
+  /// - Throws: ``SolverError/lapack(routine:info:)``.
+  ///
+  /// C function: `descinit`.
+  func descriptor() throws(SolverError) -> [Int32] {
+    var descriptor = [Int32](repeating: 0, count: Int(scalapack_descriptor_count))
+    let info = Int(
+      scalapack_describe(
+        &descriptor, Int32(layout.rows.length), Int32(layout.columns.length), Int32(layout.block), grid.context,
+        Int32(layout.leadingDimension(row: grid.row))))
+    guard info == 0 else { throw .lapack(routine: "descinit", info: info) }
+    return descriptor
+  }
+
   /// The row of the whole matrix that each row of this part is.
   package var rows: [Int] {
     (0..<layout.rows.count(on: grid.row)).map { layout.rows.global($0, on: grid.row) }
@@ -93,6 +115,45 @@ package struct DistributedMatrix<Scalar: RealScalar> {
       sum += Double(elements.elements[j * rows.count + layout.rows.local(column)])
     }
     return try grid.team.allReduced(sum, .sum)
+  }
+
+  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks.
+  ///
+  /// Collective: every member of the grid calls it.
+  package func symmetricSquares() throws(MPIError) -> Double {
+    let (rows, columns) = (rows, columns)
+    var sum = 0.0
+    for (j, column) in columns.enumerated() {
+      let start = elements.start + j * rows.count
+      for i in layout.rows.count(on: grid.row, below: column)..<rows.count {
+        let element = Double(start[i])
+        sum += (rows[i] == column ? 1 : 2) * element * element
+      }
+    }
+    return try grid.team.allReduced(sum, .sum)
+  }
+
+  /// The elements on the diagonal and the `offset`-th one above it (below it if negative), on all ranks.
+  ///
+  /// Collective: every member of the grid calls it.
+  ///
+  /// - Returns: min(rows, columns) elements of the diagonal, and as many less |offset| of the other.
+  package func diagonals(offset: Int) throws(MPIError) -> (main: [Double], other: [Double]) {
+    let count = min(layout.rows.length, layout.columns.length)
+    let others = max(0, count - abs(offset))
+    var both = [Double](repeating: 0, count: count + others)
+    let height = layout.rows.count(on: grid.row)
+    for (j, column) in columns.enumerated() where column < count {
+      if layout.rows.owner(of: column) == grid.row {
+        both[column] = Double(elements.elements[j * height + layout.rows.local(column)])
+      }
+      let row = column - offset
+      if row >= 0, row < count, layout.rows.owner(of: row) == grid.row {
+        both[count + min(row, column)] = Double(elements.elements[j * height + layout.rows.local(row)])
+      }
+    }
+    try grid.team.allReduce(&both, .sum)
+    return (Array(both[..<count]), Array(both[count...]))
   }
 
   /// The sum over the members of what each has at some positions.

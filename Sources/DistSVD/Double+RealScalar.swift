@@ -96,6 +96,11 @@ extension Double: RealScalar {
     for index in 0..<count { y[index] += x[index] }
   }
 
+  /// As ``add(_:to:count:)``.
+  public static func subtract(_ x: UnsafePointer<Double>, from y: UnsafeMutablePointer<Double>, count: Int) {
+    for index in 0..<count { y[index] -= x[index] }
+  }
+
   /// Reads a panel in this width.
   public static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>

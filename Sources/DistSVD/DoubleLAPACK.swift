@@ -1,6 +1,6 @@
 import CMPI
 
-/// The few dense steps of the randomized solver that run in double: products, QR and eigensystems of narrow matrices. Column-major.
+/// The dense steps that run in double alone: products, QR, eigensystems and singular values. Column-major.
 enum DoubleLAPACK {
   /// C := alpha·op(A)·op(B) + beta·C, with C `rows × columns`, and A and B dense before transposition.
   ///
@@ -46,17 +46,20 @@ enum DoubleLAPACK {
   ///
   /// - Complexity: 4/3·order³ operations for the values alone, about 9·order³ with vectors; a copy of the matrix beside LAPACK's workspace.
   ///
-  /// C functions: `dsyevd`; `dsyev`.
+  /// C functions: `dsyevd`; `dsytrd`, `dsterf`; `dsyev`.
   static func eigensystem(_ a: AlignedBuffer<Double>, order: Int, vectors: Bool) throws(SolverError) -> Eigenvalues {
     // With vectors LAPACK wants 1 + 6n + 2n², in 32 bits.
     guard order <= 32_766 else { throw .orderTooLarge(order) }
     let probe = try EigenProbe(lowerTriangle: a, order: order)
     try probe.checkMatrix()
-    let squares = vectors ? nil : squaredNorm(a, order: order)
+    let squares = vectors ? nil : symmetricSquares(a, order: order)
     let copy = try AlignedBuffer<Double>(count: order * order)
     copy.start.update(from: a.start, count: order * order)
     do throws(SolverError) {
-      let values = try divideAndConquer(a, order: order, vectors: vectors)
+      let values =
+        try vectors
+        ? divideAndConquer(a, order: order)
+        : TridiagonalForm(reducing: a, order: order).tridiagonal.eigenvalues()
       try probe.check(values, vectors: vectors ? a : nil, squares: squares)
       return Eigenvalues(values: values, rescue: nil)
     } catch {
@@ -69,15 +72,12 @@ enum DoubleLAPACK {
     }
   }
 
-  private static func divideAndConquer(
-    _ a: AlignedBuffer<Double>, order: Int, vectors: Bool
-  ) throws(SolverError) -> [Double] {
+  private static func divideAndConquer(_ a: AlignedBuffer<Double>, order: Int) throws(SolverError) -> [Double] {
     let values = try AlignedBuffer<Double>(count: order)
-    let work = try AlignedBuffer<Double>(count: vectors ? 1 + 6 * order + 2 * order * order : 64 * order + 1)
+    let work = try AlignedBuffer<Double>(count: 1 + 6 * order + 2 * order * order)
     let integerWork = try AlignedBuffer<Int32>(count: 3 + 5 * order)
-    let job = CChar(UInt8(ascii: vectors ? "V" : "N"))
     let info = clapack_lower_dsyevd(
-      job, Int32(order), a.start, values.start, work.start, Int32(work.count), integerWork.start,
+      Int32(order), a.start, values.start, work.start, Int32(work.count), integerWork.start,
       Int32(integerWork.count))
     guard info == 0 else { throw .noConvergence(info: Int(info), order: order) }
     return withExtendedLifetime(values) { Array(values.elements) }
@@ -92,7 +92,7 @@ enum DoubleLAPACK {
   }
 
   /// ‖A‖²_F of the symmetric matrix in the lower triangle of `a`.
-  private static func squaredNorm(_ a: AlignedBuffer<Double>, order: Int) -> Double {
+  static func symmetricSquares(_ a: AlignedBuffer<Double>, order: Int) -> Double {
     var sum = 0.0
     for column in 0..<order {
       let start = a.start + column * order
@@ -100,6 +100,52 @@ enum DoubleLAPACK {
       for row in column + 1..<max(order, column + 1) { sum += 2 * start[row] * start[row] }
     }
     return sum
+  }
+
+  /// Singular values, descending, of `a`, `rows × columns`, which is destroyed.
+  ///
+  /// Within a small multiple of ε·σ₁ each: those of a matrix that differs from `a` by rounding.
+  ///
+  /// - Throws: ``SolverError/noConvergence(info:order:)``.
+  /// - Complexity: 4·p²·(q − p/3) operations with p the smaller and q the larger dimension, half of them a vector at a time.
+  ///
+  /// C functions: `dgebrd`, `dbdsqr`, which without vectors is `dlasq1` (Fernando and Parlett 1994).
+  static func singularValues(_ a: UnsafeMutablePointer<Double>, rows: Int, columns: Int) throws(SolverError) -> [Double]
+  {
+    let order = min(rows, columns)
+    guard order > 0 else { return [] }
+    let diagonals = try AlignedBuffer<Double>(count: 2 * order)
+    let factors = try AlignedBuffer<Double>(count: 2 * order)
+    let work = try AlignedBuffer<Double>(count: 64 * (rows + columns))
+    let (main, other) = (diagonals.start, diagonals.start + order)
+    let info = clapack_dgebrd(
+      Int32(rows), Int32(columns), a, main, other, factors.start, factors.start + order, work.start, Int32(work.count))
+    guard info == 0 else { throw .lapack(routine: "gebrd", info: Int(info)) }
+    return try withExtendedLifetime(diagonals) { () throws(SolverError) in
+      try bidiagonalSingularValues(
+        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]), isUpper: rows >= columns)
+    }
+  }
+
+  /// Singular values, descending, of the bidiagonal matrix with these diagonals, the second one element shorter.
+  ///
+  /// - Throws: ``SolverError/noConvergence(info:order:)``.
+  /// - Complexity: O(order²) operations.
+  ///
+  /// C function: `dbdsqr`.
+  static func bidiagonalSingularValues(_ main: [Double], _ other: [Double], isUpper: Bool) throws(SolverError)
+    -> [Double]
+  {
+    let order = main.count
+    let values = try AlignedBuffer<Double>(count: order)
+    let rest = try AlignedBuffer<Double>(count: order)
+    let work = try AlignedBuffer<Double>(count: 4 * order)
+    _ = values.elements.update(fromContentsOf: main)
+    _ = rest.elements.update(fromContentsOf: other)
+    let info = clapack_dbdsqr(
+      CChar(UInt8(ascii: isUpper ? "U" : "L")), Int32(order), values.start, rest.start, work.start)
+    guard info == 0 else { throw .noConvergence(info: Int(info), order: order) }
+    return withExtendedLifetime(values) { Array(values.elements) }
   }
 }
 
@@ -110,16 +156,19 @@ extension EigenProbe {
   ///   - vectors: nil if there are none.
   ///   - squares: what the squared eigenvalues must add up to, if that is known.
   /// - Throws: ``SolverError/wrongVectors(residual:order:)``, ``SolverError/wrongValues(sum:trace:order:)``.
-  fileprivate func check(
-    _ values: [Double], vectors: AlignedBuffer<Double>?, squares: Double?
+  func check(
+    _ values: [Double], vectors: AlignedBuffer<Double>? = nil, squares: Double?
   ) throws(SolverError) {
     let tolerance = Tolerance(order: values.count, Double.self)
     let residual = if let vectors { try residual(values: values, vectors: vectors) } else { 0.0 }
     if let refusal = refusal(values: values, residual: residual, tolerance: tolerance) { throw refusal }
-    guard let squares else { return }
+    guard let squares, squares >= Self.leastSum, squares.isFinite else { return }
     let sum = values.reduce(0) { $0 + $1 * $1 }
     guard abs(sum - squares) <= tolerance.trace * squares else {
       throw .wrongValues(sum: sum, trace: squares, order: values.count)
     }
   }
+
+  /// Sums that are smaller have lost digits of their terms to underflow.
+  static let leastSum = 1e-290
 }

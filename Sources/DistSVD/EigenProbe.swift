@@ -6,8 +6,8 @@
 /// One wrong vector among n moves the residual by 1/√n or less, so what is found is at least an error of tolerance·√n in it.
 package struct EigenProbe {
   let x: [Double]
-  private let product: [Double]
-  private let trace: Double
+  let product: [Double]
+  let trace: Double
 
   /// Remembers `product` = G·x, x being ``signs(order:)``, and the trace of G.
   init(product: [Double], trace: Double) {
@@ -57,6 +57,33 @@ package struct EigenProbe {
       return .wrongValues(sum: sum, trace: trace, order: x.count)
     }
     return nil
+  }
+
+  /// How far some eigenvectors are from being that: the largest of |vᵀ(Gx) − λ·vᵀx| / λ₁ and of the elements of |VᵀV − I|; NaN if one is.
+  ///
+  /// - Parameters:
+  ///   - values: the eigenvalues they belong to.
+  ///   - unit: the largest of all, as ``scale(_:)`` says.
+  ///   - vectors: `order × values.count`, column-major.
+  /// - Complexity: 2·order·count² operations.
+  func residual(values: [Double], scale unit: Double, vectors: AlignedBuffer<Double>) throws(SolverError) -> Double {
+    let (order, count) = (x.count, values.count)
+    let products = try AlignedBuffer<Double>(count: count * count)
+    DoubleLAPACK.multiply(
+      vectors.start, vectors.start, aTransposed: true, rows: count, columns: count, inner: order, into: products.start)
+    var worst = 0.0
+    func note(_ error: Double) { worst = error <= worst ? worst : error.isNaN || worst.isNaN ? .nan : error }
+    for column in 0..<count {
+      let vector = vectors.start + column * order
+      var (turned, kept) = (0.0, 0.0)
+      for row in 0..<order {
+        turned += vector[row] * (product[row] / unit)
+        kept += vector[row] * x[row]
+      }
+      note(abs(turned - values[column] / unit * kept))
+      for other in 0..<count { note(abs(products.elements[column * count + other] - (column == other ? 1 : 0))) }
+    }
+    return worst
   }
 
   /// The vector of random signs that matrices of `order` are tested with.

@@ -79,6 +79,9 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
   /// y := x + y.
   static func add(_ x: UnsafePointer<Self>, to y: UnsafeMutablePointer<Self>, count: Int)
 
+  /// y := y − x.
+  static func subtract(_ x: UnsafePointer<Self>, from y: UnsafeMutablePointer<Self>, count: Int)
+
   /// Reads a panel in this width.
   static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Self>

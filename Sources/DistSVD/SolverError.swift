@@ -20,12 +20,16 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   case wrongTail(nuclearNorm: Double, frobeniusNorm: Double)
   /// The matrix itself holds a NaN or an infinity.
   case notFinite(order: Int)
+  /// Two matrices that are to be compared have different shapes, rows and columns of each.
+  case differentShapes([Int], [Int])
 
   /// Whether the solver is to blame, so that another may do better.
   var blamesSolver: Bool {
     switch self {
     case .noConvergence, .wrongVectors, .wrongValues: true
-    case .outOfMemory, .lapack, .orderTooLarge, .teamOrderTooLarge, .wrongBasis, .wrongTail, .notFinite: false
+    case .outOfMemory, .lapack, .orderTooLarge, .teamOrderTooLarge, .wrongBasis, .wrongTail, .notFinite,
+      .differentShapes:
+      false
     }
   }
 
@@ -52,6 +56,15 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
       "the rest of a truncated matrix has a nuclear norm of \(nuclearNorm), less than its Frobenius norm \(frobeniusNorm)"
     case .notFinite(let order):
       "a Gram matrix of order \(order) holds numbers that are not finite"
+    case .differentShapes(let first, let second):
+      "the shapes \(first.map(String.init).joined(separator: " × ")) and \(second.map(String.init).joined(separator: " × ")) differ"
+    }
+  }
+
+  /// Refuses two matrices of different shapes.
+  static func checkShapes(_ a: some PanelSource, _ b: some PanelSource) throws(SolverError) {
+    guard a.rows == b.rows, a.columns == b.columns else {
+      throw .differentShapes([a.rows, a.columns], [b.rows, b.columns])
     }
   }
 }

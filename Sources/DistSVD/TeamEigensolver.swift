@@ -93,13 +93,7 @@ public enum TeamEigensolver {
         try AlignedBuffer<Scalar>(count: size.scalars), try AlignedBuffer<Int32>(count: size.integers)
       )
     }
-    var descriptor = [Int32](repeating: 0, count: Int(scalapack_descriptor_count))
-    let described = Int(
-      scalapack_describe(
-        &descriptor, Int32(order), Int32(layout.block), grid.context, Int32(layout.leadingDimension(row: grid.row))))
-    try agreed(agreeing) {
-      if described != 0 { throw SolverError.lapack(routine: "descinit", info: described) }
-    }
+    let descriptor = try agreed(agreeing) { try gram.descriptor() }
     let info =
       switch algorithm {
       case .divideAndConquer:

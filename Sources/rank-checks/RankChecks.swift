@@ -30,6 +30,9 @@ struct RankChecks {
     ("team-failures", checkTeamFailures),
     ("teams", checkTeams),
     ("randomized", checkRandomized),
+    ("spectrum", checkSpectrum),
+    ("spectrum-failures", checkSpectrumFailures),
+    ("cross-products", checkCrossProducts),
   ]
 
   static func main() {

@@ -190,6 +190,7 @@ struct EigenProbeTests {
       .teamOrderTooLarge(1 << 20, members: 2), .wrongVectors(residual: 0.5, order: 7),
       .wrongValues(sum: 1, trace: 2, order: 3), .wrongBasis(residual: 1, columns: 4),
       .wrongTail(nuclearNorm: 1, frobeniusNorm: 2), .notFinite(order: 3),
+      .differentShapes([1, 2], [3, 4]),
     ]
     for error in errors { #expect(!error.description.isEmpty && !error.description.contains("\n")) }
   }

@@ -30,6 +30,23 @@ void dgeqrf_(const int *, const int *, double *, const int *, double *, double *
 void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *, double *, const int *, int *);
 void dsyevd_(const char *, const char *, const int *, double *, const int *, double *, double *, const int *, int *,
              const int *, int *, size_t, size_t);
+void dsterf_(const int *, double *, double *, int *);
+void dstemr_(const char *, const char *, const int *, double *, double *, const double *, const double *, const int *,
+             const int *, int *, double *, double *, const int *, const int *, int *, int *, double *, const int *, int *,
+             const int *, int *, size_t, size_t);
+void dstebz_(const char *, const char *, const int *, const double *, const double *, const int *, const int *,
+             const double *, const double *, const double *, int *, int *, double *, int *, int *, double *, int *, int *,
+             size_t, size_t);
+void dstein_(const int *, const double *, const double *, const int *, const double *, const int *, const int *,
+             double *, const int *, double *, int *, int *, int *);
+void dormtr_(const char *, const char *, const char *, const int *, const int *, double *, const int *, const double *,
+             double *, const int *, double *, const int *, int *, size_t, size_t, size_t);
+void dtpqrt_(const int *, const int *, const int *, const int *, double *, const int *, double *, const int *, double *,
+             const int *, double *, int *);
+void dgebrd_(const int *, const int *, double *, const int *, double *, double *, double *, double *, double *,
+             const int *, int *);
+void dbdsqr_(const char *, const int *, const int *, const int *, const int *, double *, double *, double *, const int *,
+             double *, const int *, double *, const int *, double *, int *, size_t);
 void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
              const int *, size_t, size_t);
 
@@ -127,19 +144,95 @@ static inline void cblas_lower_ssymm(int n, int k, const float *a, const float *
   ssymm_("L", "L", &n, &k, &one, a, &n, b, &n, &zero, c, &n, 1, 1);
 }
 
-// The m × n matrix a, m ≥ n, becomes the Q of its QR decomposition; tau has n elements.
-static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
+// The m × n matrix a, m ≥ n, becomes its R in the upper triangle, and reflectors below; tau has n elements.
+static inline int clapack_dgeqrf(int m, int n, double *a, double *tau, double *work, int lwork) {
   int info = 0;
   dgeqrf_(&m, &n, a, &m, tau, work, &lwork, &info);
+  return info;
+}
+
+// The m × n matrix a, m ≥ n, becomes the Q of its QR decomposition; tau has n elements.
+static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
+  int info = clapack_dgeqrf(m, n, a, tau, work, lwork);
   if (info == 0) dorgqr_(&m, &n, &n, a, &m, tau, work, &lwork, &info);
   return info;
 }
 
-// Eigenvalues, ascending, in w, of the symmetric matrix in the lower triangle of a; with jobz = 'V' eigenvectors over a.
+// Eigenvalues, ascending, in w, and eigenvectors over a, of the symmetric matrix in the lower triangle of a.
 static inline int clapack_lower_dsyevd(
-    char jobz, int n, double *a, double *w, double *work, int lwork, int *iwork, int liwork) {
+    int n, double *a, double *w, double *work, int lwork, int *iwork, int liwork) {
   int info = 0;
-  dsyevd_(&jobz, "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+  dsyevd_("V", "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+  return info;
+}
+
+// Eigenvalues, ascending, over d, of the tridiagonal matrix in d and e, which is destroyed.
+static inline int clapack_dsterf(int n, double *d, double *e) {
+  int info = 0;
+  dsterf_(&n, d, e, &info);
+  return info;
+}
+
+// The k largest eigenvalues, ascending, in w, and their eigenvectors in the columns of z, of the tridiagonal matrix in d and
+// e (n elements, the last for work), both destroyed. By relatively robust representations. work has 18n elements, iwork 10n,
+// support 2k; *found gets the number of vectors.
+static inline int clapack_dstemr_largest(
+    int n, int k, double *d, double *e, double *w, double *z, int *support, double *work, int *iwork, int *found) {
+  const double unused = 0;
+  const int first = n - k + 1, lwork = 18 * n, liwork = 10 * n;
+  int relative = 1, info = 0;
+  dstemr_("V", "I", &n, d, e, &unused, &unused, &first, &n, found, w, z, &n, &k, support, &relative, work, &lwork, iwork,
+          &liwork, &info, 1, 1);
+  return info;
+}
+
+// The same by bisection and inverse iteration; d and e are kept, and values and vectors stand block by block, not in order.
+// w has n elements, work 5n, iwork 3n, blocks, splits and failed n each.
+static inline int clapack_dstein_largest(
+    int n, int k, const double *d, const double *e, double *w, double *z, int *blocks, int *splits, int *failed,
+    double *work, int *iwork, int *found) {
+  const double unused = 0, tolerance = 4.5e-308;  // twice the smallest normal number: as exact as it gets
+  const int first = n - k + 1;
+  int pieces = 0, info = 0;
+  dstebz_("I", "B", &n, &unused, &unused, &first, &n, &tolerance, d, e, found, &pieces, w, blocks, splits, work, iwork,
+          &info, 1, 1);
+  if (info == 0 && *found <= k) dstein_(&n, d, e, found, w, blocks, splits, z, &n, work, iwork, failed, &info);
+  return info;
+}
+
+// C := Q·C, with C n × k and Q the orthogonal matrix that dsytrd has left in the lower triangle of a, and in tau.
+static inline int clapack_lower_dormtr(
+    int n, int k, double *a, const double *tau, double *c, double *work, int lwork) {
+  int info = 0;
+  dormtr_("L", "L", "N", &n, &k, a, &n, tau, c, &n, work, &lwork, &info, 1, 1, 1);
+  return info;
+}
+
+// The upper triangular r, n × n, becomes the R of r on top of the m × n matrix b, which is destroyed. What is below r's diagonal
+// is left alone. t has block·n elements, and work as many; block ≤ n.
+static inline int clapack_dtpqrt(int m, int n, int block, double *r, double *b, double *t, double *work) {
+  const int rectangular = 0;
+  int info = 0;
+  dtpqrt_(&m, &n, &rectangular, &block, r, &n, b, &m, t, &block, work, &info);
+  return info;
+}
+
+// The m × n matrix a becomes Q·B·Pᵀ: B's diagonal in d, min(m, n) elements, and its other diagonal in e, above the first where
+// m ≥ n, below it elsewhere. tauq and taup have min(m, n) elements.
+static inline int clapack_dgebrd(
+    int m, int n, double *a, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
+  int info = 0;
+  dgebrd_(&m, &n, a, &m, d, e, tauq, taup, work, &lwork, &info);
+  return info;
+}
+
+// Singular values, descending, over d, of the n × n bidiagonal matrix in d and e, which is destroyed: upper with uplo = 'U',
+// lower with 'L'. work has 4n elements.
+static inline int clapack_dbdsqr(char uplo, int n, double *d, double *e, double *work) {
+  const int none = 0, one = 1;
+  double unused = 0;
+  int info = 0;
+  dbdsqr_(&uplo, &n, &none, &none, &none, d, e, &unused, &one, &unused, &one, &unused, &one, work, &info, 1);
   return info;
 }
 

@@ -26,6 +26,15 @@ void descinit_(int *, const int *, const int *, const int *, const int *, const 
 CMPI_DECLARE(double, pd)
 CMPI_DECLARE(float, ps)
 #undef CMPI_DECLARE
+void pdsytrd_(const char *, const int *, double *, const int *, const int *, const int *, double *, double *, double *,
+              double *, const int *, int *, size_t);
+void pdormtr_(const char *, const char *, const char *, const int *, const int *, double *, const int *, const int *,
+              const int *, const double *, double *, const int *, const int *, const int *, double *, const int *, int *,
+              size_t, size_t, size_t);
+void pdgeqrf_(const int *, const int *, double *, const int *, const int *, const int *, double *, double *, const int *,
+              int *);
+void pdgebrd_(const int *, const int *, double *, const int *, const int *, const int *, double *, double *, double *,
+              double *, double *, const int *, int *);
 
 // MARK: Process grids
 
@@ -50,12 +59,12 @@ static inline void blacs_grid_exit(int context) { Cblacs_gridexit(context); }
 
 // MARK: Calls
 
-// Describes an n × n matrix in square blocks dealt out from grid position (0, 0).
+// Describes an m × n matrix in square blocks dealt out from grid position (0, 0).
 enum { scalapack_descriptor_count = 9 };
-static inline int scalapack_describe(int *descriptor, int n, int block, int context, int leading) {
+static inline int scalapack_describe(int *descriptor, int m, int n, int block, int context, int leading) {
   const int zero = 0;
   int info = 0;
-  descinit_(descriptor, &n, &n, &block, &block, &zero, &zero, &context, &leading, &info);
+  descinit_(descriptor, &m, &n, &block, &block, &zero, &zero, &context, &leading, &info);
   return info;
 }
 
@@ -86,5 +95,45 @@ CMPI_SYEVD(float, ps)
 CMPI_SYEV(double, pd)
 CMPI_SYEV(float, ps)
 #undef CMPI_SYEV
+
+// The lower triangle of A, n × n, becomes Q·T·Qᵀ: T on its diagonal and subdiagonal, the reflectors of Q below and in tau, which
+// has an element for each local column, like d and e.
+static inline int scalapack_lower_pdsytrd(
+    int n, double *a, const int *descriptor, double *d, double *e, double *tau, double *work, int lwork) {
+  const int one = 1;
+  int info = 0;
+  pdsytrd_("L", &n, a, &one, &one, descriptor, d, e, tau, work, &lwork, &info, 1);
+  return info;
+}
+
+// C := Q·C, with C n × k and Q what pdsytrd has left in a and tau.
+static inline int scalapack_lower_pdormtr(
+    int n, int k, double *a, const int *a_descriptor, const double *tau, double *c, const int *c_descriptor, double *work,
+    int lwork) {
+  const int one = 1;
+  int info = 0;
+  pdormtr_("L", "L", "N", &n, &k, a, &one, &one, a_descriptor, tau, c, &one, &one, c_descriptor, work, &lwork, &info, 1, 1,
+           1);
+  return info;
+}
+
+// The first m rows of A, n columns, become their R in the upper triangle, and reflectors below; tau has an element for each
+// local column.
+static inline int scalapack_pdgeqrf(int m, int n, double *a, const int *descriptor, double *tau, double *work, int lwork) {
+  const int one = 1;
+  int info = 0;
+  pdgeqrf_(&m, &n, a, &one, &one, descriptor, tau, work, &lwork, &info);
+  return info;
+}
+
+// The first n rows of A, n columns, become Q·B·Pᵀ: the upper bidiagonal B on the diagonal and above it. d and tauq have an element for
+// each local column, e and taup one for each local row.
+static inline int scalapack_pdgebrd(
+    int n, double *a, const int *descriptor, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
+  const int one = 1;
+  int info = 0;
+  pdgebrd_(&n, &n, a, &one, &one, descriptor, d, e, tauq, taup, work, &lwork, &info);
+  return info;
+}
 
 #endif

@@ -1,0 +1,189 @@
+import CMPI
+
+/// What two matrices A and B of one shape have in common, from their elements and their products; in double.
+public struct CrossProducts: Sendable, Equatable {
+  /// The same of either matrix.
+  public struct Pair: Sendable, Equatable {
+    /// Of the first.
+    public let a: Double
+    /// Of the second.
+    public let b: Double
+  }
+
+  /// ‖A − B‖²_F.
+  public let squaredDistance: Double
+  /// ⟨A, B⟩ = Σ a·b.
+  public let innerProduct: Double
+  /// ‖A‖²_F and ‖B‖²_F.
+  public let squaredNorms: Pair
+  /// ‖AᵀB‖²_F.
+  public let squaredCross: Double
+  /// ‖AᵀA‖²_F = ‖A·Aᵀ‖²_F = Σσ⁴, and that of B.
+  public let squaredGrams: Pair
+
+  /// ‖A − B‖_F, in the units of the matrices.
+  public var distance: Double { squaredDistance.squareRoot() }
+
+  /// ‖AᵀB‖_F / √(‖AᵀA‖_F·‖B·Bᵀ‖_F), from 0 to 1; nil if one of the matrices is 0.
+  ///
+  /// The cosine between A·Aᵀ and B·Bᵀ: it does not change when the columns of either matrix are rotated among themselves. Centred kernel
+  /// alignment without the centring; WeightWatcher 0.7.7 calls it distance `cka`, and adds 1e-6 to a denominator below that.
+  public var alignment: Double? {
+    let denominator = squaredGrams.a.squareRoot().squareRoot() * squaredGrams.b.squareRoot().squareRoot()
+    return denominator > 0 ? min(squaredCross.squareRoot() / denominator, 1) : nil
+  }
+
+  /// Streams both matrices, once for each block of columns of the products (``blocks(rows:columns:)``).
+  ///
+  /// ‖AᵀB‖ is that of a product of the smaller side where A is tall; where it is wide, ‖AᵀB‖² = ⟨A·Aᵀ, B·Bᵀ⟩, which are of the
+  /// smaller side too. The products are formed some columns at a time and none is held whole.
+  ///
+  /// Collective among the ranks that share `sums`, which share the blocks; all get the same result, whose bits do not depend on how many
+  /// they are.
+  ///
+  /// - Throws: ``SolverError/differentShapes(_:_:)``, ``SolverError/outOfMemory(bytes:)``, or what a source throws, or what the agreement
+  ///   of `sums` makes of either.
+  /// - Complexity: see ``operations(rows:columns:)`` and ``bytes(rows:columns:)``.
+  ///
+  /// C function: `dgemm`.
+  public init(_ a: some PanelSource, _ b: some PanelSource, sums: some ChunkSums = LocalChunkSums()) throws {
+    try sums.agreeing { try SolverError.checkShapes(a, b) }
+    let shape = PanelShape(a)
+    let blocks = Self.blocks(shape)
+    let workspace = try agreed(sums) { try Workspace(shape) }
+    let total = try agreed(sums) { try AlignedBuffer<Double>(count: 7) }
+    try sums.sum(chunks: blocks.count, into: total.elements) { block, partial in
+      let found = try workspace.sums(of: a, b, columns: blocks[block])
+      _ = partial.update(fromContentsOf: found)
+    }
+    let sum = withExtendedLifetime(total) { Array(total.elements) }
+    squaredDistance = sum[0]
+    innerProduct = sum[1]
+    squaredNorms = Pair(a: sum[2], b: sum[3])
+    squaredCross = sum[4]
+    squaredGrams = Pair(a: sum[5], b: sum[6])
+  }
+
+  /// How many blocks of columns the products are formed in: so many reads of both matrices, and at most so many ranks have work.
+  public static func blocks(rows: Int, columns: Int) -> Int { blocks(PanelShape(rows: rows, columns: columns)).count }
+
+  /// The floating-point operations of all blocks: 4·m·n·p for a tall matrix, 2·m·n·p for a wide one, p = min(m, n).
+  public static func operations(rows: Int, columns: Int) -> Double {
+    let shape = PanelShape(rows: rows, columns: columns)
+    // Gram matrices from the diagonal block down.
+    let share = 1 + 1 / Double(max(1, blocks(shape).count))
+    return Double(rows) * Double(columns) * Double(shape.core) * (shape.isTall ? 2 + 2 * share : 2 * share)
+  }
+
+  /// The most memory a rank needs, in bytes, beside what the sources take: about 200 MB, or 3 KB for each of min(m, n) above 32,768.
+  public static func bytes(rows: Int, columns: Int) -> Int {
+    let shape = PanelShape(rows: rows, columns: columns)
+    let core = Double(shape.core)
+    let panel = Double(min(shape.stream, shape.step(of: PanelShape.factorElements))) * core
+    let products = (shape.isTall ? 3 : 2) * Double(width(shape)) * core
+    return Int(exactly: 8 * (2 * panel + products + 64)) ?? .max
+  }
+
+  /// Columns of one block: an eighth of all, but no fewer than make fast products, nor more than 2²² elements.
+  private static func width(_ shape: PanelShape) -> Int {
+    let eighth = (shape.core + 127) / 128 * 16
+    return min(shape.core, max(128, min(eighth, (1 << 22) / max(1, shape.core) / 16 * 16)))
+  }
+
+  /// The columns of each block; they depend on the shape alone.
+  private static func blocks(_ shape: PanelShape) -> [Range<Int>] {
+    guard shape.core > 0 else { return [] }
+    let step = width(shape)
+    return stride(from: 0, to: shape.core, by: step).map { $0..<min(shape.core, $0 + step) }
+  }
+
+  /// Room for a panel of either matrix and a block of the products.
+  private struct Workspace {
+    let shape: PanelShape
+    let panels: [Range<Int>]
+    let a: AlignedBuffer<Double>
+    let b: AlignedBuffer<Double>
+    let gramA: AlignedBuffer<Double>
+    let gramB: AlignedBuffer<Double>
+    /// AᵀB; of wide matrices it is not needed.
+    let cross: AlignedBuffer<Double>
+
+    init(_ shape: PanelShape) throws(SolverError) {
+      self.shape = shape
+      panels = shape.panels(of: PanelShape.factorElements)
+      let length = (panels.first?.count ?? 0) * shape.core
+      let block = CrossProducts.width(shape) * shape.core
+      a = try AlignedBuffer(count: length)
+      b = try AlignedBuffer(count: length)
+      gramA = try AlignedBuffer(count: block)
+      gramB = try AlignedBuffer(count: block)
+      cross = try AlignedBuffer(count: shape.isTall ? block : 0)
+    }
+
+    /// The block's part of each sum, in the order of the properties.
+    func sums(of first: some PanelSource, _ second: some PanelSource, columns: Range<Int>) throws -> [Double] {
+      var sums = [Double](repeating: 0, count: 7)
+      for lines in panels {
+        let (rows, across, count) = (shape.rows(lines), shape.columns(lines), lines.count * shape.core)
+        try first.read(rows: rows, columns: across, into: a.prefix(count))
+        try second.read(rows: rows, columns: across, into: b.prefix(count))
+        let isFirst = lines.lowerBound == 0
+        multiply(a, a, lines: lines.count, rows: columns.lowerBound, columns: columns, isFirst: isFirst, into: gramA)
+        multiply(b, b, lines: lines.count, rows: columns.lowerBound, columns: columns, isFirst: isFirst, into: gramB)
+        if shape.isTall {
+          multiply(a, b, lines: lines.count, rows: 0, columns: columns, isFirst: isFirst, into: cross)
+        }
+        addElements(lines: lines.count, columns: columns, to: &sums)
+      }
+      let height = shape.core - columns.lowerBound
+      for column in columns {
+        let place = column - columns.lowerBound
+        // What is below the diagonal block stands for what is right of it too.
+        for row in 0..<height {
+          let weight = row < columns.count ? 1.0 : 2.0
+          let (x, y) = (gramA.start[place * height + row], gramB.start[place * height + row])
+          sums[5] += weight * x * x
+          sums[6] += weight * y * y
+          if !shape.isTall { sums[4] += weight * x * y }
+        }
+      }
+      for index in 0..<(shape.isTall ? columns.count * shape.core : 0) {
+        sums[4] += cross.start[index] * cross.start[index]
+      }
+      return sums
+    }
+
+    /// `result` := (+) rows `rows`… and columns `columns` of xᵀy, for x and y as panels of the tall one of W and Wᵀ.
+    private func multiply(
+      _ x: AlignedBuffer<Double>, _ y: AlignedBuffer<Double>, lines: Int, rows: Int, columns: Range<Int>, isFirst: Bool,
+      into result: AlignedBuffer<Double>
+    ) {
+      // A row-major panel is, to BLAS, its transpose: core × lines when tall, lines × core when wide.
+      let leading = shape.isTall ? shape.core : lines
+      let step = shape.isTall ? 1 : lines
+      cblas_dgemm_into(
+        shape.isTall ? LocalBLAS.plain : LocalBLAS.transpose, shape.isTall ? LocalBLAS.transpose : LocalBLAS.plain,
+        Int32(shape.core - rows), Int32(columns.count), Int32(lines), 1, x.start + rows * step, Int32(leading),
+        y.start + columns.lowerBound * step, Int32(leading), isFirst ? 0 : 1, result.start, Int32(shape.core - rows))
+    }
+
+    /// The sums over the elements of some columns of the panels.
+    private func addElements(lines: Int, columns: Range<Int>, to sums: inout [Double]) {
+      let (across, down) = shape.isTall ? (1, shape.core) : (lines, 1)
+      for line in 0..<lines {
+        var (distance, product, squareA, squareB) = (0.0, 0.0, 0.0, 0.0)
+        for column in columns {
+          let (x, y) = (a.start[line * down + column * across], b.start[line * down + column * across])
+          distance += (x - y) * (x - y)
+          product += x * y
+          squareA += x * x
+          squareB += y * y
+        }
+        sums[0] += distance
+        sums[1] += product
+        sums[2] += squareA
+        sums[3] += squareB
+      }
+    }
+  }
+}

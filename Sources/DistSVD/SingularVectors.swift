@@ -1,0 +1,52 @@
+/// Some orthonormal vectors.
+///
+/// Of each, the component of largest magnitude (the first of several) is positive. Left and right vectors of a matrix are each given
+/// this sign by themselves: σ_k·u_k·v_kᵀ is its part but for the sign.
+public struct SingularVectors {
+  /// How long each vector is.
+  public let dimension: Int
+  /// How many there are.
+  public let count: Int
+  /// `dimension × count`, column-major, in descending order of singular value.
+  public let elements: AlignedBuffer<Double>
+
+  /// Takes over `elements`, orthonormal columns of any sign.
+  init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
+    self.dimension = dimension
+    self.count = count
+    self.elements = elements
+    for column in 0..<count {
+      let vector = elements.start + column * dimension
+      var largest = 0.0
+      for index in 0..<dimension where abs(vector[index]) > abs(largest) { largest = vector[index] }
+      if largest < 0 { for index in 0..<dimension { vector[index] = -vector[index] } }
+    }
+  }
+
+  /// Vector `index`, as an array.
+  public subscript(index: Int) -> [Double] {
+    withExtendedLifetime(elements) { Array(elements.elements[index * dimension..<(index + 1) * dimension]) }
+  }
+}
+
+/// Which singular vectors are wanted.
+public struct LeadingVectors: Sendable, Equatable {
+  /// A side of the matrix.
+  public enum Side: Sendable, CaseIterable {
+    /// Vectors as long as the matrix has rows.
+    case left
+    /// Vectors as long as the matrix has columns.
+    case right
+  }
+
+  /// How many; at least 1, and no more than min(m, n) are found.
+  public let count: Int
+  /// Of which sides.
+  public let sides: Set<Side>
+
+  /// The first `count` vectors of `sides`.
+  public init(_ count: Int, _ sides: Set<Side>) {
+    self.count = max(1, count)
+    self.sides = sides
+  }
+}

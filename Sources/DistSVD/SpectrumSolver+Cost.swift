@@ -1,0 +1,64 @@
+extension SpectrumSolver {
+  /// The floating-point operations for an m × n matrix; a team shares all of them.
+  ///
+  /// With p = min(m, n): `gram` is m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and what the vectors take; `factor` what
+  /// comes on top where the Gram matrix does not resolve all values, which only the result tells.
+  public static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil, members: Int = 1)
+    -> (gram: Double, factor: Double)
+  {
+    let shape = PanelShape(rows: rows, columns: columns)
+    let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
+    let cube = core * core * core
+    var gram = weights * core + 4 / 3 * cube
+    if let leading {
+      let count = Double(min(leading.count, shape.core))
+      gram += 2 * core * core * count
+      if leading.sides.contains(shape.isTall ? .left : .right) {
+        gram += 2 * weights * count + 4 * Double(shape.stream) * count * count
+      }
+    }
+    let isSquare = shape.stream == shape.core
+    let reduction = isSquare ? 0 : members > 1 ? 10 / 3 * weights * core : 2 * (weights * core - cube / 3)
+    return (gram, reduction + 8 / 3 * cube)
+  }
+
+  /// The most memory one of `members` ranks that share a matrix needs, in bytes, beside what the source takes.
+  ///
+  /// - Parameter bandElements: as a team's ``solve(_:leading:on:bandElements:agreeing:)`` gets it; of no use on one rank.
+  public static func bytes(
+    rows: Int, columns: Int, leading: LeadingVectors? = nil, members: Int = 1, bandElements: Int = 0
+  ) -> Int {
+    let shape = PanelShape(rows: rows, columns: columns)
+    let core = Double(shape.core)
+    let count = leading.map { Double(min($0.count, shape.core)) } ?? 0
+    let isFar = leading.map { $0.sides.contains(shape.isTall ? .left : .right) } ?? false
+    // T's vectors before and after they are sorted, and as an array; those of the longer side, and what tests them.
+    let near = 4 * core * count
+    let far = isFar ? near + 3 * Double(shape.stream) * count + panel(shape, of: PanelShape.scoreElements) : near
+    let (gram, factor): (Double, Double)
+    if members > 1 {
+      let grid = ProcessGrid.shape(of: members)
+      let layout = BlockCyclic(order: shape.core, gridRows: grid.rows, gridColumns: grid.columns)
+      let (height, width) = (layout.rows.count(on: 0), layout.columns.count(on: 0))
+      let share = Double(height) * Double(width)
+      let panels = 4 * Double(GramPanels.width(order: shape.core, gridColumns: grid.columns)) * core
+      let band = min(weights(shape) / Double(members) + 16 * core, Double(bandElements) + 16 * core)
+      gram = share + max(panels + band, Double(TeamReduction.workspace(height: height, width: width)) + 2 * near)
+      factor = TeamTriangularFactor.doubles(shape, members: members)
+    } else {
+      gram = core * core + max(panel(shape, of: PanelShape.gramElements), 64 * core + near)
+      factor = core * core + 2 * panel(shape, of: PanelShape.factorElements) + 192 * core
+    }
+    // The probe's vectors, T and the values, with LAPACK's workspaces of some vectors each.
+    let doubles = max(gram, factor + near, far) + 48 * core
+    // In floating point, since the sizes that a file claims may overflow integers.
+    return Int(exactly: (8 * doubles).rounded(.up)) ?? .max
+  }
+
+  private static func weights(_ shape: PanelShape) -> Double { Double(shape.core) * Double(shape.stream) }
+
+  /// Elements of the longest panel.
+  private static func panel(_ shape: PanelShape, of elements: Int) -> Double {
+    Double(min(shape.stream, shape.step(of: elements))) * Double(shape.core)
+  }
+}

@@ -1,0 +1,62 @@
+import MPI
+
+extension SpectrumSolver {
+  /// The spectrum of `source`, by a team of ranks; the same on every member.
+  ///
+  /// Collective: every member of `grid` calls it, with the same matrix. All take the same way.
+  ///
+  /// - Parameters:
+  ///   - leading: which singular vectors are wanted too; every member gets them whole.
+  ///   - bandElements: the most elements of `source` that a member holds at a time while the Gram matrix is formed.
+  ///   - agreeing: does local work that may fail; if it fails on one member, throws the same error on all.
+  /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
+  /// - Complexity: as on one rank, over the number of members; 10/3·m·n·p for the triangular factor, of whose lines several members read the
+  ///   same. p² / members doubles of memory, twice that where the Gram matrix does not resolve all values.
+  ///
+  /// The last bits depend on the number of members.
+  ///
+  /// C functions: `pdsytrd`, `dsterf`; `pdgeqrf`, `pdgebrd`, `dbdsqr`; `pdormtr`.
+  public static func solve(
+    _ source: some PanelSource, leading: LeadingVectors? = nil, on grid: ProcessGrid, bandElements: Int,
+    agreeing: (() throws -> Void) throws -> Void
+  ) throws -> SpectrumResult {
+    let team = grid.team
+    let gram = try GramSpectrum(
+      of: source, vectors: leading?.count ?? 0, on: grid, bandElements: bandElements, agreeing: agreeing)
+    let values = try gram.spectrum {
+      try TeamTriangularFactor(of: source, on: grid, agreeing: agreeing).singularValues(agreeing: agreeing)
+    }
+    let sides = try LeadingSides(
+      gram, leading, of: source,
+      share: { Array($0[$0.count * team.rank / team.size..<$0.count * (team.rank + 1) / team.size]) },
+      agreeing: agreeing,
+      adding: { image in
+        // Each row is one member's, and 0 on the others.
+        var whole = Array(image.elements)
+        try team.allReduce(&whole, .sum)
+        _ = image.elements.update(fromContentsOf: whole)
+      })
+    return try SpectrumResult(agreed(agreeing) { try values.get() }, sides)
+  }
+}
+
+extension GramSpectrum {
+  /// Streams `source` once, all members together.
+  ///
+  /// Collective: every member of `grid` calls it.
+  fileprivate init(
+    of source: some PanelSource, vectors count: Int, on grid: ProcessGrid, bandElements: Int,
+    agreeing: (() throws -> Void) throws -> Void
+  ) throws {
+    let gram = try TeamGram<Double>(of: source, on: grid, bandElements: bandElements, agreeing: agreeing)
+    let count = min(count, gram.order)
+    let probe = try EigenProbe(gram.matrix)
+    try agreed(agreeing) { try probe.checkMatrix() }
+    let squares = try gram.matrix.symmetricSquares()
+    let form = try TeamTridiagonalForm(reducing: gram.matrix, agreeing: agreeing)
+    try self.init(
+      form.tridiagonal, probe: probe, squares: squares, count: count, agreeing: agreeing,
+      sharing: { try grid.team.broadcasting($0) },
+      rotate: { try form.rotate($0, count: count, agreeing: agreeing) })
+  }
+}

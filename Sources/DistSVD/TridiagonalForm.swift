@@ -1,0 +1,110 @@
+import CMPI
+
+/// A symmetric tridiagonal matrix T, to which eigensolvers reduce every symmetric one.
+struct Tridiagonal {
+  let diagonal: [Double]
+  /// One element shorter.
+  let offDiagonal: [Double]
+
+  var order: Int { diagonal.count }
+
+  /// All eigenvalues, ascending.
+  ///
+  /// - Throws: ``SolverError/noConvergence(info:order:)``.
+  /// - Complexity: O(order²) operations.
+  ///
+  /// C function: `dsterf`.
+  func eigenvalues() throws(SolverError) -> [Double] {
+    let (d, e) = try (padded(diagonal), padded(offDiagonal))
+    let info = clapack_dsterf(Int32(order), d.start, e.start)
+    guard info == 0 else { throw .noConvergence(info: Int(info), order: order) }
+    return withExtendedLifetime(d) { Array(d.elements) }
+  }
+
+  /// The algorithms that find some of the eigenvectors; each makes other mistakes than the other.
+  enum Algorithm: CaseIterable {
+    /// `dstemr` (Dhillon and Parlett 2004): the usual one.
+    case relativelyRobust
+    /// `dstebz` and `dstein`; where many eigenvalues lie close together, O(order·count²) operations.
+    case inverseIteration
+  }
+
+  /// Eigenvectors of the `count` largest eigenvalues, `order × count`, in descending order of those.
+  ///
+  /// - Throws: ``SolverError/noConvergence(info:order:)``.
+  /// - Complexity: O(order·count) operations.
+  ///
+  /// C functions: `dstemr`; `dstebz`, `dstein`.
+  func leadingVectors(_ count: Int, by algorithm: Algorithm) throws(SolverError) -> [Double] {
+    let (d, e) = try (padded(diagonal), padded(offDiagonal))
+    let values = try AlignedBuffer<Double>(count: order)
+    let found = try AlignedBuffer<Double>(count: order * count)
+    let work = try AlignedBuffer<Double>(count: 18 * order)
+    let integerWork = try AlignedBuffer<Int32>(count: 10 * order)
+    let more = try AlignedBuffer<Int32>(count: 3 * order)
+    var number: Int32 = 0
+    let (n, k) = (Int32(order), Int32(count))
+    let info =
+      switch algorithm {
+      case .relativelyRobust:
+        clapack_dstemr_largest(
+          n, k, d.start, e.start, values.start, found.start, more.start, work.start, integerWork.start, &number)
+      case .inverseIteration:
+        clapack_dstein_largest(
+          n, k, d.start, e.start, values.start, found.start, more.start, more.start + order, more.start + 2 * order,
+          work.start, integerWork.start, &number)
+      }
+    guard info == 0, number == k else { throw .noConvergence(info: Int(info == 0 ? -1 : info), order: order) }
+    let places = (0..<count).sorted { values.elements[$0] > values.elements[$1] }
+    return places.flatMap { found.elements[$0 * order..<($0 + 1) * order] }
+  }
+
+  /// A copy of a diagonal with `order` elements, as LAPACK wants them.
+  private func padded(_ elements: [Double]) throws(SolverError) -> AlignedBuffer<Double> {
+    let buffer = try AlignedBuffer<Double>(count: order)
+    _ = buffer.elements.update(fromContentsOf: elements)
+    return buffer
+  }
+}
+
+/// A symmetric matrix as Q·T·Qᵀ, on one rank.
+struct TridiagonalForm {
+  let tridiagonal: Tridiagonal
+  /// `order × order`: Q as reflectors, below the subdiagonal.
+  private let reflectors: AlignedBuffer<Double>
+  private let factors: AlignedBuffer<Double>
+
+  /// Reduces the symmetric matrix in the lower triangle of `matrix`, in its own memory.
+  ///
+  /// - Complexity: 4/3·order³ operations, half of them a vector at a time.
+  ///
+  /// C function: `dsytrd`.
+  init(reducing matrix: AlignedBuffer<Double>, order: Int) throws(SolverError) {
+    let diagonals = try AlignedBuffer<Double>(count: 2 * order)
+    let work = try AlignedBuffer<Double>(count: 64 * order)
+    factors = try AlignedBuffer(count: order)
+    reflectors = matrix
+    let info = Double.tridiagonalize(
+      order: order, matrix.start, diagonal: diagonals.start, offDiagonal: diagonals.start + order,
+      factors: factors.start, work: work.elements)
+    guard info == 0 else { throw .lapack(routine: "sytrd", info: info) }
+    tridiagonal = withExtendedLifetime(diagonals) {
+      Tridiagonal(
+        diagonal: Array(diagonals.elements[..<order]),
+        offDiagonal: Array(diagonals.elements[order..<max(order, 2 * order - 1)]))
+    }
+  }
+
+  /// Z := Q·Z, with Z `order × count`.
+  ///
+  /// - Complexity: 2·order²·count operations.
+  ///
+  /// C function: `dormtr`.
+  func rotate(_ z: AlignedBuffer<Double>, count: Int) throws(SolverError) {
+    // Room for blocks of 64 reflectors, and for their triangles.
+    let work = try AlignedBuffer<Double>(count: 64 * count + 65 * 64)
+    let info = clapack_lower_dormtr(
+      Int32(tridiagonal.order), Int32(count), reflectors.start, factors.start, z.start, work.start, Int32(work.count))
+    guard info == 0 else { throw .lapack(routine: "ormtr", info: Int(info)) }
+  }
+}
