@@ -123,7 +123,8 @@ enum DoubleLAPACK {
     guard info == 0 else { throw .lapack(routine: "gebrd", info: Int(info)) }
     return try withExtendedLifetime(diagonals) { () throws(SolverError) in
       try bidiagonalSingularValues(
-        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]), isUpper: rows >= columns)
+        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]),
+        isUpper: rows >= columns)
     }
   }
 

@@ -23,6 +23,15 @@ public struct SingularVectors {
     }
   }
 
+  /// Vectors that were found before: `elements` as ``elements`` has them, orthonormal.
+  ///
+  /// - Throws: ``SolverError`` if there is no memory.
+  public init(_ elements: [Double], dimension: Int) throws(SolverError) {
+    let buffer = try AlignedBuffer<Double>(count: elements.count)
+    _ = buffer.elements.update(fromContentsOf: elements)
+    self.init(buffer, dimension: dimension, count: dimension > 0 ? elements.count / dimension : 0)
+  }
+
   /// Vector `index`, as an array.
   public subscript(index: Int) -> [Double] {
     withExtendedLifetime(elements) { Array(elements.elements[index * dimension..<(index + 1) * dimension]) }

@@ -124,7 +124,7 @@ public struct Pipeline {
     let matrices = try masks.describe(layout, norms: norms, concentrations: concentrations)
     let record = RunRecord(
       version: context.version, parameters: parameters(scoring, threads: threads, signal: signal),
-      checkpoint: source(catalog, norms),
+      checkpoint: RunRecord.Source(catalog, norms),
       K: keep, kept: kept.reduce(0, +), threshold: try scores.threshold(cut).flatMap { $0.isFinite ? $0 : nil },
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
@@ -132,10 +132,6 @@ public struct Pipeline {
     warnOfStarvation(record)
     return Made(
       masks: masks, layout: layout, record: record, written: records.written, resumed: resumed, rescued: rescued)
-  }
-
-  private func source(_ catalog: Catalog, _ norms: Norms) -> RunRecord.Source {
-    .init(fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount)
   }
 
   /// What this run is, as far as its journal is concerned.
@@ -146,10 +142,8 @@ public struct Pipeline {
       options: MaskFiles.options(
         parameters(scoring, threads: threads, signal: signal), names: options.names,
         audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams.rawValue),
-      threads: threads, checkpoint: source(catalog, norms),
-      shards: zip(catalog.shards, norms.shardFingerprints(catalog)).map {
-        .init(file: $0.fileName, bytes: $0.size, header: $0.headerDigest, weights: $1)
-      })
+      threads: threads, checkpoint: RunRecord.Source(catalog, norms),
+      shards: norms.recordedShards(catalog))
   }
 
   /// Refuses what does not fit: the matrices as they are scored, and those of an audit as they are scored exactly.

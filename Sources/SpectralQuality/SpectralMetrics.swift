@@ -139,7 +139,8 @@ public struct SpectralMetrics: Sendable {
   }
 
   /// WeightWatcher's order, which is that of pandas: layer_id and name, the others by ASCII, capitals before small letters; ours last.
-  static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)] {
+  public static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)]
+  {
     func place(_ name: String) -> Int {
       switch name {
       case "layer_id": 0

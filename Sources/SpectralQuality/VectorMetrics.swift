@@ -7,6 +7,13 @@ public struct VectorMetrics: Sendable, Equatable {
   /// ‖v‖₂/‖v‖₄: 1 if one entry is all, length^¼ if all are equal.
   public let participationRatio: Double
 
+  /// Metrics that were computed before.
+  public init(entropy: Double, localizationRatio: Double, participationRatio: Double) {
+    self.entropy = entropy
+    self.localizationRatio = localizationRatio
+    self.participationRatio = participationRatio
+  }
+
   /// nil if the vector is empty, all zeros, has an entry that is not finite, or entries whose sum is not.
   ///
   /// The sign and the scale of the vector do not matter. WeightWatcher's `discrete_entropy`, `localization_ratio` and

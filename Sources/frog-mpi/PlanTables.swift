@@ -82,6 +82,7 @@ extension Workload {
     switch solver {
     case .exact(let precision): "exact \(precision)"
     case .randomized(let rank, _, _): approximates(order: order) ? "rank \(rank)" : "exact \(precision)"
+    case .spectrum: "spectrum"
     case .none: "none"
     }
   }

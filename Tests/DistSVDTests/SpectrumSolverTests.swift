@@ -183,7 +183,8 @@ struct SpectrumSolverTests {
   }
 
   /// The Gram matrix of a diagonal matrix, with a tridiagonal form that is not its.
-  static func spectrum(_ diagonal: [Double], found: [Double], vectors: Int = 0, turn: Bool = false) throws -> GramSpectrum
+  static func spectrum(_ diagonal: [Double], found: [Double], vectors: Int = 0, turn: Bool = false) throws
+    -> GramSpectrum
   {
     let order = diagonal.count
     let gram = try GramMatrix<Double>(of: TestMatrix(rows: order, columns: order) { $0 == $1 ? diagonal[$0] : 0 })
@@ -215,7 +216,8 @@ struct SpectrumSolverTests {
     // Not resolved by the Gram matrix, nor by anything else.
     let gram = try Self.spectrum([3, 2, 1e-9], found: [9, 4, 0])
     #expect(try gram.spectrum { .success([3, 2, 1e-9]) }.get().method == .qr)
-    for failure in [.success([3, 2, 2]), .failure(.noConvergence(info: 1, order: 3))] as [Result<[Double], SolverError>] {
+    for failure in [.success([3, 2, 2]), .failure(.noConvergence(info: 1, order: 3))] as [Result<[Double], SolverError>]
+    {
       let values = try gram.spectrum { failure }.get()
       #expect(values.singularValues == [3, 2, 0] && values.method == .gram && values.rescue != nil)
       #expect(values.resolution > 1e-6 && values.resolution < 1e-3)

@@ -37,7 +37,8 @@ final class Journal {
     written.time += record.time
   }
 
-  private func path(of ordinal: Int) -> FilePath {
+  /// Where the record of a matrix is, or will be.
+  func path(of ordinal: Int) -> FilePath {
     let digits = String(ordinal)
     return folder.appending(
       "\(stage)-\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)\(Self.suffix)")

@@ -134,3 +134,19 @@ private struct JSONText: Decodable {
     return members.mapValues(\.text)
   }
 }
+
+extension Norms {
+  /// The files that hold weights, as an identity has them.
+  func recordedShards(_ catalog: Catalog) -> [RunIdentity.Shard] {
+    zip(catalog.shards, shardFingerprints(catalog)).map {
+      .init(file: $0.fileName, bytes: $0.size, header: $0.headerDigest, weights: $1)
+    }
+  }
+}
+
+extension RunRecord.Source {
+  /// What was measured.
+  init(_ catalog: Catalog, _ norms: Norms) {
+    self.init(fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount)
+  }
+}

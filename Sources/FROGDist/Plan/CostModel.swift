@@ -54,6 +54,8 @@ public struct CostModel: Sendable {
         let bytes = core * core * (precision == .f64 ? 8 + 4 : 4 + 4)
         basis += bytes * (members - 1) / members / rates.teams.exchangeBytesPerSecond
       }
+    case .spectrum(let leading, let replicas):
+      return spectrum(rows: rows, columns: columns, team: team, leading, spectra: Double(1 + replicas))
     case .randomized(let rank, let oversample, let powerIterations):
       guard workload.approximates(order: order) else {
         return CostModel(workload.exact, rates: rates).work(rows: rows, columns: columns, team: team)
@@ -69,6 +71,19 @@ public struct CostModel: Sendable {
     // The measured rate covers what is done with every score; with few vectors that is most of the time.
     let scores = max(products / rates.scores.rate(at: order), plain) / members
     return Work(basis: basis, scores: scores, operations: operations + products)
+  }
+
+  /// At the rates of whole eigensystems: reductions to tridiagonal form, half of which is bound by memory, have about that.
+  private func spectrum(rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?, spectra: Double) -> Work {
+    let order = min(rows, columns)
+    let core = Double(order)
+    let members = Double(max(team, 1))
+    let operations = SpectrumSolver.operations(rows: rows, columns: columns, leading: leading, members: team).gram
+    let gram = Double(rows) * Double(columns) * core
+    var seconds = gram / gramRate(.f64, order) + (operations - gram) / eigensolverRate(.f64, order: order, team: team)
+    seconds /= members
+    if team > 1 { seconds += 8 * core * core * (members - 1) / members / rates.teams.exchangeBytesPerSecond }
+    return Work(basis: spectra * seconds, scores: 0, operations: spectra * operations)
   }
 
   private func gramRate(_ precision: Precision, _ order: Int) -> Double {

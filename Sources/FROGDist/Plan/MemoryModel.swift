@@ -26,6 +26,12 @@ public struct MemoryModel: Sendable {
     let needed: Double
     switch workload.solver {
     case .none: needed = Self.scorePanels(shape)
+    case .spectrum(let leading, let replicas):
+      guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
+      let solve = SpectrumSolver.bytes(
+        rows: rows, columns: columns, leading: leading, members: team, bandElements: MatrixTask.teamBandElements)
+      // A shuffled copy lies in memory; members of a team make none.
+      needed = Double(solve) + (replicas > 0 && team == 1 ? 4 * Double(rows) * Double(columns) : 0)
     case .exact(let precision):
       guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)

@@ -19,6 +19,8 @@ public struct Workload: Sendable, Equatable {
     case randomized(rank: Int, oversample: Int, powerIterations: Int)
     /// The score needs none.
     case none
+    /// Singular values alone, and some leading vectors, with those of as many shuffled copies.
+    case spectrum(LeadingVectors?, replicas: Int)
   }
 
   /// How singular vectors are found.
@@ -67,7 +69,6 @@ public struct Workload: Sendable, Equatable {
   /// Whether a matrix of this order gets a team only where nothing else would do. Scores that need no eigensolver of a team come
   /// out the same whoever makes them: there the fastest way is taken.
   func avoidsTeams(order: Int) -> Bool {
-    let isExact = solver != .none && !approximates(order: order)
-    return isExact && teams == .memory
+    return solver != .none && !approximates(order: order) && teams == .memory
   }
 }

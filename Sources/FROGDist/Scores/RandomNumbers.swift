@@ -8,6 +8,8 @@ struct RandomNumbers {
     case scores = 2
     case sketch = 3
     case audit = 4
+    case shuffle = 5
+    case bootstrap = 6
   }
 
   let seed: UInt64

@@ -49,7 +49,8 @@ struct ScoringStage {
   /// - Parameter schedule: of those that are left, or of all.
   /// - Throws: ``RunFailure``, the same on every rank: of a rank that failed or, if none did, of one that was asked to stop.
   func run(
-    _ schedule: Schedule, after recovered: Journal.Recovered<RecoveredScores>, on world: Communicator, progress: @escaping (Double) -> Void
+    _ schedule: Schedule, after recovered: Journal.Recovered<RecoveredScores>, on world: Communicator,
+    progress: @escaping (Double) -> Void
   ) throws -> Result {
     var (result, rounds) = try begin(recovered, on: world)
     let loop = MatrixLoop(
@@ -65,7 +66,8 @@ struct ScoringStage {
   }
 
   /// What is known before the first matrix is scored.
-  private func begin(_ recovered: Journal.Recovered<RecoveredScores>, on world: Communicator) throws -> (Result, Rounds) {
+  private func begin(_ recovered: Journal.Recovered<RecoveredScores>, on world: Communicator) throws -> (Result, Rounds)
+  {
     var result = Result()
     switch quota {
     case .each(let kept):

@@ -1,0 +1,59 @@
+import DistSVD
+
+/// One position of a convolution's kernel, W[:, :, i, j], of the matrix outputs × (inputs · positions).
+struct KernelPosition: PanelSource {
+  private let whole: MatrixPanels
+  private let position: Int
+  private let positions: Int
+  private let scratch = Scratch()
+
+  private final class Scratch {
+    var floats: [Float] = []
+    var doubles: [Double] = []
+  }
+
+  /// - Parameter positions: kernel height × width; inputs are the columns of `whole` over it.
+  init(_ whole: MatrixPanels, position: Int, of positions: Int) {
+    self.whole = whole
+    self.position = position
+    self.positions = positions
+  }
+
+  var rows: Int { whole.rows }
+  var columns: Int { whole.columns / positions }
+
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+    try read(rows: rows, columns: columns, into: panel, by: \.floats) {
+      try whole.read(rows: $0, columns: $1, into: $2)
+    }
+  }
+
+  func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+    try read(rows: rows, columns: columns, into: panel, by: \.doubles) {
+      try whole.read(rows: $0, columns: $1, into: $2)
+    }
+  }
+
+  /// A row at a time, of which one weight in `positions` is taken.
+  private func read<Scalar: RealScalar>(
+    rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Scalar>,
+    by buffer: ReferenceWritableKeyPath<Scratch, [Scalar]>,
+    _ readWhole: (Range<Int>, Range<Int>, UnsafeMutableBufferPointer<Scalar>) throws -> Void
+  ) throws {
+    let stored = columns.lowerBound * positions..<columns.upperBound * positions
+    if scratch[keyPath: buffer].count < stored.count {
+      scratch[keyPath: buffer] = [Scalar](repeating: 0, count: stored.count)
+    }
+    try scratch[keyPath: buffer].withUnsafeMutableBufferPointer { line in
+      let line = UnsafeMutableBufferPointer(rebasing: line[..<stored.count])
+      var target = 0
+      for row in rows {
+        try readWhole(row..<row + 1, stored, line)
+        for column in 0..<columns.count {
+          panel[target] = line[column * positions + position]
+          target += 1
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import DistSVD
+import SpectralQuality
+
+/// The spectra of one matrix, in the units of its weights.
+struct MatrixSpectra {
+  /// Of each kernel position; one for a matrix that is no convolution.
+  let singularValues: [[Double]]
+  /// The same of each shuffled copy.
+  var replicas: [[[Double]]] = []
+  /// Eigenvalue, entropy, localization and participation ratio of each singular vector of the shorter side.
+  var vectors: [Double]?
+  /// Leading singular vectors on the side of the residual stream.
+  var leading: [Double]?
+  /// Singular values below it are not known; 0 if all are.
+  let resolution: Double
+  /// Why the usual solver's result was refused; nil normally.
+  let rescue: String?
+
+  /// Decomposes a matrix.
+  ///
+  /// Collective in a team: every member calls it.
+  ///
+  /// - Parameters:
+  ///   - positions: of a convolution's kernel; 1 for other matrices.
+  ///   - side: whose leading vectors are wanted; nil for none.
+  init(_ task: MatrixTask, positions: Int, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
+    let unit = task.units.weights
+    func inUnitsOfWeights(_ values: [Double]) -> [Double] { values.map { $0.times(powerOfTwo: unit) } }
+    guard positions == 1 else {
+      // Small matrices all; a team has its first member do them.
+      let results = try task.locally {
+        try (0..<positions).map {
+          try SpectrumSolver.solve(KernelPosition(task.source, position: $0, of: positions))
+        }
+      }
+      try task.locally { try task.check(singularValues: results.flatMap(\.singularValues), precision: .f64) }
+      singularValues = results.map { inUnitsOfWeights($0.singularValues) }
+      resolution = (results.map(\.resolution).max() ?? 0).times(powerOfTwo: unit)
+      rescue = results.compactMap(\.rescue).first?.description
+      try task.locally { try addReplicas(task, positions: positions, metrics) }
+      return
+    }
+    let order = task.matrix.order
+    let near: LeadingVectors.Side = task.matrix.rows >= task.matrix.columns ? .right : .left
+    let sides = Set([metrics.vectors ? near : nil, side].compactMap { $0 })
+    let leading = sides.isEmpty ? nil : LeadingVectors(metrics.vectors ? order : metrics.overlap, sides)
+    let result: SpectrumResult
+    if let team = task.team {
+      result = try SpectrumSolver.solve(
+        task.source, leading: leading, on: team.processGrid(), bandElements: MatrixTask.teamBandElements,
+        agreeing: task.locally)
+    } else {
+      result = try SpectrumSolver.solve(task.source, leading: leading)
+    }
+    try task.locally { try task.check(singularValues: result.singularValues, precision: .f64) }
+    singularValues = [inUnitsOfWeights(result.singularValues)]
+    resolution = result.resolution.times(powerOfTwo: unit)
+    rescue = result.rescue?.description
+    if metrics.vectors, let found = near == .right ? result.right : result.left {
+      vectors = Self.localization(found, eigenvalues: singularValues[0].map { $0 * $0 })
+    }
+    if let side, let found = side == .right ? result.right : result.left {
+      self.leading = (0..<min(metrics.overlap, found.count)).flatMap { found[$0] }
+    }
+    if task.team == nil { try addReplicas(task, positions: 1, metrics) }
+  }
+
+  private mutating func addReplicas(_ task: MatrixTask, positions: Int, _ metrics: MetricChoice) throws {
+    let columns = task.matrix.columns / positions
+    let count = min(task.matrix.rows, columns) * positions
+    for replica in 0..<metrics.replicas(eigenvalues: count) {
+      replicas.append(
+        try (0..<positions).map { position in
+          func spectrum(of source: some PanelSource) throws -> [Double] {
+            let shuffled = try ShuffledMatrix(
+              source, name: task.matrix.name, replica: replica * positions + position, seed: metrics.seed)
+            return try SpectrumSolver.solve(shuffled).singularValues
+          }
+          let values =
+            try positions == 1
+            ? spectrum(of: task.source)
+            : spectrum(of: KernelPosition(task.source, position: position, of: positions))
+          return values.map { $0.times(powerOfTwo: task.units.weights) }
+        })
+    }
+  }
+
+  private static func localization(_ vectors: SingularVectors, eigenvalues: [Double]) -> [Double] {
+    (0..<min(vectors.count, eigenvalues.count)).flatMap { index -> [Double] in
+      guard let found = VectorMetrics(vectors[index]) else { return [] }
+      return [eigenvalues[index], found.entropy, found.localizationRatio, found.participationRatio]
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import FROGDist
+import ShardIO
+import SystemPackage
+
+/// `frog-mpi analyze`
+struct Analyze: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Tell from their spectra how well the matrices of a model are trained.",
+    discussion: """
+      Fits a power law to the eigenvalues of every weight matrix, as WeightWatcher does, and measures norms, ranks and entropy: \
+      OUT/details.csv has a line for each matrix, with WeightWatcher's columns, OUT/summary.json what they tell together.
+
+      The result is the same for any number of processes:
+
+        mpirun -n 8 frog-mpi analyze ./my-model --out ./my-analysis
+      """)
+
+  @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
+  var checkpoint: String
+
+  @OptionGroup var output: OutputChoice
+
+  @OptionGroup var metrics: MetricOptions
+
+  @OptionGroup var choice: TensorChoice
+
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
+  var io = SourceKind.auto
+
+  @OptionGroup var resources: ResourceOptions
+
+  @OptionGroup var stop: StopOptions
+
+  func run() throws {
+    let options = AnalysisOptions(
+      checkpoint: FilePath(checkpoint), output: output.options, tensors: choice.options, metrics: metrics.choice,
+      io: io, threads: resources.threads, memory: resources.memory?.bytes)
+    Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
+      let outcome = try AnalysisPipeline(options, in: context).run()
+      return AnalysisDescription(outcome.summary, outcome.statistics, out: output.out).text
+    }
+  }
+}
+
+/// The options that say what is measured of every matrix.
+struct MetricOptions: ParsableArguments {
+  @Flag(help: "Leave the few largest eigenvalues out of the fit where that lowers alpha by more than 1.")
+  var fixFingers = false
+
+  @Flag(help: "Also fit a power law with an exponential cut-off.")
+  var truncated = false
+
+  @Flag(help: "Also fit a Marchenko-Pastur law to the bulk of the eigenvalues, and count what lies beyond.")
+  var mpFit = false
+
+  @Flag(help: "Also measure every matrix with its entries shuffled: distance from random, correlation traps.")
+  var randomize = false
+
+  @Flag(help: "Also measure how localized singular vectors are, in the bulk and in the tail.")
+  var vectors = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Also say how well the power law fits: a p-value from so many drawn spectra. (default: 0)", valueName: "count"))
+  var pValue = 0
+
+  @Option(
+    help: ArgumentHelp(
+      "Also compare so many leading directions of what a layer writes with those that the next reads. (default: 0)",
+      valueName: "count"))
+  var overlap = 0
+
+  @Option(help: "Of all random numbers.")
+  var seed: UInt64 = 0
+
+  func validate() throws {
+    guard (0...1_000_000).contains(pValue) else { throw ValidationError("--p-value must be from 0 to 1000000") }
+    guard (0...4096).contains(overlap) else { throw ValidationError("--overlap must be from 0 to 4096") }
+  }
+
+  var choice: MetricChoice {
+    var choice = MetricChoice()
+    choice.fixFingers = fixFingers
+    choice.truncated = truncated
+    choice.mpFit = mpFit
+    choice.randomize = randomize
+    choice.vectors = vectors
+    choice.pValue = pValue
+    choice.overlap = overlap
+    choice.seed = seed
+    return choice
+  }
+}
