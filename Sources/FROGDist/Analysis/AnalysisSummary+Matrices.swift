@@ -86,7 +86,7 @@ extension AnalysisSummary {
       func warn(_ message: String) { warnings.append(Warning(matrix: name, message: message)) }
       if let score, score < ScaleCollapse.robustScore, let logLargest = matrix.number("log_spectral_norm") {
         warn(
-          "its scale has collapsed: log10 of its largest eigenvalue, \(short(logLargest)), is \(short(-score)) robust standard "
+          "its scale has collapsed: log10 of its largest eigenvalue, \(Decimal.short(logLargest)), is \(Decimal.short(-score)) robust standard "
             + "deviations below that of other matrices of its role and shape")
       }
       if matrix.number("norm") == 0 { warn("all of its weights are zero") }
@@ -98,19 +98,11 @@ extension AnalysisSummary {
         continue
       }
       if alpha < TrainingWarning.overTrainedBound {
-        warn("over-trained, or harmed: alpha \(short(alpha)) is below 2")
+        warn("over-trained, or harmed: alpha \(Decimal.short(alpha)) is below 2")
       } else if alpha > TrainingWarning.underTrainedBound {
-        warn("under-trained: alpha \(short(alpha)) is above 6, it has more parameters than it uses")
+        warn("under-trained: alpha \(Decimal.short(alpha)) is above 6, it has more parameters than it uses")
       }
     }
     return warnings
-  }
-
-  /// Two digits after the point.
-  private static func short(_ value: Double) -> String {
-    guard abs(value) < 1e9 else { return "\(value)" }
-    let hundredths = Int((abs(value) * 100).rounded())
-    let digits = hundredths % 100
-    return "\(value < 0 ? "-" : "")\(hundredths / 100).\(digits < 10 ? "0" : "")\(digits)"
   }
 }

@@ -22,34 +22,13 @@ struct DetailsTable {
     names =
       SpectralMetrics.ordered(names.filter { !own.contains($0) }.map { ($0, nil) }).map(\.name)
       + names.filter(own.contains)
-    var text: [UInt8] = []
-    func line(_ cells: [String]) {
-      for (number, cell) in cells.enumerated() {
-        if number > 0 { text.append(UInt8(ascii: ",")) }
-        text += Self.quoted(cell).utf8
-      }
-      text.append(UInt8(ascii: "\n"))
-    }
-    line(names + ["reasons"])
+    var lines = CommaSeparated()
+    lines.add(names + ["reasons"])
     for matrix in matrices {
       let values = Dictionary(matrix.cells.map { ($0.name, $0.value) }) { first, _ in first }
       let reasons = matrix.reasons.filter { seen.contains($0.key) }
-      line(names.map { (values[$0] ?? nil)?.description ?? "" } + [Self.words(reasons)])
+      lines.add(names.map { (values[$0] ?? nil)?.description ?? "" } + [CommaSeparated.words(reasons)])
     }
-    self.text = text
-  }
-
-  /// Columns with one reason are named together.
-  private static func words(_ reasons: [String: String]) -> String {
-    Dictionary(grouping: reasons.keys) { reasons[$0] ?? "" }.map { reason, columns in
-      columns.sorted().joined(separator: " ") + ": " + reason
-    }.sorted().joined(separator: "; ")
-  }
-
-  /// RFC 4180.
-  private static func quoted(_ cell: String) -> String {
-    let special: [UInt8] = [0x22, 0x2C, 0x0A, 0x0D]
-    guard cell.utf8.contains(where: special.contains) else { return cell }
-    return "\"" + cell.replacing("\"", with: "\"\"") + "\""
+    text = lines.text
   }
 }

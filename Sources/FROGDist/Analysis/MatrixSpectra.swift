@@ -27,13 +27,7 @@ struct MatrixSpectra {
     let unit = task.units.weights
     func inUnitsOfWeights(_ values: [Double]) -> [Double] { values.map { $0.times(powerOfTwo: unit) } }
     guard positions == 1 else {
-      // Small matrices all; a team has its first member do them.
-      let results = try task.locally {
-        try (0..<positions).map {
-          try SpectrumSolver.solve(KernelPosition(task.source, position: $0, of: positions))
-        }
-      }
-      try task.locally { try task.check(singularValues: results.flatMap(\.singularValues), precision: .f64) }
+      let results = try task.kernelSpectra(positions: positions)
       singularValues = results.map { inUnitsOfWeights($0.singularValues) }
       resolution = (results.map(\.resolution).max() ?? 0).times(powerOfTwo: unit)
       rescue = results.compactMap(\.rescue).first?.description
@@ -44,15 +38,7 @@ struct MatrixSpectra {
     let near: LeadingVectors.Side = task.matrix.rows >= task.matrix.columns ? .right : .left
     let sides = Set([metrics.vectors ? near : nil, side].compactMap { $0 })
     let leading = sides.isEmpty ? nil : LeadingVectors(metrics.vectors ? order : metrics.overlap, sides)
-    let result: SpectrumResult
-    if let team = task.team {
-      result = try SpectrumSolver.solve(
-        task.source, leading: leading, on: team.processGrid(), bandElements: MatrixTask.teamBandElements,
-        agreeing: task.locally)
-    } else {
-      result = try SpectrumSolver.solve(task.source, leading: leading)
-    }
-    try task.locally { try task.check(singularValues: result.singularValues, precision: .f64) }
+    let result = try task.spectrum(leading: leading)
     singularValues = [inUnitsOfWeights(result.singularValues)]
     resolution = result.resolution.times(powerOfTwo: unit)
     rescue = result.rescue?.description

@@ -50,10 +50,7 @@ public struct OutputDirectory: Sendable {
   ///   - checkpoint: the input, which must lie elsewhere.
   /// - Throws: ``RunFailure`` if another run has it, or it holds what neither option allows for.
   func claim(overwrite: Bool, resume: Bool, checkpoint: FilePath) throws -> OutputClaim {
-    guard try !Folder.isSame(path, checkpoint) else {
-      throw RunFailure(
-        .usage, "the output directory is the checkpoint \(shown(path)): results must not lie among its shards")
-    }
+    try checkIsApart(from: checkpoint)
     let (names, isNew) = try namesMaking()
     let others = names.filter { $0 != Self.workName }
     let mayReplace = overwrite || others.isEmpty
@@ -70,6 +67,16 @@ public struct OutputDirectory: Sendable {
     } catch {
       claim.release()
       throw error
+    }
+  }
+
+  /// Results must not lie among the shards of a checkpoint.
+  ///
+  /// - Throws: ``RunFailure``.
+  func checkIsApart(from checkpoint: FilePath) throws {
+    guard try !Folder.isSame(path, checkpoint) else {
+      throw RunFailure(
+        .usage, "the output directory is the checkpoint \(shown(path)): results must not lie among its shards")
     }
   }
 

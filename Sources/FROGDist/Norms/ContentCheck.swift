@@ -79,5 +79,5 @@ final class ContentCheck {
 }
 
 extension frog_hash128 {
-  fileprivate static func == (left: Self, right: Self) -> Bool { left.low == right.low && left.high == right.high }
+  static func == (left: Self, right: Self) -> Bool { left.low == right.low && left.high == right.high }
 }

@@ -56,6 +56,13 @@ public struct CostModel: Sendable {
       }
     case .spectrum(let leading, let replicas):
       return spectrum(rows: rows, columns: columns, team: team, leading, spectra: Double(1 + replicas))
+    case .comparison(let leading, let ofDifference):
+      let pair = spectrum(rows: rows, columns: columns, team: team, leading, spectra: ofDifference ? 3 : 2)
+      let products = CrossProducts.operations(rows: rows, columns: columns)
+      let sharing = min(members, Double(max(1, CrossProducts.blocks(rows: rows, columns: columns))))
+      return Work(
+        basis: pair.basis + products / gramRate(.f64, order) / sharing, scores: 0,
+        operations: pair.operations + products)
     case .randomized(let rank, let oversample, let powerIterations):
       guard workload.approximates(order: order) else {
         return CostModel(workload.exact, rates: rates).work(rows: rows, columns: columns, team: team)

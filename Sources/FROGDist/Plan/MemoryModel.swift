@@ -32,6 +32,14 @@ public struct MemoryModel: Sendable {
         rows: rows, columns: columns, leading: leading, members: team, bandElements: MatrixTask.teamBandElements)
       // A shuffled copy lies in memory; members of a team make none.
       needed = Double(solve) + (replicas > 0 && team == 1 ? 4 * Double(rows) * Double(columns) : 0)
+    case .comparison(let leading, let ofDifference):
+      guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
+      let solve = SpectrumSolver.bytes(
+        rows: rows, columns: columns, leading: leading, members: team, bandElements: MatrixTask.teamBandElements)
+      // The base's vectors wait for those of the tuned matrix.
+      let vectors = 8 * Double(min(leading.count, shape.core)) * (Double(rows) + Double(columns))
+      let difference = ofDifference ? 8 * Double(MatrixPair.differenceSlabElements) : 0
+      needed = max(Double(solve) + vectors + difference, Double(CrossProducts.bytes(rows: rows, columns: columns)))
     case .exact(let precision):
       guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)

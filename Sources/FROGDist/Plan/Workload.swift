@@ -21,6 +21,8 @@ public struct Workload: Sendable, Equatable {
     case none
     /// Singular values alone, and some leading vectors, with those of as many shuffled copies.
     case spectrum(LeadingVectors?, replicas: Int)
+    /// Singular values and leading vectors of two matrices of one shape, and what they have in common.
+    case comparison(LeadingVectors, ofDifference: Bool)
   }
 
   /// How singular vectors are found.

@@ -62,11 +62,13 @@ public final class RunContext {
   /// Measures norms and hashes of all matrices.
   ///
   /// Collective: every rank calls it.
-  func norms(_ catalog: Catalog, shards: OpenShards) throws -> Norms {
-    try stage("norms") {
+  ///
+  /// - Parameter name: of the stage.
+  func norms(_ catalog: Catalog, shards: OpenShards, as name: String = "norms") throws -> Norms {
+    try stage(name) {
       try Norms.measure(catalog, shards: shards, world: world) {
         try watch.check()
-        advanced("norms", to: $0)
+        advanced(name, to: $0)
       }
     }
   }

@@ -2,6 +2,8 @@
 public struct RunStatistics: Codable, Sendable {
   /// As given.
   public var checkpoint: String
+  /// The other checkpoint of a comparison, as given; nil for other commands, and left out then.
+  public var tuned: String?
   /// How many.
   public var ranks: Int
   /// By rank.
@@ -34,7 +36,7 @@ public struct RunStatistics: Codable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case checkpoint, ranks, hosts, threads, mpi, blas, phases
+    case checkpoint, tuned, ranks, hosts, threads, mpi, blas, phases
     case peakAnonymousBytes = "peak_anonymous_bytes"
     case journalBytes = "journal_bytes"
     case journalSeconds = "journal_seconds"

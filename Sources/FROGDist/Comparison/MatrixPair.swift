@@ -1,0 +1,136 @@
+import DistSVD
+
+/// Two matrices of one name and shape, and the ranks that compare them.
+struct MatrixPair {
+  /// Of the base.
+  let base: MatrixTask
+  /// Of the tuned model, with the same ranks.
+  let tuned: MatrixTask
+  /// Of a convolution's kernel; 1 for other matrices.
+  let positions: Int
+  /// Whether the bytes of both are known to be the same.
+  let isSame: Bool
+  let metrics: ComparisonChoice
+
+  /// The most elements of the second matrix that a `DifferenceSource` holds beside a panel, but for very long rows.
+  static let differenceSlabElements = 1 << 18
+
+  /// Decomposes both, and measures what lies between them.
+  ///
+  /// Collective in a team: every member calls it, and gets the same.
+  func compare() throws -> ComparedMatrix {
+    let products = isSame ? PairProducts.equal(isZero: base.squaredNorm == 0) : try PairProducts(self)
+    let before = try SpectralSide(base, positions: positions, leading: metrics.leading)
+    // The solver would find the same once more.
+    let after =
+      products.distance == 0 ? before : try SpectralSide(tuned, positions: positions, leading: metrics.leading)
+    var reasons: [String: String] = [:]
+    var compared = ComparedMatrix(
+      ordinal: base.ordinal, base: before.quality, tuned: after.quality, norm: products.distance,
+      relativeNorm: products.relativeDistance, alignment: products.alignment,
+      rescue: before.rescue ?? after.rescue)
+    if products.relativeDistance == nil { reasons["update_relative_norm"] = "the base is all zeros" }
+    if products.alignment == nil {
+      reasons["cka"] = before.quality.logNorm == nil ? "the base is all zeros" : "the tuned matrix is all zeros"
+    }
+    try base.locally { try compared.measureSpaces(before, after, self, products, &reasons) }
+    if metrics.deltaSpectrum {
+      compared.spectrum = try products.distance == 0 ? nil : updateSpectrum(products)
+      if compared.spectrum == nil {
+        for name in ComparedMatrix.updateColumns { reasons[name] = "the matrices are equal" }
+      }
+    }
+    compared.reasons = reasons
+    return compared
+  }
+
+  /// Collective in a team: every member calls it.
+  private func updateSpectrum(_ products: PairProducts) throws -> UpdateSpectrum? {
+    // In units in which ΔW, which may be far smaller than W, is neither small nor large.
+    let unit = products.unit
+    let (first, second) = (base.source.scaled(by: unit), tuned.source.scaled(by: unit))
+    let values: [Double]
+    if positions == 1 {
+      let difference = try base.locally { try DifferenceSource(second, minus: first) }
+      values = try base.spectrum(of: difference, leading: nil).singularValues
+    } else {
+      values = try base.locally {
+        try (0..<positions).flatMap { position in
+          try SpectrumSolver.solve(
+            DifferenceSource(
+              KernelPosition(second, position: position, of: positions),
+              minus: KernelPosition(first, position: position, of: positions))
+          ).singularValues
+        }
+      }
+    }
+    return UpdateSpectrum(values, unit: unit)
+  }
+}
+
+/// Norm of the difference of a pair, and how far its matrices are aligned.
+struct PairProducts {
+  /// ‖ΔW‖_F, in the units of the weights.
+  let distance: Double
+  /// ‖ΔW‖_F/‖W‖_F; nil if the base is 0.
+  let relativeDistance: Double?
+  /// ‖W₁ᵀW₂‖/√(‖W₁ᵀW₁‖·‖W₂W₂ᵀ‖); of a convolution the mean over its kernel's positions; nil if one matrix is 0.
+  let alignment: Double?
+  /// The power of two that ΔW is divided by before it is decomposed; 0 for ordinary ones.
+  let unit: Int
+
+  /// Of two matrices that are the same.
+  static func equal(isZero: Bool) -> PairProducts {
+    PairProducts(distance: 0, relativeDistance: isZero ? nil : 0, alignment: isZero ? nil : 1, unit: 0)
+  }
+
+  private init(distance: Double, relativeDistance: Double?, alignment: Double?, unit: Int) {
+    self.distance = distance
+    self.relativeDistance = relativeDistance
+    self.alignment = alignment
+    self.unit = unit
+  }
+
+  /// Streams both matrices.
+  ///
+  /// Collective in a team: every member calls it; the bits do not depend on how many they are.
+  init(_ pair: MatrixPair) throws {
+    let (a, b) = (pair.base, pair.tuned)
+    let own = try Self.products(pair, a.source, b.source)
+    // Differences need one unit for both: that of the larger one.
+    let isBaseLarger =
+      a.squaredNorm.times(powerOfTwo: 2 * (a.units.weights - b.units.weights)) >= b.squaredNorm
+    let unit = isBaseLarger ? a.units.weights : b.units.weights
+    let common =
+      try a.units == b.units
+      ? own : Self.products(pair, a.source.scaled(by: unit), b.source.scaled(by: unit))
+    let squared = common.reduce(0) { $0 + $1.squaredDistance }
+    guard squared > 0 else {
+      self = .equal(isZero: a.squaredNorm == 0)
+      return
+    }
+    distance = squared.squareRoot().times(powerOfTwo: unit)
+    let norm = common.reduce(0) { $0 + $1.squaredNorms.a }
+    relativeDistance = a.squaredNorm > 0 && norm > 0 ? (squared / norm).squareRoot() : nil
+    let alignments = own.compactMap(\.alignment)
+    alignment = alignments.isEmpty ? nil : alignments.reduce(0, +) / Double(alignments.count)
+    let ofDifference = ScoreUnits.units(
+      squaredNorms: [squared], squaredSignals: nil, count: 1, sharesThreshold: false, ranksScores: true)
+    self.unit = unit + (ofDifference.first?.weights ?? 0)
+  }
+
+  /// Of each kernel position; one for a matrix.
+  private static func products(_ pair: MatrixPair, _ a: MatrixPanels, _ b: MatrixPanels) throws -> [CrossProducts] {
+    let task = pair.base
+    guard pair.positions == 1 else {
+      return try task.locally {
+        try (0..<pair.positions).map {
+          try CrossProducts(
+            KernelPosition(a, position: $0, of: pair.positions), KernelPosition(b, position: $0, of: pair.positions))
+        }
+      }
+    }
+    guard let team = task.team else { return [try CrossProducts(a, b)] }
+    return [try CrossProducts(a, b, sums: TeamChunkSums(team: team.communicator, agreeing: task.locally))]
+  }
+}

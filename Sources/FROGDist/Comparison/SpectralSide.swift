@@ -1,0 +1,103 @@
+import DistSVD
+import SpectralQuality
+
+/// One matrix of a pair, decomposed.
+struct SpectralSide {
+  /// What its spectrum tells, in the units of its weights.
+  let quality: MatrixQuality
+  /// Its leading vectors; nil for a convolution, or if they were refused.
+  let left: SingularVectors?
+  /// Its leading vectors; nil for a convolution, or if they were refused.
+  let right: SingularVectors?
+  /// Why the usual solver's result was refused; nil normally.
+  let rescue: String?
+
+  /// Decomposes a matrix, and measures its spectrum as `analyze` does.
+  ///
+  /// Collective in a team: every member calls it.
+  ///
+  /// - Parameter positions: of a convolution's kernel; 1 for other matrices.
+  init(_ task: MatrixTask, positions: Int, leading: LeadingVectors) throws {
+    let results: [SpectrumResult]
+    if positions == 1 {
+      results = [try task.spectrum(leading: leading)]
+    } else {
+      results = try task.kernelSpectra(positions: positions)
+    }
+    let values = results.map { $0.singularValues.map { $0.times(powerOfTwo: task.units.weights) } }
+    let matrix = task.matrix
+    let spectrum =
+      try positions == 1
+      ? Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
+      : Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / positions)
+    quality = MatrixQuality(SpectralMetrics(spectrum, options: MetricChoice().spectral(matrix.name)))
+    left = positions == 1 ? results[0].left : nil
+    right = positions == 1 ? results[0].right : nil
+    rescue = results.compactMap(\.rescue).first?.description
+  }
+}
+
+/// What the spectrum of one matrix of a pair tells.
+struct MatrixQuality: Codable, Sendable, Equatable {
+  /// α; nil without a power law.
+  let alpha: Double?
+  /// The standard error of α.
+  let sigma: Double?
+  /// α̂ = α·log10 λmax.
+  let alphaWeighted: Double?
+  /// log10 Σλ; nil for all zeros.
+  let logNorm: Double?
+  /// log10 λmax; nil for all zeros.
+  let logSpectralNorm: Double?
+  /// Σλ/λmax; nil for all zeros.
+  let stableRank: Double?
+  /// How many singular values are not 0 but for rounding.
+  let matrixRank: Int
+  /// How many of the largest singular values hold 99 % of Σσ²; 0 for all zeros.
+  let rank99: Int
+  /// ``TrainingWarning``.
+  let warning: String
+  /// Column of WeightWatcher's → why it has no value.
+  let reasons: [String: String]
+
+  init(_ metrics: SpectralMetrics) {
+    let isFitted = metrics.fit.status == .success
+    alpha = isFitted ? metrics.fit.alpha : nil
+    sigma = isFitted ? metrics.fit.sigma : nil
+    alphaWeighted = metrics.alphaWeighted
+    logNorm = metrics.norms.logNorm
+    logSpectralNorm = metrics.norms.logLargest
+    stableRank = metrics.norms.stableRank
+    matrixRank = metrics.norms.matrixRank
+    rank99 = EnergyRank.count(holding: 0.99, ofAscending: metrics.spectrum.eigenvalues)
+    warning = metrics.warning.rawValue
+    let names = Set(Self.columns.map(\.name))
+    reasons = metrics.reasons.filter { names.contains($0.key) }
+  }
+
+  /// By the names of `analyze`.
+  static var columns: [(name: String, value: @Sendable (MatrixQuality) -> Double?)] {
+    [
+      ("alpha", \.alpha), ("alpha_weighted", \.alphaWeighted), ("log_norm", \.logNorm),
+      ("log_spectral_norm", \.logSpectralNorm), ("stable_rank", \.stableRank),
+    ]
+  }
+}
+
+/// How many directions hold the weights of a matrix.
+enum EnergyRank {
+  /// How many of the largest eigenvalues λ = σ² add up to a share of all; 0 if all are 0.
+  ///
+  /// - Complexity: O(n).
+  static func count(holding share: Double, ofAscending eigenvalues: [Double]) -> Int {
+    // Relative to the largest, so that nothing overflows.
+    guard let largest = eigenvalues.last, largest > 0 else { return 0 }
+    let total = eigenvalues.reduce(0) { $0 + $1 / largest }
+    var sum = 0.0
+    for (index, value) in eigenvalues.reversed().enumerated() {
+      sum += value / largest
+      if sum >= share * total { return index + 1 }
+    }
+    return eigenvalues.count
+  }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import FROGDist
+import ShardIO
+import SystemPackage
+
+/// `frog-mpi compare`
+struct Compare: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Tell what tuning has done to the matrices of a model, and whether it has harmed them.",
+    discussion: """
+      Compares two checkpoints matrix by matrix, paired by name: power laws, norms and ranks before and after, the difference and its \
+      norm, how far leading directions have turned. OUT/details.csv has a line for each pair, OUT/summary.json what they tell together, \
+      and a verdict.
+
+      The result is the same for any number of processes:
+
+        mpirun -n 8 frog-mpi compare ./my-model ./my-model-tuned --out ./my-comparison
+      """)
+
+  @Argument(help: "The model as it was: a folder with safetensors shards, or one .safetensors file.")
+  var base: String
+
+  @Argument(help: "What has been made of it: the same matrices under the same names, in any type and any shards.")
+  var tuned: String
+
+  @OptionGroup var output: OutputChoice
+
+  @Option(
+    help: ArgumentHelp("How many leading singular vectors span the spaces that are compared.", valueName: "count"))
+  var top = 16
+
+  @Flag(help: "Also decompose the difference of each pair: how many ranks the tuning has used.")
+  var deltaSpectrum = false
+
+  @OptionGroup var choice: TensorChoice
+
+  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
+  var io = SourceKind.auto
+
+  @OptionGroup var resources: ResourceOptions
+
+  @OptionGroup var stop: StopOptions
+
+  func validate() throws {
+    guard (1...4096).contains(top) else { throw ValidationError("--top must be from 1 to 4096") }
+  }
+
+  func run() throws {
+    let options = ComparisonOptions(
+      base: FilePath(base), tuned: FilePath(tuned), output: output.options, tensors: choice.options,
+      metrics: ComparisonChoice(top: top, deltaSpectrum: deltaSpectrum), io: io, threads: resources.threads,
+      memory: resources.memory?.bytes)
+    Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
+      let outcome = try ComparisonPipeline(options, in: context).run()
+      return ComparisonDescription(outcome.summary, outcome.statistics, out: output.out).text
+    }
+  }
+}

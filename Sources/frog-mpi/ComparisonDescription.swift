@@ -1,0 +1,73 @@
+import FROGDist
+
+/// What `compare` prints at its end.
+struct ComparisonDescription {
+  let text: String
+
+  init(_ summary: ComparisonSummary, _ statistics: RunStatistics?, out: String) {
+    let (trends, update) = (summary.trends, summary.update)
+    func percent(_ share: Double) -> String { "\(Terminal.decimal(100 * share, share < 0.1 ? 3 : 1))%" }
+    var lines = [
+      ("matrices", Terminal.grouped(summary.pairs)), ("weights", Terminal.grouped(summary.weights)),
+      ("equal", Terminal.grouped(update.equal)),
+    ]
+    if let relative = update.relativeNorm { lines.append(("change of weights", "\(percent(relative)) of their norm")) }
+    if let least = update.leastAlignment, let median = update.medianAlignment {
+      lines.append(("CKA", "\(Terminal.decimal(median, 4)) median, \(Terminal.decimal(least, 4)) least"))
+    }
+    if let rank = update.medianRank99 {
+      lines.append(("rank of change", "\(Terminal.decimal(rank, 0)) directions hold 99% of it (median)"))
+    }
+    lines.append(("alpha improved", "\(Terminal.grouped(trends.improved)) (closer to 2…6, beyond its standard error)"))
+    lines.append(("alpha worsened", Terminal.grouped(trends.worsened)))
+    lines.append(("alpha unchanged", Terminal.grouped(trends.unchanged)))
+    if trends.unfitted > 0 { lines.append(("without a fit", Terminal.grouped(trends.unfitted))) }
+    for phase in statistics?.phases ?? [] { lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0))) }
+    let peak = statistics?.peakAnonymousBytes.max() ?? 0
+    if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
+    lines.append(("tables", statistics == nil ? "\(out) (finished earlier)" : out))
+    let width = lines.map(\.0.count).max() ?? 0
+    var text = Self.metrics(summary) + "\n"
+    for (name, value) in lines { text += name + String(repeating: " ", count: width - name.count + 2) + value + "\n" }
+    text += Self.list("not compared", summary.mismatches.map { ($0.matrix, $0.reason) })
+    text += Self.list("flagged", summary.flags.map { ($0.matrix, $0.message) })
+    self.text = text + Self.verdict(summary)
+  }
+
+  private static func metrics(_ summary: ComparisonSummary) -> String {
+    let names = [
+      ("alpha", "alpha"), ("alpha_weighted", "alpha-hat"), ("log_norm", "log norm"), ("log_spectral_norm", "log λmax"),
+      ("stable_rank", "stable rank"),
+    ]
+    let rows = names.compactMap { name, words in
+      summary.metrics[name].map { metric in
+        [words, Terminal.grouped(metric.matrices)]
+          + [
+            metric.base.mean, metric.tuned.mean, metric.base.median, metric.tuned.median, metric.change.median,
+          ].map { Terminal.decimal($0, 3) }
+      }
+    }
+    return Terminal.table(
+      ["metric", "matrices", "mean before", "after", "median before", "after", "median change"], rows,
+      right: Set(1...6))
+  }
+
+  /// The first few; all are in summary.json.
+  private static func list(_ title: String, _ entries: [(matrix: String, words: String)]) -> String {
+    guard !entries.isEmpty else { return "" }
+    let shown = entries.prefix(10).map { "  \(Terminal.printable($0.matrix)): \($0.words)" }
+    let rest = entries.count - shown.count
+    return "\n\(title)\n" + shown.joined(separator: "\n") + "\n"
+      + (rest > 0 ? "  and \(Terminal.grouped(rest)) more in summary.json\n" : "")
+  }
+
+  private static func verdict(_ summary: ComparisonSummary) -> String {
+    let words =
+      switch summary.verdict.status {
+      case .equal: "the models are equal"
+      case .unharmed: "the tuned model looks unharmed"
+      case .harmed: "the tuned model looks harmed"
+      }
+    return "\nverdict: \(words): " + summary.verdict.reasons.joined(separator: "; ") + "\n"
+  }
+}
