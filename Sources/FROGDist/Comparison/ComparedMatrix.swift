@@ -49,8 +49,8 @@ struct ComparedMatrix: Codable, Sendable {
     _ before: SpectralSide, _ after: SpectralSide, _ pair: MatrixPair, _ products: PairProducts,
     _ reasons: inout [String: String]
   ) throws {
-    // What belongs to the singular value 0 is any vector.
-    let count = min(pair.metrics.top, base.matrixRank, tuned.matrixRank)
+    // What belongs to the singular value 0, but for rounding, is any vector.
+    let count = min(pair.metrics.top, base.resolvedRank, tuned.resolvedRank)
     func give(_ columns: some Sequence<String>, _ reason: String) { for name in columns { reasons[name] = reason } }
     guard pair.positions == 1 else {
       return give(Self.spaceColumns, "the positions of a convolution's kernel have vectors of their own")

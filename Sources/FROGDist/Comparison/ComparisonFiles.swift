@@ -34,7 +34,8 @@ enum ComparisonFiles {
   }
 
   /// Both checkpoints as if they were one.
-  static func source(_ base: RunRecord.Source, _ tuned: RunRecord.Source, pairs: Int, weights: Int) -> RunRecord.Source {
+  static func source(_ base: RunRecord.Source, _ tuned: RunRecord.Source, pairs: Int, weights: Int) -> RunRecord.Source
+  {
     RunRecord.Source(fingerprint: "\(base.fingerprint) \(tuned.fingerprint)", matrices: pairs, weights: weights)
   }
 

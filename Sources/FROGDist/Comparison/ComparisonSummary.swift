@@ -195,8 +195,8 @@ public struct ComparisonSummary: Codable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, base, tuned, pairs, weights, mismatches, thresholds, metrics, update, trends, flags
-    case verdict, files
+    case format, version, parameters, base, tuned, pairs, weights, mismatches, thresholds, metrics, update, trends
+    case flags, verdict, files
     case formatVersion = "format_version"
   }
 }

@@ -61,7 +61,8 @@ struct ComparisonTable {
     number("scale_excess", change.spectralExcess)
     number("norm_excess", change.frobeniusExcess)
     if change.spectralExcess == nil {
-      for name in ["scale_excess", "norm_excess"] { reasons[name] = "all zeros \(matrix.base.logNorm == nil ? "before" : "after")" }
+      let side = matrix.base.logNorm == nil ? "before" : "after"
+      for name in ["scale_excess", "norm_excess"] { reasons[name] = "all zeros \(side)" }
     }
     cells.append(("flags", ScaleFlags.text(flags.flags[matrix.ordinal])))
     if metrics.deltaSpectrum {

@@ -18,7 +18,8 @@ struct MatrixPairing {
   /// - Complexity: O(n).
   init(_ base: Catalog, _ tuned: Catalog) {
     let partners = Dictionary(
-      tuned.matrices.enumerated().map { (ExactName($0.element.name), $0.offset) }, uniquingKeysWith: { first, _ in first })
+      tuned.matrices.enumerated().map { (ExactName($0.element.name), $0.offset) },
+      uniquingKeysWith: { first, _ in first })
     var (baseOrdinals, tunedOrdinals): ([Int], [Int]) = ([], [])
     var mismatches: [ComparisonSummary.Mismatch] = []
     var known: Set<Int> = []

@@ -30,7 +30,7 @@ struct SpectralSide {
       try positions == 1
       ? Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
       : Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / positions)
-    quality = MatrixQuality(SpectralMetrics(spectrum, options: MetricChoice().spectral(matrix.name)))
+    quality = MatrixQuality(SpectralMetrics(spectrum, options: MetricChoice().spectral(matrix.name)), of: matrix)
     left = positions == 1 ? results[0].left : nil
     right = positions == 1 ? results[0].right : nil
     rescue = results.compactMap(\.rescue).first?.description
@@ -51,8 +51,8 @@ struct MatrixQuality: Codable, Sendable, Equatable {
   let logSpectralNorm: Double?
   /// Σλ/λmax; nil for all zeros.
   let stableRank: Double?
-  /// How many singular values are not 0 but for rounding.
-  let matrixRank: Int
+  /// How many singular values are above what rounding weights to the stored type makes of zeros: see ``StoredPrecision``.
+  let resolvedRank: Int
   /// How many of the largest singular values hold 99 % of Σσ²; 0 for all zeros.
   let rank99: Int
   /// ``TrainingWarning``.
@@ -60,7 +60,7 @@ struct MatrixQuality: Codable, Sendable, Equatable {
   /// Column of WeightWatcher's → why it has no value.
   let reasons: [String: String]
 
-  init(_ metrics: SpectralMetrics) {
+  init(_ metrics: SpectralMetrics, of matrix: Catalog.Matrix) {
     let isFitted = metrics.fit.status == .success
     alpha = isFitted ? metrics.fit.alpha : nil
     sigma = isFitted ? metrics.fit.sigma : nil
@@ -68,7 +68,7 @@ struct MatrixQuality: Codable, Sendable, Equatable {
     logNorm = metrics.norms.logNorm
     logSpectralNorm = metrics.norms.logLargest
     stableRank = metrics.norms.stableRank
-    matrixRank = metrics.norms.matrixRank
+    resolvedRank = min(metrics.norms.matrixRank, StoredPrecision.rank(metrics.spectrum.eigenvalues, of: matrix))
     rank99 = EnergyRank.count(holding: 0.99, ofAscending: metrics.spectrum.eigenvalues)
     warning = metrics.warning.rawValue
     let names = Set(Self.columns.map(\.name))
