@@ -27,7 +27,7 @@ struct ComparisonDescription {
     if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
     lines.append(("tables", statistics == nil ? "\(out) (finished earlier)" : out))
     let width = lines.map(\.0.count).max() ?? 0
-    var text = Self.metrics(summary) + "\n"
+    var text = Self.metrics(summary) + "\n" + Self.roles(summary) + "\n"
     for (name, value) in lines { text += name + String(repeating: " ", count: width - name.count + 2) + value + "\n" }
     text += Self.list("not compared", summary.mismatches.map { ($0.matrix, $0.reason) })
     text += Self.list("flagged", summary.flags.map { ($0.matrix, $0.message) })
@@ -50,6 +50,21 @@ struct ComparisonDescription {
     return Terminal.table(
       ["metric", "matrices", "mean before", "after", "median before", "after", "median change"], rows,
       right: Set(1...6))
+  }
+
+  private static func roles(_ summary: ComparisonSummary) -> String {
+    func number(_ value: Double?, _ digits: Int = 2) -> String { value.map { Terminal.decimal($0, digits) } ?? "-" }
+    let rows = summary.roles.map { role in
+      [
+        Terminal.printable(role.role), Terminal.grouped(role.matrices), Terminal.grouped(role.equal),
+        Terminal.grouped(role.flagged), number(role.baseAlpha), number(role.tunedAlpha), number(role.alphaChange, 3),
+        role.relativeNorm.map { "\(Terminal.decimal(100 * $0, 2))%" } ?? "-", number(role.alignment, 4),
+        number(role.leftOverlap, 3), number(role.rightOverlap, 3),
+      ]
+    }
+    return Terminal.table(
+      ["role", "matrices", "equal", "flagged", "alpha", "after", "change", "ΔW", "CKA", "left", "right"], rows,
+      right: Set(1...10))
   }
 
   /// The first few; all are in summary.json.

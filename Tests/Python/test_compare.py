@@ -153,7 +153,7 @@ def test_distances_are_those_of_weightwatcher(frog, pair, tmp_path):
 
 def test_a_memory_limit_makes_teams_and_the_same_figures(frog, tmp_path):
     generator = np.random.default_rng(11)
-    base = {"h.0.large": checkpoints.trained(generator, 1300, 1300), "h.1.small": checkpoints.trained(generator, 90, 60)}
+    base = {"h.0.large": checkpoints.trained(generator, 1500, 1500), "h.1.small": checkpoints.trained(generator, 90, 60)}
     write(tmp_path / "base", base)
     write(tmp_path / "tuned", tuned(generator, base), "BF16")
     arguments = ("compare", tmp_path / "base", tmp_path / "tuned", "--out", tmp_path / "out", "--memory", "150MB")
@@ -250,6 +250,32 @@ def test_a_distilled_copy_is_flagged(frog, tmp_path):
     found = flagged(json.loads((tmp_path / "out/summary.json").read_text()))
     assert set(found) == {*small, *cut}
     assert all("spectral" in found[name] for name in small) and all("rank" in found[name] for name in cut)
+
+
+def test_scales_that_come_apart_are_harm(frog, tmp_path):
+    """So many matrices change that none of them is odd."""
+    base = model(np.random.default_rng(12))
+    write(tmp_path / "base", base)
+    write(tmp_path / "tuned", {name: matrix * (0.45 if number % 2 else 1) for number, (name, matrix) in enumerate(base.items())})
+    _, summary = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out")
+    assert summary["flags"] == [] and summary["verdict"]["status"] == "harmed"
+    assert all("come apart" in reason for reason in summary["verdict"]["reasons"])
+
+
+def test_roles_say_where_the_tuning_went(frog, tmp_path):
+    generator = np.random.default_rng(13)
+    base = model(generator)
+    after = base | tuned(generator, {name: matrix for name, matrix in base.items() if "q_proj" in name}, 0.01)
+    write(tmp_path / "base", base)
+    write(tmp_path / "tuned", after)
+    found, summary = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out", ranks=2)
+    roles = {role["role"]: role for role in summary["roles"]}
+    assert {name: role["equal"] for name, role in roles.items()} == {"down": 4, "k": 4, "q": 0, "up": 4}
+    own = [row for row in found.values() if row["role"] == "q"]
+    for key, column in (("median_relative_norm", "update_relative_norm"), ("median_cka", "cka"), ("median_delta_alpha", "delta_alpha"),
+                        ("median_left_overlap", "left_overlap"), ("median_base_alpha", "base_alpha")):  # fmt: skip
+        assert close(roles["q"][key], np.median([float(row[column]) for row in own]))
+    assert roles["q"]["median_relative_norm"] == pytest.approx(0.01, rel=0.1) and roles["up"]["median_relative_norm"] == 0
 
 
 def test_a_model_scaled_as_a_whole_is_harmed(frog, tmp_path):

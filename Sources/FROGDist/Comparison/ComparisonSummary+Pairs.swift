@@ -21,6 +21,7 @@ extension ComparisonSummary {
     metrics = Self.metrics(matrices)
     update = Update(matrices, squaredNorms: norms.squared)
     trends = Trends(matrices)
+    roles = Self.roles(matrices, scale, of: pairing)
     flags = zip(matrices, scale.flags).filter { !$0.1.isEmpty }.map { matrix, kinds in
       Flag(
         matrix: pairing.base.matrices[matrix.ordinal].name, kinds: kinds.map(\.rawValue),
@@ -42,6 +43,29 @@ extension ComparisonSummary {
       found[name] = Metric(matrices: both.count, base: before, tuned: after, change: change)
     }
     return found
+  }
+
+  private static func roles(
+    _ matrices: [ComparedMatrix], _ scale: ScaleFlags, of pairing: MatrixPairing
+  ) -> [Role] {
+    let groups = Dictionary(grouping: matrices) { matrix in
+      let stored = pairing.base.matrices[matrix.ordinal]
+      return MatrixRole(stored.name, part: stored.part).name
+    }
+    return groups.map { role, members in
+      let fitted = members.compactMap { matrix in
+        matrix.base.alpha.flatMap { before in matrix.tuned.alpha.map { (before, $0) } }
+      }
+      return Role(
+        role: role, matrices: members.count, equal: members.count { $0.norm == 0 },
+        flagged: members.count { !scale.flags[$0.ordinal].isEmpty },
+        baseAlpha: RobustStatistics.median(fitted.map(\.0)), tunedAlpha: RobustStatistics.median(fitted.map(\.1)),
+        alphaChange: RobustStatistics.median(fitted.map { $0.1 - $0.0 }),
+        relativeNorm: RobustStatistics.median(members.compactMap(\.relativeNorm)),
+        alignment: RobustStatistics.median(members.compactMap(\.alignment)),
+        leftOverlap: RobustStatistics.median(members.compactMap(\.left?.overlap)),
+        rightOverlap: RobustStatistics.median(members.compactMap(\.right?.overlap)))
+    }.sorted { $0.role.utf8.lexicographicallyPrecedes($1.role.utf8) }
   }
 
   private static func words(
@@ -122,9 +146,18 @@ extension ComparisonSummary.Verdict {
       let count = flagged(kinds)
       if count > 0 { harm.append("\(some(count)) \(words)") }
     }
-    for (name, words) in [("log_norm", "squared norm"), ("log_spectral_norm", "largest eigenvalue")] {
-      guard let change = metrics[name]?.change.median, abs(change) > ScaleFlags.modelChange else { continue }
-      harm.append("the scale of the whole model has changed: log10 of the median \(words) by \(Decimal.short(change))")
+    for (name, words, changes) in [
+      ("log_norm", "squared norms", scale.changes.compactMap(\.frobenius)),
+      ("log_spectral_norm", "largest eigenvalues", scale.changes.compactMap(\.spectral)),
+    ] {
+      if let change = metrics[name]?.change.median, abs(change) > ScaleFlags.modelChange {
+        harm.append("the scale of the whole model has changed: log10 of \(words) by \(Decimal.short(change)) (median)")
+      }
+      if let spread = RobustStatistics.medianAbsoluteDeviation(changes), spread > ScaleFlags.modelSpread {
+        harm.append(
+          "the scales of matrices have come apart: log10 of \(words) has changed by amounts that differ by "
+            + "\(Decimal.short(spread)) (median absolute deviation)")
+      }
     }
     let fits = trends.improved + trends.worsened + trends.unchanged
     if Double(trends.worsened) > ComparisonSummary.Thresholds.worsened * Double(fits) {

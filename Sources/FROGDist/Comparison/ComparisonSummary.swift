@@ -34,6 +34,8 @@ public struct ComparisonSummary: Codable, Sendable {
   public var update: Update
   /// Matrices whose α has come closer to 2…6, has gone farther from it, or neither, and those without a fit on both sides.
   public var trends: Trends
+  /// By name of role.
+  public var roles: [Role]
   /// Matrices that look harmed, by name.
   public var flags: [Flag]
   /// In words.
@@ -83,6 +85,8 @@ public struct ComparisonSummary: Codable, Sendable {
     public var rankShare = ScaleFlags.rankShare
     /// The whole model's scale has changed if the median change is farther than this from 0.
     public var modelChange = ScaleFlags.modelChange
+    /// The scales of the model have come apart if the changes' median absolute deviation is above this.
+    public var modelSpread = ScaleFlags.modelSpread
     /// The model is worse if α has gone farther from 2…6 in more than this share of its fits.
     public var worsenedShare = Self.worsened
 
@@ -93,6 +97,7 @@ public struct ComparisonSummary: Codable, Sendable {
       case scaleDeviations = "scale_deviations"
       case rankShare = "rank_share"
       case modelChange = "model_change"
+      case modelSpread = "model_spread"
       case worsenedShare = "worsened_share"
     }
   }
@@ -166,6 +171,43 @@ public struct ComparisonSummary: Codable, Sendable {
     }
   }
 
+  /// The pairs of one role: where the tuning went.
+  public struct Role: Codable, Sendable, Equatable {
+    /// `q`, `k`, `v`, `o`, `gate`, `up`, `down`, or a module's name.
+    public var role: String
+    /// How many pairs.
+    public var matrices: Int
+    /// How many have not changed at all.
+    public var equal: Int
+    /// How many look harmed.
+    public var flagged: Int
+    /// Median α before, of those with a fit on both sides.
+    @ExplicitNull public var baseAlpha: Double?
+    /// After.
+    @ExplicitNull public var tunedAlpha: Double?
+    /// Median Δα.
+    @ExplicitNull public var alphaChange: Double?
+    /// Median ‖ΔW‖_F/‖W‖_F.
+    @ExplicitNull public var relativeNorm: Double?
+    /// Median CKA.
+    @ExplicitNull public var alignment: Double?
+    /// Median mean cos² between the leading left vectors.
+    @ExplicitNull public var leftOverlap: Double?
+    /// The same of the right ones.
+    @ExplicitNull public var rightOverlap: Double?
+
+    enum CodingKeys: String, CodingKey {
+      case role, matrices, equal, flagged
+      case baseAlpha = "median_base_alpha"
+      case tunedAlpha = "median_tuned_alpha"
+      case alphaChange = "median_delta_alpha"
+      case relativeNorm = "median_relative_norm"
+      case alignment = "median_cka"
+      case leftOverlap = "median_left_overlap"
+      case rightOverlap = "median_right_overlap"
+    }
+  }
+
   /// A matrix that looks harmed.
   public struct Flag: Codable, Sendable, Equatable {
     /// Its name.
@@ -196,7 +238,7 @@ public struct ComparisonSummary: Codable, Sendable {
 
   enum CodingKeys: String, CodingKey {
     case format, version, parameters, base, tuned, pairs, weights, mismatches, thresholds, metrics, update, trends
-    case flags, verdict, files
+    case roles, flags, verdict, files
     case formatVersion = "format_version"
   }
 }

@@ -8,6 +8,8 @@ struct ScaleFlags {
   static let rankShare = 0.5
   /// A median change of log10 ‖W‖²_F or log10 λmax beyond it counts as one of the whole model's scale.
   static let modelChange = ScaleCollapse.leastChange
+  /// Where changes lie farther apart than this, in median absolute deviations, so many matrices are out of step that none is flagged for it.
+  static let modelSpread = ScaleCollapse.leastChange / ScaleCollapse.deviations
 
   /// By ordinal.
   let changes: [ScaleCollapse.Change]
