@@ -252,6 +252,36 @@ def test_a_distilled_copy_is_flagged(frog, tmp_path):
     assert all("spectral" in found[name] for name in small) and all("rank" in found[name] for name in cut)
 
 
+def test_trends_are_those_of_alpha(frog, tmp_path):
+    """A flat spectrum becomes one of a power law, and the other way round; the rest moves less than its fits are uncertain."""
+    generator = np.random.default_rng(14)
+
+    def matrix(exponent):
+        u, _ = np.linalg.qr(generator.standard_normal((120, 100)))
+        v, _ = np.linalg.qr(generator.standard_normal((100, 100)))
+        quantiles = (np.arange(100) + 0.5) / 100
+        return u * (1 - quantiles) ** (-0.5 / (exponent - 1)) @ v.T
+
+    noise, fits = [matrix(20) for _ in range(4)], [matrix(3) for _ in range(4)]
+    base = {"h.0.better": noise[0], "h.1.better": noise[1], "h.0.worse": fits[2], "h.1.worse": fits[3], **model(generator, layers=1)}
+    after = tuned(generator, base) | {
+        "h.0.better": fits[0], "h.1.better": fits[1], "h.0.worse": noise[2], "h.1.worse": noise[3], "h.2.new": noise[0],
+    }  # fmt: skip
+    write(tmp_path / "base", base)
+    write(tmp_path / "tuned", after)
+    found, summary = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out")
+    counts = {"improved": 0, "worsened": 0, "unchanged": 0}
+    for name, row in found.items():
+        before, now = (max(2 - alpha, alpha - 6, 0) for alpha in (float(row["base_alpha"]), float(row["tuned_alpha"])))
+        error = max(float(row["base_sigma"]), float(row["tuned_sigma"]))
+        trend = "unchanged" if abs(now - before) <= error else "improved" if now < before else "worsened"
+        assert row["trend"] == trend, row
+        counts[trend] += 1
+        for word, expected in (("better", "improved"), ("worse", "worsened"), ("layers", "unchanged")):
+            assert word not in name or trend == expected, row
+    assert {key: summary["trends"][key] for key in counts} == counts
+
+
 def test_scales_that_come_apart_are_harm(frog, tmp_path):
     """So many matrices change that none of them is odd."""
     base = model(np.random.default_rng(12))

@@ -44,6 +44,10 @@ struct ComparisonTable {
         reasons["delta_\(name)"] = "no value \(before == nil ? "before" : "after")"
       }
     }
+    for (side, quality) in [("base", matrix.base), ("tuned", matrix.tuned)] {
+      number("\(side)_sigma", quality.sigma)
+      if quality.sigma == nil { reasons["\(side)_sigma"] = quality.reasons["alpha"] ?? "the fit failed" }
+    }
     count("base_rank_99", matrix.base.rank99)
     count("tuned_rank_99", matrix.tuned.rank99)
     cells.append(("base_warning", matrix.base.warning))
