@@ -386,13 +386,21 @@ def test_scales_far_apart(frog, tmp_path):
     base = {f"h.{number}.fine": generator.standard_normal((40, 30)) for number in range(4)}
     base |= {"h.4.tiny": 1e-90 * generator.standard_normal((40, 30)), "h.5.huge": 1e90 * generator.standard_normal((40, 30))}
     change = np.outer(generator.standard_normal(40), generator.standard_normal(30))
-    after = base | {"h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60}
+    # Where the base is zero a change can be as small as it likes: its eigenvalues are no normal numbers.
+    base["h.6.sparse"] = 1e-100 * generator.standard_normal((40, 30)) * (np.arange(30) < 15)
+    sparse = 1e-170 * np.outer(change[:, 0], np.arange(30) >= 15)
+    after = base | {
+        "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
+    }  # fmt: skip
     write(tmp_path / "base", base, "F64")
     write(tmp_path / "tuned", after, "F64")
     found, _ = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out", "--delta-spectrum")
     row = found["h.4.tiny"]
-    assert float(row["update_sv_max"]) == pytest.approx(1e-98 * np.linalg.norm(change, 2), rel=1e-6)
+    assert float(row["update_sv_max"]) == pytest.approx(1e-98 * np.linalg.norm(change, 2), rel=1e-6, abs=0)
     assert row["update_rank_99"] == "1" and float(row["cka"]) == pytest.approx(1)
+    row = found["h.6.sparse"]
+    assert float(row["update_sv_max"]) == pytest.approx(1e-170 * np.linalg.norm(sparse * 1e170), rel=1e-6, abs=0)
+    assert float(row["update_norm"]) == pytest.approx(float(row["update_sv_max"]), rel=1e-6, abs=0) and row["update_rank_99"] == "1"
     assert close(found["h.5.huge"]["cka"], 1) and close(found["h.5.huge"]["update_relative_norm"], 1)
     assert found["h.5.huge"]["flags"] == "spectral frobenius"
 
