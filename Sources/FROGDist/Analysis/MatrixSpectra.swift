@@ -16,6 +16,17 @@ struct MatrixSpectra {
   /// Why the usual solver's result was refused; nil normally.
   let rescue: String?
 
+  /// What scoring a matrix has told of its spectrum.
+  ///
+  /// - Parameter singularValues: of its Gram matrix in double, in the units of the weights.
+  init(ofGram singularValues: [Double], rescue: String?) {
+    let largest = singularValues.max() ?? 0
+    let resolution = SpectrumSolver.resolution(largest: largest, order: singularValues.count)
+    self.singularValues = [singularValues]
+    self.resolution = singularValues.min() ?? 0 < resolution ? resolution : 0
+    self.rescue = rescue
+  }
+
   /// Decomposes a matrix.
   ///
   /// Collective in a team: every member calls it.
