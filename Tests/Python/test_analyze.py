@@ -367,6 +367,14 @@ def quality_weight(alpha):
     return 2 ** float(np.interp(alpha, [1, 2, 4, 6], [0, 0.5, 0.5, -0.5]))
 
 
+def test_metrics_may_be_chosen(frog, layers, tmp_path):
+    rows, _ = analyze(frog, layers[0], tmp_path / "out", "--metrics", "alpha,stable_rank")
+    assert list(next(iter(rows.values()))) == ["layer_id", "name", "alpha", "layer_type", "longname", "stable_rank", "role", "depth", "rows", "columns", "reasons"]
+    for options, message in [(("--metrics", "alfa"), "no 'alfa' among"), (("--metrics", "num_traps"), "no 'num_traps' among"), (("--p-value=-1",), "--p-value must be"), (("--overlap", "5000"), "--overlap must be")]:  # fmt: skip
+        assert_refused(frog("analyze", layers[0], "--out", tmp_path / "other", *options), 64, message)
+    assert_refused(frog("analyze", tmp_path / "nowhere", "--out", tmp_path / "other"), 66, "nowhere")
+
+
 @pytest.mark.parametrize("options, message", [
     (("--analyze", "--precision", "f32"), "every singular value"), (("--analyze", "--score", "magnitude"), "every singular value"),
     (("--analyze", "--rank", "8"), "every singular value"), (("--quality-weight", "alpha", "--select", "uniform"), "global or matrix"),

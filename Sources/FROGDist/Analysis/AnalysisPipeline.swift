@@ -75,7 +75,7 @@ public struct AnalysisPipeline {
         checkpoint: source)
       let publication = try world.agreeing { () -> Publication? in
         guard world.isRoot else { return nil }
-        let details = DetailsTable(matrices).text
+        let details = DetailsTable(matrices, only: options.metrics.columns).text
         summary.files[AnalysisFiles.detailsName] = RunRecord.File(details)
         return try Publication.commit(
           files: [],
