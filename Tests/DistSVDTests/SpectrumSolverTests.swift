@@ -121,7 +121,7 @@ struct SpectrumSolverTests {
     if order > 2 {
       let noise = RandomizedSolverTests.noise(rows * columns, seed: 3)
       let found = try SpectrumSolver.solve(
-        TestMatrix(rows: rows, columns: columns) { ($0 <= $1 ? $0 : $1) == 1 ? 0 : noise[$0 * columns + $1] })
+        TestMatrix(rows: rows, columns: columns) { (rows >= columns ? $1 : $0) == 1 ? 0 : noise[$0 * columns + $1] })
       #expect(Self.rank(found.singularValues, shape) == order - 1)
     }
   }
