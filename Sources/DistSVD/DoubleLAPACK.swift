@@ -92,12 +92,15 @@ enum DoubleLAPACK {
   }
 
   /// ‖A‖²_F of the symmetric matrix in the lower triangle of `a`.
+  ///
+  /// Each column is added up by itself: in one sum, small elements would be lost one by one that are not small together.
   static func symmetricSquares(_ a: AlignedBuffer<Double>, order: Int) -> Double {
     var sum = 0.0
     for column in 0..<order {
       let start = a.start + column * order
-      sum += start[column] * start[column]
-      for row in column + 1..<max(order, column + 1) { sum += 2 * start[row] * start[row] }
+      var below = 0.0
+      for row in column + 1..<max(order, column + 1) { below += start[row] * start[row] }
+      sum += start[column] * start[column] + 2 * below
     }
     return sum
   }
@@ -123,7 +126,8 @@ enum DoubleLAPACK {
     guard info == 0 else { throw .lapack(routine: "gebrd", info: Int(info)) }
     return try withExtendedLifetime(diagonals) { () throws(SolverError) in
       try bidiagonalSingularValues(
-        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]), isUpper: rows >= columns)
+        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]),
+        isUpper: rows >= columns)
     }
   }
 

@@ -93,7 +93,8 @@ struct GramSpectrum {
       }
     }
     let first = try sharing(own)
-    return first[0] == 0 ? .success(Array(first.dropFirst())) : .failure(.noConvergence(info: Int(first[0]), order: order))
+    return first[0] == 0
+      ? .success(Array(first.dropFirst())) : .failure(.noConvergence(info: Int(first[0]), order: order))
   }
 
   /// Singular values and where they come from.

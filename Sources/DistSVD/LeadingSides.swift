@@ -38,7 +38,8 @@ struct LeadingSides {
     if leading.sides.contains(shape.isTall ? .left : .right) {
       let image = try agreed(agreeing) {
         let image = try AlignedBuffer<Double>(count: shape.stream * count)
-        try Self.project(source, on: core, count: count, panels: share(shape.panels(of: PanelShape.scoreElements)), into: image)
+        try Self.project(
+          source, on: core, count: count, panels: share(shape.panels(of: PanelShape.scoreElements)), into: image)
         return image
       }
       try adding(image)

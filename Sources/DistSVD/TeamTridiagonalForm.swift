@@ -57,7 +57,9 @@ struct TeamTridiagonalForm {
     }
     let (rows, columns) = (part.rows, part.columns)
     for (j, column) in columns.enumerated() {
-      for (i, row) in rows.enumerated() { part.elements.elements[j * rows.count + i] = z.elements[column * order + row] }
+      for (i, row) in rows.enumerated() {
+        part.elements.elements[j * rows.count + i] = z.elements[column * order + row]
+      }
     }
     let info = Int(
       scalapack_lower_pdormtr(

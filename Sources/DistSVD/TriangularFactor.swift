@@ -74,7 +74,9 @@ extension PanelShape {
     try source.read(rows: rows(lines), columns: columns(lines), into: room.prefix(lines.count * core))
     let from = UnsafePointer(room.start)
     if !isTall {
-      for column in 0..<core { (target + column * leading).update(from: from + column * lines.count, count: lines.count) }
+      for column in 0..<core {
+        (target + column * leading).update(from: from + column * lines.count, count: lines.count)
+      }
       return
     }
     // Square tiles, so that what is written to is in cache.

@@ -84,7 +84,9 @@ struct CrossProductsTests {
   func update() throws {
     let base = Self.noise(80, 60, seed: 3)
     let step = SpectrumSolverTests.product(80, 60, rank: 4)
-    let tuned = TestMatrix(rows: 80, columns: 60) { base.elements[$0 * 60 + $1] + step.elements[$0 * 60 + $1] * 0x1p-20 }
+    let tuned = TestMatrix(rows: 80, columns: 60) {
+      base.elements[$0 * 60 + $1] + step.elements[$0 * 60 + $1] * 0x1p-20
+    }
     let found = try SpectrumSolver.solve(DifferenceSource(tuned, minus: base))
     let wanted = try SpectrumSolver.solve(step)
     for k in 0..<4 { #expect(abs(found.singularValues[k] / wanted.singularValues[k] / 0x1p-20 - 1) < 1e-9) }

@@ -49,8 +49,8 @@ struct SpectrumSolverTests {
     let order = min(shape.rows, shape.columns)
     let bound = SpectrumSolver.resolution(largest: 1, order: order)
     for (smallest, method) in [(bound * 1.02, SpectrumResult.Method.gram), (bound * 0.98, .qr)] {
-      // Falling evenly, and one large value above many small ones, of which the last is the smallest.
-      for exponent in [1.0, 0.02] {
+      // Falling evenly; one large value above many small ones; many large ones.
+      for exponent in [1.0, 0.02, 50] {
         let exact = (0..<order).map { pow(smallest, pow(Double($0) / Double(order - 1), exponent)) }
         let found = try SpectrumSolver.solve(
           TestMatrix(rows: shape.rows, columns: shape.columns, singularValues: exact))
@@ -183,7 +183,8 @@ struct SpectrumSolverTests {
   }
 
   /// The Gram matrix of a diagonal matrix, with a tridiagonal form that is not its.
-  static func spectrum(_ diagonal: [Double], found: [Double], vectors: Int = 0, turn: Bool = false) throws -> GramSpectrum
+  static func spectrum(_ diagonal: [Double], found: [Double], vectors: Int = 0, turn: Bool = false) throws
+    -> GramSpectrum
   {
     let order = diagonal.count
     let gram = try GramMatrix<Double>(of: TestMatrix(rows: order, columns: order) { $0 == $1 ? diagonal[$0] : 0 })
@@ -215,7 +216,8 @@ struct SpectrumSolverTests {
     // Not resolved by the Gram matrix, nor by anything else.
     let gram = try Self.spectrum([3, 2, 1e-9], found: [9, 4, 0])
     #expect(try gram.spectrum { .success([3, 2, 1e-9]) }.get().method == .qr)
-    for failure in [.success([3, 2, 2]), .failure(.noConvergence(info: 1, order: 3))] as [Result<[Double], SolverError>] {
+    for failure in [.success([3, 2, 2]), .failure(.noConvergence(info: 1, order: 3))] as [Result<[Double], SolverError>]
+    {
       let values = try gram.spectrum { failure }.get()
       #expect(values.singularValues == [3, 2, 0] && values.method == .gram && values.rescue != nil)
       #expect(values.resolution > 1e-6 && values.resolution < 1e-3)
@@ -232,6 +234,39 @@ struct SpectrumSolverTests {
       Issue.record("\(String(describing: wrong.rescue))")
       return
     }
+  }
+
+  /// A matrix that is another after some reads.
+  final class Changing: PanelSource {
+    let rows = 40
+    let columns = 30
+    let noise = RandomizedSolverTests.noise(1200, seed: 6)
+    let steepness: Double
+    var reads = 0
+    init(steepness: Double) { self.steepness = steepness }
+    func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {}
+    func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+      reads += 1
+      for (i, row) in rows.enumerated() {
+        for (j, column) in columns.enumerated() {
+          let power = pow(10, -steepness * Double(column))
+          panel[i * columns.count + j] = noise[row * 30 + column] * power * (reads > 1 ? 1 + 1e-9 : 1)
+        }
+      }
+    }
+  }
+
+  @Test("what comes of a later read is tested against the first")
+  func changing() throws {
+    let sides = try SpectrumSolver.solve(Changing(steepness: 0), leading: LeadingVectors(2, [.left, .right]))
+    #expect(sides.method == .gram && sides.left == nil && sides.right != nil)
+    guard case .wrongValues = sides.rescue else {
+      Issue.record("\(String(describing: sides.rescue))")
+      return
+    }
+    let values = try SpectrumSolver.solve(Changing(steepness: 0.3))
+    #expect(values.method == .gram && values.rescue != nil && values.resolution > 0)
+    #expect(values.singularValues.last ?? 1 < values.resolution)
   }
 
   @Test("memory and operations are told for any shape")
