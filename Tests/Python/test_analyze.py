@@ -114,7 +114,7 @@ def synthetic(generator):
         made[f"low{number}"] = (normal(shape[0], rank) @ normal(rank, shape[1])).astype(np.float32)
     for number, shape in enumerate([(8, 8), (9, 30), (19, 19), (25, 10), (10, 11)]):
         made[f"tiny{number}"] = normal(*shape)
-    for number, shape in enumerate([(32, 16, 3, 3), (64, 3, 7, 7), (20, 40, 1, 3), (16, 16, 5, 5), (12, 24, 2, 2)]):
+    for number, shape in enumerate([(32, 16, 3, 3), (64, 48, 1, 1), (20, 40, 1, 3), (16, 16, 5, 5), (12, 24, 2, 2)]):
         made[f"conv{number}"] = normal(*shape) / np.float32(10)
     # Spectra as trained layers have: a bulk and a tail of power-law spikes.
     for number, shape in enumerate([(256, 128), (200, 300), (96, 96), (384, 64), (100, 101)]):
@@ -365,6 +365,16 @@ def test_quality_shapes_what_is_kept(frog, checkpoint, exact, tmp_path, select, 
 def quality_weight(alpha):
     """docs/selection.md: 2^t, t linear through (1, 0), (2, ½), (4, ½), (6, −½)."""
     return 2 ** float(np.interp(alpha, [1, 2, 4, 6], [0, 0.5, 0.5, -0.5]))
+
+
+def test_convolutions_say_what_they_lack(frog, tmp_path):
+    generator = np.random.default_rng(66)
+    matrices = {"conv": generator.standard_normal((24, 12, 3, 3)).astype(np.float32), "plain": generator.standard_normal((24, 40)).astype(np.float32)}
+    rows, _ = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out", "--conv", "--vectors", "--randomize", ranks=2)
+    conv = rows["h.conv"]
+    assert conv["layer_type"] == "conv2d" and conv["rf"] == "9" and int(conv["num_evals"]) == 108
+    assert conv["tail_mean_vec_entropy"] == "" and "not measured of convolutions" in conv["reasons"]
+    assert float(conv["max_rand_eval"]) > 0 and rows["h.plain"]["reasons"] == "" and float(rows["h.plain"]["tail_mean_vec_entropy"]) > 0
 
 
 def test_metrics_may_be_chosen(frog, layers, tmp_path):

@@ -108,26 +108,9 @@ struct QualityWeightTests {
   }
 }
 
-@Suite("Model summary")
-struct ModelSummaryTests {
-  @Test("leaves failed fits out of the means")
-  func summary() throws {
-    let good = SpectralMetrics(
-      try Spectrum(singularValues: (1...40).map { power(Double($0), -0.4) }, rows: 40, columns: 40))
-    let failed = SpectralMetrics(try Spectrum(singularValues: [1, 10], rows: 2, columns: 2))
-    let zeros = SpectralMetrics(try Spectrum(singularValues: [0, 0], rows: 2, columns: 2))
-    let found = ModelSummary([good, failed, zeros])
-    #expect(found.matrices == 3 && found.failedFits == 2)
-    let means = Dictionary(uniqueKeysWithValues: found.means.map { ($0.name, $0.mean) })
-    #expect(means["alpha"] == .some(.init(value: good.fit.alpha, count: 1)))
-    let logNorm = try #require(good.norms.logNorm)
-    #expect(means["log_norm"]??.count == 2)
-    #expect(means["log_norm"].flatMap { $0.map { abs($0.value - (logNorm + decimalLog(101)) / 2) < 1e-15 } } == true)
-    #expect(means["mp_softrank"] == .some(nil) && ModelSummary([]).means.allSatisfy { $0.mean == nil })
-    #expect(found.overTrained == (good.fit.alpha < 2 ? 1 : 0) && found.underTrained == (good.fit.alpha > 6 ? 1 : 0))
-  }
-
-  @Test("correlation flow of a line and an outlier")
+@Suite("Correlation flow")
+struct CorrelationFlowTests {
+  @Test("of a line and an outlier")
   func flow() {
     let found = CorrelationFlow([(3, 3.5), (0, 2), (1, 2.5), (2, 3), (4, nil), (5, 40), (6, -1)])
     #expect(found.count == 5 && found.median == 3 && found.medianAbsoluteDeviation == 0.5 && found.slope == 0.5)

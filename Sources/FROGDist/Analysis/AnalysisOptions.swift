@@ -82,9 +82,10 @@ public struct MetricChoice: Codable, Sendable, Equatable {
 
   /// What is done to every matrix, as far as time and memory are concerned.
   public var workload: Workload {
-    // Both sides of the matrices whose vectors are compared; which those are only their names tell.
-    let leading = overlap > 0 ? LeadingVectors(overlap, [.left, .right]) : nil
-    return Workload(solver: .spectrum(vectors ? LeadingVectors(.max, [.left]) : leading, replicas: randomize ? 1 : 0))
+    // All vectors of the shorter side cost no side more; of those that are compared only names tell which side it is.
+    let sides: Set<LeadingVectors.Side> = overlap > 0 ? [.left, .right] : []
+    let leading = vectors || overlap > 0 ? LeadingVectors(vectors ? .max : overlap, sides) : nil
+    return Workload(solver: .spectrum(leading, replicas: randomize ? 1 : 0))
   }
 
   /// How many shuffled copies of a matrix with so many eigenvalues are made, as WeightWatcher does.

@@ -21,7 +21,7 @@ struct MaskAnalysis {
         let spectra = MatrixSpectra(
           ofGram: values.map { $0.times(powerOfTwo: matrix.units.weights) }, rescue: matrix.record.rescue)
         return try AnalyzedMatrix(
-          catalog.matrices[matrix.ordinal], ordinal: matrix.ordinal, positions: 1, spectra, MetricChoice())
+          catalog.matrices[matrix.ordinal], ordinal: matrix.ordinal, positions: nil, spectra, MetricChoice())
       }
     }
     matrices = try AnalyzedMatrix.gather(own, count: catalog.matrices.count, over: world)

@@ -32,13 +32,13 @@ struct MatrixSpectra {
   /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
-  ///   - positions: of a convolution's kernel; 1 for other matrices.
+  ///   - positions: of a convolution's kernel; nil for other matrices.
   ///   - side: whose leading vectors are wanted; nil for none.
-  init(_ task: MatrixTask, positions: Int, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
+  init(_ task: MatrixTask, positions: Int?, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
     let unit = task.units.weights
     func inUnitsOfWeights(_ values: [Double]) -> [Double] { values.map { $0.times(powerOfTwo: unit) } }
-    guard positions == 1 else {
-      // Small matrices all; a team has its first member do them.
+    if let positions, positions > 1 {
+      // Small matrices all, which every member of a team does for itself.
       let results = try task.locally {
         try (0..<positions).map {
           try SpectrumSolver.solve(KernelPosition(task.source, position: $0, of: positions))
