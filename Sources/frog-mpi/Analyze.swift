@@ -67,7 +67,7 @@ struct MetricOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Also say how well the power law fits: a p-value from so many drawn spectra. (default: 0)", valueName: "count"))
+      "Also say how well the power law fits: a p-value from so many drawn spectra.", valueName: "count"))
   var pValue = 0
 
   @Option(

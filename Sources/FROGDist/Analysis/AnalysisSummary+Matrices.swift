@@ -82,7 +82,7 @@ extension AnalysisSummary {
       func warn(_ message: String) { warnings.append(Warning(matrix: name, message: message)) }
       if let score, score < ScaleCollapse.robustScore, let logLargest = matrix.number("log_spectral_norm") {
         warn(
-          "its scale has collapsed: log10 of its largest eigenvalue, \(short(logLargest)), is \(short(-score)) robust standard "
+          "its scale may have collapsed: log10 of its largest eigenvalue, \(short(logLargest)), is \(short(-score)) robust standard "
             + "deviations below that of other matrices of its role and shape")
       }
       if matrix.number("norm") == 0 { warn("all of its weights are zero") }
