@@ -86,7 +86,7 @@ public struct CrossProducts: Sendable, Equatable {
 
   /// Columns of one block: an eighth of all, but no fewer than make fast products, nor more than 2²² elements.
   private static func width(_ shape: PanelShape) -> Int {
-    let eighth = (shape.core + 127) / 128 * 16
+    let eighth = (shape.core / 128 + 1) * 16
     return min(shape.core, max(128, min(eighth, (1 << 22) / max(1, shape.core) / 16 * 16)))
   }
 

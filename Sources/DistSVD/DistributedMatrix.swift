@@ -117,7 +117,7 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return try grid.team.allReduced(sum, .sum)
   }
 
-  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks.
+  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks; column by column, so that small elements are not lost.
   ///
   /// Collective: every member of the grid calls it.
   package func symmetricSquares() throws(MPIError) -> Double {
@@ -125,10 +125,12 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     var sum = 0.0
     for (j, column) in columns.enumerated() {
       let start = elements.start + j * rows.count
+      var below = 0.0
       for i in layout.rows.count(on: grid.row, below: column)..<rows.count {
         let element = Double(start[i])
-        sum += (rows[i] == column ? 1 : 2) * element * element
+        below += (rows[i] == column ? 1 : 2) * element * element
       }
+      sum += below
     }
     return try grid.team.allReduced(sum, .sum)
   }

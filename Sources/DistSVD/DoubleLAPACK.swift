@@ -92,27 +92,31 @@ enum DoubleLAPACK {
   }
 
   /// ‖A‖²_F of the symmetric matrix in the lower triangle of `a`.
+  ///
+  /// Each column is added up by itself: in one sum, small elements would be lost one by one that are not small together.
   static func symmetricSquares(_ a: AlignedBuffer<Double>, order: Int) -> Double {
     var sum = 0.0
     for column in 0..<order {
       let start = a.start + column * order
-      sum += start[column] * start[column]
-      for row in column + 1..<max(order, column + 1) { sum += 2 * start[row] * start[row] }
+      var below = 0.0
+      for row in column + 1..<max(order, column + 1) { below += start[row] * start[row] }
+      sum += start[column] * start[column] + 2 * below
     }
     return sum
   }
 
-  /// Singular values, descending, of `a`, `rows × columns`, which is destroyed.
+  /// Singular values, descending, of `a`, `rows × columns` with at least as many rows, which is destroyed.
   ///
   /// Within a small multiple of ε·σ₁ each: those of a matrix that differs from `a` by rounding.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
-  /// - Complexity: 4·p²·(q − p/3) operations with p the smaller and q the larger dimension, half of them a vector at a time.
+  /// - Complexity: 4·columns²·(rows − columns/3) operations, half of them a vector at a time.
   ///
   /// C functions: `dgebrd`, `dbdsqr`, which without vectors is `dlasq1` (Fernando and Parlett 1994).
   static func singularValues(_ a: UnsafeMutablePointer<Double>, rows: Int, columns: Int) throws(SolverError) -> [Double]
   {
-    let order = min(rows, columns)
+    let order = columns
+    precondition(rows >= columns, "the matrix is not wide")
     guard order > 0 else { return [] }
     let diagonals = try AlignedBuffer<Double>(count: 2 * order)
     let factors = try AlignedBuffer<Double>(count: 2 * order)
@@ -123,18 +127,17 @@ enum DoubleLAPACK {
     guard info == 0 else { throw .lapack(routine: "gebrd", info: Int(info)) }
     return try withExtendedLifetime(diagonals) { () throws(SolverError) in
       try bidiagonalSingularValues(
-        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]),
-        isUpper: rows >= columns)
+        Array(diagonals.elements[..<order]), Array(diagonals.elements[order..<(2 * order - 1)]))
     }
   }
 
-  /// Singular values, descending, of the bidiagonal matrix with these diagonals, the second one element shorter.
+  /// Singular values, descending, of the upper bidiagonal matrix with these diagonals, the second one element shorter.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
   /// - Complexity: O(order²) operations.
   ///
   /// C function: `dbdsqr`.
-  static func bidiagonalSingularValues(_ main: [Double], _ other: [Double], isUpper: Bool) throws(SolverError)
+  static func bidiagonalSingularValues(_ main: [Double], _ other: [Double]) throws(SolverError)
     -> [Double]
   {
     let order = main.count
@@ -143,8 +146,7 @@ enum DoubleLAPACK {
     let work = try AlignedBuffer<Double>(count: 4 * order)
     _ = values.elements.update(fromContentsOf: main)
     _ = rest.elements.update(fromContentsOf: other)
-    let info = clapack_dbdsqr(
-      CChar(UInt8(ascii: isUpper ? "U" : "L")), Int32(order), values.start, rest.start, work.start)
+    let info = clapack_dbdsqr(Int32(order), values.start, rest.start, work.start)
     guard info == 0 else { throw .noConvergence(info: Int(info), order: order) }
     return withExtendedLifetime(values) { Array(values.elements) }
   }

@@ -1,6 +1,6 @@
 /// Some orthonormal vectors.
 ///
-/// Of each, the component of largest magnitude (the first of several) is positive. Left and right vectors of a matrix are each given
+/// Of each, the component of largest magnitude is positive: the first of those within 1e-6 of it, so that rounding does not choose. Left and right vectors of a matrix are each given
 /// this sign by themselves: σ_k·u_k·v_kᵀ is its part but for the sign.
 public struct SingularVectors {
   /// How long each vector is.
@@ -18,8 +18,9 @@ public struct SingularVectors {
     for column in 0..<count {
       let vector = elements.start + column * dimension
       var largest = 0.0
-      for index in 0..<dimension where abs(vector[index]) > abs(largest) { largest = vector[index] }
-      if largest < 0 { for index in 0..<dimension { vector[index] = -vector[index] } }
+      for index in 0..<dimension { largest = max(largest, abs(vector[index])) }
+      let first = (0..<dimension).first { abs(vector[$0]) >= largest * (1 - 1e-6) } ?? 0
+      if dimension > 0, vector[first] < 0 { for index in 0..<dimension { vector[index] = -vector[index] } }
     }
   }
 

@@ -98,7 +98,7 @@ struct TeamTriangularFactor {
     let both = try stack.diagonals(offset: 1)
     return try GramSpectrum.settled(
       order, order: order, agreeing: agreeing, sharing: { try stack.grid.team.broadcasting($0) }
-    ) { try DoubleLAPACK.bidiagonalSingularValues(both.main, both.other, isUpper: true) }
+    ) { try DoubleLAPACK.bidiagonalSingularValues(both.main, both.other) }
   }
 
   /// Makes the first `order` rows upper triangular.

@@ -28,6 +28,10 @@ public struct MaskOptions: Sendable {
   public var budget: Budget
   /// How they are divided among matrices.
   public var select: SelectionMode
+  /// How the quality of a matrix shapes its share.
+  public var quality = QualityOptions()
+  /// Whether the spectra of matrices are measured, as `analyze` does.
+  public var analyze = false
   /// What is scored and how it is ranked.
   public var scoring: ScoringOptions
   /// Of the masks.

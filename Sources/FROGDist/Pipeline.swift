@@ -1,6 +1,7 @@
 import DistSVD
 import MPI
 import ShardIO
+import SpectralQuality
 import SystemPackage
 
 /// The stages of a run, in order: checkpoint → catalog → plan → norms → scores → selection → masks.
@@ -63,7 +64,8 @@ public struct Pipeline {
         of: options.checkpoint, threads: threads, written: made.written, resumedMatrices: made.resumed,
         rescued: made.rescued)
       try run.publish(
-        made.masks.commit(made.layout, record: made.record, names: names, statistics: statistics))
+        made.masks.commit(
+          made.layout, record: made.record, names: names, tables: made.tables, statistics: statistics))
       return Outcome(record: made.record, statistics: statistics)
     }
   }
@@ -73,6 +75,8 @@ public struct Pipeline {
     let masks: MaskStage
     let layout: MaskLayout
     let record: RunRecord
+    /// Of the spectra, if they were asked for.
+    let tables: [Publication.TextFile]
     /// What this rank wrote to its journal.
     let written: (bytes: Int, time: Duration)
     /// Matrices that an earlier process had finished.
@@ -88,7 +92,14 @@ public struct Pipeline {
     let teams = MatrixTeams(world)
     func journal(_ stage: String) -> Journal { Journal(in: output.work, stage: stage, run: run) }
 
-    let quota = quota(of: keep, catalog: catalog, norms: norms)
+    // What is kept depends on all power laws: they come first.
+    let before =
+      options.quality.isUsed
+      ? try SpectrumStage.measure(
+        catalog, norms: norms, shards: shards, metrics: MetricChoice(), journal: journal("spectra"), teams: teams,
+        planner: planner, in: context) : nil
+    let multipliers = before.map { options.quality.multipliers($0.matrices) }
+    let quota = quota(of: keep, catalog: catalog, norms: norms, multipliers: multipliers)
     var scoring = options.scoring
     var audit: RunRecord.Audit?
     if scoring.isApproximate {
@@ -101,10 +112,12 @@ public struct Pipeline {
       tell(audit, scoring)
     }
     let records = journal("scores")
+    var method = scoring.method(signal: signal)
+    if options.select == .global { method.multipliers = multipliers?.map(Float.init) }
     let scores = ScoringStage(
       catalog: catalog, norms: norms, quota: quota, shards: shards,
       scorer: MatrixScorer(
-        journal: records, method: scoring.method(signal: signal),
+        journal: records, method: method,
         contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams, watch: context.watch)
     var (scored, resumed) = try context.stage("scores") {
       let recovered = try scores.recover(on: world) { _, position in position % world.size }
@@ -121,17 +134,34 @@ public struct Pipeline {
     let masks = MaskStage(catalog: catalog, scored: scored.matrices, output: output, world: world, watch: context.watch)
     let (files, concentrations) = try context.stage("masks") { try masks.write(layout) }
 
-    let matrices = try masks.describe(layout, norms: norms, concentrations: concentrations)
+    let analysis =
+      try before.map { MaskAnalysis($0.matrices) }
+      ?? (options.analyze ? MaskAnalysis(scored.matrices, of: catalog, over: world) : nil)
+    let tables =
+      try analysis?.documents(
+        of: catalog, options: options, threads: threads, source: RunRecord.Source(catalog, norms),
+        version: context.version) ?? []
+    var matrices = try masks.describe(layout, norms: norms, concentrations: concentrations)
+    for (ordinal, row) in (analysis?.matrices ?? []).enumerated() {
+      matrices[ordinal].alpha = row.isFitted ? row.number("alpha") : nil
+      matrices[ordinal].qualityWeight = multipliers?[ordinal]
+    }
     let record = RunRecord(
       version: context.version, parameters: parameters(scoring, threads: threads, signal: signal),
       checkpoint: RunRecord.Source(catalog, norms),
       K: keep, kept: kept.reduce(0, +), threshold: try scores.threshold(cut).flatMap { $0.isFinite ? $0 : nil },
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(keep, catalog.weightCount) },
-      audit: audit, matrices: matrices, files: files, names: names.map { RunRecord.File($0) })
+      audit: audit, matrices: matrices, files: files, names: names.map { RunRecord.File($0) },
+      analysis: analysis.map { _ in
+        Dictionary(uniqueKeysWithValues: tables.map { ($0.name, RunRecord.File($0.content)) })
+      })
     warnOfStarvation(record)
+    let written = before.map { $0.journal.written } ?? (0, .zero)
     return Made(
-      masks: masks, layout: layout, record: record, written: records.written, resumed: resumed, rescued: rescued)
+      masks: masks, layout: layout, record: record, tables: tables,
+      written: (records.written.bytes + written.bytes, records.written.time + written.time), resumed: resumed,
+      rescued: rescued.merging(before?.rescued ?? [:]) { own, _ in own })
   }
 
   /// What this run is, as far as its journal is concerned.
@@ -150,6 +180,7 @@ public struct Pipeline {
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = options.scoring
     _ = try planner.schedule(catalog.matrices, scoring.workload)
+    if options.quality.isUsed { _ = try planner.schedule(catalog.matrices, MetricChoice().workload) }
     guard scoring.isApproximate else { return }
     let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
@@ -179,11 +210,15 @@ public struct Pipeline {
     return (catalog, names)
   }
 
-  private func quota(of keep: Int, catalog: Catalog, norms: Norms) -> ScoringStage.Quota {
+  private func quota(
+    of keep: Int, catalog: Catalog, norms: Norms, multipliers: [Double]?
+  ) -> ScoringStage.Quota {
     let sizes = catalog.matrices.map(\.size)
+    var importance = Shares.importance(ofNorms: norms.frobenius)
+    if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
     return switch options.select {
     case .global: .global(keep)
-    case .matrix: .each(Shares.divide(keep, by: Shares.importance(ofNorms: norms.frobenius), sizes: sizes))
+    case .matrix: .each(Shares.divide(keep, by: importance, sizes: sizes))
     case .uniform: .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
     }
   }
@@ -218,6 +253,9 @@ public struct Pipeline {
       include: options.tensors.filter.include, exclude: options.tensors.filter.exclude, conv: options.tensors.conv,
       splitFused: options.tensors.splitFused, threads: threads)
     parameters.targetOverlap = options.scoring.targetOverlap
+    parameters.qualityWeight = options.quality.weight.rawValue
+    parameters.overparameterized = options.quality.overparameterized.rawValue
+    parameters.analyze = options.analyze
     if case .randomized(let rank, let oversample, let powerIterations) = scoring.workload.solver {
       (parameters.rank, parameters.oversample, parameters.powerIterations) = (rank, oversample, powerIterations)
     }

@@ -5,7 +5,7 @@
 /// distribution functions at the eigenvalues, the empirical one from below: D = max |1 − (x_j/x_i)^(1−α) − (j−i)/n|.
 ///
 /// Small spectra follow the original too: fewer than 20 values take the estimate α = 1 + (n − 1)/S with at least 8 of them, fewer than
-/// 8 take all.
+/// 8 take all. There the original reports σ of an α of 0, −1/√n; here it is (α − 1)/√n as everywhere.
 public struct PowerLawFit: Sendable, Equatable {
   /// Whether there is a fit, and why not.
   public enum Status: String, Sendable {

@@ -5,7 +5,8 @@
 public struct Spectrum: Sendable, Equatable {
   /// λ, ascending, finite, ≥ 0; `smaller × kernelPositions` values.
   public let eigenvalues: [Double]
-  /// N, the longer side of one position's matrix.
+  /// N, the longer side of one position's matrix. The original exchanges N and M once for each position of a kernel with more columns than
+  /// rows, so that even numbers of positions leave N < M.
   public let larger: Int
   /// M, the shorter side.
   public let smaller: Int

@@ -45,6 +45,11 @@ struct Analyze: ParsableCommand {
 
 /// The options that say what is measured of every matrix.
 struct MetricOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Columns of details.csv, such as alpha,alpha_weighted,stable_rank. (default: all)", valueName: "names"))
+  var metrics: String?
+
   @Flag(help: "Leave the few largest eigenvalues out of the fit where that lowers alpha by more than 1.")
   var fixFingers = false
 
@@ -62,7 +67,7 @@ struct MetricOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Also say how well the power law fits: a p-value from so many drawn spectra. (default: 0)", valueName: "count"))
+      "Also say how well the power law fits: a p-value from so many drawn spectra.", valueName: "count"))
   var pValue = 0
 
   @Option(
@@ -77,10 +82,16 @@ struct MetricOptions: ParsableArguments {
   func validate() throws {
     guard (0...1_000_000).contains(pValue) else { throw ValidationError("--p-value must be from 0 to 1000000") }
     guard (0...4096).contains(overlap) else { throw ValidationError("--overlap must be from 0 to 4096") }
+    let known = choice.known
+    for name in choice.columns where !known.contains(name) {
+      throw ValidationError("--metrics: there is no '\(name)' among \(known.joined(separator: ", "))")
+    }
   }
 
   var choice: MetricChoice {
     var choice = MetricChoice()
+    choice.columns =
+      metrics?.split(separator: ",").map { $0.trimmingPrefix(while: \.isWhitespace) }.map(String.init) ?? []
     choice.fixFingers = fixFingers
     choice.truncated = truncated
     choice.mpFit = mpFit

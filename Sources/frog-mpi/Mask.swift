@@ -3,6 +3,7 @@ import DistSVD
 import FROGDist
 import MPI
 import ShardIO
+import SpectralQuality
 import SystemPackage
 
 /// `frog-mpi mask`
@@ -38,6 +39,19 @@ struct Mask: ParsableCommand {
   var select = SelectionMode.global
 
   @OptionGroup var work: WorkloadOptions
+
+  @Flag(help: "Also write what `analyze` tells of every matrix, from the same decompositions.")
+  var analyze = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Give matrices whose power law says they are well trained up to twice the weight of others: the budget of each with --select matrix, its scores with global.",
+      valueName: "none|alpha|alpha-hat"))
+  var qualityWeight = QualityWeight.none
+
+  @Option(
+    help: ArgumentHelp("What becomes of matrices with alpha above 6.", valueName: "keep|boost|exclude"))
+  var overparameterized = OverparameterizedPolicy.keep
 
   @Option(
     help: ArgumentHelp(
@@ -93,6 +107,16 @@ struct Mask: ParsableCommand {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
     }
+    if qualityWeight != .none || overparameterized != .keep, select == .uniform {
+      throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
+    }
+    if analyze, qualityWeight == .none, overparameterized == .keep,
+      ![.frog, .lift].contains(work.score) || work.precision != .f64 || work.score == .frog && work.rank != nil
+        || targetOverlap != nil
+    {
+      throw ValidationError(
+        "--analyze needs every singular value in double: exact scores with --precision f64; or run frog-mpi analyze")
+    }
     let isApproximate = work.score == .frog && (work.rank != nil || targetOverlap != nil)
     if !isApproximate { try work.refuseApproximation() }
     if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
@@ -108,12 +132,15 @@ struct Mask: ParsableCommand {
   }
 
   func run() throws {
-    let options = MaskOptions(
+    var options = MaskOptions(
       checkpoint: FilePath(checkpoint), output: output.options,
       budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
       scoring: scoring, format: format, tensors: choice.options, names: names, io: io, threads: resources.threads,
       memory: resources.memory?.bytes)
-    Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
+    options.analyze = analyze
+    options.quality.weight = qualityWeight
+    options.quality.overparameterized = overparameterized
+    Self.runOnRanks(until: stop, isQuiet: output.quiet) { [options] context in
       let outcome = try Pipeline(options, in: context).run()
       return Self.summary(outcome.record, outcome.statistics, out: output.out)
     }
@@ -146,6 +173,8 @@ struct Mask: ParsableCommand {
 }
 
 extension SelectionMode: ExpressibleByArgument {}
+extension QualityWeight: ExpressibleByArgument {}
+extension OverparameterizedPolicy: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
 extension SourceKind: ExpressibleByArgument {}
 extension ParameterNames: ExpressibleByArgument {}

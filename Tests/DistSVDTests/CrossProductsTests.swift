@@ -94,7 +94,7 @@ struct CrossProductsTests {
   }
 
   @Test("of different shapes are refused")
-  func shapes() {
+  func otherShapes() {
     let (a, b) = (Self.noise(5, 4, seed: 1), Self.noise(4, 5, seed: 1))
     #expect(throws: SolverError.differentShapes([5, 4], [4, 5])) { try CrossProducts(a, b) }
     #expect(throws: SolverError.differentShapes([5, 4], [4, 5])) { try DifferenceSource(a, minus: b) }

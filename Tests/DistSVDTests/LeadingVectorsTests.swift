@@ -44,11 +44,12 @@ struct LeadingVectorsTests {
       let image = Self.image(matrix, right[k], transposed: false)
       let sign = Self.dot(image, left[k]) < 0 ? -1.0 : 1
       let error = zip(image, left[k]).reduce(0) { max($0, abs($1.0 - sign * sigma * $1.1)) }
-      // ε·σ₁²/σ, times a little.
-      #expect(error < 32 * .ulpOfOne * found.singularValues[0] * found.singularValues[0] / sigma, "vector \(k)")
+      // n·ε·σ₁²/σ, times a little.
+      let bound = Double(32 + 8 * order) * .ulpOfOne * found.singularValues[0] * found.singularValues[0] / sigma
+      #expect(error < bound, "vector \(k)")
       let back = Self.image(matrix, left[k], transposed: true)
       let other = zip(back, right[k]).reduce(0) { max($0, abs($1.0 - sign * sigma * $1.1)) }
-      #expect(other < 32 * .ulpOfOne * found.singularValues[0] * found.singularValues[0] / sigma, "vector \(k)")
+      #expect(other < bound, "vector \(k)")
     }
     let plain = try SpectrumSolver.solve(matrix)
     #expect(found.singularValues == plain.singularValues)
@@ -145,7 +146,8 @@ struct PrincipalAnglesTests {
     let found = try SpectrumSolver.solve(matrix, leading: LeadingVectors(5, [.left, .right]))
     let right = try #require(found.right)
     let same = try PrincipalAngles(between: right, and: right)
-    #expect(same.angles.allSatisfy { $0 < 1e-14 } && abs(same.overlap - 1) < 1e-14)
+    // As far as the vectors are from orthonormal.
+    #expect(same.angles.allSatisfy { $0 < 1e-13 } && abs(same.overlap - 1) < 1e-14)
     let more = try #require(SpectrumSolver.solve(matrix, leading: LeadingVectors(9, [.right])).right)
     #expect(try PrincipalAngles(between: more, and: right).angles.allSatisfy { $0 < 1e-13 })
     let left = try #require(found.left)

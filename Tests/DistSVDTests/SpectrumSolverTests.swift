@@ -49,8 +49,8 @@ struct SpectrumSolverTests {
     let order = min(shape.rows, shape.columns)
     let bound = SpectrumSolver.resolution(largest: 1, order: order)
     for (smallest, method) in [(bound * 1.02, SpectrumResult.Method.gram), (bound * 0.98, .qr)] {
-      // Falling evenly, and one large value above many small ones, of which the last is the smallest.
-      for exponent in [1.0, 0.02] {
+      // Falling evenly; one large value above many small ones; many large ones.
+      for exponent in [1.0, 0.02, 50] {
         let exact = (0..<order).map { pow(smallest, pow(Double($0) / Double(order - 1), exponent)) }
         let found = try SpectrumSolver.solve(
           TestMatrix(rows: shape.rows, columns: shape.columns, singularValues: exact))
@@ -121,7 +121,7 @@ struct SpectrumSolverTests {
     if order > 2 {
       let noise = RandomizedSolverTests.noise(rows * columns, seed: 3)
       let found = try SpectrumSolver.solve(
-        TestMatrix(rows: rows, columns: columns) { ($0 <= $1 ? $0 : $1) == 1 ? 0 : noise[$0 * columns + $1] })
+        TestMatrix(rows: rows, columns: columns) { (rows >= columns ? $1 : $0) == 1 ? 0 : noise[$0 * columns + $1] })
       #expect(Self.rank(found.singularValues, shape) == order - 1)
     }
   }
@@ -234,6 +234,39 @@ struct SpectrumSolverTests {
       Issue.record("\(String(describing: wrong.rescue))")
       return
     }
+  }
+
+  /// A matrix that is another after some reads.
+  final class Changing: PanelSource {
+    let rows = 40
+    let columns = 30
+    let noise = RandomizedSolverTests.noise(1200, seed: 6)
+    let steepness: Double
+    var reads = 0
+    init(steepness: Double) { self.steepness = steepness }
+    func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {}
+    func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+      reads += 1
+      for (i, row) in rows.enumerated() {
+        for (j, column) in columns.enumerated() {
+          let power = pow(10, -steepness * Double(column))
+          panel[i * columns.count + j] = noise[row * 30 + column] * power * (reads > 1 ? 1 + 1e-9 : 1)
+        }
+      }
+    }
+  }
+
+  @Test("what comes of a later read is tested against the first")
+  func changing() throws {
+    let sides = try SpectrumSolver.solve(Changing(steepness: 0), leading: LeadingVectors(2, [.left, .right]))
+    #expect(sides.method == .gram && sides.left == nil && sides.right != nil)
+    guard case .wrongValues = sides.rescue else {
+      Issue.record("\(String(describing: sides.rescue))")
+      return
+    }
+    let values = try SpectrumSolver.solve(Changing(steepness: 0.3))
+    #expect(values.method == .gram && values.rescue != nil && values.resolution > 0)
+    #expect(values.singularValues.last ?? 1 < values.resolution)
   }
 
   @Test("memory and operations are told for any shape")

@@ -10,7 +10,7 @@ import pytest
 import checkpoints
 import reference
 import weightwatcher_oracle
-from harness import assert_refused, final_files
+from harness import assert_refused
 
 # Relative; integers are equal.
 TOLERANCE = 1e-9
@@ -114,7 +114,7 @@ def synthetic(generator):
         made[f"low{number}"] = (normal(shape[0], rank) @ normal(rank, shape[1])).astype(np.float32)
     for number, shape in enumerate([(8, 8), (9, 30), (19, 19), (25, 10), (10, 11)]):
         made[f"tiny{number}"] = normal(*shape)
-    for number, shape in enumerate([(32, 16, 3, 3), (64, 3, 7, 7), (20, 40, 1, 3), (16, 16, 5, 5), (12, 24, 2, 2)]):
+    for number, shape in enumerate([(32, 16, 3, 3), (64, 48, 1, 1), (20, 40, 1, 3), (16, 16, 5, 5), (12, 24, 2, 2)]):
         made[f"conv{number}"] = normal(*shape) / np.float32(10)
     # Spectra as trained layers have: a bulk and a tail of power-law spikes.
     for number, shape in enumerate([(256, 128), (200, 300), (96, 96), (384, 64), (100, 101)]):
@@ -142,3 +142,252 @@ def test_synthetic_matrices_are_measured_as_weightwatcher_does(frog, tmp_path):
         if found:
             problems[name] = found
     assert not problems, json.dumps(problems, indent=1)
+
+
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory):
+    """Three layers of a small model whose matrices read and write a residual stream of width 96."""
+    generator = np.random.default_rng(61)
+    folder = tmp_path_factory.mktemp("layers")
+    tensors = {}
+    for layer in range(3):
+        for name, shape in {"self_attn.q_proj": (96, 96), "self_attn.k_proj": (48, 96), "self_attn.v_proj": (48, 96), "self_attn.o_proj": (96, 96),
+                            "mlp.gate_proj": (160, 96), "mlp.up_proj": (160, 96), "mlp.down_proj": (96, 160)}.items():  # fmt: skip
+            order = min(shape)
+            u, _ = np.linalg.qr(generator.standard_normal((shape[0], order)))
+            v, _ = np.linalg.qr(generator.standard_normal((shape[1], order)))
+            tensors[f"model.layers.{layer}.{name}.weight"] = ((u * (generator.pareto(2.5, order) + 0.2)) @ v.T).astype(np.float32)
+    checkpoints.write_checkpoint(folder, {name: checkpoints.encode(matrix, "F32") for name, matrix in tensors.items()}, shard_size=400_000)
+    return folder, tensors
+
+
+EVERYTHING = ("--mp-fit", "--randomize", "--vectors", "--fix-fingers", "--truncated", "--p-value", "20", "--overlap", "8", "--seed", "3")
+
+
+def contents(out):
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file() and path.name != "run.json"}
+
+
+def test_bytes_do_not_depend_on_the_number_of_ranks(frog, layers, tmp_path):
+    found = []
+    for ranks in (None, 2, 5):
+        rows, _ = analyze(frog, layers[0], tmp_path / str(ranks), *EVERYTHING, ranks=ranks)
+        assert len(rows) == 21
+        found.append(contents(tmp_path / str(ranks)))
+    assert set(found[0]) == {"details.csv", "summary.json"}
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_run_goes_on_where_it_was_interrupted(frog, layers, tmp_path):
+    source, out = layers[0], tmp_path / "out"
+    analyze(frog, source, tmp_path / "whole", *EVERYTHING)
+    analyze(frog, source, out, *EVERYTHING, "--keep-work", ranks=2)
+    # What a run leaves that was killed before it had measured everything.
+    for name in [*contents(out), "run.json"]:
+        (out / name).unlink()
+    records = sorted((out / ".frog-mpi").glob("spectra-*.frogrec"))
+    assert len(records) == 21
+    (out / ".frog-mpi/commit.json").unlink()
+    for record in records[::3]:
+        record.unlink()
+    damaged = bytearray(records[1].read_bytes())
+    damaged[100] ^= 1
+    records[1].write_bytes(damaged)
+    refused = frog("analyze", source, "--out", out, "--threads", 1, *EVERYTHING[1:], "--resume")
+    assert_refused(refused, 64, "--mp-fit was yes, is no")
+    result = frog("analyze", source, "--out", out, "--threads", 1, *EVERYTHING, "--resume", ranks=3)
+    assert result.status == 0 and "resuming with 13 of 21" in result.stderr and "was damaged" in result.stderr, str(result)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert not (out / ".frog-mpi").exists()
+    again = frog("analyze", source, "--out", out, "--threads", 1, *EVERYTHING, "--resume")
+    assert again.status == 0 and "finished earlier" in again.stdout, str(again)
+
+
+@needs_weightwatcher
+def test_vectors_are_as_localized_as_weightwatcher_finds(frog, layers, tmp_path):
+    from weightwatcher.RMT_Util import discrete_entropy, localization_ratio, participation_ratio
+
+    source, tensors = layers
+    rows, _ = analyze(frog, source, tmp_path / "out", "--vectors")
+    for name, matrix in tensors.items():
+        row = rows[name.removesuffix(".weight")]
+        wide = matrix.astype(np.float64) if matrix.shape[0] < matrix.shape[1] else matrix.T.astype(np.float64)
+        eigenvalues, vectors = np.linalg.eigh(wide @ wide.T)
+        # Its own split compares eigenvalues of two algorithms, so that the one at xmin falls on either side.
+        tail = eigenvalues >= float(row["xmin"]) * (1 - 1e-9)
+        for metric, function in [("vec_entropy", discrete_entropy), ("loc_ratio", localization_ratio), ("part_ratio", participation_ratio)]:
+            values = np.array([function(vector) for vector in vectors.T])
+            for part, chosen in [("bulk", values[~tail]), ("tail", values[tail])]:
+                assert float(row[f"{part}_mean_{metric}"]) == pytest.approx(chosen.mean(), rel=1e-6), (name, part, metric)
+                assert float(row[f"{part}_var_{metric}"]) == pytest.approx(chosen.var(), rel=1e-5, abs=1e-12), (name, part, metric)
+
+
+@needs_weightwatcher
+def test_fingers_are_clipped_as_weightwatcher_does(frog, tmp_path):
+    matrices = {}
+    for seed in range(12):
+        # Half-normal singular values, the largest three times as large: some of these have fingers.
+        generator = np.random.default_rng(seed)
+        values = np.abs(generator.standard_normal(60))
+        values[:2] *= 3
+        u, _ = np.linalg.qr(generator.standard_normal((80, 60)))
+        v, _ = np.linalg.qr(generator.standard_normal((60, 60)))
+        matrices[f"m{seed}"] = ((u * values) @ v.T).astype(np.float32)
+    rows, _ = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out", "--fix-fingers")
+    clipped = 0
+    for name, their in zip(matrices, weightwatcher_oracle.details(list(matrices.values()), fix_fingers="clip_xmax")):
+        row = rows[f"h.{name}"]
+        assert int(row["num_fingers"]) == their["num_fingers"]
+        for column in ("alpha", "raw_alpha", "D", "xmin", "xmax"):
+            assert float(row[column]) == pytest.approx(their[column], rel=1e-9), (name, column)
+        clipped += their["num_fingers"] > 0
+    assert 0 < clipped < len(matrices)
+
+
+def test_overlaps_are_those_of_the_leading_subspaces(frog, layers, tmp_path):
+    source, tensors = layers
+    _, summary = analyze(frog, source, tmp_path / "out", "--overlap", 8, ranks=2)
+
+    def basis(name, side):
+        u, _, vt = np.linalg.svd(tensors[name].astype(np.float64), full_matrices=False)
+        return u[:, :8] if side == "left" else vt[:8].T
+
+    pairs = {(o["writer"], o["reader"]): o for o in summary["overlaps"]}
+    # Attention → gate and up of its layer, down → q, k and v of the next.
+    assert len(pairs) == 3 * 2 + 2 * 3
+    for (writer, reader), found in pairs.items():
+        cosines = np.linalg.svd(basis(writer, "left").T @ basis(reader, "right"), compute_uv=False)
+        assert found["overlap"] == pytest.approx(np.mean(cosines**2), rel=1e-8)
+        assert np.cos(found["angles"]) == pytest.approx(cosines, abs=1e-9)
+        assert found["chance"] == pytest.approx(8 / 96)
+
+
+def test_shuffled_entries_tell_correlations_and_traps(frog, tmp_path):
+    generator = np.random.default_rng(62)
+    noise = generator.standard_normal((300, 200)).astype(np.float32)
+    trapped = noise.copy()
+    trapped[7, 11] = trapped[200, 150] = 60
+    correlated = noise + 3 * np.outer(generator.standard_normal(300), generator.standard_normal(200)).astype(np.float32)
+    source = write(tmp_path / "in", {"noise": noise, "trapped": trapped, "correlated": correlated})
+    rows, _ = analyze(frog, source, tmp_path / "out", "--randomize")
+    assert [int(rows[f"h.{name}"]["num_traps"]) for name in ("noise", "trapped")] == [0, 2]
+    assert 0.9 < float(rows["h.noise"]["ww_softrank"]) < 1.1
+    assert float(rows["h.correlated"]["ww_softrank"]) < 0.1
+    assert float(rows["h.noise"]["rand_distance"]) < 0.01 < float(rows["h.correlated"]["rand_distance"])
+    other, _ = analyze(frog, source, tmp_path / "other", "--randomize", "--seed", 1)
+    assert other["h.noise"]["max_rand_eval"] != rows["h.noise"]["max_rand_eval"]
+
+
+def test_matrices_that_have_no_power_law_say_why(frog, tmp_path):
+    generator = np.random.default_rng(63)
+    matrices = {
+        "zero": np.zeros((40, 30), np.float32), "one": np.outer(np.ones(40), np.ones(30)).astype(np.float32),
+        "three": generator.standard_normal((3, 50)).astype(np.float32), "identity": np.eye(32, dtype=np.float32),
+        "small": 1e-9 * generator.standard_normal((40, 30)).astype(np.float32),
+    }  # fmt: skip
+    rows, summary = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out", *EVERYTHING[:-4], ranks=2)
+    assert "nan" not in (tmp_path / "out/details.csv").read_text().lower().replace("name", "")
+    for name in matrices:
+        row = rows[f"h.{name}"]
+        assert row["status"] == "failed" and row["warning"] == "", name
+        empty = {column for column, value in row.items() if value == ""} - {"warning", "depth"}
+        assert all(column in row["reasons"] for column in empty), (name, empty, row["reasons"])
+    assert rows["h.zero"]["matrix_rank"] == "0" and rows["h.one"]["matrix_rank"] == "1"
+    assert summary["failed_fits"] == len(matrices)
+    assert {warning["matrix"] for warning in summary["warnings"]} == {f"h.{name}.weight" for name in matrices}
+
+
+def test_a_collapsed_layer_is_seen_in_one_model(frog, tmp_path):
+    generator = np.random.default_rng(64)
+    matrices = {f"{layer}.fc1": generator.standard_normal((60, 40)).astype(np.float32) * np.float32(1 + 0.02 * layer) for layer in range(12)}
+    matrices["5.fc1"] /= 8
+    _, summary = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out")
+    collapsed = [warning["matrix"] for warning in summary["warnings"] if "collapsed" in warning["message"]]
+    assert collapsed == ["h.5.fc1.weight"]
+
+
+def test_masks_come_with_the_same_numbers(frog, layers, tmp_path):
+    alone, _ = analyze(frog, layers[0], tmp_path / "alone")
+    out = tmp_path / "out"
+    described = frog.mask(layers[0], out, "--analyze", ranks=2)
+    with open(out / "details.csv", newline="") as file:
+        rows = {row["longname"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == alone.keys()
+    for name, row in rows.items():
+        for column in NUMBERS:
+            assert float(row[column]) == pytest.approx(float(alone[name][column]), rel=1e-9)
+    assert [m["alpha"] for m in described["matrices"]] == pytest.approx([float(row["alpha"]) for row in rows.values()])
+    assert set(described["analysis"]) == {"details.csv", "summary.json"}
+    assert frog("verify", out).status == 0
+    changed = bytearray((out / "details.csv").read_bytes())
+    changed[-3] ^= 1
+    (out / "details.csv").write_bytes(changed)
+    result = frog("verify", out)
+    assert result.status == 65 and "details.csv" in result.stdout + result.stderr, str(result)
+    # Without spectra their files go.
+    frog.mask(layers[0], out, "--overwrite")
+    assert "details.csv" not in contents(out) and frog("verify", out).status == 0
+
+
+@pytest.mark.parametrize("select, weight, policy", [
+    ("global", "alpha", "keep"), ("global", "alpha-hat", "boost"), ("global", "none", "exclude"), ("matrix", "alpha", "keep"), ("matrix", "alpha-hat", "exclude"),
+])  # fmt: skip
+def test_quality_shapes_what_is_kept(frog, checkpoint, exact, tmp_path, select, weight, policy):
+    source, ours = checkpoint("minilm"), exact("minilm")
+    options = ("--select", select, "--quality-weight", weight, "--overparameterized", policy, "--budget", "2%")
+    described = frog.mask(source, tmp_path / "out", *options, ranks=3)
+    weights = {m["name"]: m["quality_weight"] for m in described["matrices"]}
+    for m in described["matrices"]:
+        expected = quality_weight(m["alpha"]) if weight == "alpha" else 1.0 if weight == "none" else m["quality_weight"]
+        if m["alpha"] > 6:
+            expected = {"keep": expected, "boost": 2**0.5, "exclude": 0.0}[policy]
+        assert m["quality_weight"] == pytest.approx(expected), m
+    assert len(set(weights.values())) > 1 and all(w == 0 or 2**-0.5 <= w <= 2**0.5 for w in weights.values())
+    if select == "global":
+        ranked = np.concatenate([matrix.scores * weights[matrix.name] for matrix in ours.matrices])
+        kept = reference.top(ranked, described["K"])
+        ends = np.cumsum([matrix.size for matrix in ours.matrices])
+        wanted = np.diff([0, *np.searchsorted(kept, ends)])
+    else:
+        sizes = [matrix.size for matrix in ours.matrices]
+        wanted = reference.matrix_counts([matrix.norm * weights[matrix.name] for matrix in ours.matrices], sizes, described["K"])
+    found = np.array([m["kept"] for m in described["matrices"]])
+    assert found.sum() == described["K"]
+    assert np.abs(found - wanted).max() <= (2 if select == "global" else 0)
+    # Scores are stored as they are.
+    output = reference.read_output(tmp_path / "out", {matrix.name: matrix.shape for matrix in ours.matrices})
+    for matrix in ours.matrices:
+        stored = output[matrix.name]
+        assert stored.scores == pytest.approx(matrix.scores[stored.indices], rel=1e-5)
+    assert frog("verify", tmp_path / "out", "--checkpoint", source).status == 0
+
+
+def quality_weight(alpha):
+    """docs/selection.md: 2^t, t linear through (1, 0), (2, ½), (4, ½), (6, −½)."""
+    return 2 ** float(np.interp(alpha, [1, 2, 4, 6], [0, 0.5, 0.5, -0.5]))
+
+
+def test_convolutions_say_what_they_lack(frog, tmp_path):
+    generator = np.random.default_rng(66)
+    matrices = {"conv": generator.standard_normal((24, 12, 3, 3)).astype(np.float32), "plain": generator.standard_normal((24, 40)).astype(np.float32)}
+    rows, _ = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out", "--conv", "--vectors", "--randomize", ranks=2)
+    conv = rows["h.conv"]
+    assert conv["layer_type"] == "conv2d" and conv["rf"] == "9" and int(conv["num_evals"]) == 108
+    assert conv["tail_mean_vec_entropy"] == "" and "not measured of convolutions" in conv["reasons"]
+    assert float(conv["max_rand_eval"]) > 0 and rows["h.plain"]["reasons"] == "" and float(rows["h.plain"]["tail_mean_vec_entropy"]) > 0
+
+
+def test_metrics_may_be_chosen(frog, layers, tmp_path):
+    rows, _ = analyze(frog, layers[0], tmp_path / "out", "--metrics", "alpha,stable_rank")
+    assert list(next(iter(rows.values()))) == ["layer_id", "name", "alpha", "layer_type", "longname", "stable_rank", "role", "depth", "rows", "columns", "reasons"]
+    for options, message in [(("--metrics", "alfa"), "no 'alfa' among"), (("--metrics", "num_traps"), "no 'num_traps' among"), (("--p-value=-1",), "--p-value must be"), (("--overlap", "5000"), "--overlap must be")]:  # fmt: skip
+        assert_refused(frog("analyze", layers[0], "--out", tmp_path / "other", *options), 64, message)
+    assert_refused(frog("analyze", tmp_path / "nowhere", "--out", tmp_path / "other"), 66, "nowhere")
+
+
+@pytest.mark.parametrize("options, message", [
+    (("--analyze", "--precision", "f32"), "every singular value"), (("--analyze", "--score", "magnitude"), "every singular value"),
+    (("--analyze", "--rank", "8"), "every singular value"), (("--quality-weight", "alpha", "--select", "uniform"), "global or matrix"),
+])  # fmt: skip
+def test_what_does_not_go_together_is_refused(frog, layers, tmp_path, options, message):
+    assert_refused(frog("mask", layers[0], "--out", tmp_path / "out", *options), 64, message)

@@ -362,6 +362,7 @@ def test_matrices_without_much_to_compare(frog, tmp_path):
 def test_convolutions(frog, tmp_path):
     generator = np.random.default_rng(7)
     base = {f"c.{number}.conv": generator.standard_normal((16, 12, 3, 3)) for number in range(3)}
+    base["c.3.conv"] = generator.standard_normal((16, 12, 1, 1))
     after = {name: stored(kernel, "F32") for name, kernel in tuned(generator, base, 0.1).items()}
     base = {name: stored(kernel, "F32") for name, kernel in base.items()}
     write(tmp_path / "base", base)
@@ -369,7 +370,7 @@ def test_convolutions(frog, tmp_path):
     found, _ = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out", "--conv", "--delta-spectrum")
     for name, a in base.items():
         b = after[name]
-        kernels = [(a[:, :, i, j], b[:, :, i, j]) for i in range(3) for j in range(3)]
+        kernels = [(a[:, :, i, j], b[:, :, i, j]) for i in range(a.shape[2]) for j in range(a.shape[3])]
         alignments = [
             np.linalg.norm(x.T @ y) / np.sqrt(np.linalg.norm(x.T @ x) * np.linalg.norm(y @ y.T)) for x, y in kernels
         ]
@@ -378,6 +379,12 @@ def test_convolutions(frog, tmp_path):
         assert close(found[name]["update_norm"], np.linalg.norm(b - a))
         assert close(found[name]["update_sv_max"], values.max())
         assert "kernel" in found[name]["reasons"] and found[name]["layer_type"] == "conv2d"
+    result = frog("analyze", tmp_path / "tuned", "--out", tmp_path / "analysis", "--threads", 1, "--conv")
+    assert result.status == 0, str(result)
+    with open(tmp_path / "analysis/details.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            for column in ("alpha", "log_norm", "log_spectral_norm"):
+                assert found[row["longname"]][f"tuned_{column}"] == row[column]
 
 
 def test_scales_far_apart(frog, tmp_path):

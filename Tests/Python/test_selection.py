@@ -1,5 +1,6 @@
 """Selections beyond the paper: other scores, normalization, sampling, external signals, concentration."""
 
+import functools
 import itertools
 import json
 import math
@@ -23,11 +24,16 @@ def agreement(ours, select, budget, output):
     return reference.compare(ours, ours.select(select, reference.kept_count(reference.parse_budget(budget), ours.total)), output)
 
 
+@pytest.fixture(scope="module", params=["matrix", "rowcol"])
+def normalized(request, checkpoint):
+    """How, and name → the reference of that checkpoint, decomposed once."""
+    return request.param, functools.cache(lambda name: reference.Reference(checkpoint(name), normalize=request.param))
+
+
 @pytest.mark.parametrize("select", ["global", "matrix", "uniform"])
-@pytest.mark.parametrize("normalize", ["matrix", "rowcol"])
 @pytest.mark.parametrize("name", ["minilm", "bf16_sharded", "mixed"])
-def test_normalized_scores(frog, checkpoint, tmp_path, name, normalize, select):
-    ours = reference.Reference(checkpoint(name), normalize=normalize)
+def test_normalized_scores(frog, checkpoint, normalized, tmp_path, name, select):
+    normalize, ours = normalized[0], normalized[1](name)
     options = ("--budget", "3%", "--normalize", normalize, "--select", select)
     described, output = kept_by(frog, checkpoint(name), tmp_path / "out", *options)
     found = agreement(ours, select, "3%", output)

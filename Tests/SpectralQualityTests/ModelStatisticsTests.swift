@@ -49,6 +49,14 @@ struct ScaleCollapseTests {
     #expect(found.indices.filter { found[$0].isFlagged } == [7, 9, 11])
     #expect(found[7].isSpectralOutlier && found[7].isFrobeniusOutlier && !found[11].isFrobeniusOutlier)
     #expect(found[9].spectral == nil && found[7].spectral.map { abs($0 - decimalLog(64)) < 1e-12 } == true)
+    // Both bounds hold: 0.3 is little though all else stands still, 0.6 is little where all else moves as much.
+    for (spread, change, isFlagged) in [(0, 0.3, false), (0, 0.6, true), (0.2, 0.6, false), (0.2, 1.7, true)] {
+      let moved: [Pair] = (0..<21).map { index in
+        let step = index == 20 ? change : spread * Double(index % 5 - 2)
+        return ((1, 2), (1 + step, 2 + step))
+      }
+      #expect(ScaleCollapse.changes(moved).map(\.isFlagged) == (0..<21).map { $0 == 20 && isFlagged })
+    }
     // Everything by the same factor is no collapse of one.
     let scaled: [Pair] = (0..<9).map { ((Double($0), 1), (Double($0) + 3, 4)) }
     #expect(ScaleCollapse.changes(scaled).allSatisfy { !$0.isFlagged })
@@ -97,5 +105,16 @@ struct QualityWeightTests {
     #expect(QualityWeight.alphaHat.multipliers([(2, 1), (2, 1)]) == [1, 1])
     #expect(QualityWeight.none.multipliers(fits) == [1, 1, 1, 1, 1, 1])
     #expect(QualityWeight(rawValue: "alpha-hat") == .alphaHat)
+  }
+}
+
+@Suite("Correlation flow")
+struct CorrelationFlowTests {
+  @Test("of a line and an outlier")
+  func flow() {
+    let found = CorrelationFlow([(3, 3.5), (0, 2), (1, 2.5), (2, 3), (4, nil), (5, 40), (6, -1)])
+    #expect(found.count == 5 && found.median == 3 && found.medianAbsoluteDeviation == 0.5 && found.slope == 0.5)
+    #expect(found.meanAbsoluteChange == (1.5 + 36.5) / 4 && found.wellTrainedShare == 0.8)
+    #expect(CorrelationFlow([]).median == nil && CorrelationFlow([(0, 2)]).slope == nil)
   }
 }

@@ -131,3 +131,24 @@ struct VectorMetricsTests {
     #expect(VectorSummary([(1, low)], xmin: 2).entropy.tail == nil)
   }
 }
+
+@Suite("Histogram")
+struct HistogramTests {
+  @Test("puts values on edges where the edges say")
+  func edges() throws {
+    for bins in [3, 7, 10, 49, 100] {
+      for scale in [0.1, 1.0 / 3, 1e-3, 7.7] {
+        let values = (0...bins).flatMap { [Double($0) * scale, Double($0) * scale + scale / 3] }.dropLast()
+        let found = try #require(Histogram(Array(values), bins: bins))
+        #expect(found.edges.count == bins + 1 && found.counts.reduce(0, +) == values.count)
+        for bin in 0..<bins {
+          let (low, high) = (found.edges[bin], found.edges[bin + 1])
+          let wanted = values.count { $0 >= low && ($0 < high || (bin == bins - 1 && $0 <= high)) }
+          #expect(found.counts[bin] == wanted, "\(bins) \(scale) \(bin)")
+        }
+      }
+    }
+    #expect(Histogram([], bins: 5) == nil && Histogram([.nan], bins: 5) == nil && Histogram([1], bins: 0) == nil)
+    #expect(Histogram([2, 2], bins: 4)?.counts == [0, 0, 2, 0])
+  }
+}

@@ -217,8 +217,8 @@ static inline int clapack_dtpqrt(int m, int n, int block, double *r, double *b, 
   return info;
 }
 
-// The m × n matrix a becomes Q·B·Pᵀ: B's diagonal in d, min(m, n) elements, and its other diagonal in e, above the first where
-// m ≥ n, below it elsewhere. tauq and taup have min(m, n) elements.
+// The m × n matrix a, m ≥ n, becomes Q·B·Pᵀ with B upper bidiagonal: its diagonal in d, n elements, and the one above in e. tauq and
+// taup have n elements.
 static inline int clapack_dgebrd(
     int m, int n, double *a, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
   int info = 0;
@@ -226,13 +226,12 @@ static inline int clapack_dgebrd(
   return info;
 }
 
-// Singular values, descending, over d, of the n × n bidiagonal matrix in d and e, which is destroyed: upper with uplo = 'U',
-// lower with 'L'. work has 4n elements.
-static inline int clapack_dbdsqr(char uplo, int n, double *d, double *e, double *work) {
+// Singular values, descending, over d, of the upper bidiagonal n × n matrix in d and e, which is destroyed. work has 4n elements.
+static inline int clapack_dbdsqr(int n, double *d, double *e, double *work) {
   const int none = 0, one = 1;
   double unused = 0;
   int info = 0;
-  dbdsqr_(&uplo, &n, &none, &none, &none, d, e, &unused, &one, &unused, &one, &unused, &one, work, &info, 1);
+  dbdsqr_("U", &n, &none, &none, &none, d, e, &unused, &one, &unused, &one, &unused, &one, work, &info, 1);
   return info;
 }
 

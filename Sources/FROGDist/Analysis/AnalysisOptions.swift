@@ -37,6 +37,8 @@ public struct AnalysisOptions: Sendable {
 
 /// What is measured of every matrix beyond its norms and power law.
 public struct MetricChoice: Codable, Sendable, Equatable {
+  /// Columns of details.csv beside those that name a matrix; empty for all.
+  public var columns: [String] = []
   /// Whether the largest eigenvalues are left out of the fit where that lowers α much.
   public var fixFingers = false
   /// Whether a truncated power law is fitted too.
@@ -58,17 +60,32 @@ public struct MetricChoice: Codable, Sendable, Equatable {
   public init() {}
 
   enum CodingKeys: String, CodingKey {
+    case columns = "metrics"
     case truncated, randomize, vectors, overlap, seed
     case fixFingers = "fix_fingers"
     case mpFit = "mp_fit"
     case pValue = "p_value"
   }
 
+  /// The metrics that this choice measures, by their columns.
+  public var known: [String] {
+    guard let spectrum = try? Spectrum(singularValues: (1...20).map(Double.init), rows: 20, columns: 20) else {
+      return []
+    }
+    let vectors = [
+      (eigenvalue: 1.0, metrics: VectorMetrics(entropy: 0, localizationRatio: 1, participationRatio: 1))
+    ]
+    return SpectralMetrics(
+      spectrum, randomized: randomize ? [spectrum] : [], vectors: self.vectors ? vectors : [], options: spectral("")
+    ).columns.map(\.name)
+  }
+
   /// What is done to every matrix, as far as time and memory are concerned.
   public var workload: Workload {
-    // Both sides of the matrices whose vectors are compared; which those are only their names tell.
-    let leading = overlap > 0 ? LeadingVectors(overlap, [.left, .right]) : nil
-    return Workload(solver: .spectrum(vectors ? LeadingVectors(.max, [.left]) : leading, replicas: randomize ? 1 : 0))
+    // All vectors of the shorter side cost no side more; of those that are compared only names tell which side it is.
+    let sides: Set<LeadingVectors.Side> = overlap > 0 ? [.left, .right] : []
+    let leading = vectors || overlap > 0 ? LeadingVectors(vectors ? .max : overlap, sides) : nil
+    return Workload(solver: .spectrum(leading, replicas: randomize ? 1 : 0))
   }
 
   /// How many shuffled copies of a matrix with so many eigenvalues are made, as WeightWatcher does.

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import MPI
 import ShardIO
 
@@ -59,33 +58,24 @@ public struct AnalysisPipeline {
       guard try run.begins(identity) else {
         return Outcome(summary: try AnalysisFiles.summary(in: output.path, world: world), statistics: nil)
       }
-      let journal = Journal(in: output.work, stage: "spectra", run: try identity.digest())
-      let stage = SpectrumStage(
-        catalog: catalog, norms: norms, shards: shards, metrics: options.metrics, journal: journal,
-        teams: MatrixTeams(world), watch: context.watch,
-        contents: ContentCheck(catalog, norms: norms, shards: shards))
-      let (own, resumed) = try context.stage("spectra") {
-        let recovered = try stage.recover(on: world)
-        context.tell(recovered, catalog)
-        let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
-        let schedule = try planner.schedule(catalog.matrices, only: left, options.metrics.workload)
-        context.warnOfTimeout(schedule)
-        let own = try stage.run(schedule, after: recovered, on: world) { context.advanced("spectra", to: $0) }
-        return (own, recovered.ordinals.count)
-      }
-      let rescued = try context.rescued(own.map { (catalog.matrices[$0.ordinal].name, $0.rescue) })
+      let measured = try SpectrumStage.measure(
+        catalog, norms: norms, shards: shards, metrics: options.metrics,
+        journal: Journal(in: output.work, stage: "spectra", run: identity.digest()), teams: MatrixTeams(world),
+        planner: planner, in: context)
+      let journal = measured.journal
       let overlaps = try context.stage("overlaps") {
         try StreamOverlaps(catalog, journal: journal, count: options.metrics.overlap).measure(on: world, context.watch)
       }
-      let matrices = try gather(own, count: catalog.matrices.count)
+      let matrices = measured.matrices
       let statistics = try context.statistics(
-        of: options.checkpoint, threads: threads, written: journal.written, resumedMatrices: resumed, rescued: rescued)
+        of: options.checkpoint, threads: threads, written: journal.written,
+        resumedMatrices: measured.resumed, rescued: measured.rescued)
       var summary = AnalysisSummary(
         matrices, of: catalog, overlaps: overlaps, version: context.version, parameters: parameters,
         checkpoint: source)
       let publication = try world.agreeing { () -> Publication? in
         guard world.isRoot else { return nil }
-        let details = DetailsTable(matrices).text
+        let details = DetailsTable(matrices, only: options.metrics.columns).text
         summary.files[AnalysisFiles.detailsName] = RunRecord.File(details)
         return try Publication.commit(
           files: [],
@@ -97,20 +87,6 @@ public struct AnalysisPipeline {
       }
       try run.publish(publication)
       return Outcome(summary: summary, statistics: statistics)
-    }
-  }
-
-  /// The rows of all ranks, by ordinal, on every rank.
-  ///
-  /// Collective: every rank calls it.
-  private func gather(_ own: [AnalyzedMatrix], count: Int) throws -> [AnalyzedMatrix] {
-    let texts = try world.allGather(world.agreeing { Array(try JSONEncoder().encode(own)) })
-    return try world.agreeing {
-      let all = try texts.flatMap { try JSONDecoder().decode([AnalyzedMatrix].self, from: Data($0)) }
-      guard all.count == count else {
-        throw RunFailure(.internal, "\(all.count) of \(count) matrices have been measured")
-      }
-      return all.sorted { $0.ordinal < $1.ordinal }
     }
   }
 }

@@ -56,15 +56,11 @@ extension AnalysisSummary {
   }
 
   private static func flow(_ members: [AnalyzedMatrix], depth: (AnalyzedMatrix) -> Int?) -> Flow {
-    let fitted = members.filter(\.isFitted)
-    let alphas = fitted.compactMap { $0.number("alpha") }
-    let points = fitted.compactMap { matrix in
-      depth(matrix).flatMap { depth in matrix.number("alpha").map { (x: Double(depth), y: $0) } }
-    }.sorted { $0.x < $1.x }
+    // Without a number they count as one layer, and have no slope.
+    let found = CorrelationFlow(members.map { (depth($0) ?? 0, $0.isFitted ? $0.number("alpha") : nil) })
     return Flow(
-      fits: alphas.count, median: RobustStatistics.median(alphas),
-      mad: RobustStatistics.medianAbsoluteDeviation(alphas), slope: RobustStatistics.theilSen(points),
-      meanChange: RobustStatistics.meanAbsoluteChange(points.map(\.y)), shareInRange: RobustStatistics.share(alphas))
+      fits: found.count, median: found.median, mad: found.medianAbsoluteDeviation, slope: found.slope,
+      meanChange: found.meanAbsoluteChange, shareInRange: found.wellTrainedShare)
   }
 
   private static func warnings(_ matrices: [AnalyzedMatrix], roles: [MatrixRole], _ catalog: Catalog) -> [Warning] {
@@ -86,7 +82,7 @@ extension AnalysisSummary {
       func warn(_ message: String) { warnings.append(Warning(matrix: name, message: message)) }
       if let score, score < ScaleCollapse.robustScore, let logLargest = matrix.number("log_spectral_norm") {
         warn(
-          "its scale has collapsed: log10 of its largest eigenvalue, \(Decimal.short(logLargest)), is \(Decimal.short(-score)) robust standard "
+          "its scale may have collapsed: log10 of its largest eigenvalue, \(Decimal.short(logLargest)), is \(Decimal.short(-score)) robust standard "
             + "deviations below that of other matrices of its role and shape")
       }
       if matrix.number("norm") == 0 { warn("all of its weights are zero") }

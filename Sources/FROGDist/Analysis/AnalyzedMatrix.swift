@@ -1,3 +1,4 @@
+import ShardIO
 import SpectralQuality
 
 /// What has been measured of one matrix: a row of details.csv.
@@ -17,19 +18,27 @@ struct AnalyzedMatrix: Codable {
   /// Why the usual solver's result was refused; nil normally.
   let rescue: String?
 
-  /// - Parameter positions: of a convolution's kernel; 1 for other matrices.
-  /// - Throws: `SpectrumError`.
+  /// - Parameter positions: of a convolution's kernel; nil for other matrices.
+  /// - Throws: ``RunFailure`` naming the matrix if its singular values are no spectrum.
   init(
-    _ matrix: Catalog.Matrix, ordinal: Int, positions: Int, _ spectra: MatrixSpectra, _ metrics: MetricChoice
+    _ matrix: Catalog.Matrix, ordinal: Int, positions: Int?, _ spectra: MatrixSpectra, _ metrics: MetricChoice
   ) throws {
     func spectrum(_ values: [[Double]]) throws -> Spectrum {
-      try positions == 1
-        ? Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
-        : Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / positions)
+      guard let positions else {
+        return try Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
+      }
+      return try Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / positions)
     }
     let vectors = spectra.vectors ?? []
-    let found = try SpectralMetrics(
-      spectrum(spectra.singularValues), randomized: spectra.replicas.map(spectrum),
+    let (original, replicas): (Spectrum, [Spectrum])
+    do {
+      original = try spectrum(spectra.singularValues)
+      replicas = try spectra.replicas.map(spectrum)
+    } catch {
+      throw RunFailure(.data, "tensor \(quoted(matrix.name)): \(error)")
+    }
+    let found = SpectralMetrics(
+      original, randomized: replicas,
       vectors: stride(from: 0, to: vectors.count, by: 4).map {
         (
           vectors[$0],
@@ -45,13 +54,20 @@ struct AnalyzedMatrix: Codable {
     cells =
       found.row([
         ("layer_id", .count(ordinal)), ("name", .text(short)), ("longname", .text(longName)),
-        ("layer_type", .text(positions == 1 ? "dense" : "conv2d")),
+        ("layer_type", .text(positions == nil ? "dense" : "conv2d")),
       ]).map { ($0.name, $0.value.map(Value.init)) }
     cells += [
       ("role", .text(role.name)), ("depth", role.depth.map { .count($0) }),
       ("rows", .count(matrix.rows)), ("columns", .count(matrix.columns)),
     ]
     reasons = found.reasons
+    if metrics.vectors, spectra.vectors == nil {
+      let reason = positions == nil ? "vectors: the solver's were refused" : "vectors: not measured of convolutions"
+      for name in metrics.known
+      where name.hasPrefix("bulk_mean") || name.hasPrefix("bulk_var") || name.hasPrefix("tail_") {
+        reasons[name] = reason
+      }
+    }
     if metrics.randomize, spectra.replicas.isEmpty {
       reasons["num_traps"] = "randomize: the matrix is too large for one process, and is not shuffled"
     }

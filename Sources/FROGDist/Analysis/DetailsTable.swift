@@ -10,8 +10,10 @@ struct DetailsTable {
   /// Of the file.
   let text: [UInt8]
 
-  /// - Parameter matrices: by ordinal.
-  init(_ matrices: [AnalyzedMatrix]) {
+  /// - Parameters:
+  ///   - matrices: by ordinal.
+  ///   - metrics: the columns that are wanted beside ``identity``; empty for all.
+  init(_ matrices: [AnalyzedMatrix], only metrics: [String] = []) {
     var names: [String] = []
     var seen: Set<String> = []
     for matrix in matrices {
@@ -22,11 +24,12 @@ struct DetailsTable {
     names =
       SpectralMetrics.ordered(names.filter { !own.contains($0) }.map { ($0, nil) }).map(\.name)
       + names.filter(own.contains)
+    if !metrics.isEmpty { names = names.filter { Self.identity.contains($0) || metrics.contains($0) } }
     var lines = CommaSeparated()
     lines.add(names + ["reasons"])
     for matrix in matrices {
       let values = Dictionary(matrix.cells.map { ($0.name, $0.value) }) { first, _ in first }
-      let reasons = matrix.reasons.filter { seen.contains($0.key) }
+      let reasons = matrix.reasons.filter { names.contains($0.key) }
       lines.add(names.map { (values[$0] ?? nil)?.description ?? "" } + [CommaSeparated.words(reasons)])
     }
     text = lines.text

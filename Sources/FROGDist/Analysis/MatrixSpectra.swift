@@ -16,17 +16,28 @@ struct MatrixSpectra {
   /// Why the usual solver's result was refused; nil normally.
   let rescue: String?
 
+  /// What scoring a matrix has told of its spectrum.
+  ///
+  /// - Parameter singularValues: of its Gram matrix in double, in the units of the weights.
+  init(ofGram singularValues: [Double], rescue: String?) {
+    let largest = singularValues.max() ?? 0
+    let resolution = SpectrumSolver.resolution(largest: largest, order: singularValues.count)
+    self.singularValues = [singularValues]
+    self.resolution = singularValues.min() ?? 0 < resolution ? resolution : 0
+    self.rescue = rescue
+  }
+
   /// Decomposes a matrix.
   ///
   /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
-  ///   - positions: of a convolution's kernel; 1 for other matrices.
+  ///   - positions: of a convolution's kernel; nil for other matrices.
   ///   - side: whose leading vectors are wanted; nil for none.
-  init(_ task: MatrixTask, positions: Int, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
+  init(_ task: MatrixTask, positions: Int?, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
     let unit = task.units.weights
     func inUnitsOfWeights(_ values: [Double]) -> [Double] { values.map { $0.times(powerOfTwo: unit) } }
-    guard positions == 1 else {
+    if let positions, positions > 1 {
       let results = try task.kernelSpectra(positions: positions)
       singularValues = results.map { inUnitsOfWeights($0.singularValues) }
       resolution = (results.map(\.resolution).max() ?? 0).times(powerOfTwo: unit)

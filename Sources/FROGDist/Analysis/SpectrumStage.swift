@@ -14,6 +14,41 @@ struct SpectrumStage {
   let watch: StopWatch
   let contents: ContentCheck
 
+  /// What came out, the same on every rank but for the journal.
+  struct Measured {
+    /// By ordinal.
+    let matrices: [AnalyzedMatrix]
+    let journal: Journal
+    /// Matrices that an earlier process had measured.
+    let resumed: Int
+    let rescued: [String: String]
+  }
+
+  /// Measures all matrices, or those that are left of them.
+  ///
+  /// Collective: every rank calls it.
+  static func measure(
+    _ catalog: Catalog, norms: Norms, shards: OpenShards, metrics: MetricChoice, journal: Journal, teams: MatrixTeams,
+    planner: Planner, in context: RunContext
+  ) throws -> Measured {
+    let world = context.world
+    let stage = SpectrumStage(
+      catalog: catalog, norms: norms, shards: shards, metrics: metrics, journal: journal, teams: teams,
+      watch: context.watch, contents: ContentCheck(catalog, norms: norms, shards: shards))
+    let (own, resumed) = try context.stage("spectra") {
+      let recovered = try stage.recover(on: world)
+      context.tell(recovered, catalog)
+      let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
+      let schedule = try planner.schedule(catalog.matrices, only: left, metrics.workload)
+      context.warnOfTimeout(schedule)
+      let own = try stage.run(schedule, after: recovered, on: world) { context.advanced("spectra", to: $0) }
+      return (own, recovered.ordinals.count)
+    }
+    let rescued = try context.rescued(own.map { (catalog.matrices[$0.ordinal].name, $0.rescue) })
+    let matrices = try AnalyzedMatrix.gather(own, count: catalog.matrices.count, over: world)
+    return Measured(matrices: matrices, journal: journal, resumed: resumed, rescued: rescued)
+  }
+
   /// Takes over what an earlier process has left in the journal, dealt out over the ranks.
   ///
   /// Collective: every rank calls it.
@@ -102,11 +137,11 @@ extension MatrixSpectra {
 }
 
 extension Catalog {
-  /// Kernel height × width of a convolution, whose positions have spectra of their own; 1 for other matrices.
-  func kernelPositions(of matrix: Matrix) -> Int {
+  /// Kernel height × width of a convolution, whose positions have spectra of their own; nil for other matrices.
+  func kernelPositions(of matrix: Matrix) -> Int? {
     let shape = tensors[matrix.tensor].shape
-    guard shape.count == 4, shape[0] == matrix.rows, shape[2] > 0, shape[3] > 0 else { return 1 }
+    guard shape.count == 4, shape[0] == matrix.rows, shape[2] > 0, shape[3] > 0 else { return nil }
     let (positions, overflow) = shape[2].multipliedReportingOverflow(by: shape[3])
-    return !overflow && matrix.columns == shape[1] * positions ? positions : 1
+    return !overflow && matrix.columns == shape[1] * positions ? positions : nil
   }
 }

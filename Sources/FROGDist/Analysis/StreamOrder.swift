@@ -44,7 +44,7 @@ struct StreamOrder {
 
   /// The side of a matrix on which the residual stream is; nil if it is not known to have one.
   static func side(of matrix: Catalog.Matrix, in catalog: Catalog) -> LeadingVectors.Side? {
-    guard catalog.kernelPositions(of: matrix) == 1 else { return nil }
+    guard catalog.kernelPositions(of: matrix) == nil else { return nil }
     let stream = MatrixRole(matrix.name, part: matrix.part).stream
     // GPT-2 stores inputs × outputs.
     let isTransposed = TensorName(matrix.name).module.string.utf8.starts(with: "c_".utf8)

@@ -26,13 +26,13 @@ struct StreamOverlaps {
     let own = try world.agreeing {
       var found: [AnalysisSummary.Overlap] = []
       // Pairs of one writer follow each other.
-      var writer: (ordinal: Int, vectors: SingularVectors)?
+      var writer: (ordinal: Int, vectors: SingularVectors?)?
       let share = pairs.count * world.rank / world.size..<pairs.count * (world.rank + 1) / world.size
       for pair in pairs[share] {
         try watch.check()
         if writer?.ordinal != pair.writer { writer = (pair.writer, try vectors(pair.writer)) }
-        guard let writing = writer?.vectors else { continue }
-        let reading = try vectors(pair.reader)
+        // Vectors that the solver got wrong are left out, with a warning before.
+        guard let writing = writer?.vectors, let reading = try vectors(pair.reader) else { continue }
         let angles = try PrincipalAngles(between: writing, and: reading)
         let smaller = min(writing.count, reading.count)
         found.append(
@@ -50,10 +50,10 @@ struct StreamOverlaps {
     }
   }
 
-  private func vectors(_ ordinal: Int) throws -> SingularVectors {
+  private func vectors(_ ordinal: Int) throws -> SingularVectors? {
     let reader = try RecordReader(journal.path(of: ordinal))
     let record: SpectrumRecord = try reader.contents()
-    guard let section = record.leading else { throw reader.damage }
+    guard let section = record.leading else { return nil }
     let elements = try reader.read(section, of: Double.self)
     let matrix = catalog.matrices[ordinal]
     let isLeft = StreamOrder.side(of: matrix, in: catalog) == .left

@@ -52,7 +52,7 @@ struct ComparedMatrix: Codable, Sendable {
     // What belongs to the singular value 0, but for rounding, is any vector.
     let count = min(pair.metrics.top, base.resolvedRank, tuned.resolvedRank)
     func give(_ columns: some Sequence<String>, _ reason: String) { for name in columns { reasons[name] = reason } }
-    guard pair.positions == 1 else {
+    guard pair.positions == nil else {
       return give(Self.spaceColumns, "the positions of a convolution's kernel have vectors of their own")
     }
     guard count > 0 else { return give(Self.spaceColumns, "a matrix of zeros has no leading vectors") }

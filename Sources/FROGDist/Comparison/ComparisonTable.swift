@@ -27,7 +27,7 @@ struct ComparisonTable {
     let longName = stored.name.hasSuffix(".weight") ? String(stored.name.dropLast(7)) : stored.name
     var reasons = matrix.reasons
     var cells: [(name: String, value: String?)] = [
-      ("layer_id", "\(matrix.ordinal)"), ("longname", longName), ("layer_type", positions == 1 ? "dense" : "conv2d"),
+      ("layer_id", "\(matrix.ordinal)"), ("longname", longName), ("layer_type", positions == nil ? "dense" : "conv2d"),
       ("role", role.name), ("depth", role.depth.map { "\($0)" }), ("rows", "\(stored.rows)"),
       ("columns", "\(stored.columns)"), ("base_dtype", stored.dtype.rawValue), ("tuned_dtype", other.dtype.rawValue),
     ]

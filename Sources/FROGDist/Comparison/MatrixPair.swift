@@ -6,8 +6,8 @@ struct MatrixPair {
   let base: MatrixTask
   /// Of the tuned model, with the same ranks.
   let tuned: MatrixTask
-  /// Of a convolution's kernel; 1 for other matrices.
-  let positions: Int
+  /// Of a convolution's kernel; nil for other matrices.
+  let positions: Int?
   /// Whether the bytes of both are known to be the same.
   let isSame: Bool
   let metrics: ComparisonChoice
@@ -50,10 +50,7 @@ struct MatrixPair {
     let unit = products.unit
     let (first, second) = (base.source.scaled(by: unit), tuned.source.scaled(by: unit))
     let values: [Double]
-    if positions == 1 {
-      let difference = try base.locally { try DifferenceSource(second, minus: first) }
-      values = try base.spectrum(of: difference, leading: nil).singularValues
-    } else {
+    if let positions {
       values = try base.locally {
         try (0..<positions).flatMap { position in
           try SpectrumSolver.solve(
@@ -63,6 +60,9 @@ struct MatrixPair {
           ).singularValues
         }
       }
+    } else {
+      let difference = try base.locally { try DifferenceSource(second, minus: first) }
+      values = try base.spectrum(of: difference, leading: nil).singularValues
     }
     return UpdateSpectrum(values, unit: unit)
   }
@@ -122,11 +122,11 @@ struct PairProducts {
   /// Of each kernel position; one for a matrix.
   private static func products(_ pair: MatrixPair, _ a: MatrixPanels, _ b: MatrixPanels) throws -> [CrossProducts] {
     let task = pair.base
-    guard pair.positions == 1 else {
+    if let positions = pair.positions {
       return try task.locally {
-        try (0..<pair.positions).map {
+        try (0..<positions).map {
           try CrossProducts(
-            KernelPosition(a, position: $0, of: pair.positions), KernelPosition(b, position: $0, of: pair.positions))
+            KernelPosition(a, position: $0, of: positions), KernelPosition(b, position: $0, of: positions))
         }
       }
     }

@@ -50,8 +50,8 @@ struct MatrixPairing {
     self.mismatches = mismatches.sorted { $0.matrix.utf8.lexicographicallyPrecedes($1.matrix.utf8) }
   }
 
-  private static func shape(_ matrix: Catalog.Matrix, _ positions: Int) -> String {
-    let shape = "\(matrix.rows) × \(matrix.columns / max(positions, 1))"
-    return positions == 1 ? shape : "\(shape) in \(positions) kernel positions"
+  private static func shape(_ matrix: Catalog.Matrix, _ positions: Int?) -> String {
+    guard let positions else { return "\(matrix.rows) × \(matrix.columns)" }
+    return "\(matrix.rows) × \(matrix.columns / max(positions, 1)) in \(positions) kernel positions"
   }
 }

@@ -1,4 +1,5 @@
 import DistSVD
+import ShardIO
 import SpectralQuality
 
 /// One matrix of a pair, decomposed.
@@ -16,23 +17,23 @@ struct SpectralSide {
   ///
   /// Collective in a team: every member calls it.
   ///
-  /// - Parameter positions: of a convolution's kernel; 1 for other matrices.
-  init(_ task: MatrixTask, positions: Int, leading: LeadingVectors) throws {
-    let results: [SpectrumResult]
-    if positions == 1 {
-      results = [try task.spectrum(leading: leading)]
-    } else {
-      results = try task.kernelSpectra(positions: positions)
-    }
+  /// - Parameter positions: of a convolution's kernel; nil for other matrices.
+  init(_ task: MatrixTask, positions: Int?, leading: LeadingVectors) throws {
+    let results = try positions.map(task.kernelSpectra) ?? [task.spectrum(leading: leading)]
     let values = results.map { $0.singularValues.map { $0.times(powerOfTwo: task.units.weights) } }
     let matrix = task.matrix
-    let spectrum =
-      try positions == 1
-      ? Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
-      : Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / positions)
+    let spectrum: Spectrum
+    do {
+      spectrum =
+        try positions.map {
+          try Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / $0)
+        } ?? Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
+    } catch {
+      throw RunFailure(.data, "tensor \(quoted(matrix.name)): \(error)")
+    }
     quality = MatrixQuality(SpectralMetrics(spectrum, options: MetricChoice().spectral(matrix.name)), of: matrix)
-    left = positions == 1 ? results[0].left : nil
-    right = positions == 1 ? results[0].right : nil
+    left = positions == nil ? results[0].left : nil
+    right = positions == nil ? results[0].right : nil
     rescue = results.compactMap(\.rescue).first?.description
   }
 }

@@ -13,7 +13,9 @@ enum MaskFiles {
 
   static let kind = OutputKind(
     recordName: recordName, lastName: indexName, isLarge: isMask,
-    isReplaced: { isMask($0) || $0 == TransformersNames.fileName },
+    isReplaced: {
+      isMask($0) || [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName].contains($0)
+    },
     threads: { try MaskReader($0).record.parameters.threads },
     identity: { try identity(of: $0, now: $1) })
 

@@ -101,7 +101,8 @@ struct MaskStage {
   ///
   /// - Returns: what is left to be done, on rank 0.
   func commit(
-    _ layout: MaskLayout, record: RunRecord, names: [UInt8]?, statistics: RunStatistics
+    _ layout: MaskLayout, record: RunRecord, names: [UInt8]?, tables: [Publication.TextFile],
+    statistics: RunStatistics
   ) throws -> Publication? {
     try world.agreeing {
       guard world.isRoot else { return nil }
@@ -109,7 +110,7 @@ struct MaskStage {
       let index = MaskIndex(layout.contents, record: recordText)
       return try Publication.commit(
         files: layout.files.map(\.name),
-        documents: (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + [
+        documents: (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + tables + [
           .init(name: MaskFiles.recordName, content: recordText),
           .init(name: OutputDirectory.runName, content: try Document.encode(statistics)),
           .init(name: MaskFiles.indexName, content: index.text),

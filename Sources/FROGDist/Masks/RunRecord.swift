@@ -37,6 +37,8 @@ public struct RunRecord: Codable, Sendable {
   public var files: [String: File]
   /// `names.json`; nil if it was not asked for.
   @ExplicitNull public var names: File?
+  /// `details.csv` and `summary.json` of the spectra, by name; nil if they were not asked for.
+  @ExplicitNull public var analysis: [String: File]?
 
   /// The options of the run.
   public struct Parameters: Codable, Sendable, Equatable {
@@ -66,6 +68,12 @@ public struct RunRecord: Codable, Sendable {
     @ExplicitNull public var sample: Double?
     /// Of all random numbers; nil if there are none.
     @ExplicitNull public var seed: UInt64?
+    /// ``QualityWeight``.
+    public var qualityWeight = "none"
+    /// ``OverparameterizedPolicy``.
+    public var overparameterized = "keep"
+    /// Whether spectra were measured too.
+    public var analyze = false
     /// Fingerprint of what the scores were multiplied by; nil if nothing.
     @ExplicitNull public var weightBy: String?
     /// Patterns of tensor names.
@@ -81,7 +89,8 @@ public struct RunRecord: Codable, Sendable {
 
     enum CodingKeys: String, CodingKey {
       case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, include, exclude
-      case conv, threads
+      case conv, threads, overparameterized, analyze
+      case qualityWeight = "quality_weight"
       case splitFused = "split_fused"
       case powerIterations = "power_iterations"
       case targetOverlap = "target_overlap"
@@ -95,6 +104,8 @@ public struct RunRecord: Codable, Sendable {
       if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }
       if let sample { words.append("sample \(sample)") }
       if weightBy != nil { words.append("weighted") }
+      if qualityWeight != "none" { words.append("quality weight \(qualityWeight)") }
+      if overparameterized != "keep" { words.append("over-parameterized \(overparameterized)") }
       return words.joined(separator: ", ")
     }
 
@@ -108,7 +119,10 @@ public struct RunRecord: Codable, Sendable {
     }
 
     /// Whether what was ranked is the score itself.
-    public var ranksScores: Bool { normalize == Normalization.none.rawValue && sample == nil }
+    public var ranksScores: Bool {
+      normalize == Normalization.none.rawValue && sample == nil
+        && (qualityWeight == "none" && overparameterized == "keep" || select != SelectionMode.global.rawValue)
+    }
   }
 
   /// What a few matrices, scored exactly too, tell of an approximate run.
@@ -195,6 +209,10 @@ public struct RunRecord: Codable, Sendable {
     public var rankOneShare: Double
     /// Where its kept weights lie; nil if there are none.
     @ExplicitNull public var concentration: Concentration?
+    /// α of its power law; nil if there is none, or spectra were not measured.
+    @ExplicitNull public var alpha: Double?
+    /// What its budget, or its scores under one threshold, was multiplied by; nil if by nothing.
+    @ExplicitNull public var qualityWeight: Double?
 
     /// Whether it keeps less than a tenth of what `keep` of `weights` would be everywhere.
     func isStarved(_ keep: Int, _ weights: Int) -> Bool {
@@ -205,7 +223,9 @@ public struct RunRecord: Codable, Sendable {
     static let scoreExponents = -4096...4096
 
     enum CodingKeys: String, CodingKey {
-      case name, shape, dtype, tensor, slice, file, solver, norm, importance, kept, threshold, format, concentration
+      case name, shape, dtype, tensor, slice, file, solver, norm, importance, kept, threshold, format, concentration,
+        alpha
+      case qualityWeight = "quality_weight"
       case scoreExponent = "score_exponent"
       case noiseError = "noise_error"
       case rankOneShare = "rank_one_share"
@@ -247,7 +267,7 @@ public struct RunRecord: Codable, Sendable {
 
   enum CodingKeys: String, CodingKey {
     case format, version, parameters, checkpoint, K, kept, threshold, concentration, starved, audit, matrices, files,
-      names
+      names, analysis
     case formatVersion = "format_version"
   }
 }

@@ -26,7 +26,7 @@ public struct Verification {
     let names = reader.record.files.keys.sorted(by: Checkpoint.bytewiseLess)
     var lines = try world.agreeing {
       var problems =
-        world.isRoot ? checkTotals(reader.record) + checkNames(reader.record) + strayFiles(reader.record) : []
+        world.isRoot ? checkTotals(reader.record) + checkDocuments(reader.record) + strayFiles(reader.record) : []
       for name in stride(from: world.rank, to: names.count, by: world.size).map({ names[$0] }) {
         problems += checkFile(name, reader)
       }
@@ -55,10 +55,16 @@ public struct Verification {
     return problems
   }
 
-  /// `names.json` is there if and only if the record says so, byte by byte.
-  private func checkNames(_ record: RunRecord) -> [String] {
-    let file = path.appending(TransformersNames.fileName)
-    guard let wanted = record.names else {
+  /// `names.json` and the tables of spectra are there if and only if the record says so, byte by byte.
+  private func checkDocuments(_ record: RunRecord) -> [String] {
+    let analysis = record.analysis ?? [:]
+    return check(TransformersNames.fileName, record.names)
+      + [AnalysisFiles.detailsName, AnalysisFiles.summaryName].flatMap { check($0, analysis[$0]) }
+  }
+
+  private func check(_ name: String, _ recorded: RunRecord.File?) -> [String] {
+    let file = path.appending(name)
+    guard let wanted = recorded else {
       let isThere = (try? Folder.exists(file)) ?? true
       return isThere ? ["\(shown(file)): not a file of this run"] : []
     }

@@ -47,7 +47,8 @@ struct MatrixScorer {
     let divisor = try divisor(task, scores)
     let keys = try task.locally {
       try SelectionKeys(
-        divisor, sample: sampling(of: task.matrix), columns: task.matrix.columns, exponent: task.units.panels,
+        divisor, multiplier: method.multipliers?[task.ordinal] ?? 1, sample: sampling(of: task.matrix),
+        columns: task.matrix.columns, exponent: task.units.panels,
         longest: scores.share.longest * scores.shape.core)
     }
     var moments = TeamMoments(task, shape: scores.shape)

@@ -14,10 +14,14 @@ struct ScoringMethod {
   var seed: UInt64
   /// What the scores are multiplied by.
   var signal: ExternalSignal?
+  /// What ranked values are multiplied by, by ordinal; nil if by nothing.
+  var multipliers: [Float]?
 
   /// Whether a matrix of this order is approximated.
   func approximates(order: Int) -> Bool { Workload(solver: solver).approximates(order: order) }
 
   /// Whether what is ranked is the score itself.
-  var ranksScores: Bool { normalize == .none && sample == nil }
+  var ranksScores: Bool { ranksMultiples && multipliers == nil }
+  /// Whether what is ranked is the score, or the score times a number of its matrix, and so has its units.
+  var ranksMultiples: Bool { normalize == .none && sample == nil }
 }

@@ -107,7 +107,7 @@ struct ScoringStage {
       return ScoreUnits.units(
         squaredNorms: method.score == .random ? nil : norms.squared,
         squaredSignals: try method.signal.map { signal in try catalog.matrices.map { try signal.squaredNorm(of: $0) } },
-        count: catalog.matrices.count, sharesThreshold: sharesThreshold, ranksScores: method.ranksScores)
+        count: catalog.matrices.count, sharesThreshold: sharesThreshold, ranksScores: method.ranksMultiples)
     }
   }
 
@@ -120,7 +120,7 @@ struct ScoringStage {
 
   /// Whether scores of different matrices are compared as they are.
   private var sharesThreshold: Bool {
-    if case .global = quota { scorer.method.ranksScores } else { false }
+    if case .global = quota { scorer.method.ranksMultiples } else { false }
   }
 
   /// What the ranks tell each other in the rounds.

@@ -21,6 +21,8 @@ struct SelectionKeys {
   }
 
   let divisor: Divisor
+  /// What the quotients, or the scores, are multiplied by.
+  let multiplier: Float
   /// p, and where the Gumbel noise comes from; nil to take the largest.
   let sample: (power: Double, numbers: RandomNumbers)?
   let columns: Int
@@ -32,13 +34,19 @@ struct SelectionKeys {
   ///   - exponent: u; scores come as S·2^−u.
   ///   - longest: elements of the largest panel.
   init(
-    _ divisor: Divisor, sample: (power: Double, numbers: RandomNumbers)?, columns: Int, exponent: Int = 0, longest: Int
+    _ divisor: Divisor, multiplier: Float = 1, sample: (power: Double, numbers: RandomNumbers)?, columns: Int,
+    exponent: Int = 0, longest: Int
   ) throws {
     self.divisor = divisor
+    self.multiplier = multiplier
     self.sample = sample
     self.columns = columns
     self.exponent = exponent
-    if case .none = divisor, sample == nil { values = nil } else { values = try AlignedBuffer(count: longest) }
+    if case .none = divisor, multiplier == 1, sample == nil {
+      values = nil
+    } else {
+      values = try AlignedBuffer(count: longest)
+    }
   }
 
   /// Whether scores are ranked as they are.
@@ -62,6 +70,10 @@ struct SelectionKeys {
           frog_divide(
             ranked, width, factors.row[row], $0.baseAddress.map { $0 + panel.columns.lowerBound }, target)
         }
+        ranked = UnsafePointer(target)
+      }
+      if multiplier != 1, let target, let source = ranked {
+        for index in 0..<width { target[index] = source[index] * multiplier }
         ranked = UnsafePointer(target)
       }
       if let (power, numbers) = sample {

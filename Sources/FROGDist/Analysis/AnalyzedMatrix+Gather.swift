@@ -1,0 +1,20 @@
+import FoundationEssentials
+import MPI
+
+extension AnalyzedMatrix {
+  /// The rows of all ranks, by ordinal, on every rank.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter count: of all matrices, each of which one rank has measured.
+  static func gather(_ own: [AnalyzedMatrix], count: Int, over world: Communicator) throws -> [AnalyzedMatrix] {
+    let texts = try world.allGather(world.agreeing { Array(try JSONEncoder().encode(own)) })
+    return try world.agreeing {
+      let all = try texts.flatMap { try JSONDecoder().decode([AnalyzedMatrix].self, from: Data($0)) }
+      guard all.count == count else {
+        throw RunFailure(.internal, "\(all.count) of \(count) matrices have been measured")
+      }
+      return all.sorted { $0.ordinal < $1.ordinal }
+    }
+  }
+}
