@@ -7,7 +7,7 @@
 //   FROG_LAPACK_MIN_ORDER=100                smaller matrices are neither spoilt nor counted
 //   FROG_LAPACK_LOG=FILE                     gets a line "routine order call kind" for each call of a routine below, kind - if it is not spoilt
 //
-// Routines: dstedc, sstedc, dsyev, ssyev, dsyevd, pdsyevd, pssyevd, pdsyev, pssyev, dgeqrf. Kinds:
+// Routines: dstedc, sstedc, dsterf, dsyev, ssyev, dsyevd, pdsyevd, pssyevd, pdsyev, pssyev, dgeqrf. Kinds:
 //   info    reports failure
 //   swap    exchanges two eigenvectors
 //   rotate  turns two eigenvectors by 45° in their plane: orthonormal still, but no eigenvectors
@@ -108,6 +108,14 @@ void dsyevd_(const char *job, const char *uplo, const int *n, double *a, const i
              const int *, int *, size_t, size_t))real("dsyevd_"))(
       job, uplo, n, a, lda, w, work, lwork, iwork, liwork, info, first, second);
   spoil_double(kind, *n, w, a, *n, *n, *lda, info);
+}
+
+// No vectors here.
+void dsterf_(const int *n, double *d, double *e, int *info) {
+  static int calls;
+  enum kind kind = fault("dsterf", *n, &calls);
+  ((void (*)(const int *, double *, double *, int *))real("dsterf_"))(n, d, e, info);
+  spoil_double(kind, *n, d, d, 0, 0, 1, info);
 }
 
 // The factors only; whatever the kind, the first of R's columns, with the reflector below it, becomes longer.

@@ -3,6 +3,8 @@
 The library under the program is spoilt by Tests/Interposers/lapack.c, which says what it did in a log.
 """
 
+import csv
+import json
 import os
 import shutil
 import subprocess
@@ -139,7 +141,7 @@ def test_the_randomized_solver_checks_its_eigensystems(spoilt, checkpoint, tmp_p
     options = (*PART, "--rank", 32)
     source = checkpoint("minilm")
     _, plain = succeeded(spoilt(source, tmp_path / "plain", *options)[0], tmp_path / "plain")
-    result, log = spoilt(source, tmp_path / "spoilt", *options, fault=f"dsyevd:{kind}:1,dsyevd:{kind}:2")
+    result, log = spoilt(source, tmp_path / "spoilt", *options, fault=f"dsyevd:{kind}:1,dsterf:{kind}:1")
     described, output = succeeded(result, tmp_path / "spoilt")
     # Of the first matrix the Ritz vectors, and the values of the tail, which has no vectors to spoil.
     assert len(named(log, "dsyev")) == (2 if kind in ("info", "scale") else 1)
@@ -150,3 +152,21 @@ def test_a_basis_that_is_not_orthonormal_ends_the_run(spoilt, checkpoint, tmp_pa
     result, _ = spoilt(checkpoint("minilm"), tmp_path / "out", *PART, "--rank", 32, fault="dgeqrf:stretch:2")
     assert_refused(result, 70, "orthonormal basis", "relative residual")
     assert final_files(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("kind", ["info", "scale"])
+def test_a_spectrum_that_the_solver_gets_wrong_is_found_another_way(frog, interposer, checkpoint, tmp_path, kind):
+    options = ("--exclude", "*.layer.[1-5].*", "--threads", 1)
+    source = checkpoint("minilm")
+    assert frog("analyze", source, "--out", tmp_path / "plain", *options).status == 0
+    log = tmp_path / "log"
+    prefix = ["env", f"LD_PRELOAD={interposer}", f"FROG_LAPACK_FAULT=dsterf:{kind}:2", f"FROG_LAPACK_LOG={log}"]
+    result = frog("analyze", source, "--out", tmp_path / "spoilt", *options, prefix=prefix)
+    assert result.status == 0, str(result)
+    assert [line.split()[3] for line in log.read_text().splitlines() if line.startswith("dsterf")].count(kind) == 1
+    assert len(json.loads((tmp_path / "spoilt/run.json").read_text())["rescued"]) == 1
+    plain, spoilt = ([*csv.DictReader(open(tmp_path / name / "details.csv"))] for name in ("plain", "spoilt"))
+    for row, other in zip(plain, spoilt, strict=True):
+        for column in ("alpha", "D", "norm", "entropy", "sv_max"):
+            assert float(other[column]) == pytest.approx(float(row[column]), rel=1e-9)
+        assert other["matrix_rank"] == row["matrix_rank"]

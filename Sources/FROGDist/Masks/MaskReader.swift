@@ -59,6 +59,7 @@ public struct MaskReader: Sendable {
   init(_ path: FilePath, recordText: [UInt8]) throws {
     self.path = path
     self.recordText = recordText
+    try Self.checkVersion(recordText, path)
     do {
       record = try JSONDecoder().decode(RunRecord.self, from: Data(recordText))
     } catch {
@@ -68,6 +69,26 @@ public struct MaskReader: Sendable {
     }
     outputs = []
     outputs = try checkRecord()
+  }
+
+  /// Another version may lack what this one has; that it is another is the better reason.
+  private static func checkVersion(_ text: [UInt8], _ path: FilePath) throws(RunFailure) {
+    struct Version: Decodable {
+      let format: String
+      let formatVersion: Int
+
+      enum CodingKeys: String, CodingKey {
+        case format
+        case formatVersion = "format_version"
+      }
+    }
+    guard let found = try? JSONDecoder().decode(Version.self, from: Data(text)),
+      found.format != RunRecord.formatName || found.formatVersion != RunRecord.currentFormatVersion
+    else { return }
+    throw RunFailure(
+      .data,
+      "\(shown(path.appending(MaskFiles.recordName))): format \(quoted(found.format)) version \(found.formatVersion); this program "
+        + "reads \(RunRecord.formatName) version \(RunRecord.currentFormatVersion)")
   }
 
   /// The record of a finished run, on every rank.
@@ -81,11 +102,6 @@ public struct MaskReader: Sendable {
   private func checkRecord() throws -> [RecordedOutput] {
     func refuse(_ problem: String) -> RunFailure {
       RunFailure(.data, "\(shown(path.appending(MaskFiles.recordName))): \(problem)")
-    }
-    guard record.format == RunRecord.formatName, record.formatVersion == RunRecord.currentFormatVersion else {
-      throw refuse(
-        "format \(quoted(record.format)) version \(record.formatVersion); this program reads "
-          + "\(RunRecord.formatName) version \(RunRecord.currentFormatVersion)")
     }
     for name in record.files.keys where !MaskFiles.isMask(name) || name.contains("/") {
       throw refuse("\(quoted(name)) is no name of a mask file")

@@ -7,7 +7,7 @@ public struct RunRecord: Codable, Sendable {
   /// Always this word.
   public static let formatName = "frog-mask"
   /// Raised when a reader of the old version would misread the new one.
-  public static let currentFormatVersion = 2
+  public static let currentFormatVersion = 3
 
   /// ``formatName``.
   public var format = Self.formatName
