@@ -232,7 +232,7 @@ struct RecordTests {
   @Test(
     "that contradict themselves are refused, not trusted",
     arguments: [
-      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 2", "\"format_version\" : 9"),
+      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 3", "\"format_version\" : 9"),
       ("[\n        2,\n        3\n      ]", "[2]"), ("[\n        2,\n        3\n      ]", "[2, -3]"),
       ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"),
       ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),
