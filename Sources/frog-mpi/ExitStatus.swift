@@ -49,6 +49,9 @@ extension ParsableCommand {
     guard !code.isSuccess else { exit(withError: error) }
     if Terminal.speaksForAllRanks {
       Terminal.complain("\(message(for: error)) (see frog-mpi --help)")
+    } else {
+      // The launcher ends the others with the first that goes: the one that speaks must not be among them.
+      sleep(1)
     }
     exit(withStatus: .usage)
   }

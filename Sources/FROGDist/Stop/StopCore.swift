@@ -88,6 +88,7 @@ final class StopCore: Sendable {
     var stopping = 0.0
     var sinceHalt = Double.infinity
     var haltIsLeft = false
+    var haltWasEmpty = false
   }
 
   /// Looks until ``wake`` is signalled.
@@ -120,6 +121,12 @@ final class StopCore: Sendable {
     guard looks.sinceHalt >= haltInterval, let files = files.withLock({ $0 }) else { return nil }
     looks.sinceHalt = 0
     guard let text = files.readHalt() else { return nil }
+    if text.isEmpty, !looks.haltWasEmpty {
+      // A rank that has just made it is about to say why; what a person has made stays empty.
+      looks.haltWasEmpty = true
+      looks.sinceHalt = haltInterval
+      return nil
+    }
     looks.haltIsLeft = true
     return .halt(text)
   }
