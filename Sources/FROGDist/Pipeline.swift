@@ -121,10 +121,7 @@ public struct Pipeline {
         contents: ContentCheck(catalog, norms: norms, shards: shards)), teams: teams, watch: context.watch)
     var (scored, resumed) = try context.stage("scores") {
       let recovered = try scores.recover(on: world) { _, position in position % world.size }
-      context.tell(recovered, catalog)
-      let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
-      let schedule = try planner.schedule(catalog.matrices, only: left, scoring.workload)
-      context.warnOfTimeout(schedule)
+      let schedule = try context.schedule(catalog, after: recovered, planner, scoring.workload)
       let scored = try scores.run(schedule, after: recovered, on: world) { context.advanced("scores", to: $0) }
       return (scored, recovered.ordinals.count)
     }

@@ -56,7 +56,7 @@ public struct AnalysisPipeline {
         version: context.version, command: "analyze", options: AnalysisFiles.options(parameters), threads: threads,
         checkpoint: source, shards: norms.recordedShards(catalog))
       guard try run.begins(identity) else {
-        return Outcome(summary: try AnalysisFiles.summary(in: output.path, world: world), statistics: nil)
+        return Outcome(summary: try AnalysisSummary.read(in: output.path, world: world), statistics: nil)
       }
       let measured = try SpectrumStage.measure(
         catalog, norms: norms, shards: shards, metrics: options.metrics,

@@ -138,3 +138,8 @@ public struct AnalysisSummary: Codable, Sendable {
     case underTrained = "under_trained"
   }
 }
+
+extension AnalysisSummary: SummaryDocument {
+  static var command: String { "analyze" }
+  var threads: Int { parameters.threads }
+}

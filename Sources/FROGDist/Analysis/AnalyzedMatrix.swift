@@ -1,8 +1,7 @@
-import ShardIO
 import SpectralQuality
 
 /// What has been measured of one matrix: a row of details.csv.
-struct AnalyzedMatrix: Codable {
+struct AnalyzedMatrix: MatrixRow {
   /// A cell of the row.
   enum Value: Codable, Equatable {
     case number(Double)
@@ -24,21 +23,11 @@ struct AnalyzedMatrix: Codable {
     _ matrix: Catalog.Matrix, ordinal: Int, positions: Int?, _ spectra: MatrixSpectra, _ metrics: MetricChoice
   ) throws {
     func spectrum(_ values: [[Double]]) throws -> Spectrum {
-      guard let positions else {
-        return try Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
-      }
-      return try Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / positions)
+      try Spectrum(values, of: matrix, positions: positions)
     }
     let vectors = spectra.vectors ?? []
-    let (original, replicas): (Spectrum, [Spectrum])
-    do {
-      original = try spectrum(spectra.singularValues)
-      replicas = try spectra.replicas.map(spectrum)
-    } catch {
-      throw RunFailure(.data, "tensor \(quoted(matrix.name)): \(error)")
-    }
-    let found = SpectralMetrics(
-      original, randomized: replicas,
+    let found = try SpectralMetrics(
+      spectrum(spectra.singularValues), randomized: spectra.replicas.map(spectrum),
       vectors: stride(from: 0, to: vectors.count, by: 4).map {
         (
           vectors[$0],
@@ -49,7 +38,7 @@ struct AnalyzedMatrix: Codable {
     self.ordinal = ordinal
     rescue = spectra.rescue
     let role = MatrixRole(matrix.name, part: matrix.part)
-    let longName = matrix.name.hasSuffix(".weight") ? String(matrix.name.dropLast(7)) : matrix.name
+    let longName = matrix.moduleName
     let short = longName.utf8.split(separator: UInt8(ascii: ".")).last.map { String(Substring($0)) } ?? longName
     cells =
       found.row([

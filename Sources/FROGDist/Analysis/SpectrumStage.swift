@@ -37,10 +37,7 @@ struct SpectrumStage {
       watch: context.watch, contents: ContentCheck(catalog, norms: norms, shards: shards))
     let (own, resumed) = try context.stage("spectra") {
       let recovered = try stage.recover(on: world)
-      context.tell(recovered, catalog)
-      let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
-      let schedule = try planner.schedule(catalog.matrices, only: left, metrics.workload)
-      context.warnOfTimeout(schedule)
+      let schedule = try context.schedule(catalog, after: recovered, planner, metrics.workload)
       let own = try stage.run(schedule, after: recovered, on: world) { context.advanced("spectra", to: $0) }
       return (own, recovered.ordinals.count)
     }
@@ -77,9 +74,7 @@ struct SpectrumStage {
     let loop = MatrixLoop(
       catalog: catalog, norms: norms, shards: shards, teams: teams, watch: watch, contents: contents, readsWeights: true
     )
-    let units = ScoreUnits.units(
-      squaredNorms: norms.squared, squaredSignals: nil, count: catalog.matrices.count, sharesThreshold: false,
-      ranksScores: true)
+    let units = ScoreUnits.ofWeights(squaredNorms: norms.squared)
     try loop.run(
       schedule, without: recovered.ordinals, units: units, rounds: rounds, on: world, counts: { [] },
       progress: progress

@@ -84,6 +84,8 @@ public struct Catalog: Sendable {
       (self.tensor, self.expert, self.part, self.slice) = (tensor, expert, part, slice)
     }
 
+    /// The name without `.weight`, as frameworks call the module.
+    var moduleName: String { name.hasSuffix(".weight") ? String(name.dropLast(7)) : name }
     /// m·n.
     public var size: Int { rows * columns }
     /// min(m, n), the order of its Gram matrix.

@@ -2,7 +2,7 @@ import DistSVD
 import SpectralQuality
 
 /// What has been measured of one pair: a row of details.csv.
-struct ComparedMatrix: Codable, Sendable {
+struct ComparedMatrix: MatrixRow, Sendable {
   /// Among the pairs.
   let ordinal: Int
   let base: MatrixQuality

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import MPI
 import ShardIO
 import SystemPackage
@@ -63,7 +62,7 @@ public struct ComparisonPipeline {
           baseSource, tunedSource, pairs: pairing.base.matrices.count, weights: pairing.base.weightCount),
         shards: ComparisonFiles.shards(baseNorms.recordedShards(base), tunedNorms.recordedShards(tuned)))
       guard try run.begins(identity) else {
-        return Outcome(summary: try ComparisonFiles.summary(in: output.path, world: world), statistics: nil)
+        return Outcome(summary: try ComparisonSummary.read(in: output.path, world: world), statistics: nil)
       }
       let journal = Journal(in: output.work, stage: "pairs", run: try identity.digest())
       let pairNorms = baseNorms.restricted(to: pairing.baseOrdinals)
@@ -74,15 +73,12 @@ public struct ComparisonPipeline {
         metrics: options.metrics, journal: journal, teams: MatrixTeams(world), watch: context.watch)
       let (own, resumed) = try context.stage("pairs") {
         let recovered = try stage.recover(on: world)
-        context.tell(recovered, pairing.base)
-        let left = pairing.base.matrices.indices.filter { !recovered.ordinals.contains($0) }
-        let schedule = try planner.schedule(pairing.base.matrices, only: left, workload)
-        context.warnOfTimeout(schedule)
+        let schedule = try context.schedule(pairing.base, after: recovered, planner, workload)
         let own = try stage.run(schedule, after: recovered, on: world) { context.advanced("pairs", to: $0) }
         return (own, recovered.ordinals.count)
       }
       let rescued = try context.rescued(own.map { (pairing.base.matrices[$0.ordinal].name, $0.rescue) })
-      let matrices = try gather(own, count: pairing.base.matrices.count)
+      let matrices = try ComparedMatrix.gather(own, count: pairing.base.matrices.count, over: world)
       var statistics = try context.statistics(
         of: options.base, threads: threads, written: journal.written, resumedMatrices: resumed, rescued: rescued)
       statistics.tuned = options.tuned.string
@@ -133,19 +129,5 @@ public struct ComparisonPipeline {
       .data,
       "nothing to compare: no weight matrix of \(shown(options.base)) has one of the same name and shape in "
         + "\(shown(options.tuned)); the base has \(some(base)), the tuned model \(some(tuned))")
-  }
-
-  /// The rows of all ranks, by ordinal, on every rank.
-  ///
-  /// Collective: every rank calls it.
-  private func gather(_ own: [ComparedMatrix], count: Int) throws -> [ComparedMatrix] {
-    let texts = try world.allGather(world.agreeing { Array(try JSONEncoder().encode(own)) })
-    return try world.agreeing {
-      let all = try texts.flatMap { try JSONDecoder().decode([ComparedMatrix].self, from: Data($0)) }
-      guard all.count == count else {
-        throw RunFailure(.internal, "\(all.count) of \(count) pairs have been compared")
-      }
-      return all.sorted { $0.ordinal < $1.ordinal }
-    }
   }
 }

@@ -16,9 +16,7 @@ struct ComparedCheckpoint {
     self.shards = shards
     contents = ContentCheck(catalog, norms: norms, shards: shards)
     // As `analyze` has them: spectra are the same bit by bit.
-    units = ScoreUnits.units(
-      squaredNorms: norms.squared, squaredSignals: nil, count: catalog.matrices.count, sharesThreshold: false,
-      ranksScores: true)
+    units = ScoreUnits.ofWeights(squaredNorms: norms.squared)
   }
 }
 

@@ -242,3 +242,8 @@ public struct ComparisonSummary: Codable, Sendable {
     case formatVersion = "format_version"
   }
 }
+
+extension ComparisonSummary: SummaryDocument {
+  static var command: String { "compare" }
+  var threads: Int { parameters.threads }
+}

@@ -24,10 +24,10 @@ struct ComparisonTable {
     let change = flags.changes[matrix.ordinal]
     let role = MatrixRole(stored.name, part: stored.part)
     let positions = pairing.base.kernelPositions(of: stored)
-    let longName = stored.name.hasSuffix(".weight") ? String(stored.name.dropLast(7)) : stored.name
     var reasons = matrix.reasons
     var cells: [(name: String, value: String?)] = [
-      ("layer_id", "\(matrix.ordinal)"), ("longname", longName), ("layer_type", positions == nil ? "dense" : "conv2d"),
+      ("layer_id", "\(matrix.ordinal)"), ("longname", stored.moduleName),
+      ("layer_type", positions == nil ? "dense" : "conv2d"),
       ("role", role.name), ("depth", role.depth.map { "\($0)" }), ("rows", "\(stored.rows)"),
       ("columns", "\(stored.columns)"), ("base_dtype", stored.dtype.rawValue), ("tuned_dtype", other.dtype.rawValue),
     ]

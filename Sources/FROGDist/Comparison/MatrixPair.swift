@@ -114,8 +114,7 @@ struct PairProducts {
     relativeDistance = a.squaredNorm > 0 && norm > 0 ? (squared / norm).squareRoot() : nil
     let alignments = own.compactMap(\.alignment)
     alignment = alignments.isEmpty ? nil : alignments.reduce(0, +) / Double(alignments.count)
-    let ofDifference = ScoreUnits.units(
-      squaredNorms: [squared], squaredSignals: nil, count: 1, sharesThreshold: false, ranksScores: true)
+    let ofDifference = ScoreUnits.ofWeights(squaredNorms: [squared])
     self.unit = unit + (ofDifference.first?.weights ?? 0)
   }
 

@@ -1,5 +1,4 @@
 import DistSVD
-import ShardIO
 import SpectralQuality
 
 /// One matrix of a pair, decomposed.
@@ -22,15 +21,7 @@ struct SpectralSide {
     let results = try positions.map(task.kernelSpectra) ?? [task.spectrum(leading: leading)]
     let values = results.map { $0.singularValues.map { $0.times(powerOfTwo: task.units.weights) } }
     let matrix = task.matrix
-    let spectrum: Spectrum
-    do {
-      spectrum =
-        try positions.map {
-          try Spectrum(pooling: values, rows: matrix.rows, columns: matrix.columns / $0)
-        } ?? Spectrum(singularValues: values[0], rows: matrix.rows, columns: matrix.columns)
-    } catch {
-      throw RunFailure(.data, "tensor \(quoted(matrix.name)): \(error)")
-    }
+    let spectrum = try Spectrum(values, of: matrix, positions: positions)
     quality = MatrixQuality(SpectralMetrics(spectrum, options: MetricChoice().spectral(matrix.name)), of: matrix)
     left = positions == nil ? results[0].left : nil
     right = positions == nil ? results[0].right : nil

@@ -73,8 +73,21 @@ public final class RunContext {
     }
   }
 
+  /// Plans the matrices that an earlier process has left to be done, and says what it has done.
+  ///
+  /// - Throws: ``RunFailure`` if a matrix does not fit.
+  func schedule<Item>(
+    _ catalog: Catalog, after recovered: Journal.Recovered<Item>, _ planner: Planner, _ workload: Workload
+  ) throws -> Schedule {
+    tell(recovered, catalog)
+    let left = catalog.matrices.indices.filter { !recovered.ordinals.contains($0) }
+    let schedule = try planner.schedule(catalog.matrices, only: left, workload)
+    warnOfTimeout(schedule)
+    return schedule
+  }
+
   /// Says what an earlier process has left.
-  func tell<Item>(_ recovered: Journal.Recovered<Item>, _ catalog: Catalog) {
+  private func tell<Item>(_ recovered: Journal.Recovered<Item>, _ catalog: Catalog) {
     for ordinal in recovered.damaged {
       warn(
         "the journal's record of tensor \(quoted(catalog.matrices[ordinal].name)) was damaged: the matrix is done again"
@@ -86,7 +99,7 @@ public final class RunContext {
   }
 
   /// A rank that waits for a team or for the end of a stage gets nothing done, and neither does one in a long call of LAPACK.
-  func warnOfTimeout(_ schedule: Schedule) {
+  private func warnOfTimeout(_ schedule: Schedule) {
     guard let timeout = watch.limits.rankTimeout, let longest = schedule.tasks.map(\.seconds).max(), longest > timeout
     else { return }
     warn(

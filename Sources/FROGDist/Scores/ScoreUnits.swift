@@ -56,6 +56,13 @@ extension ScoreUnits {
     }
   }
 
+  /// The units of matrices that are only decomposed, by ordinal.
+  static func ofWeights(squaredNorms: [Double]) -> [ScoreUnits] {
+    units(
+      squaredNorms: squaredNorms, squaredSignals: nil, count: squaredNorms.count, sharesThreshold: false,
+      ranksScores: true)
+  }
+
   /// One u for all.
   private static func common(_ scores: [Magnitude]) -> Int {
     guard !scores.allSatisfy(\.isPlain), let largest = scores.compactMap(\.exponent).max() else { return 0 }
