@@ -6,6 +6,7 @@ FROG_MPI_LONG=1 asks for wider sweeps.
 import json
 import os
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,33 @@ def assert_refused(result, status, *words):
 
 
 FINAL_NAMES = ("masks*.safetensors", "masks.safetensors.index.json", "frog.json", "run.json")
+
+
+def at_stage(frog, stage, act, *arguments, ranks=1):
+    """The result of `mask`, during which `act(process)` was called once, when `stage` began."""
+    command = [frog.binary, "mask", *arguments]
+    if ranks > 1:
+        command = ["mpirun", "-n", ranks, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", *command]
+    command = [str(part) for part in command]
+    environment = os.environ | {"SWIFT_BACKTRACE": "enable=no", "OPENBLAS_NUM_THREADS": "1"}
+    if os.geteuid() == 0:
+        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        watchdog = threading.Timer(120, process.terminate)  # mpirun takes its ranks along
+        watchdog.start()
+        try:
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if line == f"frog-mpi: {stage}\n":
+                    act(process)
+                    break
+            out, err = process.communicate()
+        finally:
+            watchdog.cancel()
+    return Result(command, process.returncode, out, "".join(lines) + err)
 
 
 def final_files(out):

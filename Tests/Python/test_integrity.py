@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 
 import checkpoints
-from harness import LONG, Result, assert_refused, final_files
+from harness import LONG, assert_refused, at_stage, final_files
 from test_teams import largest_need
 
 BLOCK = 1 << 22  # weights that have a hash of their own
@@ -62,38 +60,23 @@ def stop(pid):
 
 def disturbed(frog, source, out, act, *options, ranks=1, io="auto", stage="scores"):
     """`mask`, from the start, stopped on every rank when `stage` begins, for as long as `act` takes."""
-    command = [frog.binary, "mask", source, "--out", out, "--overwrite", "--threads", 1, "--io", io, *options]
-    if ranks > 1:
-        command = ["mpirun", "-n", ranks, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", *command]
-    command = [str(part) for part in command]
-    environment = os.environ | {"SWIFT_BACKTRACE": "enable=no", "OPENBLAS_NUM_THREADS": "1"}
-    if os.geteuid() == 0:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        watchdog = threading.Timer(120, process.terminate)  # mpirun takes its ranks along
-        watchdog.start()
-        lines, done = [], False
+    done = False
+
+    def halted(process):
+        nonlocal done
+        programs = descendants(process.pid) if ranks > 1 else [process.pid]
+        assert len(programs) >= ranks
         try:
-            for line in process.stderr:
-                lines.append(line)
-                if line == f"frog-mpi: {stage}\n":
-                    programs = descendants(process.pid) if ranks > 1 else [process.pid]
-                    assert len(programs) >= ranks
-                    try:
-                        for pid in programs:
-                            stop(pid)
-                        act()
-                        done = True
-                    finally:
-                        for pid in programs:
-                            os.kill(pid, signal.SIGCONT)
-                    break
-            stdout, rest = process.communicate()
+            for pid in programs:
+                stop(pid)
+            act()
+            done = True
         finally:
-            watchdog.cancel()
-    result = Result(command, process.returncode, stdout, "".join(lines) + rest)
+            for pid in programs:
+                os.kill(pid, signal.SIGCONT)
+
+    arguments = (source, "--out", out, "--overwrite", "--threads", 1, "--io", io, *options)
+    result = at_stage(frog, stage, halted, *arguments, ranks=ranks)
     assert done, f"never got to {stage}\n{result}"
     return result
 

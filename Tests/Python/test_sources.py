@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 import checkpoints
-from harness import LONG, Result, assert_refused, final_files
+from harness import LONG, assert_refused, at_stage, final_files
 
 RANKS = 3
 FILE = "model.safetensors"
@@ -61,28 +60,12 @@ def files(out):
 
 def start(frog, arguments, stage, delay, act):
     """Runs `mask`, calls `act` `delay` seconds after `stage` has begun, and waits for the end."""
-    command = ["mpirun", "-n", RANKS, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", frog.binary, "mask", *arguments]
-    command = [str(part) for part in command]
-    environment = os.environ | {"SWIFT_BACKTRACE": "enable=no", "OPENBLAS_NUM_THREADS": "1"}
-    if os.geteuid() == 0:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        watchdog = threading.Timer(120, process.terminate)  # mpirun takes its ranks along
-        watchdog.start()
-        try:
-            lines = []
-            for line in process.stderr:
-                lines.append(line)
-                if line == f"frog-mpi: {stage}\n":
-                    time.sleep(delay)
-                    act()
-                    break
-            out, err = process.communicate()
-        finally:
-            watchdog.cancel()
-    return Result(command, process.returncode, out, "".join(lines) + err)
+
+    def wait_and_act(process):
+        time.sleep(delay)
+        act()
+
+    return at_stage(frog, stage, wait_and_act, *arguments, ranks=RANKS)
 
 
 def cut(path):
