@@ -15,6 +15,17 @@ enum DoubleLAPACK {
       Int32(bTransposed ? columns : inner), beta, c, Int32(rows))
   }
 
+  /// B := scale·op(A)⁻¹·B, with A `order × order`, its upper triangle stored, and B of `columns`.
+  ///
+  /// C function: `dtrsm`.
+  static func solveTriangular(
+    _ a: UnsafePointer<Double>, transposed: Bool, order: Int, columns: Int, scale: Double,
+    _ b: UnsafeMutablePointer<Double>
+  ) {
+    cblas_upper_dtrsm(
+      transposed ? LocalBLAS.transpose : LocalBLAS.plain, Int32(order), Int32(columns), scale, a, b)
+  }
+
   /// Replaces the columns of `a`, `rows × columns`, by an orthonormal basis that spans them.
   ///
   /// Householder: orthonormal whatever the rank of `a`, of zeros too. The result is tested with one vector: see ``BasisProbe``.

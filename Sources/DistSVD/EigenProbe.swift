@@ -94,7 +94,7 @@ package struct EigenProbe {
   }
 
   /// 1 or −1; the mixing steps of SplitMix64 (Steele, Lea and Flood 2014).
-  private static func sign(_ index: Int) -> Double {
+  static func sign(_ index: Int) -> Double {
     var z = UInt64(truncatingIfNeeded: index &+ 1) &* 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

@@ -105,10 +105,14 @@ struct GramSpectrum {
     let rescue: SolverError?
   }
 
-  /// The Gram matrix's values where they are accurate enough, tested ones of `bidiagonal` where they are not.
+  /// Singular values that were found another way, descending, and which.
+  typealias Others = (singularValues: [Double], method: SpectrumResult.Method)
+
+  /// The Gram matrix's values where they are accurate enough, tested ones of `others` where they are not.
   ///
-  /// - Parameter bidiagonal: singular values, descending, or why there are none; in a team the same on all members.
-  func spectrum(bidiagonal: () throws -> Result<[Double], SolverError>) rethrows -> Result<Values, SolverError> {
+  /// - Parameter others: is given the Gram matrix's values, or nil if they cannot be believed; gives singular values, or why there are none; in a
+  ///   team the same on all members.
+  func spectrum(others: (Values?) throws -> Result<Others, SolverError>) rethrows -> Result<Values, SolverError> {
     var (rough, refusal): (Values?, SolverError?) = (nil, nil)
     switch eigenvalues {
     case .failure(let error): refusal = error
@@ -122,11 +126,11 @@ struct GramSpectrum {
       }
       rough = Values(singularValues: singularValues, resolution: bound, method: .gram, rescue: nil)
     }
-    let second = try bidiagonal()
+    let second = try others(probe.trace >= EigenProbe.leastSum ? rough : nil)
     do throws(SolverError) {
-      let values = try second.get()
+      let (values, method) = try second.get()
       try check(values)
-      return .success(Values(singularValues: values, resolution: 0, method: .qr, rescue: refusal))
+      return .success(Values(singularValues: values, resolution: 0, method: method, rescue: refusal))
     } catch {
       guard let rough else { return .failure(error) }
       return .success(

@@ -4,6 +4,8 @@ public struct SpectrumResult {
   public enum Method: String, Sendable {
     /// The eigenvalues of the Gram matrix.
     case gram
+    /// The eigenvalues of the Gram matrix, and where they are too small for that those of the inverse of the triangular factor.
+    case inverse
     /// A bidiagonal form of the matrix, or of its triangular factor.
     case qr
   }
@@ -12,7 +14,7 @@ public struct SpectrumResult {
   public let singularValues: [Double]
   /// Singular values below it are not known to 1e-6 of themselves, those far below it not at all; in the units of the matrix.
   ///
-  /// 0 where all are: of the Gram matrix that none is below the bound (``SpectrumSolver/resolution(largest:order:)``); of
+  /// 0 where all are: of the Gram matrix that none is below the bound (``SpectrumSolver/resolution(largest:order:)``); of inverses always, and of
   /// a bidiagonal form always, which is as exact as any: each value within a small multiple of n·ε·σ₁ of the right one.
   public let resolution: Double
   /// What they were found by.

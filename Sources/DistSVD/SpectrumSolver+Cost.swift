@@ -47,7 +47,9 @@ extension SpectrumSolver {
       factor = TeamTriangularFactor.doubles(shape, members: members)
     } else {
       gram = core * core + max(panel(shape, of: PanelShape.gramElements), 64 * core + near)
-      factor = core * core + 2 * panel(shape, of: PanelShape.factorElements) + 192 * core
+      factor =
+        core * core
+        + max(2 * panel(shape, of: PanelShape.factorElements) + 192 * core, InverseLanczos.doubles(order: shape.core))
     }
     // The probe's vectors, T and the values, with LAPACK's workspaces of some vectors each.
     let doubles = max(gram, factor + near, far) + 48 * core

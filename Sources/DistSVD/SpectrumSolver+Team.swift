@@ -23,8 +23,9 @@ extension SpectrumSolver {
     let team = grid.team
     let gram = try GramSpectrum(
       of: source, vectors: leading?.count ?? 0, on: grid, bandElements: bandElements, agreeing: agreeing)
-    let values = try gram.spectrum {
+    let values = try gram.spectrum { _ in
       try TeamTriangularFactor(of: source, on: grid, agreeing: agreeing).singularValues(agreeing: agreeing)
+        .map { ($0, .qr) }
     }
     let sides = try LeadingSides(
       gram, leading, of: source,

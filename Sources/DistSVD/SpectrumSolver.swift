@@ -2,8 +2,9 @@
 ///
 /// The eigenvalues of the Gram matrix come first: G = WᵀW (or W·Wᵀ), its tridiagonal form, QL steps without vectors. Forming G squares the
 /// condition: a small eigenvalue is known to (4 + √n/4)·ε·λ₁, so its root σ to that over 2σ. Where that is more than 1e-6 of the
-/// smallest one, a second read of the matrix makes its triangular factor, and the bidiagonal form of that gives each singular value to a few ε·σ₁, as
-/// LAPACK's `gesvd` does for W itself. Ranks counted with a bound of n·ε·σ₁ are right then.
+/// smallest one, a second read of the matrix makes its triangular factor R. Where few values are not resolved, and none is below 10⁻⁹·σ₁, R's inverse
+/// gives those (``InverseLanczos``). Where many are, or the matrix has not its full rank, and in a team, the bidiagonal form of R gives all
+/// singular values, each to a few ε·σ₁ as LAPACK's `gesvd` does for W itself: ranks counted with a bound of n·ε·σ₁ are right then.
 ///
 /// Every result is tested: Σλ is the trace of G, Σλ² the sum of its squared elements.
 public enum SpectrumSolver {
@@ -23,15 +24,16 @@ public enum SpectrumSolver {
   ///
   /// - Parameter leading: which singular vectors are wanted too.
   /// - Throws: ``SolverError``, or what `source` throws.
-  /// - Complexity: m·n·p + 4/3·p³ operations with p = min(m, n), and 2·m·n·p + 8/3·p³ more where the Gram matrix does not resolve all
-  ///   values; p² doubles and a few panels of memory. 1 read of the matrix, 1 more for the second way, 1 more for vectors of the longer side.
+  /// - Complexity: m·n·p + 4/3·p³ operations with p = min(m, n), and 2·m·n·p − 2/3·p³ more where the Gram matrix does not resolve all
+  ///   values, another 8/3·p³ for a bidiagonal form; p² doubles and a few panels of memory. 1 read of the matrix, 1 more for the second way, 1 more for vectors of the longer side.
   ///
-  /// C functions: `dsyrk`, `dsytrd`, `dsterf`; `dgeqrf`, `dtpqrt`, `dgebrd`, `dbdsqr`.
+  /// C functions: `dsyrk`, `dsytrd`, `dsterf`; `dgeqrf`, `dtpqrt`; `dtrsm`, `dsyevd`; `dgebrd`, `dbdsqr`.
   public static func solve(_ source: some PanelSource, leading: LeadingVectors? = nil) throws -> SpectrumResult {
     let gram = try GramSpectrum(of: source, vectors: leading?.count ?? 0)
-    let values = try gram.spectrum {
-      let factor = try TriangularFactor(of: source)
-      do throws(SolverError) { return .success(try factor.singularValues()) } catch {
+    let values = try gram.spectrum { rough in
+      var factor = try TriangularFactor(of: source)
+      if let rough, let refined = try factor.refined(rough) { return .success((refined, .inverse)) }
+      do throws(SolverError) { return .success((try factor.singularValues(), .qr)) } catch {
         guard error.blamesSolver else { throw error }
         return .failure(error)
       }

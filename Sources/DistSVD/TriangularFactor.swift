@@ -6,9 +6,11 @@ import CMPI
 /// The first `order` lines are decomposed as one matrix, those that follow a panel at a time: the factor of R on top of a panel is
 /// that of all lines so far. Every step is a product of reflections, so R belongs to a matrix that differs from W by rounding.
 struct TriangularFactor {
-  private let order: Int
+  let order: Int
   /// `order × order`, column-major.
-  private let elements: AlignedBuffer<Double>
+  let elements: AlignedBuffer<Double>
+  /// Whether this is R; or W, which is square.
+  private(set) var isTriangular = false
   /// Columns of R that are decomposed at once.
   private static let block = 64
 
@@ -33,24 +35,37 @@ struct TriangularFactor {
       try shape.read(lines, of: source, through: read, into: elements.start + lines.lowerBound, leading: order)
     }
     guard shape.stream > order else { return }
+    try makeTriangular()
     let width = min(Self.block, order)
-    let work = try AlignedBuffer<Double>(count: max(64, width) * order)
+    let work = try AlignedBuffer<Double>(count: width * order)
     let factors = try AlignedBuffer<Double>(count: width * order)
-    var info = clapack_dgeqrf(
-      Int32(order), Int32(order), elements.start, factors.start, work.start, Int32(work.count))
-    guard info == 0 else { throw SolverError.lapack(routine: "geqrf", info: Int(info)) }
-    for column in 0..<order {
-      (elements.start + column * order + column + 1).update(repeating: 0, count: order - 1 - column)
-    }
     let panel = try AlignedBuffer<Double>(count: read.count)
     for lines in panels(order..<shape.stream) {
       try shape.read(lines, of: source, through: read, into: panel.start, leading: lines.count)
       // Zeros change nothing; matrices of nothing else take no time.
       guard panel.prefix(lines.count * order).contains(where: { $0 != 0 }) else { continue }
-      info = clapack_dtpqrt(
+      let info = clapack_dtpqrt(
         Int32(lines.count), Int32(order), Int32(width), elements.start, panel.start, factors.start, work.start)
       guard info == 0 else { throw SolverError.lapack(routine: "tpqrt", info: Int(info)) }
     }
+  }
+
+  /// Replaces the first `order` lines by their triangular factor, if that is not done.
+  ///
+  /// - Complexity: 4/3·order³ operations.
+  ///
+  /// C function: `dgeqrf`.
+  mutating func makeTriangular() throws(SolverError) {
+    guard !isTriangular else { return }
+    let work = try AlignedBuffer<Double>(count: 64 * order)
+    let factors = try AlignedBuffer<Double>(count: order)
+    let info = clapack_dgeqrf(
+      Int32(order), Int32(order), elements.start, factors.start, work.start, Int32(work.count))
+    guard info == 0 else { throw .lapack(routine: "geqrf", info: Int(info)) }
+    for column in 0..<order {
+      (elements.start + column * order + column + 1).update(repeating: 0, count: order - 1 - column)
+    }
+    isTriangular = true
   }
 
   /// Singular values of W, descending; destroys the factor.

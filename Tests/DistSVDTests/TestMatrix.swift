@@ -15,15 +15,18 @@ struct TestMatrix: PanelSource {
 
   /// U·diag(values)·Vᵀ with U and V reflections of unit vectors: its singular values are `values`, exactly but for rounding.
   init(rows: Int, columns: Int, singularValues values: [Double]) {
-    func reflection(_ size: Int, _ seed: Double) -> (Int, Int) -> Double {
+    func direction(_ size: Int, _ seed: Double) -> [Double] {
       let raw = (0..<size).map { sin(Double($0 + 1) * seed) }
-      let square = raw.reduce(0) { $0 + $1 * $1 }
-      return { ($0 == $1 ? 1 : 0) - 2 * raw[$0] * raw[$1] / square }
+      let length = raw.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      return raw.map { $0 / length }
     }
-    let left = reflection(rows, 1.7)
-    let right = reflection(columns, 2.3)
+    let (u, v) = (direction(rows, 1.7), direction(columns, 2.3))
+    let middle = values.indices.reduce(0) { $0 + u[$1] * values[$1] * v[$1] }
+    // (1 − 2·u·uᵀ)·D·(1 − 2·v·vᵀ), element by element.
     self.init(rows: rows, columns: columns) { row, column in
-      values.indices.reduce(0) { $0 + values[$1] * left(row, $1) * right(column, $1) }
+      let (inRow, inColumn) = (row < values.count ? values[row] : 0, column < values.count ? values[column] : 0)
+      return (row == column ? inRow : 0) - 2 * u[row] * u[column % rows] * (column < rows ? inColumn : 0)
+        - 2 * (row < columns ? inRow * v[row] : 0) * v[column] + 4 * middle * u[row] * v[column]
     }
   }
 

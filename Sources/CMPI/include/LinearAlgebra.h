@@ -26,6 +26,8 @@ CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
 void ssymm_(const char *, const char *, const int *, const int *, const float *, const float *, const int *,
             const float *, const int *, const float *, float *, const int *, size_t, size_t);
+void dtrsm_(const char *, const char *, const char *, const char *, const int *, const int *, const double *,
+            const double *, const int *, double *, const int *, size_t, size_t, size_t, size_t);
 void dgeqrf_(const int *, const int *, double *, const int *, double *, double *, const int *, int *);
 void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *, double *, const int *, int *);
 void dsyevd_(const char *, const char *, const int *, double *, const int *, double *, double *, const int *, int *,
@@ -142,6 +144,11 @@ CMPI_GEMM(float, s)
 static inline void cblas_lower_ssymm(int n, int k, const float *a, const float *b, float *c) {
   const float one = 1, zero = 0;
   ssymm_("L", "L", &n, &k, &one, a, &n, b, &n, &zero, c, &n, 1, 1);
+}
+
+// B := alpha·op(A)⁻¹·B with A m × m, its upper triangle stored, and B m × n.
+static inline void cblas_upper_dtrsm(char transpose, int m, int n, double alpha, const double *a, double *b) {
+  dtrsm_("L", "U", &transpose, "N", &m, &n, &alpha, a, &m, b, &m, 1, 1, 1, 1);
 }
 
 // The m × n matrix a, m ≥ n, becomes its R in the upper triangle, and reflectors below; tau has n elements.
