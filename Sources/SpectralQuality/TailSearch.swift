@@ -31,6 +31,8 @@ struct TailSearch {
   /// Where the latest candidate deviated most.
   private var worst = 0
   private var intervals: [Interval] = []
+  /// How many deviations have been computed, which is where the time goes; n²/2 without pruning.
+  private(set) var deviations = 0
 
   private struct Interval {
     let low: Int
@@ -74,8 +76,9 @@ struct TailSearch {
   }
 
   /// The deviation of one eigenvalue; `decay` is 1 − α.
-  private func theory(_ position: Int, from start: Int, decay: Double) -> Double {
-    1 - power(values[position] / values[start], decay)
+  private mutating func theory(_ position: Int, from start: Int, decay: Double) -> Double {
+    deviations += 1
+    return 1 - power(values[position] / values[start], decay)
   }
 
   /// The candidate of the smallest D, the first of equal ones; nil if no tail has a spread.
