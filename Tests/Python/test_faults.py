@@ -44,11 +44,11 @@ def report(frog, folder, case, when, harm, *options):
     "scenario, fault, when, harm, words",
     [
         ("analyze", SURVIVED, FAULTED, CHANGE.format("details.csv"),
-            ["WRONG: it succeeds with other bytes: other bytes in details.csv", "WRONG: details.csv is not what is vouched for"]),
-        ("mask-analyze", SURVIVED, FAULTED, CHANGE.format("summary.json"), ["WRONG: summary.json is not what is vouched for"]),
-        ("compare", SURVIVED, FAULTED, REMOVE.format("details.csv"), ["WRONG: details.csv is vouched for, and missing"]),
+            ["WRONG: it succeeds with other bytes: other bytes in details.csv", "WRONG: details.csv is not what summary.json vouches for"]),
+        ("mask-analyze", SURVIVED, FAULTED, CHANGE.format("summary.json"), ["WRONG: summary.json is not what frog.json vouches for"]),
+        ("compare", SURVIVED, FAULTED, REMOVE.format("details.csv"), ["WRONG: details.csv is not there, and summary.json vouches for it"]),
         # The same in every run: all end with equal bytes.
-        ("compare", SURVIVED, ALWAYS, CHANGE.format("details.csv"), ["compare: details.csv is not what is vouched for"]),
+        ("compare", SURVIVED, ALWAYS, CHANGE.format("details.csv"), ["compare: details.csv is not what summary.json vouches for"]),
         ("analyze", SURVIVED, ALWAYS, CHANGE.format("more.csv"), ["analyze: nothing vouches for more.csv"]),
         ("analyze", ENDED, FAULTED, 'mkdir -p "$OUT"; ' + CHANGE.format("summary.json"), ["WRONG: summary.json is there, and"]),
         ("compare", ENDED, FAULTED, 'mkdir -p "$OUT"; >"$OUT"/part.tmp; echo "frog-mpi: error: too" >&2; exit 65',
