@@ -341,7 +341,7 @@ class Harness:
         return self.folder / f"{scenario.name}.start"
 
     def make_start(self, scenario):
-        """The folder as the run finds it, made once; before anything runs in parallel."""
+        """The folder as every run of the scenario finds it, if it is not a new one."""
         out = self.start(scenario)
         if older := scenario.older:
             ended = self.run(scenario, out, older.options, 1, inputs=older.inputs)
