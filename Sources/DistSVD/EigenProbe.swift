@@ -119,6 +119,15 @@ extension EigenProbe {
       trace = residual
     }
 
+    /// For eigenvectors in double of a tridiagonal matrix, some or all, of which every product is looked at.
+    ///
+    /// `dstemr` keeps each within a multiple of ε·order of orthogonal to the others: 2 to 20 for orders 16 to 512, of Gram matrices of noise, of
+    /// scales that fall by 10³, of equal halves and with one large direction.
+    package init(products order: Int) {
+      residual = 128 * .ulpOfOne * Double(max(order, 1))
+      trace = Self(order: order, Double.self).trace
+    }
+
     /// For eigenvectors in single precision, whatever the Gram matrix was in.
     ///
     /// With ε that of single precision, where all is well the residual is at most 2.2 ε·√order (order 3; 0.4 to 1 at orders 257 to 2048),

@@ -70,7 +70,7 @@ struct GramSpectrum {
           let residual = try agreed(agreeing) {
             try probe.residual(values: leading, scale: probe.scale(values), vectors: buffer)
           }
-          if residual <= EigenProbe.Tolerance(order: order, Double.self).residual {
+          if residual <= EigenProbe.Tolerance(products: order).residual {
             vectors = buffer
           } else {
             rescue = .wrongVectors(residual: residual, order: order)
