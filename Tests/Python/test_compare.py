@@ -1,6 +1,5 @@
 """`frog-mpi compare`: every figure against float64 NumPy, planted harm and none, bad pairs, and runs that are interrupted."""
 
-import csv
 import json
 import math
 import os
@@ -14,6 +13,7 @@ import checkpoints
 import numpy as np
 import pytest
 import weightwatcher_oracle
+from details import rows
 from harness import Result, assert_refused
 
 TOP = 4
@@ -24,20 +24,6 @@ def compare(frog, base, tuned, out, *options, ranks=None):
     result = frog("compare", base, tuned, "--out", out, "--threads", 1, *options, ranks=ranks, timeout=120)
     assert result.status == 0, str(result)
     return rows(out), json.loads((out / "summary.json").read_text())
-
-
-def rows(out):
-    text = (out / "details.csv").read_text()
-    assert "nan" not in text.lower() and "inf" not in text.lower()
-    found = {}
-    for row in csv.DictReader(text.splitlines()):
-        # No empty cell without a reason beside it.
-        said = {column for part in row["reasons"].split("; ") for column in part.split(": ")[0].split()}
-        optional = {"depth", "base_warning", "tuned_warning", "flags", "reasons"}
-        empty = {name for name, value in row.items() if value == ""} - optional
-        assert empty == said, row
-        found[row["longname"]] = row
-    return found
 
 
 def write(folder, matrices, dtype="F32", **options):
@@ -192,10 +178,9 @@ def test_the_spectra_are_those_of_analyze(frog, pair, tmp_path):
     for side, folder in (("base", base), ("tuned", other)):
         result = frog("analyze", folder, "--out", tmp_path / side, "--threads", 1)
         assert result.status == 0, str(result)
-        with open(tmp_path / side / "details.csv", newline="") as file:
-            for row in csv.DictReader(file):
-                for name in ("alpha", "alpha_weighted", "log_norm", "log_spectral_norm", "stable_rank", "warning"):
-                    assert found[row["longname"]][f"{side}_{name}"] == row[name]
+        for longname, row in rows(tmp_path / side).items():
+            for name in ("alpha", "alpha_weighted", "log_norm", "log_spectral_norm", "stable_rank", "warning"):
+                assert found[longname][f"{side}_{name}"] == row[name]
         summary = json.loads((tmp_path / side / "summary.json").read_text())
         assert summary["checkpoint"] == json.loads((tmp_path / "out/summary.json").read_text())[side]
 
@@ -381,10 +366,9 @@ def test_convolutions(frog, tmp_path):
         assert "kernel" in found[name]["reasons"] and found[name]["layer_type"] == "conv2d"
     result = frog("analyze", tmp_path / "tuned", "--out", tmp_path / "analysis", "--threads", 1, "--conv")
     assert result.status == 0, str(result)
-    with open(tmp_path / "analysis/details.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            for column in ("alpha", "log_norm", "log_spectral_norm"):
-                assert found[row["longname"]][f"tuned_{column}"] == row[column]
+    for longname, row in rows(tmp_path / "analysis").items():
+        for column in ("alpha", "log_norm", "log_spectral_norm"):
+            assert found[longname][f"tuned_{column}"] == row[column]
 
 
 def test_scales_far_apart(frog, tmp_path):

@@ -3,7 +3,6 @@
 The library under the program is spoilt by Tests/Interposers/lapack.c, which says what it did in a log.
 """
 
-import csv
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import details
 import reference
 from harness import assert_refused, final_files
 from test_teams import common, kept, largest_need
@@ -165,7 +165,7 @@ def test_a_spectrum_that_the_solver_gets_wrong_is_found_another_way(frog, interp
     assert result.status == 0, str(result)
     assert [line.split()[3] for line in log.read_text().splitlines() if line.startswith("dsterf")].count(kind) == 1
     assert len(json.loads((tmp_path / "spoilt/run.json").read_text())["rescued"]) == 1
-    plain, spoilt = ([*csv.DictReader(open(tmp_path / name / "details.csv"))] for name in ("plain", "spoilt"))
+    plain, spoilt = (details.rows(tmp_path / name).values() for name in ("plain", "spoilt"))
     for row, other in zip(plain, spoilt, strict=True):
         for column in ("alpha", "D", "norm", "entropy", "sv_max"):
             assert float(other[column]) == pytest.approx(float(row[column]), rel=1e-9)
