@@ -433,6 +433,39 @@ def test_bad_command_lines(frog, pair, tmp_path):
     assert_refused(frog("compare", base, tmp_path / "none", "--out", tmp_path / "out"), 66, "none")
 
 
+def test_a_pattern_has_to_match_in_one_of_the_models(frog, pair, tmp_path):
+    before, after, base, other = pair
+    write(tmp_path / "more", after | {"model.head": np.ones((9, 8))})
+    found, summary = compare(frog, base, tmp_path / "more", tmp_path / "out", "--exclude", "*head*", "--include", "*q_proj*", ranks=2)
+    assert found.keys() == before.keys() and summary["mismatches"] == []
+    assert compare(frog, tmp_path / "more", base, tmp_path / "back", "--exclude", "*head*")[1]["mismatches"] == []
+    neither = frog("compare", base, tmp_path / "more", "--out", tmp_path / "none", "--exclude", "*haed*", ranks=2)
+    assert_refused(neither, 64, "'*haed*' matches no tensor", base, tmp_path / "more")
+    # Alone, each of them needs it.
+    assert_refused(frog("analyze", base, "--out", tmp_path / "none", "--exclude", "*head*"), 64, "'*head*' matches no tensor", base)
+    assert_refused(frog("mask", base, "--out", tmp_path / "none", "--exclude", "*head*"), 64, "'*head*' matches no tensor", base)
+
+
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_a_failure_says_which_model_is_wrong(frog, pair, tmp_path, side):
+    before, after, base, other = pair
+    models = {"base": before, "tuned": after}
+    name = list(before)[3]
+    spoilt = models[side] | {name: np.where(np.arange(before[name].size).reshape(before[name].shape) == 70, np.nan, models[side][name])}
+    write(tmp_path / "spoilt", spoilt)
+    paths = {"base": base, "tuned": other}
+    healthy = paths["tuned" if side == "base" else "base"]
+    paths[side] = tmp_path / "spoilt"
+    result = frog("compare", paths["base"], paths["tuned"], "--out", tmp_path / "out", ranks=2)
+    assert_refused(result, 65, tmp_path / "spoilt", f"{name}.weight", "NaN")
+    assert str(healthy) not in result.error_lines[0]
+    path = tmp_path / "spoilt/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    result = frog("compare", paths["base"], paths["tuned"], "--out", tmp_path / "out", ranks=2)
+    assert_refused(result, 65, path)
+    assert str(healthy) not in result.error_lines[0]
+
+
 WORK = ".frog-mpi"
 
 
