@@ -106,7 +106,8 @@ public struct SpectralMetrics: Sendable {
       reasons.add(ReasonList.volume, "det X: fewer than two eigenvalues, or all equal")
     }
 
-    marchenkoPastur = options.fitsMarchenkoPastur ? reasons.fitBulk(eigenvalues, of: spectrum, for: ReasonList.bulk) : nil
+    marchenkoPastur =
+      options.fitsMarchenkoPastur ? reasons.fitBulk(eigenvalues, of: spectrum, for: ReasonList.bulk) : nil
     self.randomized = RandomizedMetrics(spectrum, randomized, &reasons)
     var summary: VectorSummary?
     hasVectors = !vectors.isEmpty
