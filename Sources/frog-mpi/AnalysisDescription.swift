@@ -5,7 +5,7 @@ struct AnalysisDescription {
   let text: String
 
   init(_ summary: AnalysisSummary, _ statistics: RunStatistics?, out: String) {
-    var text = Self.roles(summary) + "\n"
+    var text = Self.roles(summary) + "\n" + Self.overlaps(summary)
     var lines = [
       ("matrices", Terminal.grouped(summary.checkpoint.matrices)),
       ("weights", Terminal.grouped(summary.checkpoint.weights)),
@@ -41,6 +41,25 @@ struct AnalysisDescription {
       [
         "role", "matrices", "alpha", "MAD", "slope", "in 2…6", "alpha-hat", "log λmax", "stable rank",
       ], rows, right: Set(1...8))
+  }
+
+  /// How much of what one matrix writes to the residual stream the next reads; nothing if that was not asked for.
+  private static func overlaps(_ summary: AnalysisSummary) -> String {
+    guard !summary.roleOverlaps.isEmpty else {
+      return summary.parameters.metrics.overlap > 0
+        ? "overlap: no matrix is known to read what another has written\n\n" : ""
+    }
+    let rows = summary.roleOverlaps.map { roles in
+      [
+        Terminal.printable(roles.writer), Terminal.printable(roles.reader), Terminal.grouped(roles.pairs),
+        Terminal.decimal(roles.median, 3), Terminal.decimal(roles.least, 3), Terminal.decimal(roles.chance, 3),
+        roles.chance > 0 ? Terminal.decimal(roles.median / roles.chance, 1) : "-",
+      ]
+    }
+    return Terminal.table(
+      ["writes", "reads next", "pairs", "overlap", "least", "by chance", "times chance"], rows, right: Set(2...6))
+      + "overlap: mean cos² between \(summary.parameters.metrics.overlap) leading directions of both, 1 for one space;\n"
+      + "  the median of the pairs\n\n"
   }
 
   /// The first few; all are in summary.json.

@@ -259,6 +259,23 @@ def test_overlaps_are_those_of_the_leading_subspaces(frog, layers, tmp_path):
         assert found["overlap"] == pytest.approx(np.mean(cosines**2), rel=1e-8)
         assert np.cos(found["angles"]) == pytest.approx(cosines, abs=1e-9)
         assert found["chance"] == pytest.approx(8 / 96)
+    roles = {(found["writer"], found["reader"]): found for found in summary["role_overlaps"]}
+    assert list(roles) == [("down", "k"), ("down", "q"), ("down", "v"), ("o", "gate"), ("o", "up")]
+    for (writer, reader), found in roles.items():
+        values = [o["overlap"] for (first, second), o in pairs.items() if f".{writer}_proj" in first and f".{reader}_proj" in second]
+        assert found["pairs"] == len(values) == (2 if writer == "down" else 3)
+        assert (found["median"], found["least"]) == (pytest.approx(np.median(values)), min(values)) and found["chance"] == pytest.approx(8 / 96)
+    assert_printed(frog, source, tmp_path / "out", summary["role_overlaps"])
+
+
+def assert_printed(frog, source, out, overlaps):
+    """A run that had been finished prints what its tables hold."""
+    text = frog("analyze", source, "--out", out, "--threads", 1, "--overlap", 8, "--resume").stdout
+    table = text[text.index("writes ") :].splitlines()
+    for found, line in zip(overlaps, table[1:]):
+        cells = [found["writer"], found["reader"], str(found["pairs"]), f"{found['median']:.3f}", f"{found['least']:.3f}", "0.083"]
+        assert line.split() == [*cells, f"{found['median'] / found['chance']:.1f}"], text
+    assert "8 leading directions" in table[len(overlaps) + 1]
 
 
 def test_shuffled_entries_tell_correlations_and_traps(frog, tmp_path):
