@@ -177,3 +177,24 @@ struct StoredPrecisionTests {
     }
   }
 }
+
+@Suite("Lines of a table")
+struct CommaSeparatedTests {
+  @Test(
+    "quote what would end a cell",
+    arguments: [
+      ("plain é", "plain é"), ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("two\nlines", "\"two\nlines\""),
+      ("a\r\nb", "\"a\r\nb\""), ("", ""), ("a\"\u{301},b", "\"a\"\"\u{301},b\""),
+    ])
+  func quotes(cell: String, wanted: String) {
+    var lines = CommaSeparated()
+    lines.add(["1", cell, ""])
+    #expect(lines.text == Array("1,\(wanted),\n".utf8))
+  }
+
+  @Test("hold no formula", arguments: ["=1", "+1", "-1", "@x", "\tx", "\rx"])
+  func formulas(name: String) {
+    #expect(CommaSeparated.escapingFormula(name) == "'" + name)
+    #expect(CommaSeparated.escapingFormula("a" + name) == "a" + name && CommaSeparated.escapingFormula("") == "")
+  }
+}

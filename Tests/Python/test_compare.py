@@ -380,8 +380,9 @@ def test_scales_far_apart(frog, tmp_path):
     # Where the base is zero a change can be as small as it likes: its eigenvalues are no normal numbers.
     base["h.6.sparse"] = 1e-100 * generator.standard_normal((40, 30)) * (np.arange(30) < 15)
     sparse = 1e-170 * np.outer(change[:, 0], np.arange(30) >= 15)
+    base["h.7.grown"] = 1e-140 * generator.standard_normal((40, 30))
     after = base | {
-        "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
+        "h.7.grown": 1e280 * base["h.7.grown"], "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
     }  # fmt: skip
     write(tmp_path / "base", base, "F64")
     write(tmp_path / "tuned", after, "F64")
@@ -393,7 +394,8 @@ def test_scales_far_apart(frog, tmp_path):
     assert float(row["update_sv_max"]) == pytest.approx(1e-170 * np.linalg.norm(sparse * 1e170), rel=1e-6, abs=0)
     assert float(row["update_norm"]) == pytest.approx(float(row["update_sv_max"]), rel=1e-6, abs=0) and row["update_rank_99"] == "1"
     assert close(found["h.5.huge"]["cka"], 1) and close(found["h.5.huge"]["update_relative_norm"], 1)
-    assert found["h.5.huge"]["flags"] == "spectral frobenius"
+    assert found["h.5.huge"]["flags"] == found["h.7.grown"]["flags"] == "spectral frobenius"
+    assert float(found["h.7.grown"]["update_relative_norm"]) == pytest.approx(1e280) and close(found["h.7.grown"]["cka"], 1)
 
 
 def test_mismatches_are_listed(frog, tmp_path):
@@ -415,6 +417,23 @@ def test_mismatches_are_listed(frog, tmp_path):
     assert summary["pairs"] == len(rows(tmp_path / "out")) == 6
     for mismatch in summary["mismatches"]:
         assert mismatch["matrix"] in result.stdout and mismatch["reason"] in result.stdout
+
+
+def test_names_do_not_break_tables(frog, tmp_path):
+    """Commas, quotes, an accent on a quote, ends of lines, and what a spreadsheet would run."""
+    names = ['a,b"c', 'a"\u0301,x', "two\nlines\r\n", '=HYPERLINK("//e")', "-1+1", "@sum", "+x", "e=x", "\tt", "é", '"', "x; y: z"]
+    generator = np.random.default_rng(15)
+    matrices = {name: generator.standard_normal((12, 9)) for name in names}
+    write(tmp_path / "base", matrices)
+    write(tmp_path / "tuned", tuned(generator, matrices))
+    shown = {f"'{name}" if name[0] in "=+-@\t" else name for name in names}
+    found, _ = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out")
+    assert found.keys() == shown
+    result = frog("analyze", tmp_path / "base", "--out", tmp_path / "analysis", "--threads", 1)
+    assert result.status == 0, str(result)
+    found = rows(tmp_path / "analysis")
+    assert found.keys() == shown and all(row["name"] == longname for longname, row in found.items())
+    assert {row["alpha"] for row in found.values() if row["status"] == "success"}
 
 
 def test_nothing_in_common(frog, tmp_path):

@@ -136,7 +136,7 @@ extension AnalyzedMatrix.Value {
     switch self {
     case .number(let number): "\(number)"
     case .count(let count): "\(count)"
-    case .text(let text): text
+    case .text(let text): CommaSeparated.escapingFormula(text)
     }
   }
 }
