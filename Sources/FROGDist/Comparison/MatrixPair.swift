@@ -135,8 +135,10 @@ struct PairProducts {
       return
     }
     distance = squared.squareRoot().times(powerOfTwo: unit)
-    let norm = common.reduce(0) { $0 + $1.squaredNorms.a }
-    relativeDistance = a.squaredNorm > 0 && norm > 0 ? (squared / norm).squareRoot() : nil
+    // In its own units the base does not vanish, however much larger the tuned matrix is.
+    let norm = own.reduce(0) { $0 + $1.squaredNorms.a }
+    relativeDistance =
+      norm > 0 ? (squared / norm).squareRoot().times(powerOfTwo: unit - a.units.weights) : nil
     let alignments = own.compactMap(\.alignment)
     alignment = alignments.isEmpty ? nil : alignments.reduce(0, +) / Double(alignments.count)
     let ofDifference = ScoreUnits.ofWeights(squaredNorms: [squared])
