@@ -17,13 +17,8 @@ struct AnalysisDescription {
     lines.append(("over-trained", "\(Terminal.grouped(summary.overTrained)) (alpha below 2)"))
     lines.append(("under-trained", "\(Terminal.grouped(summary.underTrained)) (alpha above 6)"))
     if summary.failedFits > 0 { lines.append(("without a fit", Terminal.grouped(summary.failedFits))) }
-    for phase in statistics?.phases ?? [] { lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0))) }
-    let peak = statistics?.peakAnonymousBytes.max() ?? 0
-    if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
-    lines.append(("tables", statistics == nil ? "\(out) (finished earlier)" : out))
-    let width = lines.map(\.0.count).max() ?? 0
-    for (name, value) in lines { text += name + String(repeating: " ", count: width - name.count + 2) + value + "\n" }
-    self.text = text + Self.warnings(summary)
+    text += SummaryLines.text(lines, statistics, out: out)
+    self.text = text + SummaryLines.list("warnings", summary.warnings.map { ($0.matrix, $0.message) })
   }
 
   private static func roles(_ summary: AnalysisSummary) -> String {
@@ -62,12 +57,4 @@ struct AnalysisDescription {
       + "  the median of the pairs\n\n"
   }
 
-  /// The first few; all are in summary.json.
-  private static func warnings(_ summary: AnalysisSummary) -> String {
-    guard !summary.warnings.isEmpty else { return "" }
-    let shown = summary.warnings.prefix(10).map { "  \(Terminal.printable($0.matrix)): \($0.message)" }
-    let rest = summary.warnings.count - shown.count
-    return "\nwarnings\n" + shown.joined(separator: "\n") + "\n"
-      + (rest > 0 ? "  and \(Terminal.grouped(rest)) more in summary.json\n" : "")
-  }
 }
