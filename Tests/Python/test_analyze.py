@@ -268,6 +268,23 @@ def test_overlaps_are_those_of_the_leading_subspaces(frog, layers, tmp_path):
     assert_printed(frog, source, tmp_path / "out", summary["role_overlaps"])
 
 
+def test_what_an_encoder_writes_its_decoder_does_not_read_next(frog, tmp_path):
+    """T5's names: both stacks have layers of the same numbers and widths."""
+    generator = np.random.default_rng(69)
+    parts = {"0.SelfAttention.q": (40, 40), "0.SelfAttention.o": (40, 40), "1.DenseReluDense.wi": (80, 40), "1.DenseReluDense.wo": (40, 80)}
+    matrices = {
+        f"{stack}.block.{layer}.layer.{name}": generator.standard_normal(shape).astype(np.float32)
+        for stack in ("encoder", "decoder") for layer in range(2) for name, shape in parts.items()
+    }  # fmt: skip
+    folder = checkpoints.write_checkpoint(tmp_path / "in", {f"{name}.weight": checkpoints.encode(matrix, "F32") for name, matrix in matrices.items()})
+    _, summary = analyze(frog, folder, tmp_path / "out", "--overlap", 4)
+    expected = set()
+    for stack in ("encoder", "decoder"):
+        expected |= {(f"{stack}.block.{n}.layer.0.SelfAttention.o.weight", f"{stack}.block.{n}.layer.1.DenseReluDense.wi.weight") for n in range(2)}
+        expected.add((f"{stack}.block.0.layer.1.DenseReluDense.wo.weight", f"{stack}.block.1.layer.0.SelfAttention.q.weight"))
+    assert {(o["writer"], o["reader"]) for o in summary["overlaps"]} == expected
+
+
 def assert_printed(frog, source, out, overlaps):
     """A run that had been finished prints what its tables hold."""
     text = frog("analyze", source, "--out", out, "--threads", 1, "--overlap", 8, "--resume").stdout

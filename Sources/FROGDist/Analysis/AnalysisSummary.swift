@@ -142,7 +142,7 @@ public struct AnalysisSummary: Codable, Sendable {
 
   /// Something odd about a matrix.
   public struct Warning: Codable, Sendable {
-    /// Its name; empty for the whole model.
+    /// Its name.
     public var matrix: String
     /// What, in words.
     public var message: String

@@ -44,8 +44,7 @@ struct ComparedMatrix: MatrixRow, Sendable {
 
   /// Compares the leading singular vectors of either side, as many as both matrices have.
   mutating func measureSpaces(
-    _ before: SpectralSide, _ after: SpectralSide, _ pair: MatrixPair, _ products: PairProducts,
-    _ reasons: inout [String: String]
+    _ before: SpectralSide, _ after: SpectralSide, _ pair: MatrixPair, _ products: PairProducts
   ) throws {
     // What belongs to the singular value 0, but for rounding, is any vector.
     let count = min(pair.metrics.top, base.resolvedRank, tuned.resolvedRank)

@@ -29,15 +29,15 @@ struct MatrixPair {
       ? nil
       : naming("the tuned model") { try SpectralSide(tuned, positions: positions, leading: metrics.leading) }
     var rescues = [before.rescue.map { "base: \($0)" }, after?.rescue.map { "tuned: \($0)" }]
-    var reasons: [String: String] = [:]
     var compared = ComparedMatrix(
       ordinal: base.ordinal, base: before.quality, tuned: (after ?? before).quality, norm: products.distance,
       relativeNorm: products.relativeDistance, alignment: products.alignment)
-    if products.relativeDistance == nil { reasons["update_relative_norm"] = "the base is all zeros" }
+    if products.relativeDistance == nil { compared.reasons["update_relative_norm"] = "the base is all zeros" }
     if products.alignment == nil {
-      reasons["cka"] = before.quality.logNorm == nil ? "the base is all zeros" : "the tuned matrix is all zeros"
+      compared.reasons["cka"] =
+        before.quality.logNorm == nil ? "the base is all zeros" : "the tuned matrix is all zeros"
     }
-    try base.locally { try compared.measureSpaces(before, after ?? before, self, products, &reasons) }
+    try base.locally { try compared.measureSpaces(before, after ?? before, self, products) }
     if metrics.deltaSpectrum {
       if products.distance > 0 {
         let (spectrum, rescue) = try naming("the difference of the models") { try updateSpectrum(products) }
@@ -45,10 +45,9 @@ struct MatrixPair {
         rescues.append(rescue.map { "difference: \($0)" })
       }
       if compared.spectrum == nil {
-        for name in ComparedMatrix.updateColumns { reasons[name] = "the matrices are equal" }
+        for name in ComparedMatrix.updateColumns { compared.reasons[name] = "the matrices are equal" }
       }
     }
-    compared.reasons = reasons
     let rescue = rescues.compactMap { $0 }.joined(separator: "; ")
     compared.rescue = rescue.isEmpty ? nil : rescue
     return compared
