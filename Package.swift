@@ -68,7 +68,8 @@ let package = Package(
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
     .testTarget(
-      name: "FROGDistTests", dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", systemPackage],
+      name: "FROGDistTests",
+      dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", "SpectralQuality", systemPackage],
       swiftSettings: strict),
     .testTarget(name: "SpectralQualityTests", dependencies: ["SpectralQuality"], swiftSettings: strict),
     .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", systemPackage], swiftSettings: strict),

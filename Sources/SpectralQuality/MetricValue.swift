@@ -20,37 +20,42 @@ struct ColumnList {
 
   mutating func text(_ name: String, _ value: String) { columns.append((name, .text(value))) }
 
-  mutating func bulk(_ fit: MarchenkoPasturFit?) {
-    count("num_spikes", fit?.spikes)
-    number("sigma_mp", fit?.sigma)
-    number("mp_softrank", fit?.softRank)
-    number("W_scale", fit?.scale)
-    number("bulk_max", fit?.bulkMax)
-    number("bulk_min", fit?.bulkMin)
+  mutating func bulk(_ fit: MarchenkoPasturFit?, prefix: String = "") {
+    count(prefix + "num_spikes", fit?.spikes)
+    number(prefix + "sigma_mp", fit?.sigma)
+    number(prefix + "mp_softrank", fit?.softRank)
+    number(prefix + "W_scale", fit?.scale)
+    number(prefix + "bulk_max", fit?.bulkMax)
+    number(prefix + "bulk_min", fit?.bulkMin)
   }
 
-  mutating func vectors(_ summary: VectorSummary) {
+  mutating func vectors(_ summary: VectorSummary?) {
     for (name, parts) in VectorSummary.columns {
-      let found = summary[keyPath: parts]
-      number("bulk_mean_\(name)", found.bulk?.mean)
-      number("bulk_var_\(name)", found.bulk?.variance)
-      number("tail_mean_\(name)", found.tail?.mean)
-      number("tail_var_\(name)", found.tail?.variance)
+      let found = summary?[keyPath: parts]
+      number("bulk_mean_\(name)", found?.bulk?.mean)
+      number("bulk_var_\(name)", found?.bulk?.variance)
+      number("tail_mean_\(name)", found?.tail?.mean)
+      number("tail_var_\(name)", found?.tail?.variance)
     }
   }
 
-  mutating func randomized(_ found: RandomizedMetrics) {
-    let fit = found.marchenkoPastur
-    number("max_rand_eval", found.largest)
-    number("rand_distance", found.distance)
-    number("ww_softrank", found.softRank)
-    number("ww_maxdist", found.maximumDistance)
-    count("rand_num_spikes", fit?.spikes)
+  mutating func randomized(_ found: RandomizedMetrics?) {
+    number("max_rand_eval", found?.largest)
+    number("rand_distance", found?.distance)
+    number("ww_softrank", found?.softRank)
+    number("ww_maxdist", found?.maximumDistance)
+    randomizedBulk(found?.marchenkoPastur)
+  }
+
+  mutating func randomizedBulk(_ fit: MarchenkoPasturFit?) {
+    bulk(fit, prefix: "rand_")
     count("num_traps", fit?.spikes)
-    number("rand_sigma_mp", fit?.sigma)
-    number("rand_mp_softrank", fit?.softRank)
-    number("rand_W_scale", fit?.scale)
-    number("rand_bulk_max", fit?.bulkMax)
-    number("rand_bulk_min", fit?.bulkMin)
+  }
+
+  /// The names of what `append` appends.
+  static func names(_ append: (inout ColumnList) -> Void) -> [String] {
+    var list = ColumnList()
+    append(&list)
+    return list.columns.map(\.name)
   }
 }

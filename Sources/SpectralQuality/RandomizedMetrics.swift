@@ -20,9 +20,12 @@ public struct RandomizedMetrics: Sendable {
     let top = spectrum.eigenvalues.last ?? 0
     softRank = top > 0 ? first.eigenvalues.last.map { $0 / top } : nil
     maximumDistance = SpectralDistance.largest(spectrum.eigenvalues, above: first.eigenvalues)
-    if distance == nil || softRank == nil {
-      reasons.add(["rand_distance", "ww_softrank"], "randomize: every singular value is zero, or shapes differ")
+    if softRank == nil { reasons.add(["ww_softrank"], "randomize: every singular value is zero") }
+    if distance == nil {
+      reasons.add(
+        ["rand_distance"],
+        "randomize: every singular value is zero, the sum of squares is beyond what Double holds, or shapes differ")
     }
-    marchenkoPastur = reasons.fitBulk(pooled, of: spectrum, prefix: "rand_")
+    marchenkoPastur = reasons.fitBulk(pooled, of: spectrum, for: ReasonList.randomizedBulk)
   }
 }

@@ -3,22 +3,22 @@ struct ReasonList {
   private(set) var reasons: [String: String] = [:]
 
   static let fit = [
-    "alpha", "xmin", "xmax", "D", "sigma", "num_pl_spikes", "num_fingers", "raw_alpha", "Lambda", "alpha_tpl",
+    "alpha", "xmin", "xmax", "D", "sigma", "num_pl_spikes", "raw_alpha", "Lambda", "alpha_tpl",
     "tpl_gain", "pl_pvalue", "ERG_gap", "alpha_weighted", "log_alpha_norm",
   ]
   static let truncated = ["Lambda", "alpha_tpl", "tpl_gain"]
   static let volume = ["detX_num", "num_ERG_spikes", "ERG_gap", "detX_val", "detX_val_unrescaled"]
-  static let bulk = ["num_spikes", "sigma_mp", "mp_softrank", "W_scale", "bulk_max", "bulk_min"]
-  static let vectors = VectorSummary.columns.flatMap { name, _ in
-    ["bulk_mean_\(name)", "bulk_var_\(name)", "tail_mean_\(name)", "tail_var_\(name)"]
-  }
+  static let bulk = ColumnList.names { $0.bulk(nil) }
+  static let vectors = ColumnList.names { $0.vectors(nil) }
+  static let randomized = ColumnList.names { $0.randomized(nil) }
+  static let randomizedBulk = ColumnList.names { $0.randomizedBulk(nil) }
 
   mutating func add(_ columns: [String], _ reason: String) {
     for column in columns where reasons[column] == nil { reasons[column] = reason }
   }
 
-  /// The Marchenko–Pastur fit, or nil and why.
-  mutating func fitBulk(_ eigenvalues: [Double], of spectrum: Spectrum, prefix: String) -> MarchenkoPasturFit? {
+  /// The Marchenko–Pastur fit, or nil and why `columns` have no value.
+  mutating func fitBulk(_ eigenvalues: [Double], of spectrum: Spectrum, for columns: [String]) -> MarchenkoPasturFit? {
     do throws(MarchenkoPasturFit.Failure) {
       return try MarchenkoPasturFit.fit(eigenvalues, larger: spectrum.larger, smaller: spectrum.smaller)
     } catch {
@@ -28,8 +28,6 @@ struct ReasonList {
         case .tooSparse: "Marchenko–Pastur fit: eigenvalues lie too far apart for a density"
         case .noBulk: "Marchenko–Pastur fit: no bulk has its edges about the density's peak"
         }
-      var columns = Self.bulk.map { prefix + $0 }
-      if !prefix.isEmpty { columns.append("num_traps") }
       add(columns, reason)
       return nil
     }

@@ -34,6 +34,8 @@ public struct SpectralMetrics: Sendable {
   /// Column → why it has no value, in words.
   public let reasons: [String: String]
   private let options: SpectralOptions
+  /// Whether vectors were given, of which ``vectors`` may still tell nothing.
+  private let hasVectors: Bool
 
   /// Metrics of a spectrum.
   ///
@@ -55,7 +57,12 @@ public struct SpectralMetrics: Sendable {
     self.norms = norms
     var reasons = ReasonList()
     if norms.logNorm == nil {
-      reasons.add(["log_norm", "log_spectral_norm", "stable_rank", "entropy"], "every singular value is zero")
+      let columns = ["log_norm", "log_spectral_norm", "stable_rank", "entropy"]
+      if norms.norm > 0 {
+        reasons.add(["norm"] + columns, "the sum of squares is beyond what Double holds")
+      } else {
+        reasons.add(columns, "every singular value is zero")
+      }
     }
 
     var fingers: FingerFix?
@@ -99,10 +106,12 @@ public struct SpectralMetrics: Sendable {
       reasons.add(ReasonList.volume, "det X: fewer than two eigenvalues, or all equal")
     }
 
-    marchenkoPastur = options.fitsMarchenkoPastur ? reasons.fitBulk(eigenvalues, of: spectrum, prefix: "") : nil
+    marchenkoPastur =
+      options.fitsMarchenkoPastur ? reasons.fitBulk(eigenvalues, of: spectrum, for: ReasonList.bulk) : nil
     self.randomized = RandomizedMetrics(spectrum, randomized, &reasons)
     var summary: VectorSummary?
-    if !vectors.isEmpty {
+    hasVectors = !vectors.isEmpty
+    if hasVectors {
       if isFitted {
         let found = VectorSummary(vectors, xmin: fit.xmin)
         reasons.addVectors(found)
@@ -130,6 +139,10 @@ public struct SpectralMetrics: Sendable {
 
   /// Columns that WeightWatcher has not; they follow its own.
   public static let ownColumns = ["alpha_tpl", "tpl_gain", "pl_pvalue"]
+  /// What the spectrum of shuffled entries tells.
+  public static let randomizedColumns = ReasonList.randomized
+  /// What singular vectors tell.
+  public static let vectorColumns = ReasonList.vectors
 
   /// A row of details.csv: `identity`, which is layer_id, name, longname and layer_type, and the metrics, in WeightWatcher's order.
   public func row(
@@ -186,7 +199,7 @@ public struct SpectralMetrics: Sendable {
     list.text("status", fitted ? "success" : "failed")
     list.text("warning", warning.rawValue)
     if options.fitsMarchenkoPastur { list.bulk(marchenkoPastur) }
-    if let vectors { list.vectors(vectors) }
+    if hasVectors { list.vectors(vectors) }
     if let randomized { list.randomized(randomized) }
     list.count("detX_num", volume?.count)
     list.count("num_ERG_spikes", volume?.count)

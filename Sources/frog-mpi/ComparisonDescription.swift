@@ -22,15 +22,10 @@ struct ComparisonDescription {
     lines.append(("alpha worsened", Terminal.grouped(trends.worsened)))
     lines.append(("alpha unchanged", Terminal.grouped(trends.unchanged)))
     if trends.unfitted > 0 { lines.append(("without a fit", Terminal.grouped(trends.unfitted))) }
-    for phase in statistics?.phases ?? [] { lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0))) }
-    let peak = statistics?.peakAnonymousBytes.max() ?? 0
-    if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
-    lines.append(("tables", statistics == nil ? "\(out) (finished earlier)" : out))
-    let width = lines.map(\.0.count).max() ?? 0
     var text = Self.metrics(summary) + "\n" + Self.roles(summary) + "\n"
-    for (name, value) in lines { text += name + String(repeating: " ", count: width - name.count + 2) + value + "\n" }
-    text += Self.list("not compared", summary.mismatches.map { ($0.matrix, $0.reason) })
-    text += Self.list("flagged", summary.flags.map { ($0.matrix, $0.message) })
+    text += SummaryLines.text(lines, statistics, out: out)
+    text += SummaryLines.list("not compared", summary.mismatches.map { ($0.matrix, $0.reason) })
+    text += SummaryLines.list("flagged", summary.flags.map { ($0.matrix, $0.message) })
     self.text = text + Self.verdict(summary)
   }
 
@@ -65,15 +60,6 @@ struct ComparisonDescription {
     return Terminal.table(
       ["role", "matrices", "equal", "flagged", "alpha", "after", "change", "ΔW", "CKA", "left", "right"], rows,
       right: Set(1...10))
-  }
-
-  /// The first few; all are in summary.json.
-  private static func list(_ title: String, _ entries: [(matrix: String, words: String)]) -> String {
-    guard !entries.isEmpty else { return "" }
-    let shown = entries.prefix(10).map { "  \(Terminal.printable($0.matrix)): \($0.words)" }
-    let rest = entries.count - shown.count
-    return "\n\(title)\n" + shown.joined(separator: "\n") + "\n"
-      + (rest > 0 ? "  and \(Terminal.grouped(rest)) more in summary.json\n" : "")
   }
 
   private static func verdict(_ summary: ComparisonSummary) -> String {

@@ -1,13 +1,14 @@
 """`frog-mpi analyze`: every metric against WeightWatcher itself, on a real model and on synthetic matrices; tables and refusals."""
 
-import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 import checkpoints
+import details
 import reference
 import weightwatcher_oracle
 from harness import assert_refused
@@ -26,9 +27,7 @@ def analyze(frog, checkpoint, out, *options, ranks=None):
     """The rows of details.csv by longname, and summary.json."""
     result = frog("analyze", checkpoint, "--out", out, "--threads", 1, *options, ranks=ranks, timeout=300)
     assert result.status == 0, str(result)
-    with open(out / "details.csv", newline="") as file:
-        rows = {row["longname"]: row for row in csv.DictReader(file)}
-    return rows, json.loads((out / "summary.json").read_text())
+    return details.rows(out), json.loads((out / "summary.json").read_text())
 
 
 def known_faults(row, theirs):
@@ -260,6 +259,40 @@ def test_overlaps_are_those_of_the_leading_subspaces(frog, layers, tmp_path):
         assert found["overlap"] == pytest.approx(np.mean(cosines**2), rel=1e-8)
         assert np.cos(found["angles"]) == pytest.approx(cosines, abs=1e-9)
         assert found["chance"] == pytest.approx(8 / 96)
+    roles = {(found["writer"], found["reader"]): found for found in summary["role_overlaps"]}
+    assert list(roles) == [("down", "k"), ("down", "q"), ("down", "v"), ("o", "gate"), ("o", "up")]
+    for (writer, reader), found in roles.items():
+        values = [o["overlap"] for (first, second), o in pairs.items() if f".{writer}_proj" in first and f".{reader}_proj" in second]
+        assert found["pairs"] == len(values) == (2 if writer == "down" else 3)
+        assert (found["median"], found["least"]) == (pytest.approx(np.median(values)), min(values)) and found["chance"] == pytest.approx(8 / 96)
+    assert_printed(frog, source, tmp_path / "out", summary["role_overlaps"])
+
+
+def test_what_an_encoder_writes_its_decoder_does_not_read_next(frog, tmp_path):
+    """T5's names: both stacks have layers of the same numbers and widths."""
+    generator = np.random.default_rng(69)
+    parts = {"0.SelfAttention.q": (40, 40), "0.SelfAttention.o": (40, 40), "1.DenseReluDense.wi": (80, 40), "1.DenseReluDense.wo": (40, 80)}
+    matrices = {
+        f"{stack}.block.{layer}.layer.{name}": generator.standard_normal(shape).astype(np.float32)
+        for stack in ("encoder", "decoder") for layer in range(2) for name, shape in parts.items()
+    }  # fmt: skip
+    folder = checkpoints.write_checkpoint(tmp_path / "in", {f"{name}.weight": checkpoints.encode(matrix, "F32") for name, matrix in matrices.items()})
+    _, summary = analyze(frog, folder, tmp_path / "out", "--overlap", 4)
+    expected = set()
+    for stack in ("encoder", "decoder"):
+        expected |= {(f"{stack}.block.{n}.layer.0.SelfAttention.o.weight", f"{stack}.block.{n}.layer.1.DenseReluDense.wi.weight") for n in range(2)}
+        expected.add((f"{stack}.block.0.layer.1.DenseReluDense.wo.weight", f"{stack}.block.1.layer.0.SelfAttention.q.weight"))
+    assert {(o["writer"], o["reader"]) for o in summary["overlaps"]} == expected
+
+
+def assert_printed(frog, source, out, overlaps):
+    """A run that had been finished prints what its tables hold."""
+    text = frog("analyze", source, "--out", out, "--threads", 1, "--overlap", 8, "--resume").stdout
+    table = text[text.index("writes ") :].splitlines()
+    for found, line in zip(overlaps, table[1:]):
+        cells = [found["writer"], found["reader"], str(found["pairs"]), f"{found['median']:.3f}", f"{found['least']:.3f}", "0.083"]
+        assert line.split() == [*cells, f"{found['median'] / found['chance']:.1f}"], text
+    assert "8 leading directions" in table[len(overlaps) + 1]
 
 
 def test_shuffled_entries_tell_correlations_and_traps(frog, tmp_path):
@@ -286,12 +319,9 @@ def test_matrices_that_have_no_power_law_say_why(frog, tmp_path):
         "small": 1e-9 * generator.standard_normal((40, 30)).astype(np.float32),
     }  # fmt: skip
     rows, summary = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out", *EVERYTHING[:-4], ranks=2)
-    assert "nan" not in (tmp_path / "out/details.csv").read_text().lower().replace("name", "")
     for name in matrices:
         row = rows[f"h.{name}"]
         assert row["status"] == "failed" and row["warning"] == "", name
-        empty = {column for column, value in row.items() if value == ""} - {"warning", "depth"}
-        assert all(column in row["reasons"] for column in empty), (name, empty, row["reasons"])
     assert rows["h.zero"]["matrix_rank"] == "0" and rows["h.one"]["matrix_rank"] == "1"
     assert summary["failed_fits"] == len(matrices)
     assert {warning["matrix"] for warning in summary["warnings"]} == {f"h.{name}.weight" for name in matrices}
@@ -310,8 +340,7 @@ def test_masks_come_with_the_same_numbers(frog, layers, tmp_path):
     alone, _ = analyze(frog, layers[0], tmp_path / "alone")
     out = tmp_path / "out"
     described = frog.mask(layers[0], out, "--analyze", ranks=2)
-    with open(out / "details.csv", newline="") as file:
-        rows = {row["longname"]: row for row in csv.DictReader(file)}
+    rows = details.rows(out)
     assert rows.keys() == alone.keys()
     for name, row in rows.items():
         for column in NUMBERS:
@@ -365,6 +394,32 @@ def test_quality_shapes_what_is_kept(frog, checkpoint, exact, tmp_path, select, 
 def quality_weight(alpha):
     """docs/selection.md: 2^t, t linear through (1, 0), (2, ½), (4, ½), (6, −½)."""
     return 2 ** float(np.interp(alpha, [1, 2, 4, 6], [0, 0.5, 0.5, -0.5]))
+
+
+def test_a_matrix_that_needs_a_team_says_what_it_lacks(frog, tmp_path):
+    generator = np.random.default_rng(67)
+    matrices = {"0.large": checkpoints.trained(generator, 6000, 1000), "1.small": checkpoints.trained(generator, 90, 60)}
+    source = write(tmp_path / "in", {name: matrix.astype(np.float32) for name, matrix in matrices.items()})
+    options = ("--randomize", "--vectors")
+    refusal = frog("analyze", source, "--out", tmp_path / "out", *options, "--memory", "100MB")
+    assert_refused(refusal, 64, "h.0.large", "on each of 2", "give --memory")
+    limit = re.search(r"give --memory (\S+)", refusal.stderr)[1]
+    alone, _ = analyze(frog, source, tmp_path / "alone", *options)
+    teams, _ = analyze(frog, source, tmp_path / "teams", *options, "--memory", limit, "--keep-work", ranks=2)
+    assert b'"members":2' in (tmp_path / "teams/.frog-mpi/spectra-00000000.frogrec").read_bytes()
+    assert alone["h.1.small"] == teams["h.1.small"]
+    one, team = alone["h.0.large"], teams["h.0.large"]
+    assert one["reasons"] == "" and one.keys() == team.keys()
+    # Nothing but what shuffled entries would tell.
+    shuffled = {"max_rand_eval", "rand_distance", "ww_softrank", "ww_maxdist", "num_traps", "rand_num_spikes", *(f"rand_{name}" for name in BULK)}
+    assert details.explained(team) == shuffled and "too large for one process" in team["reasons"]
+    for column, value in one.items():
+        if column not in shuffled | {"reasons"} and team[column] != value:
+            assert math.isclose(float(team[column]), float(value), rel_tol=1e-6), column
+    # The columns are there also if no matrix has them.
+    analyze(frog, source, tmp_path / "only", *options, "--memory", limit, "--include", "*large*", "--exclude", "*small*", ranks=2)
+    only = details.rows(tmp_path / "only")["h.0.large"]
+    assert {column: value for column, value in only.items() if column != "layer_id"} == {column: value for column, value in team.items() if column != "layer_id"}
 
 
 def test_convolutions_say_what_they_lack(frog, tmp_path):

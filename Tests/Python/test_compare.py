@@ -1,6 +1,5 @@
 """`frog-mpi compare`: every figure against float64 NumPy, planted harm and none, bad pairs, and runs that are interrupted."""
 
-import csv
 import json
 import math
 import os
@@ -14,6 +13,7 @@ import checkpoints
 import numpy as np
 import pytest
 import weightwatcher_oracle
+from details import rows
 from harness import Result, assert_refused
 
 TOP = 4
@@ -24,20 +24,6 @@ def compare(frog, base, tuned, out, *options, ranks=None):
     result = frog("compare", base, tuned, "--out", out, "--threads", 1, *options, ranks=ranks, timeout=120)
     assert result.status == 0, str(result)
     return rows(out), json.loads((out / "summary.json").read_text())
-
-
-def rows(out):
-    text = (out / "details.csv").read_text()
-    assert "nan" not in text.lower() and "inf" not in text.lower()
-    found = {}
-    for row in csv.DictReader(text.splitlines()):
-        # No empty cell without a reason beside it.
-        said = {column for part in row["reasons"].split("; ") for column in part.split(": ")[0].split()}
-        optional = {"depth", "base_warning", "tuned_warning", "flags", "reasons"}
-        empty = {name for name, value in row.items() if value == ""} - optional
-        assert empty == said, row
-        found[row["longname"]] = row
-    return found
 
 
 def write(folder, matrices, dtype="F32", **options):
@@ -192,10 +178,9 @@ def test_the_spectra_are_those_of_analyze(frog, pair, tmp_path):
     for side, folder in (("base", base), ("tuned", other)):
         result = frog("analyze", folder, "--out", tmp_path / side, "--threads", 1)
         assert result.status == 0, str(result)
-        with open(tmp_path / side / "details.csv", newline="") as file:
-            for row in csv.DictReader(file):
-                for name in ("alpha", "alpha_weighted", "log_norm", "log_spectral_norm", "stable_rank", "warning"):
-                    assert found[row["longname"]][f"{side}_{name}"] == row[name]
+        for longname, row in rows(tmp_path / side).items():
+            for name in ("alpha", "alpha_weighted", "log_norm", "log_spectral_norm", "stable_rank", "warning"):
+                assert found[longname][f"{side}_{name}"] == row[name]
         summary = json.loads((tmp_path / side / "summary.json").read_text())
         assert summary["checkpoint"] == json.loads((tmp_path / "out/summary.json").read_text())[side]
 
@@ -381,10 +366,9 @@ def test_convolutions(frog, tmp_path):
         assert "kernel" in found[name]["reasons"] and found[name]["layer_type"] == "conv2d"
     result = frog("analyze", tmp_path / "tuned", "--out", tmp_path / "analysis", "--threads", 1, "--conv")
     assert result.status == 0, str(result)
-    with open(tmp_path / "analysis/details.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            for column in ("alpha", "log_norm", "log_spectral_norm"):
-                assert found[row["longname"]][f"tuned_{column}"] == row[column]
+    for longname, row in rows(tmp_path / "analysis").items():
+        for column in ("alpha", "log_norm", "log_spectral_norm"):
+            assert found[longname][f"tuned_{column}"] == row[column]
 
 
 def test_scales_far_apart(frog, tmp_path):
@@ -396,8 +380,9 @@ def test_scales_far_apart(frog, tmp_path):
     # Where the base is zero a change can be as small as it likes: its eigenvalues are no normal numbers.
     base["h.6.sparse"] = 1e-100 * generator.standard_normal((40, 30)) * (np.arange(30) < 15)
     sparse = 1e-170 * np.outer(change[:, 0], np.arange(30) >= 15)
+    base["h.7.grown"] = 1e-140 * generator.standard_normal((40, 30))
     after = base | {
-        "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
+        "h.7.grown": 1e280 * base["h.7.grown"], "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
     }  # fmt: skip
     write(tmp_path / "base", base, "F64")
     write(tmp_path / "tuned", after, "F64")
@@ -409,7 +394,8 @@ def test_scales_far_apart(frog, tmp_path):
     assert float(row["update_sv_max"]) == pytest.approx(1e-170 * np.linalg.norm(sparse * 1e170), rel=1e-6, abs=0)
     assert float(row["update_norm"]) == pytest.approx(float(row["update_sv_max"]), rel=1e-6, abs=0) and row["update_rank_99"] == "1"
     assert close(found["h.5.huge"]["cka"], 1) and close(found["h.5.huge"]["update_relative_norm"], 1)
-    assert found["h.5.huge"]["flags"] == "spectral frobenius"
+    assert found["h.5.huge"]["flags"] == found["h.7.grown"]["flags"] == "spectral frobenius"
+    assert float(found["h.7.grown"]["update_relative_norm"]) == pytest.approx(1e280) and close(found["h.7.grown"]["cka"], 1)
 
 
 def test_mismatches_are_listed(frog, tmp_path):
@@ -433,6 +419,23 @@ def test_mismatches_are_listed(frog, tmp_path):
         assert mismatch["matrix"] in result.stdout and mismatch["reason"] in result.stdout
 
 
+def test_names_do_not_break_tables(frog, tmp_path):
+    """Commas, quotes, an accent on a quote, ends of lines, and what a spreadsheet would run."""
+    names = ['a,b"c', 'a"\u0301,x', "two\nlines\r\n", '=HYPERLINK("//e")', "-1+1", "@sum", "+x", "e=x", "\tt", "é", '"', "x; y: z"]
+    generator = np.random.default_rng(15)
+    matrices = {name: generator.standard_normal((12, 9)) for name in names}
+    write(tmp_path / "base", matrices)
+    write(tmp_path / "tuned", tuned(generator, matrices))
+    shown = {f"'{name}" if name[0] in "=+-@\t" else name for name in names}
+    found, _ = compare(frog, tmp_path / "base", tmp_path / "tuned", tmp_path / "out")
+    assert found.keys() == shown
+    result = frog("analyze", tmp_path / "base", "--out", tmp_path / "analysis", "--threads", 1)
+    assert result.status == 0, str(result)
+    found = rows(tmp_path / "analysis")
+    assert found.keys() == shown and all(row["name"] == longname for longname, row in found.items())
+    assert {row["alpha"] for row in found.values() if row["status"] == "success"}
+
+
 def test_nothing_in_common(frog, tmp_path):
     write(tmp_path / "base", {"h.0.one": np.ones((9, 8)), "h.0.shape": np.ones((9, 8))})
     write(tmp_path / "tuned", {"g.0.one": np.ones((9, 8)), "h.0.shape": np.ones((8, 9))})
@@ -447,6 +450,39 @@ def test_bad_command_lines(frog, pair, tmp_path):
     for checkpoint in (base, other):
         assert_refused(frog("compare", base, other, "--out", checkpoint), 64, "the output directory is the checkpoint")
     assert_refused(frog("compare", base, tmp_path / "none", "--out", tmp_path / "out"), 66, "none")
+
+
+def test_a_pattern_has_to_match_in_one_of_the_models(frog, pair, tmp_path):
+    before, after, base, other = pair
+    write(tmp_path / "more", after | {"model.head": np.ones((9, 8))})
+    found, summary = compare(frog, base, tmp_path / "more", tmp_path / "out", "--exclude", "*head*", "--include", "*q_proj*", ranks=2)
+    assert found.keys() == before.keys() and summary["mismatches"] == []
+    assert compare(frog, tmp_path / "more", base, tmp_path / "back", "--exclude", "*head*")[1]["mismatches"] == []
+    neither = frog("compare", base, tmp_path / "more", "--out", tmp_path / "none", "--exclude", "*haed*", ranks=2)
+    assert_refused(neither, 64, "'*haed*' matches no tensor", base, tmp_path / "more")
+    # Alone, each of them needs it.
+    assert_refused(frog("analyze", base, "--out", tmp_path / "none", "--exclude", "*head*"), 64, "'*head*' matches no tensor", base)
+    assert_refused(frog("mask", base, "--out", tmp_path / "none", "--exclude", "*head*"), 64, "'*head*' matches no tensor", base)
+
+
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_a_failure_says_which_model_is_wrong(frog, pair, tmp_path, side):
+    before, after, base, other = pair
+    models = {"base": before, "tuned": after}
+    name = list(before)[3]
+    spoilt = models[side] | {name: np.where(np.arange(before[name].size).reshape(before[name].shape) == 70, np.nan, models[side][name])}
+    write(tmp_path / "spoilt", spoilt)
+    paths = {"base": base, "tuned": other}
+    healthy = paths["tuned" if side == "base" else "base"]
+    paths[side] = tmp_path / "spoilt"
+    result = frog("compare", paths["base"], paths["tuned"], "--out", tmp_path / "out", ranks=2)
+    assert_refused(result, 65, tmp_path / "spoilt", f"{name}.weight", "NaN")
+    assert str(healthy) not in result.error_lines[0]
+    path = tmp_path / "spoilt/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    result = frog("compare", paths["base"], paths["tuned"], "--out", tmp_path / "out", ranks=2)
+    assert_refused(result, 65, path)
+    assert str(healthy) not in result.error_lines[0]
 
 
 WORK = ".frog-mpi"

@@ -3,15 +3,17 @@
 The library under the program is spoilt by Tests/Interposers/lapack.c, which says what it did in a log.
 """
 
-import csv
 import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import checkpoints
+import details
 import reference
 from harness import assert_refused, final_files
 from test_teams import common, kept, largest_need
@@ -165,8 +167,28 @@ def test_a_spectrum_that_the_solver_gets_wrong_is_found_another_way(frog, interp
     assert result.status == 0, str(result)
     assert [line.split()[3] for line in log.read_text().splitlines() if line.startswith("dsterf")].count(kind) == 1
     assert len(json.loads((tmp_path / "spoilt/run.json").read_text())["rescued"]) == 1
-    plain, spoilt = ([*csv.DictReader(open(tmp_path / name / "details.csv"))] for name in ("plain", "spoilt"))
+    plain, spoilt = (details.rows(tmp_path / name).values() for name in ("plain", "spoilt"))
     for row, other in zip(plain, spoilt, strict=True):
         for column in ("alpha", "D", "norm", "entropy", "sv_max"):
             assert float(other[column]) == pytest.approx(float(row[column]), rel=1e-9)
         assert other["matrix_rank"] == row["matrix_rank"]
+
+
+@pytest.mark.parametrize("call, whose", [(1, "base"), (2, "tuned"), (3, "difference")])
+def test_a_comparison_says_whose_spectrum_went_wrong(frog, interposer, tmp_path, call, whose):
+    """Both models have a tensor of the name: the spectra come in this order."""
+    generator = np.random.default_rng(68)
+    matrix = checkpoints.trained(generator, 80, 60)
+    for folder, weights in (("base", matrix), ("tuned", matrix + 0.01 * generator.standard_normal(matrix.shape))):
+        checkpoints.write_checkpoint(tmp_path / folder, {"h.0.fine.weight": checkpoints.encode(weights, "F32")})
+
+    def run(out, fault):
+        prefix = ["env", f"LD_PRELOAD={interposer}", f"FROG_LAPACK_FAULT={fault}"]
+        return frog("compare", tmp_path / "base", tmp_path / "tuned", "--out", out, "--threads", 1, "--delta-spectrum", prefix=prefix)
+
+    result = run(tmp_path / "rescued", f"dsterf:info:{call}")
+    assert result.status == 0 and f"tensor 'h.0.fine.weight': {whose}: " in result.stderr, str(result)
+    assert json.loads((tmp_path / "rescued/run.json").read_text())["rescued"]["h.0.fine.weight"].startswith(f"{whose}: ")
+    model = {"base": "the base", "tuned": "the tuned model", "difference": "the difference of the models"}[whose]
+    refused = run(tmp_path / "refused", f"dsterf:info:{call},dgeqrf:info:{call}")
+    assert_refused(refused, 70, f"{model}: tensor 'h.0.fine.weight': ")

@@ -72,12 +72,15 @@ public struct MetricChoice: Codable, Sendable, Equatable {
     guard let spectrum = try? Spectrum(singularValues: (1...20).map(Double.init), rows: 20, columns: 20) else {
       return []
     }
-    let vectors = [
-      (eigenvalue: 1.0, metrics: VectorMetrics(entropy: 0, localizationRatio: 1, participationRatio: 1))
-    ]
-    return SpectralMetrics(
-      spectrum, randomized: randomize ? [spectrum] : [], vectors: self.vectors ? vectors : [], options: spectral("")
-    ).columns.map(\.name)
+    var options = spectral("")
+    // One is enough to have the column.
+    options.bootstraps = min(options.bootstraps, 1)
+    return SpectralMetrics.ordered(
+      SpectralMetrics(spectrum, options: options).columns
+        + ((randomize ? SpectralMetrics.randomizedColumns : []) + (vectors ? SpectralMetrics.vectorColumns : [])).map {
+          ($0, nil)
+        }
+    ).map(\.name)
   }
 
   /// What is done to every matrix, as far as time and memory are concerned.

@@ -1,3 +1,4 @@
+import ShardIO
 import SpectralQuality
 
 extension AnalysisSummary {
@@ -45,6 +46,7 @@ extension AnalysisSummary {
         medians: Self.medians(members))
     }
     self.overlaps = overlaps
+    roleOverlaps = Self.byRole(overlaps, roles: roles, catalog)
     warnings = Self.warnings(matrices, roles: roles, catalog)
     files = [:]
   }
@@ -61,6 +63,24 @@ extension AnalysisSummary {
     return Flow(
       fits: found.count, median: found.median, mad: found.medianAbsoluteDeviation, slope: found.slope,
       meanChange: found.meanAbsoluteChange, shareInRange: found.wellTrainedShare)
+  }
+
+  /// In the order of the names of roles.
+  private static func byRole(_ overlaps: [Overlap], roles: [MatrixRole], _ catalog: Catalog) -> [RoleOverlap] {
+    struct Roles: Hashable {
+      let writer, reader: String
+    }
+    let names = Dictionary(
+      zip(catalog.matrices, roles).map { (ExactName($0.name), $1.name) }, uniquingKeysWith: { first, _ in first })
+    let groups = Dictionary(grouping: overlaps) {
+      Roles(writer: names[ExactName($0.writer)] ?? $0.writer, reader: names[ExactName($0.reader)] ?? $0.reader)
+    }
+    return groups.sorted { ($0.key.writer, $0.key.reader) < ($1.key.writer, $1.key.reader) }.map { roles, members in
+      RoleOverlap(
+        writer: roles.writer, reader: roles.reader, pairs: members.count,
+        median: RobustStatistics.median(members.map(\.overlap)) ?? 0, least: members.map(\.overlap).min() ?? 0,
+        chance: RobustStatistics.median(members.map(\.chance)) ?? 0)
+    }
   }
 
   private static func warnings(_ matrices: [AnalyzedMatrix], roles: [MatrixRole], _ catalog: Catalog) -> [Warning] {

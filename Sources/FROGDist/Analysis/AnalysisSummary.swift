@@ -31,6 +31,8 @@ public struct AnalysisSummary: Codable, Sendable {
   public var depths: [Depth]
   /// How much of what a layer writes to the residual stream the next reads; empty if not asked for.
   public var overlaps: [Overlap]
+  /// The same by roles of writer and reader.
+  public var roleOverlaps: [RoleOverlap]
   /// What a person should look at, by matrix.
   public var warnings: [Warning]
   /// The tables by name.
@@ -122,9 +124,25 @@ public struct AnalysisSummary: Codable, Sendable {
     public var angles: [Double]
   }
 
+  /// The overlaps of all matrices of one role with those of another that read next.
+  public struct RoleOverlap: Codable, Sendable, Equatable {
+    /// Role of the matrices that write.
+    public var writer: String
+    /// Role of the matrices that read.
+    public var reader: String
+    /// How many.
+    public var pairs: Int
+    /// Median of ``Overlap/overlap``.
+    public var median: Double
+    /// The smallest.
+    public var least: Double
+    /// Median of ``Overlap/chance``.
+    public var chance: Double
+  }
+
   /// Something odd about a matrix.
   public struct Warning: Codable, Sendable {
-    /// Its name; empty for the whole model.
+    /// Its name.
     public var matrix: String
     /// What, in words.
     public var message: String
@@ -133,6 +151,7 @@ public struct AnalysisSummary: Codable, Sendable {
   enum CodingKeys: String, CodingKey {
     case format, version, parameters, checkpoint, summary, roles, depths, overlaps, warnings, files
     case formatVersion = "format_version"
+    case roleOverlaps = "role_overlaps"
     case failedFits = "failed_fits"
     case overTrained = "over_trained"
     case underTrained = "under_trained"

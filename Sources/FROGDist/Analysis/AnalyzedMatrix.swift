@@ -51,24 +51,34 @@ struct AnalyzedMatrix: MatrixRow {
     ]
     reasons = found.reasons
     if metrics.vectors, spectra.vectors == nil {
-      let reason = positions == nil ? "vectors: the solver's were refused" : "vectors: not measured of convolutions"
-      for name in metrics.known
-      where name.hasPrefix("bulk_mean") || name.hasPrefix("bulk_var") || name.hasPrefix("tail_") {
-        reasons[name] = reason
-      }
+      leaveEmpty(
+        SpectralMetrics.vectorColumns,
+        positions ?? 1 == 1 ? "vectors: the solver's were refused" : "vectors: not measured of convolutions")
     }
     if metrics.randomize, spectra.replicas.isEmpty {
-      reasons["num_traps"] = "randomize: the matrix is too large for one process, and is not shuffled"
+      leaveEmpty(
+        SpectralMetrics.randomizedColumns, "randomize: the matrix is too large for one process, and is not shuffled")
     }
     if spectra.resolution > 0 {
-      let reason = "singular values below \(Float(spectra.resolution)) are not resolved"
-      for name in ["sv_min", "matrix_rank", "rank_loss", "weak_rank_loss", "entropy"] { take(name, reason) }
+      leaveEmpty(
+        ["sv_min", "matrix_rank", "rank_loss", "weak_rank_loss", "entropy"],
+        "singular values below \(Float(spectra.resolution)) are not resolved")
+    }
+    for cell in cells where cell.value == nil && cell.name != "depth" && reasons[cell.name] == nil {
+      reasons[cell.name] = "it is beyond what Double holds"
     }
   }
 
-  private mutating func take(_ name: String, _ reason: String) {
-    for index in cells.indices where cells[index].name == name { cells[index].value = nil }
-    reasons[name] = reason
+  /// Columns that the row has, with no value.
+  private mutating func leaveEmpty(_ names: [String], _ reason: String) {
+    for name in names {
+      if let index = cells.firstIndex(where: { $0.name == name }) {
+        cells[index].value = nil
+      } else {
+        cells.append((name, nil))
+      }
+      reasons[name] = reason
+    }
   }
 
   /// A number of the row, counts too; nil if there is none.
@@ -126,7 +136,7 @@ extension AnalyzedMatrix.Value {
     switch self {
     case .number(let number): "\(number)"
     case .count(let count): "\(count)"
-    case .text(let text): text
+    case .text(let text): CommaSeparated.escapingFormula(text)
     }
   }
 }

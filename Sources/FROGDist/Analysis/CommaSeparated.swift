@@ -1,4 +1,4 @@
-/// Lines of cells between commas, RFC 4180 but for the end of lines.
+/// Lines of cells between commas, as RFC 4180 has them; a line ends with a newline alone.
 struct CommaSeparated {
   private(set) var text: [UInt8] = []
 
@@ -6,7 +6,7 @@ struct CommaSeparated {
   mutating func add(_ cells: [String]) {
     for (number, cell) in cells.enumerated() {
       if number > 0 { text.append(UInt8(ascii: ",")) }
-      text += Self.quoted(cell).utf8
+      append(cell)
     }
     text.append(UInt8(ascii: "\n"))
   }
@@ -18,9 +18,22 @@ struct CommaSeparated {
     }.sorted().joined(separator: "; ")
   }
 
-  private static func quoted(_ cell: String) -> String {
-    let special: [UInt8] = [0x22, 0x2C, 0x0A, 0x0D]
-    guard cell.utf8.contains(where: special.contains) else { return cell }
-    return "\"" + cell.replacing("\"", with: "\"\"") + "\""
+  /// Words that come from a file, such as names: an apostrophe keeps a spreadsheet from taking them for a formula, which may call programs.
+  static func escapingFormula(_ words: String) -> String {
+    let beginsFormula = words.utf8.first.map(Array("=+-@\t\r".utf8).contains) ?? false
+    return beginsFormula ? "'" + words : words
+  }
+
+  /// Byte by byte: a quote that an accent follows is one with it to `String`, but not to who reads the table.
+  private mutating func append(_ cell: String) {
+    let quote = UInt8(ascii: "\"")
+    let special = [quote, UInt8(ascii: ","), UInt8(ascii: "\n"), UInt8(ascii: "\r")]
+    guard cell.utf8.contains(where: special.contains) else {
+      text += cell.utf8
+      return
+    }
+    text.append(quote)
+    for byte in cell.utf8 { text += byte == quote ? [quote, quote] : [byte] }
+    text.append(quote)
   }
 }

@@ -6,6 +6,8 @@ struct MatrixRole: Codable, Sendable, Equatable {
   let name: String
   /// The first number in the name; nil if there is none.
   let depth: Int?
+  /// The modules above that number: of one model, encoder and decoder both have a layer 0. Empty if there is no number.
+  let stack: [String]
   /// How it is bound to the residual stream.
   let stream: Stream?
 
@@ -23,7 +25,10 @@ struct MatrixRole: Codable, Sendable, Equatable {
   init(_ name: String, part: String?) {
     let tensor = TensorName(name)
     let parts = tensor.parts.map(\.string)
-    depth = parts.lazy.compactMap { part in part.utf8.count <= 9 ? Int(part) : nil }.first { $0 >= 0 }
+    func number(_ part: String) -> Int? { part.utf8.count <= 9 ? Int(part).flatMap { $0 >= 0 ? $0 : nil } : nil }
+    let layer = parts.firstIndex { number($0) != nil }
+    depth = layer.flatMap { number(parts[$0]) }
+    stack = layer.map { Array(parts[..<$0]) } ?? []
     var modules = parts
     if tensor.leaf == "weight" { modules.removeLast() }
     let found = part ?? Self.role(modules)
@@ -52,6 +57,8 @@ struct MatrixRole: Codable, Sendable, Equatable {
     guard let module = modules.last else { return nil }
     let parent = modules.dropLast().last ?? ""
     let grandparent = modules.dropLast(2).last ?? ""
+    // Elsewhere `wo` is attention's.
+    if module == "wo", parent == "DenseReluDense" { return "down" }
     if let role = roles[module] { return role }
     switch module {
     case "dense":

@@ -130,13 +130,3 @@ extension MatrixSpectra {
     rescue = record.rescue
   }
 }
-
-extension Catalog {
-  /// Kernel height × width of a convolution, whose positions have spectra of their own; nil for other matrices.
-  func kernelPositions(of matrix: Matrix) -> Int? {
-    let shape = tensors[matrix.tensor].shape
-    guard shape.count == 4, shape[0] == matrix.rows, shape[2] > 0, shape[3] > 0 else { return nil }
-    let (positions, overflow) = shape[2].multipliedReportingOverflow(by: shape[3])
-    return !overflow && matrix.columns == shape[1] * positions ? positions : nil
-  }
-}

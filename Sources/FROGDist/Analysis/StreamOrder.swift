@@ -11,10 +11,11 @@ struct StreamOrder {
 
   let pairs: [Pair]
 
-  /// Attention's output is read by the feed-forward part of its layer, that one's output by the attention of the next layer. Experts,
-  /// of which each token meets only some, are left out.
+  /// Attention's output is read by the feed-forward part of its layer, that one's output by the attention of the next layer of the same
+  /// stack. Experts, of which each token meets only some, are left out.
   init(_ catalog: Catalog) {
     struct Place: Hashable {
+      let stack: [String]
       let depth: Int
       let role: String
     }
@@ -24,7 +25,7 @@ struct StreamOrder {
       else { continue }
       let role = MatrixRole(matrix.name, part: matrix.part)
       guard let depth = role.depth else { continue }
-      places[Place(depth: depth, role: role.name), default: []].append(ordinal)
+      places[Place(stack: role.stack, depth: depth, role: role.name), default: []].append(ordinal)
     }
     var pairs: [Pair] = []
     for (place, writers) in places where place.role == "o" || place.role == "down" {
@@ -32,7 +33,7 @@ struct StreamOrder {
       let readers = isAttention ? ["gate", "up", "gate_up"] : ["q", "k", "v", "qkv"]
       let depth = isAttention ? place.depth : place.depth + 1
       for role in readers {
-        for reader in places[Place(depth: depth, role: role)] ?? [] {
+        for reader in places[Place(stack: place.stack, depth: depth, role: role)] ?? [] {
           pairs += writers.map { Pair(writer: $0, reader: reader) }
         }
       }

@@ -16,19 +16,26 @@ public struct ClassifiedCheckpoint: Sendable {
 
   /// Classifies every tensor.
   ///
+  /// - Parameter others: checkpoints under the same filter, whose patterns may match in one of them alone.
   /// - Throws: ``RunFailure`` if a pattern of the filter matches no tensor: a typing error that would go unseen.
-  public init(_ checkpoint: Checkpoint, options: CatalogOptions) throws(RunFailure) {
+  public init(
+    _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions
+  ) throws(RunFailure) {
     let (config, warning) = try ModelConfig.read(beside: checkpoint.path)
     try self.init(
-      checkpoint, options: options, config: config, warnings: checkpoint.warnings + [warning].compactMap { $0 })
+      checkpoint, beside: others, options: options, config: config,
+      warnings: checkpoint.warnings + [warning].compactMap { $0 })
   }
 
   init(
-    _ checkpoint: Checkpoint, options: CatalogOptions, config: ModelConfig, warnings: [String]
+    _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions, config: ModelConfig,
+    warnings: [String]
   ) throws(RunFailure) {
+    let searched = [checkpoint] + others
     for pattern in options.filter.include + options.filter.exclude {
-      guard checkpoint.tensors.contains(where: { NameFilter.matches(pattern, $0.info.name) }) else {
-        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(shown(checkpoint.path))")
+      guard searched.contains(where: { $0.tensors.contains { NameFilter.matches(pattern, $0.info.name) } }) else {
+        let places = searched.map { shown($0.path) }.joined(separator: " or ")
+        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(places)")
       }
     }
     let classifier = TensorClassifier(checkpoint, options: options, config: config)
@@ -98,15 +105,33 @@ extension Catalog {
   static func load(
     _ path: FilePath, io: SourceKind, options: CatalogOptions, world: Communicator, look: (ClassifiedCheckpoint) -> Void
   ) throws -> Catalog {
-    var catalog: Catalog?
+    try load([path], io: io, options: options, world: world, look: look)[0]
+  }
+
+  /// The same of several checkpoints under one filter, each of whose patterns has to match in one of them at least.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Returns: as many as `paths`.
+  static func load(
+    _ paths: [FilePath], io: SourceKind, options: CatalogOptions, world: Communicator,
+    look: (ClassifiedCheckpoint) -> Void
+  ) throws -> [Catalog] {
+    var catalogs: [Catalog]?
     let bytes = try world.fromRoot {
-      let classified = try ClassifiedCheckpoint(try Checkpoint.open(path, io: io), options: options)
-      let found = try Catalog(classified)
-      look(classified)
-      catalog = found
+      let checkpoints = try paths.map { try Checkpoint.open($0, io: io) }
+      let found = try checkpoints.indices.map { number in
+        var others = checkpoints
+        let checkpoint = others.remove(at: number)
+        let classified = try ClassifiedCheckpoint(checkpoint, beside: others, options: options)
+        let catalog = try Catalog(classified)
+        look(classified)
+        return catalog
+      }
+      catalogs = found
       return world.size == 1 ? [] : Array(try JSONEncoder().encode(found))
     }
-    if let catalog { return catalog }
-    return try JSONDecoder().decode(Catalog.self, from: Data(bytes))
+    if let catalogs { return catalogs }
+    return try JSONDecoder().decode([Catalog].self, from: Data(bytes))
   }
 }

@@ -13,8 +13,8 @@ struct ComparedMatrix: MatrixRow, Sendable {
   let relativeNorm: Double?
   /// CKA; nil if one matrix is all zeros.
   let alignment: Double?
-  /// Why the usual solver's result was refused; nil normally.
-  let rescue: String?
+  /// Whose spectrum the usual solver got wrong, and why its result was refused; nil normally.
+  var rescue: String?
   /// Dimensions of the spaces that are compared; nil if there are none.
   private(set) var dimensions: Int?
   private(set) var left: SubspaceOverlap?
@@ -32,8 +32,7 @@ struct ComparedMatrix: MatrixRow, Sendable {
   ]
 
   init(
-    ordinal: Int, base: MatrixQuality, tuned: MatrixQuality, norm: Double, relativeNorm: Double?, alignment: Double?,
-    rescue: String?
+    ordinal: Int, base: MatrixQuality, tuned: MatrixQuality, norm: Double, relativeNorm: Double?, alignment: Double?
   ) {
     self.ordinal = ordinal
     self.base = base
@@ -41,13 +40,11 @@ struct ComparedMatrix: MatrixRow, Sendable {
     self.norm = norm
     self.relativeNorm = relativeNorm
     self.alignment = alignment
-    self.rescue = rescue
   }
 
   /// Compares the leading singular vectors of either side, as many as both matrices have.
   mutating func measureSpaces(
-    _ before: SpectralSide, _ after: SpectralSide, _ pair: MatrixPair, _ products: PairProducts,
-    _ reasons: inout [String: String]
+    _ before: SpectralSide, _ after: SpectralSide, _ pair: MatrixPair, _ products: PairProducts
   ) throws {
     // What belongs to the singular value 0, but for rounding, is any vector.
     let count = min(pair.metrics.top, base.resolvedRank, tuned.resolvedRank)

@@ -37,7 +37,7 @@ public struct ComparisonPipeline {
     try world.agreeing { if world.isRoot { try output.checkIsApart(from: options.tuned) } }
     let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
     let threads = try context.setThreads(options.threads, begun: begun)
-    let (base, tuned) = try context.stage("catalog") { (try load(options.base), try load(options.tuned)) }
+    let (base, tuned) = try context.stage("catalog", load)
     let pairing = MatrixPairing(base, tuned)
     try checkPairs(pairing, base, tuned)
     let planner = try Planner(threads: threads, memory: options.memory, world: world, warn: context.warn)
@@ -104,10 +104,11 @@ public struct ComparisonPipeline {
   }
 
   /// Collective: every rank calls it.
-  private func load(_ checkpoint: FilePath) throws -> Catalog {
-    try Catalog.load(checkpoint, io: options.io, options: options.tensors, world: world) {
-      $0.warnings.forEach(context.warn)
-    }
+  private func load() throws -> (base: Catalog, tuned: Catalog) {
+    let catalogs = try Catalog.load(
+      [options.base, options.tuned], io: options.io, options: options.tensors, world: world
+    ) { $0.warnings.forEach(context.warn) }
+    return (catalogs[0], catalogs[1])
   }
 
   /// Something must be left to compare.

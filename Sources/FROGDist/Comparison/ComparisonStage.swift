@@ -101,8 +101,7 @@ struct ComparisonStage {
   /// A failure that comes of a changed tuned checkpoint is told as that; the base is looked at by ``MatrixLoop``.
   private func explained<Value>(_ ordinal: Int, _ work: () throws -> Value) throws -> Value {
     do { return try work() } catch let error as MPIError { throw error } catch {
-      let named = (error as? SolverError).map { RunFailure($0, on: tuned.catalog.matrices[ordinal]) } ?? error
-      throw tuned.contents.cause(of: named, scoring: ordinal)
+      throw tuned.contents.cause(of: error, scoring: ordinal)
     }
   }
 

@@ -26,9 +26,10 @@ struct ComparisonTable {
     let positions = pairing.base.kernelPositions(of: stored)
     var reasons = matrix.reasons
     var cells: [(name: String, value: String?)] = [
-      ("layer_id", "\(matrix.ordinal)"), ("longname", stored.moduleName),
+      ("layer_id", "\(matrix.ordinal)"), ("longname", CommaSeparated.escapingFormula(stored.moduleName)),
       ("layer_type", positions == nil ? "dense" : "conv2d"),
-      ("role", role.name), ("depth", role.depth.map { "\($0)" }), ("rows", "\(stored.rows)"),
+      ("role", CommaSeparated.escapingFormula(role.name)), ("depth", role.depth.map { "\($0)" }),
+      ("rows", "\(stored.rows)"),
       ("columns", "\(stored.columns)"), ("base_dtype", stored.dtype.rawValue), ("tuned_dtype", other.dtype.rawValue),
     ]
     func number(_ name: String, _ value: Double?) { cells.append((name, value.map { "\($0)" })) }

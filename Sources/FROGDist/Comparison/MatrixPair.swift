@@ -1,4 +1,5 @@
 import DistSVD
+import MPI
 
 /// Two matrices of one name and shape, and the ranks that compare them.
 struct MatrixPair {
@@ -19,52 +20,75 @@ struct MatrixPair {
   ///
   /// Collective in a team: every member calls it, and gets the same.
   func compare() throws -> ComparedMatrix {
-    let products = isSame ? PairProducts.equal(isZero: base.squaredNorm == 0) : try PairProducts(self)
-    let before = try SpectralSide(base, positions: positions, leading: metrics.leading)
-    // The solver would find the same once more.
+    let products =
+      try isSame ? PairProducts.equal(isZero: base.squaredNorm == 0) : naming("both models") { try PairProducts(self) }
+    let before = try naming("the base") { try SpectralSide(base, positions: positions, leading: metrics.leading) }
+    // Of equal matrices the solver would find the same once more.
     let after =
-      products.distance == 0 ? before : try SpectralSide(tuned, positions: positions, leading: metrics.leading)
-    var reasons: [String: String] = [:]
+      try products.distance == 0
+      ? nil
+      : naming("the tuned model") { try SpectralSide(tuned, positions: positions, leading: metrics.leading) }
+    var rescues = [before.rescue.map { "base: \($0)" }, after?.rescue.map { "tuned: \($0)" }]
     var compared = ComparedMatrix(
-      ordinal: base.ordinal, base: before.quality, tuned: after.quality, norm: products.distance,
-      relativeNorm: products.relativeDistance, alignment: products.alignment,
-      rescue: before.rescue ?? after.rescue)
-    if products.relativeDistance == nil { reasons["update_relative_norm"] = "the base is all zeros" }
+      ordinal: base.ordinal, base: before.quality, tuned: (after ?? before).quality, norm: products.distance,
+      relativeNorm: products.relativeDistance, alignment: products.alignment)
+    if products.relativeDistance == nil { compared.reasons["update_relative_norm"] = "the base is all zeros" }
     if products.alignment == nil {
-      reasons["cka"] = before.quality.logNorm == nil ? "the base is all zeros" : "the tuned matrix is all zeros"
+      compared.reasons["cka"] =
+        before.quality.logNorm == nil ? "the base is all zeros" : "the tuned matrix is all zeros"
     }
-    try base.locally { try compared.measureSpaces(before, after, self, products, &reasons) }
+    try base.locally { try compared.measureSpaces(before, after ?? before, self, products) }
     if metrics.deltaSpectrum {
-      compared.spectrum = try products.distance == 0 ? nil : updateSpectrum(products)
+      if products.distance > 0 {
+        let (spectrum, rescue) = try naming("the difference of the models") { try updateSpectrum(products) }
+        compared.spectrum = spectrum
+        rescues.append(rescue.map { "difference: \($0)" })
+      }
       if compared.spectrum == nil {
-        for name in ComparedMatrix.updateColumns { reasons[name] = "the matrices are equal" }
+        for name in ComparedMatrix.updateColumns { compared.reasons[name] = "the matrices are equal" }
       }
     }
-    compared.reasons = reasons
+    let rescue = rescues.compactMap { $0 }.joined(separator: "; ")
+    compared.rescue = rescue.isEmpty ? nil : rescue
     return compared
   }
 
+  /// Does `work`, whose failure then says of which model it tells: both have a tensor of that name.
+  private func naming<Value>(_ model: String, _ work: () throws -> Value) throws -> Value {
+    do {
+      return try work()
+    } catch let error as MPIError {
+      throw error
+    } catch {
+      let failure = (error as? SolverError).map { RunFailure($0, on: base.matrix) } ?? RunFailure(error)
+      throw RunFailure(failure.kind, "\(model): \(failure.message)")
+    }
+  }
+
+  /// The spectrum of ΔW, and why the usual solver's result was refused; nil normally.
+  ///
   /// Collective in a team: every member calls it.
-  private func updateSpectrum(_ products: PairProducts) throws -> UpdateSpectrum? {
+  private func updateSpectrum(_ products: PairProducts) throws -> (spectrum: UpdateSpectrum?, rescue: String?) {
     // In units in which ΔW, which may be far smaller than W, is neither small nor large.
     let unit = products.unit
     let (first, second) = (base.source.scaled(by: unit), tuned.source.scaled(by: unit))
-    let values: [Double]
+    let results: [SpectrumResult]
     if let positions {
-      values = try base.locally {
-        try (0..<positions).flatMap { position in
+      results = try base.locally {
+        try (0..<positions).map { position in
           try SpectrumSolver.solve(
             DifferenceSource(
               KernelPosition(second, position: position, of: positions),
-              minus: KernelPosition(first, position: position, of: positions))
-          ).singularValues
+              minus: KernelPosition(first, position: position, of: positions)))
         }
       }
     } else {
       let difference = try base.locally { try DifferenceSource(second, minus: first) }
-      values = try base.spectrum(of: difference, leading: nil).singularValues
+      results = [try base.spectrum(of: difference, leading: nil)]
     }
-    return UpdateSpectrum(values, unit: unit)
+    return (
+      UpdateSpectrum(results.flatMap(\.singularValues), unit: unit), results.compactMap(\.rescue).first?.description
+    )
   }
 }
 
@@ -110,8 +134,10 @@ struct PairProducts {
       return
     }
     distance = squared.squareRoot().times(powerOfTwo: unit)
-    let norm = common.reduce(0) { $0 + $1.squaredNorms.a }
-    relativeDistance = a.squaredNorm > 0 && norm > 0 ? (squared / norm).squareRoot() : nil
+    // In its own units the base does not vanish, however much larger the tuned matrix is.
+    let norm = own.reduce(0) { $0 + $1.squaredNorms.a }
+    relativeDistance =
+      norm > 0 ? (squared / norm).squareRoot().times(powerOfTwo: unit - a.units.weights) : nil
     let alignments = own.compactMap(\.alignment)
     alignment = alignments.isEmpty ? nil : alignments.reduce(0, +) / Double(alignments.count)
     let ofDifference = ScoreUnits.ofWeights(squaredNorms: [squared])

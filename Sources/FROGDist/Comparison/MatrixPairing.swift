@@ -30,14 +30,15 @@ struct MatrixPairing {
       }
       known.insert(partner)
       let other = tuned.matrices[partner]
-      let (positions, otherPositions) = (base.kernelPositions(of: matrix), tuned.kernelPositions(of: other))
-      if (matrix.rows, matrix.columns, positions) == (other.rows, other.columns, otherPositions) {
+      let (shape, otherShape) = (Self.shape(of: matrix, in: base), Self.shape(of: other, in: tuned))
+      if shape == otherShape {
         baseOrdinals.append(ordinal)
         tunedOrdinals.append(partner)
       } else {
-        let (shape, otherShape) = (Self.shape(matrix, positions), Self.shape(other, otherPositions))
+        func words(_ shape: [Int]) -> String { shape.map(String.init).joined(separator: " × ") }
         mismatches.append(
-          .init(matrix: matrix.name, reason: "it is \(shape) in the base, \(otherShape) in the tuned model"))
+          .init(
+            matrix: matrix.name, reason: "it is \(words(shape)) in the base, \(words(otherShape)) in the tuned model"))
       }
     }
     for (ordinal, matrix) in tuned.matrices.enumerated() where !known.contains(ordinal) {
@@ -50,8 +51,9 @@ struct MatrixPairing {
     self.mismatches = mismatches.sorted { $0.matrix.utf8.lexicographicallyPrecedes($1.matrix.utf8) }
   }
 
-  private static func shape(_ matrix: Catalog.Matrix, _ positions: Int?) -> String {
-    guard let positions else { return "\(matrix.rows) × \(matrix.columns)" }
-    return "\(matrix.rows) × \(matrix.columns / max(positions, 1)) in \(positions) kernel positions"
+  /// m and n; of a convolution outputs, inputs, height and width: other kernels of as many positions have others.
+  private static func shape(of matrix: Catalog.Matrix, in catalog: Catalog) -> [Int] {
+    catalog.kernelPositions(of: matrix) == nil
+      ? [matrix.rows, matrix.columns] : catalog.tensors[matrix.tensor].shape
   }
 }
