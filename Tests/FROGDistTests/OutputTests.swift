@@ -44,6 +44,45 @@ struct OutputDirectoryTests {
     #expect(folder.names == ["notes.txt"])
   }
 
+  /// What may lie in a folder, by the command it is of.
+  static let results: [(command: String, file: String, text: String)] = [
+    ("mask", "frog.json", "{}"), ("mask", "masks-00001-of-00001.safetensors", ""),
+    ("mask", "masks.safetensors.index.json", "{}"), ("analyze", "summary.json", #"{"format": "frog-analysis"}"#),
+    ("compare", "summary.json", #"{"format": "frog-comparison"}"#), ("mask", ".frog-mpi/run.json", "mask"),
+    ("analyze", ".frog-mpi/run.json", "analyze"), ("compare", ".frog-mpi/run.json", "compare"),
+  ]
+
+  @Test("that another command has filled, or begun to fill, is refused whatever is asked", arguments: results.indices)
+  func ownership(index: Int) throws {
+    let (command, file, text) = Self.results[index]
+    try Folder.create(output.work)
+    let identity = RunIdentity(
+      version: "1", command: text, options: [:], threads: 1, checkpoint: RecordTests.record.checkpoint, shards: [])
+    let content = file.hasSuffix("run.json") ? try Document.encode(identity) : Array(text.utf8)
+    try DurableFile.writeWhole(content, to: folder.path.appending(file))
+    for kind in [MaskFiles.kind, AnalysisFiles.kind, ComparisonFiles.kind] {
+      let output = OutputDirectory(folder.path, of: kind)
+      if kind.command == command {
+        _ = try output.claim(overwrite: true, resume: false, checkpoint: "/nowhere").release()
+        try DurableFile.writeWhole(content, to: folder.path.appending(file))
+        continue
+      }
+      for resume in [false, true] {
+        let refusal = #expect(throws: RunFailure.self) {
+          try output.claim(overwrite: true, resume: resume, checkpoint: "/nowhere")
+        }
+        #expect(refusal?.kind == .usage && refusal?.message.contains("holds results of frog-mpi \(command)") == true)
+      }
+    }
+    #expect(try contents(file) == content)
+  }
+
+  @Test("with a summary that is nobody's, or a damaged one of a run, may be replaced", arguments: ["{}", "", "[1]"])
+  func nobodys(text: String) throws {
+    try DurableFile.writeWhole(Array(text.utf8), to: folder.path.appending("summary.json"))
+    try take(overwrite: true).release()
+  }
+
   @Test("may not be the checkpoint, by whatever path")
   func checkpoint() throws {
     let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.kind)
@@ -180,8 +219,11 @@ struct RunIdentityTests {
 
   @Test("of the same run has no differences, also when read back")
   func same() throws {
-    let text = try Document.encode(identity())
-    let back = try RunIdentity(text: text, file: "run.json")
+    let folder = try TestFolder()
+    let output = OutputDirectory(folder.path, of: MaskFiles.kind)
+    try Folder.create(output.work)
+    try DurableFile.writeWhole(Document.encode(identity()), to: output.identityFile)
+    let back = try RunIdentity(in: output)
     #expect(back.differences(now: identity()) == [])
     #expect(try back.digest() == identity().digest())
     #expect(try identity(budget: 0.02).digest() != identity().digest())

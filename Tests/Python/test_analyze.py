@@ -358,6 +358,22 @@ def test_masks_come_with_the_same_numbers(frog, layers, tmp_path):
     assert "details.csv" not in contents(out) and frog("verify", out).status == 0
 
 
+def test_a_folder_belongs_to_one_command(frog, layers, tmp_path):
+    commands = {
+        "mask": ("mask", layers[0], "--analyze"), "analyze": ("analyze", layers[0]), "compare": ("compare", layers[0], layers[0]),
+    }  # fmt: skip
+    for owner, command in commands.items():
+        out = tmp_path / owner
+        assert frog(*command, "--out", out, "--threads", 1).status == 0
+        before = contents(out)
+        for other in commands.keys() - {owner}:
+            for options in (["--overwrite"], ["--resume"], ["--resume", "--overwrite"]):
+                result = frog(*commands[other], "--out", out, "--threads", 1, *options, ranks=2)
+                assert_refused(result, 64, f"holds results of frog-mpi {owner}", "--out")
+        assert contents(out) == before
+        assert frog(*command, "--out", out, "--threads", 1, "--overwrite").status == 0
+
+
 @pytest.mark.parametrize("select, weight, policy", [
     ("global", "alpha", "keep"), ("global", "alpha-hat", "boost"), ("global", "none", "exclude"), ("matrix", "alpha", "keep"), ("matrix", "alpha-hat", "exclude"),
 ])  # fmt: skip

@@ -6,7 +6,8 @@ enum AnalysisFiles {
   static let detailsName = "details.csv"
 
   static let kind = OutputKind(
-    recordName: summaryName, lastName: summaryName, isLarge: { _ in false }, isReplaced: { _ in false },
+    command: AnalysisSummary.command, recordName: summaryName, lastName: summaryName, isLarge: { _ in false },
+    isReplaced: { _ in false }, owns: { $1.contains(summaryName) && AnalysisSummary.isFormat(in: $0) },
     threads: { try AnalysisSummary.read(in: $0).threads },
     identity: { path, now in
       let summary = try AnalysisSummary.read(in: path)

@@ -6,7 +6,8 @@ enum ComparisonFiles {
   static let detailsName = "details.csv"
 
   static let kind = OutputKind(
-    recordName: summaryName, lastName: summaryName, isLarge: { _ in false }, isReplaced: { _ in false },
+    command: ComparisonSummary.command, recordName: summaryName, lastName: summaryName, isLarge: { _ in false },
+    isReplaced: { _ in false }, owns: { $1.contains(summaryName) && ComparisonSummary.isFormat(in: $0) },
     threads: { try ComparisonSummary.read(in: $0).threads },
     identity: { path, now in
       let summary = try ComparisonSummary.read(in: path)

@@ -52,6 +52,7 @@ public struct OutputDirectory: Sendable {
   func claim(overwrite: Bool, resume: Bool, checkpoint: FilePath) throws -> OutputClaim {
     try checkIsApart(from: checkpoint)
     let (names, isNew) = try namesMaking()
+    try checkIsOurs(names)
     let others = names.filter { $0 != Self.workName }
     let mayReplace = overwrite || others.isEmpty
     // Before a work folder is made in a folder that is none of ours.
@@ -78,6 +79,20 @@ public struct OutputDirectory: Sendable {
       throw RunFailure(
         .usage, "the output directory is the checkpoint \(shown(path)): results must not lie among its shards")
     }
+  }
+
+  /// A folder holds what one command has made: nothing of another's results may be left beside new ones, or vouched for by them.
+  ///
+  /// - Parameter names: of the files in it.
+  /// - Throws: ``RunFailure``.
+  func checkIsOurs(_ names: [String]) throws {
+    // A run that is under way says whose it is, whatever it has published so far.
+    let begun = names.contains(Self.workName) ? try? RunIdentity(in: self).command : nil
+    guard let owner = begun ?? OutputKind.owner(of: path, names: names), owner != kind.command else { return }
+    throw RunFailure(
+      .usage,
+      "the output directory \(shown(path)) holds results of frog-mpi \(owner), which \(kind.command) does not replace: choose another --out"
+    )
   }
 
   private func begin(_ claim: OutputClaim, overwrite: Bool, mayReplace: Bool) throws {

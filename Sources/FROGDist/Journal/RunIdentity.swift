@@ -35,8 +35,10 @@ struct RunIdentity: Codable {
   /// SHA-256 of all of it; records of the journal carry it.
   func digest() throws -> String { SHA256.hash(data: try Document.encode(self)).hexadecimal }
 
-  /// Reads `run.json`.
-  init(text: [UInt8], file: FilePath) throws {
+  /// Reads that of the run under way in a folder.
+  init(in output: OutputDirectory) throws {
+    let file = output.identityFile
+    let text = try Document.contents(of: file)
     guard let identity = try? JSONDecoder().decode(RunIdentity.self, from: Data(text)),
       identity.formatVersion == Self.currentVersion, identity.threads > 0
     else {

@@ -21,13 +21,11 @@ struct RunStart {
   /// Collective: every rank calls it.
   static func threads(in output: OutputDirectory, world: Communicator) throws -> Int? {
     let threads = try world.agreeing {
-      guard world.isRoot else { return 0 }
-      if try Folder.exists(output.identityFile) {
-        let text = try Document.contents(of: output.identityFile)
-        return try RunIdentity(text: text, file: output.identityFile).threads
-      }
-      let isFinished = try Folder.exists(output.path.appending(output.kind.lastName))
-      return isFinished ? try output.kind.threads(output.path) : 0
+      guard world.isRoot, try Folder.exists(output.path) else { return 0 }
+      let names = try Folder.names(in: output.path)
+      try output.checkIsOurs(names)
+      if try Folder.exists(output.identityFile) { return try RunIdentity(in: output).threads }
+      return names.contains(output.kind.lastName) ? try output.kind.threads(output.path) : 0
     }
     let known = try world.broadcasting([threads])[0]
     return known > 0 ? known : nil
@@ -51,7 +49,7 @@ struct RunStart {
     case .fresh:
       try begin()
     case .unfinished, .committed:
-      try refuse(try earlier().differences(now: identity), of: "the run in")
+      try refuse(RunIdentity(in: output).differences(now: identity), of: "the run in")
       if claim.state == .unfinished { try claim.tidy() }
     case .finished:
       let differences = try output.kind.identity(output.path, identity).differences(now: identity)
@@ -77,9 +75,5 @@ struct RunStart {
         "\(what) \(shown(output.path)) is another one: \(differences.joined(separator: "; ")); "
           + "start anew with --overwrite, or choose another --out")
     }
-  }
-
-  private func earlier() throws -> RunIdentity {
-    try RunIdentity(text: Document.contents(of: output.identityFile), file: output.identityFile)
   }
 }

@@ -12,10 +12,11 @@ enum MaskFiles {
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 
   static let kind = OutputKind(
-    recordName: recordName, lastName: indexName, isLarge: isMask,
+    command: "mask", recordName: recordName, lastName: indexName, isLarge: isMask,
     isReplaced: {
       isMask($0) || [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName].contains($0)
     },
+    owns: { $1.contains { isMask($0) || $0 == recordName || $0 == indexName } },
     threads: { try MaskReader($0).record.parameters.threads },
     identity: { try identity(of: $0, now: $1) })
 

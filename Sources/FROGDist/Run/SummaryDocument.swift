@@ -22,6 +22,12 @@ extension SummaryDocument {
   /// The file's name.
   static var fileName: String { "summary.json" }
 
+  /// Whether the summary in a folder is one of this command.
+  static func isFormat(in path: FilePath) -> Bool {
+    guard let text = try? Document.contents(of: path.appending(fileName)) else { return false }
+    return (try? JSONDecoder().decode(DocumentFormat.self, from: Data(text)))?.format == formatName
+  }
+
   /// Reads the summary of a finished run.
   ///
   /// - Throws: ``RunFailure``.
@@ -51,4 +57,9 @@ extension SummaryDocument {
     }
     return summary
   }
+}
+
+/// What any of our documents says of itself.
+private struct DocumentFormat: Decodable {
+  let format: String
 }
