@@ -39,6 +39,8 @@ struct Plan: ParsableCommand {
   @Option(help: "Processes of each node. (default: one for each core of this machine)")
   var ranksPerNode: Int?
 
+  @OptionGroup var work: PlannedWork
+
   @OptionGroup var resources: ResourceOptions
 
   @OptionGroup var choice: TensorChoice
@@ -48,8 +50,6 @@ struct Plan: ParsableCommand {
 
   @Flag(help: "Print JSON, with every matrix.")
   var json = false
-
-  @OptionGroup var work: PlannedWork
 
   @Flag(
     help:

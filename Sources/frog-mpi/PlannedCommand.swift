@@ -17,7 +17,7 @@ struct PlannedWork: ParsableArguments {
 
   @OptionGroup(title: "Options of --for mask") var scores: WorkloadOptions
 
-  @Option(help: "The share of all weights to keep: 1% or 0.01. (default: 1%)")
+  @Option(help: "Of --for mask: the share of all weights to keep: 1% or 0.01. (default: 1%)")
   var budget: String?
 
   @OptionGroup(title: "Options of --for analyze") var spectra: SpectrumWorkOptions

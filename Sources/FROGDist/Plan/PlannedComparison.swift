@@ -48,7 +48,7 @@ public struct PlannedComparison: PlannedRun {
   }
 
   /// Of a pair: its row in the journal, in `details.csv` and what `summary.json` tells of it.
-  private static let pairBytes = 3072.0
+  private static let pairBytes = 2048.0
   /// Of `summary.json` without its rows.
   private static let documentBytes = 8192.0
 }
