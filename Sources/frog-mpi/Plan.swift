@@ -60,6 +60,7 @@ struct Plan: ParsableCommand {
   func validate() throws {
     if checkpoint == nil, !calibrate { throw ValidationError("give a checkpoint or a list of shapes, or --calibrate") }
     if checkpoint == nil, json || all { throw ValidationError("--json and --all need a checkpoint") }
+    if checkpoint == nil, let name = work.given.first { throw ValidationError("\(name) needs a checkpoint") }
     for (name, value) in [("--ranks", ranks), ("--ranks-per-node", ranksPerNode)] {
       if let value, !(1...1 << 20).contains(value) { throw ValidationError("\(name) must be from 1 to 1048576") }
     }

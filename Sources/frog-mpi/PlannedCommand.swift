@@ -11,9 +11,9 @@ struct PlannedWork: ParsableArguments {
   @Option(
     name: .customLong("for"),
     help: ArgumentHelp(
-      "What is planned; of a comparison the base, whose shapes stand for those of the tuned model.",
+      "What is planned; of a comparison the base, whose shapes stand for those of the tuned model. (default: mask)",
       valueName: "command"))
-  var command = PlannedCommand.mask
+  var chosen: PlannedCommand?
 
   @OptionGroup(title: "Options of --for mask") var scores: WorkloadOptions
 
@@ -24,10 +24,19 @@ struct PlannedWork: ParsableArguments {
 
   @OptionGroup(title: "Options of --for compare") var pairs: PairOptions
 
-  func validate() throws {
-    let options: [(owner: PlannedCommand, given: [String])] = [
+  var command: PlannedCommand { chosen ?? .mask }
+
+  /// By the command that has them, the names of those that were given.
+  private var options: [(owner: PlannedCommand, given: [String])] {
+    [
       (.mask, scores.given + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
     ]
+  }
+
+  /// The names of those that were given.
+  var given: [String] { (chosen == nil ? [] : ["--for"]) + options.flatMap(\.given) }
+
+  func validate() throws {
     for (owner, given) in options where owner != command {
       if let name = given.first {
         throw ValidationError("\(name) belongs to --for \(owner.rawValue), and this is --for \(command.rawValue)")
@@ -43,7 +52,8 @@ struct PlannedWork: ParsableArguments {
   func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
     switch command {
     case .mask:
-      let keep = try (Budget(share: budget ?? "1%") ?? .count(0)).resolve(of: tensors.matrices.reduce(0) { $0 + $1.size })
+      let keep = try (Budget(share: budget ?? "1%") ?? .count(0)).resolve(
+        of: tensors.matrices.reduce(0) { $0 + $1.size })
       return PlannedMask(scores.workload, keep: keep, auditCount: scores.scoring.auditCount)
     case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
