@@ -182,9 +182,10 @@ def test_hostile_lists(frog, shapes, name, content):
     assert len(result.error_lines[0]) < 2000 and result.error_lines[0].isprintable()
 
 
-def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes):
-    for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3]):
-        result = frog("plan", shapes({"tensors": [["a.weight", shape, "BF16"]]}), "--ranks", 64)
+@pytest.mark.parametrize("options", [(), ("--for", "analyze", "--vectors", "--randomize", "--overlap", 64), ("--for", "compare", "--top", 4096, "--delta-spectrum")], ids=str)  # fmt: skip
+def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes, options):
+    for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3], [2**29, 2**28], [2, 2**56], [2**56, 2], [2**20, 2**20]):
+        result = frog("plan", shapes({"tensors": [["model.layers.0.mlp.up_proj.weight", shape, "BF16"]]}), "--ranks", 64, *options)
         assert result.status in (0, 64, 65) and "Fatal" not in result.stderr, str(result)
 
 
