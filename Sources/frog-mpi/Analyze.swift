@@ -59,6 +59,32 @@ struct MetricOptions: ParsableArguments {
   @Flag(help: "Also fit a Marchenko-Pastur law to the bulk of the eigenvalues, and count what lies beyond.")
   var mpFit = false
 
+  @OptionGroup var work: SpectrumWorkOptions
+
+  @Option(help: "Of all random numbers.")
+  var seed: UInt64 = 0
+
+  func validate() throws {
+    let known = choice.known
+    for name in choice.columns where !known.contains(name) {
+      throw ValidationError("--metrics: there is no '\(name)' among \(known.joined(separator: ", "))")
+    }
+  }
+
+  var choice: MetricChoice {
+    var choice = work.choice
+    choice.columns =
+      metrics?.split(separator: ",").map { $0.trimmingPrefix(while: \.isWhitespace) }.map(String.init) ?? []
+    choice.fixFingers = fixFingers
+    choice.truncated = truncated
+    choice.mpFit = mpFit
+    choice.seed = seed
+    return choice
+  }
+}
+
+/// Those of them that a run's time or memory depends on.
+struct SpectrumWorkOptions: ParsableArguments {
   @Flag(help: "Also measure every matrix with its entries shuffled: distance from random, correlation traps.")
   var randomize = false
 
@@ -67,39 +93,35 @@ struct MetricOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Also say how well the power law fits: a p-value from so many drawn spectra.", valueName: "count"))
-  var pValue = 0
+      "Also say how well the power law fits: a p-value from so many drawn spectra. (default: 0)", valueName: "count"))
+  var pValue: Int?
 
   @Option(
     help: ArgumentHelp(
       "Also compare so many leading directions of what a layer writes with those that the next reads. (default: 0)",
       valueName: "count"))
-  var overlap = 0
-
-  @Option(help: "Of all random numbers.")
-  var seed: UInt64 = 0
+  var overlap: Int?
 
   func validate() throws {
-    guard (0...1_000_000).contains(pValue) else { throw ValidationError("--p-value must be from 0 to 1000000") }
-    guard (0...4096).contains(overlap) else { throw ValidationError("--overlap must be from 0 to 4096") }
-    let known = choice.known
-    for name in choice.columns where !known.contains(name) {
-      throw ValidationError("--metrics: there is no '\(name)' among \(known.joined(separator: ", "))")
+    if let pValue, !(0...1_000_000).contains(pValue) {
+      throw ValidationError("--p-value must be from 0 to 1000000")
     }
+    if let overlap, !(0...4096).contains(overlap) { throw ValidationError("--overlap must be from 0 to 4096") }
+  }
+
+  /// The names of those that were given.
+  var given: [String] {
+    [
+      ("--randomize", randomize), ("--vectors", vectors), ("--p-value", pValue != nil), ("--overlap", overlap != nil),
+    ].filter(\.1).map(\.0)
   }
 
   var choice: MetricChoice {
     var choice = MetricChoice()
-    choice.columns =
-      metrics?.split(separator: ",").map { $0.trimmingPrefix(while: \.isWhitespace) }.map(String.init) ?? []
-    choice.fixFingers = fixFingers
-    choice.truncated = truncated
-    choice.mpFit = mpFit
     choice.randomize = randomize
     choice.vectors = vectors
-    choice.pValue = pValue
-    choice.overlap = overlap
-    choice.seed = seed
+    choice.pValue = pValue ?? 0
+    choice.overlap = overlap ?? 0
     return choice
   }
 }

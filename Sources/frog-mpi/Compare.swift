@@ -25,12 +25,7 @@ struct Compare: ParsableCommand {
 
   @OptionGroup var output: OutputChoice
 
-  @Option(
-    help: ArgumentHelp("How many leading singular vectors span the spaces that are compared.", valueName: "count"))
-  var top = 16
-
-  @Flag(help: "Also decompose the difference of each pair: how many ranks the tuning has used.")
-  var deltaSpectrum = false
+  @OptionGroup var metrics: PairOptions
 
   @OptionGroup var choice: TensorChoice
 
@@ -41,18 +36,38 @@ struct Compare: ParsableCommand {
 
   @OptionGroup var stop: StopOptions
 
-  func validate() throws {
-    guard (1...4096).contains(top) else { throw ValidationError("--top must be from 1 to 4096") }
-  }
-
   func run() throws {
     let options = ComparisonOptions(
       base: FilePath(base), tuned: FilePath(tuned), output: output.options, tensors: choice.options,
-      metrics: ComparisonChoice(top: top, deltaSpectrum: deltaSpectrum), io: io, threads: resources.threads,
-      memory: resources.memory?.bytes)
+      metrics: metrics.choice, io: io, threads: resources.threads, memory: resources.memory?.bytes)
     Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
       let outcome = try ComparisonPipeline(options, in: context).run()
       return ComparisonDescription(outcome.summary, outcome.statistics, out: output.out).text
     }
+  }
+}
+
+/// The options that say what is measured of every pair of matrices.
+struct PairOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "How many leading singular vectors span the spaces that are compared. (default: 16)", valueName: "count"))
+  var top: Int?
+
+  @Flag(help: "Also decompose the difference of each pair: how many ranks the tuning has used.")
+  var deltaSpectrum = false
+
+  func validate() throws {
+    if let top, !(1...4096).contains(top) { throw ValidationError("--top must be from 1 to 4096") }
+  }
+
+  /// The names of those that were given.
+  var given: [String] { [("--top", top != nil), ("--delta-spectrum", deltaSpectrum)].filter(\.1).map(\.0) }
+
+  var choice: ComparisonChoice {
+    var choice = ComparisonChoice()
+    if let top { choice.top = top }
+    choice.deltaSpectrum = deltaSpectrum
+    return choice
   }
 }

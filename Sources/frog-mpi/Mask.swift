@@ -93,6 +93,7 @@ struct Mask: ParsableCommand {
   @OptionGroup var stop: StopOptions
 
   func validate() throws {
+    let scoring = work.scoring
     if budget != nil, keep != nil { throw ValidationError("give --budget or --keep, not both") }
     if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more") }
     if let budget, Budget(share: budget) == nil {
@@ -103,7 +104,7 @@ struct Mask: ParsableCommand {
       guard targetOverlap > 0, targetOverlap <= 1 else {
         throw ValidationError("--target-overlap must be above 0, at most 1")
       }
-      guard work.score == .frog, work.rank == nil else {
+      guard scoring.score == .frog, scoring.rank == nil else {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
     }
@@ -111,13 +112,13 @@ struct Mask: ParsableCommand {
       throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
     }
     if analyze, qualityWeight == .none, overparameterized == .keep,
-      ![.frog, .lift].contains(work.score) || work.precision != .f64 || work.score == .frog && work.rank != nil
-        || targetOverlap != nil
+      ![.frog, .lift].contains(scoring.score) || scoring.precision != .f64
+        || scoring.score == .frog && scoring.rank != nil || targetOverlap != nil
     {
       throw ValidationError(
         "--analyze needs every singular value in double: exact scores with --precision f64; or run frog-mpi analyze")
     }
-    let isApproximate = work.score == .frog && (work.rank != nil || targetOverlap != nil)
+    let isApproximate = scoring.score == .frog && (scoring.rank != nil || targetOverlap != nil)
     if !isApproximate { try work.refuseApproximation() }
     if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
   }

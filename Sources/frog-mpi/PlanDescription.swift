@@ -64,14 +64,20 @@ struct PlanDescription: Encodable {
     let operations: Double
     let bytesRead: Int
     let bytesWritten: Int
-    let bytesSpilled: Int
+    /// Of masks alone.
+    let bytesSpilled: Int?
     let peakBytesPerRank: Int
-    let normsSeconds: Double
+    let normsSeconds: Double?
     /// Of an approximation.
     let auditSeconds: Double?
     let auditMatrices: [String]?
-    let scoresSeconds: Double
-    let masksSeconds: Double
+    /// Of masks.
+    let scoresSeconds: Double?
+    let masksSeconds: Double?
+    /// Of an analysis.
+    let spectraSeconds: Double?
+    /// Of a comparison.
+    let pairsSeconds: Double?
     let seconds: Double
     let coreHours: Double
     let lowerBound: Double
@@ -90,6 +96,8 @@ struct PlanDescription: Encodable {
       case auditMatrices = "audit_matrices"
       case scoresSeconds = "scores_seconds"
       case masksSeconds = "masks_seconds"
+      case spectraSeconds = "spectra_seconds"
+      case pairsSeconds = "pairs_seconds"
       case coreHours = "core_hours"
       case lowerBound = "lower_bound_seconds"
       case teamLoss = "team_loss"
@@ -97,6 +105,7 @@ struct PlanDescription: Encodable {
     }
   }
 
+  let command: String
   let processes: Processes
   let fastest: Processes
   let totals: Totals
@@ -107,14 +116,17 @@ struct PlanDescription: Encodable {
   let warnings: [String]
 
   init(_ plan: RunPlan, suggested: RunPlan, _ tensors: PlannedTensors, warnings: [String]) {
+    command = plan.run.command
     processes = Processes(plan)
     fastest = Processes(suggested)
     totals = Totals(
       matrices: tensors.matrices.count, weights: tensors.matrices.reduce(0) { $0 + $1.size },
       operations: plan.operations, bytesRead: plan.bytesRead, bytesWritten: plan.bytesWritten,
-      bytesSpilled: plan.bytesSpilled, peakBytesPerRank: plan.peakMemory, normsSeconds: plan.normsSeconds,
-      auditSeconds: plan.audit?.seconds, auditMatrices: plan.audit?.ordinals.map { tensors.matrices[$0].name },
-      scoresSeconds: plan.schedule.makespan, masksSeconds: plan.masksSeconds, seconds: plan.seconds,
+      bytesSpilled: plan.bytesSpilled, peakBytesPerRank: plan.peakMemory,
+      normsSeconds: plan.seconds(of: "norms"), auditSeconds: plan.seconds(of: "audit"),
+      auditMatrices: plan.audit?.ordinals.map { tensors.matrices[$0].name },
+      scoresSeconds: plan.seconds(of: "scores"), masksSeconds: plan.seconds(of: "masks"),
+      spectraSeconds: plan.seconds(of: "spectra"), pairsSeconds: plan.seconds(of: "pairs"), seconds: plan.seconds,
       coreHours: plan.coreHours, lowerBound: plan.schedule.lowerBound, efficiency: plan.schedule.efficiency,
       teamLoss: plan.schedule.teamLoss, idleShare: plan.schedule.idleShare)
     rates = plan.rates

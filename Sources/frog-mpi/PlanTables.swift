@@ -83,7 +83,7 @@ extension Workload {
     case .exact(let precision): "exact \(precision)"
     case .randomized(let rank, _, _): approximates(order: order) ? "rank \(rank)" : "exact \(precision)"
     case .spectrum: "spectrum"
-    case .comparison: "two spectra"
+    case .comparison(_, let ofDifference): ofDifference ? "three spectra" : "two spectra"
     case .none: "none"
     }
   }

@@ -6,12 +6,13 @@ import FROGDist
 struct WorkloadOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random.", valueName: "kind"
+      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random. (default: frog)",
+      valueName: "kind"
     ))
-  var score = ScoreKind.frog
+  var score: ScoreKind?
 
-  @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time.")
-  var precision = Precision.f64
+  @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time. (default: f64)")
+  var precision: Precision?
 
   @Option(
     help: ArgumentHelp(
@@ -35,20 +36,20 @@ struct WorkloadOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them.",
+      "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them. (default: none)",
       valueName: "none|matrix|rowcol"))
-  var normalize = Normalization.none
+  var normalize: Normalization?
 
   @Option(
     help: ArgumentHelp(
-      "When processes share a matrix: memory, if it does not fit one; speed, also if it would hold up the others, and the last bits of a mask then depend on the number of processes.",
+      "When processes share a matrix: memory, if it does not fit one; speed, also if it would hold up the others, and the last bits of a mask then depend on the number of processes. (default: memory)",
       valueName: "memory|speed"))
-  var teams = TeamPolicy.memory
+  var teams: TeamPolicy?
 
   func validate() throws {
     if let rank {
       guard (1...1_000_000).contains(rank) else { throw ValidationError("--rank must be from 1 to 1000000") }
-      guard score == .frog || score == .lift else {
+      guard score != .magnitude, score != .random else {
         throw ValidationError("--rank belongs to the scores frog and lift")
       }
     }
@@ -59,6 +60,15 @@ struct WorkloadOptions: ParsableArguments {
     if let powerIterations, !(0...100).contains(powerIterations) {
       throw ValidationError("--power-iterations must be from 0 to 100")
     }
+  }
+
+  /// The names of those that were given.
+  var given: [String] {
+    [
+      ("--score", score != nil), ("--precision", precision != nil), ("--rank", rank != nil),
+      ("--oversample", oversample != nil), ("--power-iterations", powerIterations != nil), ("--audit", audit != nil),
+      ("--normalize", normalize != nil), ("--teams", teams != nil),
+    ].filter(\.1).map(\.0)
   }
 
   /// Refuses what only an approximation can use.
@@ -73,14 +83,14 @@ struct WorkloadOptions: ParsableArguments {
   /// What weights are scored by.
   var scoring: ScoringOptions {
     var options = ScoringOptions()
-    options.score = score
-    options.precision = precision
+    options.score = score ?? options.score
+    options.precision = precision ?? options.precision
     options.rank = rank
     options.oversample = oversample ?? options.oversample
     options.powerIterations = powerIterations ?? options.powerIterations
     options.auditCount = audit ?? options.auditCount
-    options.normalize = normalize
-    options.teams = teams
+    options.normalize = normalize ?? options.normalize
+    options.teams = teams ?? options.teams
     return options
   }
 

@@ -32,14 +32,16 @@ struct AuditPlanTests {
   func totals() throws {
     let layout = Layout(ranks: 2, ranksPerNode: 2, threads: 1, memoryPerRank: 4 << 30)
     let plan = try RunPlan(
-      Self.matrices, keep: 1000, layout: layout, workload: Self.workload, auditCount: 2, rates: .standard)
+      Self.matrices, PlannedMask(Self.workload, keep: 1000, auditCount: 2), layout: layout, rates: .standard)
     let audit = try #require(plan.audit)
     #expect(audit.ordinals.count == 2)
-    #expect(plan.seconds == plan.normsSeconds + audit.seconds + plan.schedule.makespan + plan.masksSeconds)
+    #expect(plan.phases.map(\.name) == ["norms", "audit", "scores", "masks"])
+    #expect(plan.phases[1].seconds == audit.seconds && plan.phases[2].seconds == plan.schedule.makespan)
+    #expect(plan.seconds == plan.phases.reduce(0) { $0 + $1.seconds })
     #expect(plan.peakMemory == max(audit.peakMemory, plan.memory.max() ?? 0))
     #expect(plan.operations > audit.operations)
     let exact = try RunPlan(
-      Self.matrices, keep: 1000, layout: layout, workload: Self.workload.exact, auditCount: 2, rates: .standard)
+      Self.matrices, PlannedMask(Self.workload.exact, keep: 1000, auditCount: 2), layout: layout, rates: .standard)
     #expect(exact.audit == nil && exact.seconds > plan.seconds)
   }
 
@@ -71,8 +73,8 @@ struct AuditPlanTests {
     let needed = try MemoryModel.requirement(of: Self.matrices, workload, auditCount: 3, ranks: 64)
     func plan(_ memory: Int) throws -> RunPlan {
       try RunPlan(
-        Self.matrices, keep: 1000, layout: Layout(ranks: 1, ranksPerNode: 1, threads: 1, memoryPerRank: memory),
-        workload: workload, auditCount: 3, rates: .standard)
+        Self.matrices, PlannedMask(workload, keep: 1000, auditCount: 3),
+        layout: Layout(ranks: 1, ranksPerNode: 1, threads: 1, memoryPerRank: memory), rates: .standard)
     }
     #expect(try plan(needed).peakMemory == needed)
     #expect(throws: RunFailure.self) { try plan(needed - 1) }

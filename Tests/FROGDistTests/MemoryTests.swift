@@ -52,13 +52,29 @@ struct MemoryTests {
     #expect(memory.bytes(rows: 50_000, columns: 50_000, team: 64) != nil)
   }
 
+  @Test("many leading vectors of long matrices: those of both matrices, and copies of one side while it is compared")
+  func spaces() throws {
+    let leading = LeadingVectors(4000, [.left, .right])
+    let memory = MemoryModel(Workload(solver: .comparison(leading, ofDifference: false)), limit: .max)
+    let needed = try #require(memory.bytes(rows: 100_000, columns: 4000))
+    // 2·(m + n)·k for the vectors, 4·m·k for the copies, k² for products.
+    let doubles = 2 * 104_000 * 4000 + 4 * 100_000 * 4000 + 4000 * 4000
+    #expect(needed - MemoryModel.base >= 8 * doubles && needed - MemoryModel.base < 8 * doubles + (16 << 20))
+  }
+
   @Test("no size that a file can claim overflows")
   func hugeShapes() {
-    for solver in [Workload.Solver.exact(.f64), .randomized(rank: 64, oversample: 8, powerIterations: 1), .none] {
+    let leading = LeadingVectors(.max, [.left, .right])
+    for solver in [
+      Workload.Solver.exact(.f64), .randomized(rank: 64, oversample: 8, powerIterations: 1), .none,
+      .spectrum(leading, replicas: 1),
+    ] {
       let memory = MemoryModel(Workload(solver: solver), limit: .max)
       for (rows, columns) in [(1 << 31, 1 << 31), (2, 1 << 61), (1 << 61, 2), (3_037_000_499, 3_037_000_499)] {
         for team in [1, 2, 64] { _ = memory.bytes(rows: rows, columns: columns, team: team) }
         _ = CostModel(memory.workload, rates: .standard).work(rows: rows, columns: columns, team: 3)
+        let pair = MemoryModel(Workload(solver: .comparison(leading, ofDifference: true)), limit: .max)
+        _ = pair.bytes(rows: rows, columns: columns)
       }
     }
   }

@@ -2,10 +2,16 @@
 
 import gzip
 import json
+import os
+import struct
+import subprocess
 import zlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import checkpoints
 from harness import LONG, assert_refused
 
 
@@ -150,6 +156,8 @@ def test_refused_options(frog, shapes, options):
 
 def test_needs_something_to_plan(frog):
     assert frog("plan").status == 64
+    for options in (("--for", "analyze"), ("--vectors", "--for", "analyze"), ("--budget", "2%")):
+        assert_refused(frog("plan", "--calibrate", *options), 64, "needs a checkpoint")
 
 
 HUGE = 2**63 - 1
@@ -174,9 +182,10 @@ def test_hostile_lists(frog, shapes, name, content):
     assert len(result.error_lines[0]) < 2000 and result.error_lines[0].isprintable()
 
 
-def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes):
-    for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3]):
-        result = frog("plan", shapes({"tensors": [["a.weight", shape, "BF16"]]}), "--ranks", 64)
+@pytest.mark.parametrize("options", [(), ("--for", "analyze", "--vectors", "--randomize", "--overlap", 64), ("--for", "compare", "--top", 4096, "--delta-spectrum")], ids=str)  # fmt: skip
+def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes, options):
+    for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3], [2**29, 2**28], [2, 2**56], [2**56, 2], [2**20, 2**20]):
+        result = frog("plan", shapes({"tensors": [["model.layers.0.mlp.up_proj.weight", shape, "BF16"]]}), "--ranks", 64, *options)
         assert result.status in (0, 64, 65) and "Fatal" not in result.stderr, str(result)
 
 
@@ -300,3 +309,200 @@ def test_calibration(frog, shapes, tmp_path, ranks):
         assert f"\n{'':>18}{ranks}  f64" in result.stdout and result.stderr.count("frog-mpi: reading") == 1
     assert plan(frog, path, "--threads", 1)["rates"] == stored[0]
     assert "teams measured with 1" in frog("plan", path, "--threads", 1).stdout
+
+
+# Other commands than mask.
+
+ANALYSES = [(), ("--randomize",), ("--overlap", 8), ("--randomize", "--overlap", 8)]
+COMPARISONS = [(), ("--delta-spectrum", "--top", 8)]
+PHASES = {"mask": {"norms", "scores", "masks"}, "analyze": {"norms", "spectra"}, "compare": {"norms", "pairs"}}
+
+
+def single(folder, shape, name="model.layers.0.self_attn.o_proj", scale=0.0, dtype="F32"):
+    """A checkpoint of one matrix; with `scale` the same one with so much noise on it. One that is not square is well conditioned."""
+    generator = np.random.default_rng(7)
+    matrix = generator.standard_normal(shape)
+    matrix += scale * generator.standard_normal(shape)
+    return checkpoints.write_checkpoint(folder, {f"{name}.weight": checkpoints.encode(matrix, dtype)})
+
+
+def perturbed(source, folder):
+    """A copy of a checkpoint, with noise on every matrix."""
+    from safetensors.numpy import load_file, save_file
+
+    folder.mkdir()
+    generator = np.random.default_rng(5)
+    for path in Path(source).glob("*.safetensors"):
+        tensors = load_file(path)
+        for name, tensor in tensors.items():
+            if tensor.dtype.kind == "f" and tensor.ndim == 2:
+                tensors[name] = (tensor * (1 + 1e-3 * generator.standard_normal(tensor.shape))).astype(tensor.dtype)
+        save_file(tensors, folder / path.name)
+    return folder
+
+
+def command(frog, name, source, tmp_path, *options, ranks=None):
+    """run.json of a run of `analyze`, or of `compare` with a perturbed copy; and its folder."""
+    out = tmp_path / "out"
+    others = [perturbed(source, tmp_path / "tuned")] if name == "compare" else []
+    result = frog(name, source, *others, "--out", out, "--threads", 1, "--keep-work", *options, ranks=ranks, timeout=300)
+    assert result.status == 0, str(result)
+    return json.loads((out / "run.json").read_text()), out
+
+
+def records(out):
+    """What the journal says of every matrix, by name, and the size of its record."""
+    found = {}
+    for path in (out / ".frog-mpi").glob("*.frogrec"):
+        data = path.read_bytes()
+        assert data[-48:-40] == b"frog-rec"
+        offset, size = struct.unpack("<QQ", data[-40:-24])
+        contents = json.loads(data[offset : offset + size])
+        found[contents["name"]] = contents | {"size": len(data)}
+    return found
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_each_command_has_its_own_figures(frog, shapes, name):
+    path = shapes(dense(512, 2048, 3))
+    asked = ("--for", name, "--ranks", 3, "--ranks-per-node", 3, "--threads", 1, "--memory", "2GiB")
+    found = plan(frog, path, *asked)
+    totals = found["totals"]
+    assert found["command"] == name and totals["matrices"] == 21 == len(found["matrices"])
+    parts = {key.removesuffix("_seconds") for key in totals if key.endswith("_seconds")} - {"lower_bound"}
+    assert parts == PHASES[name]
+    assert totals["seconds"] == pytest.approx(sum(totals[f"{part}_seconds"] for part in parts))
+    assert ("bytes_spilled" in totals) == (name == "mask")
+    solver = {"mask": "exact f64", "analyze": "spectrum", "compare": "two spectra"}[name]
+    assert {m["solver"] for m in found["matrices"]} == {solver}
+    shown = frog("plan", path, *asked)
+    assert shown.status == 0, str(shown)
+    rows = {line.split("  ")[0] for line in shown.stdout.splitlines()}
+    assert PHASES[name] <= rows and not set().union(*PHASES.values()) - PHASES[name] & rows, str(shown)
+    assert ("gone after the run" in shown.stdout) == (name == "mask")
+    assert found == plan(frog, path, *asked) and (name != "mask" or found == plan(frog, path, *asked[2:]))
+
+
+def test_what_is_measured_takes_time_memory_and_bytes(frog, shapes):
+    path = shapes(dense(512, 2048, 3))
+    layout = ("--ranks", 3, "--ranks-per-node", 3, "--threads", 1, "--memory", "2GiB")
+
+    def totals(*options):
+        return plan(frog, path, *layout, *options)["totals"]
+
+    norms = totals()["norms_seconds"]
+    analysis, comparison = totals("--for", "analyze"), totals("--for", "compare")
+    assert analysis["norms_seconds"] == norms and comparison["norms_seconds"] == pytest.approx(2 * norms)
+    assert comparison["pairs_seconds"] > 2 * analysis["spectra_seconds"]
+    more = {
+        ("analyze", "--randomize"): ("spectra_seconds", "peak_bytes_per_rank", "bytes_read", "bytes_written", "operations"),
+        ("analyze", "--vectors"): ("spectra_seconds", "peak_bytes_per_rank", "bytes_written", "operations"),
+        ("analyze", "--overlap", 64): ("spectra_seconds", "peak_bytes_per_rank", "bytes_read", "bytes_written", "operations"),
+        ("analyze", "--p-value", 500): ("spectra_seconds",),
+        ("compare", "--delta-spectrum"): ("pairs_seconds", "peak_bytes_per_rank", "bytes_read", "operations"),
+        ("compare", "--top", 200): ("pairs_seconds", "peak_bytes_per_rank", "operations"),
+    }
+    for (name, *options), keys in more.items():
+        before, after = {"analyze": analysis, "compare": comparison}[name], totals("--for", name, *options)
+        assert [key for key in keys if after[key] <= before[key]] == [], options
+    assert totals("--for", "analyze", "--overlap", 0) == analysis and totals("--for", "compare", "--top", 16) == comparison
+
+
+@pytest.mark.parametrize(
+    "name, option",
+    [("analyze", option) for option in (
+        "--budget=1%", "--score=frog", "--precision=f64", "--rank=4", "--oversample=2", "--power-iterations=1", "--audit=2", "--normalize=none", "--teams=memory",
+        "--top=16", "--delta-spectrum")]
+    + [("compare", option) for option in ("--budget=1%", "--precision=f64", "--teams=speed", "--vectors", "--randomize", "--overlap=0", "--p-value=0")]
+    + [("mask", option) for option in ("--vectors", "--randomize", "--overlap=0", "--p-value=3", "--top=16", "--delta-spectrum")],
+)  # fmt: skip
+def test_options_of_other_commands_are_refused(frog, shapes, name, option):
+    path = shapes(dense(64, 128, 1))
+    result = frog("plan", path, "--for", name, option)
+    assert_refused(result, 64, option.split("=")[0], f"--for {name}")
+    assert result.stdout == ""
+    if name == "mask":
+        assert_refused(frog("plan", path, option), 64, option.split("=")[0], "--for mask")
+
+
+@pytest.mark.parametrize("options", [("--for", "verify"), ("--for", "analyze", "--overlap", "5000"), ("--for", "compare", "--top", "0"), ("--for", "analyze", "--metrics", "alpha"), ("--for", "analyze", "--seed", "1")], ids=" ".join)  # fmt: skip
+def test_what_no_command_or_plan_has_is_refused(frog, shapes, options):
+    assert_refused(frog("plan", shapes(dense(64, 128, 1)), *options), 64)
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs the kernel's count of bytes read")
+@pytest.mark.parametrize("shape", [(1600, 700), (700, 1600), (1000, 1000), (640, 32, 7, 7)], ids=str)
+@pytest.mark.parametrize("name, options", [("analyze", o) for o in ANALYSES] + [("compare", o) for o in COMPARISONS], ids=str)
+def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
+    """One matrix of one norm block: nothing is read ahead, and whoever reads a matrix reads all of it."""
+    source = single(tmp_path / "base", shape)
+    others = [single(tmp_path / "tuned", shape, scale=0.01)] if name == "compare" else []
+    conv = ("--conv",) if len(shape) == 4 else ()
+    found = plan(frog, source, "--for", name, "--ranks", 1, "--threads", 1, *options, *conv)
+    script = '"$@" >&2 || exit; cat /proc/$$/io'
+    line = [frog.binary, name, source, *others, "--out", tmp_path / "out", "--threads", 1, "--io", "pread", *options, *conv]
+    done = subprocess.run(["bash", "-c", script, "bash", *map(str, line)], capture_output=True, text=True, timeout=120, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    size = 4 * int(np.prod(shape))
+    read = int(done.stdout.split("rchar:")[1].split()[0])
+    assert "bytes_read" in found["totals"] and found["totals"]["bytes_read"] % size == 0
+    assert read / size == pytest.approx(found["totals"]["bytes_read"] / size, abs=0.1)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(
+    "name, options",
+    [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))] + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
+    ids=str,
+)
+def test_a_run_takes_no_more_memory_and_writes_what_is_planned(frog, checkpoint, tmp_path, name, options, ranks):
+    source = checkpoint("minilm")
+    found = plan(frog, source, "--for", name, "--ranks", ranks, "--threads", 1, *options)
+    run, out = command(frog, name, source, tmp_path, *options, ranks=ranks)
+    assert max(run["peak_anonymous_bytes"]) <= found["totals"]["peak_bytes_per_rank"]
+    written = sum(run["journal_bytes"]) + sum((out / file).stat().st_size for file in ("details.csv", "summary.json"))
+    assert written == pytest.approx(found["totals"]["bytes_written"], rel=0.3)
+
+
+@pytest.mark.parametrize("name, options", [("analyze", ("--overlap", 8)), ("compare", ())])
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_run_does_what_the_plan_says(frog, tmp_path, name, options, limited):
+    """The same teams, each rank with the records of the matrices that the plan gives it."""
+    generator, ranks = np.random.default_rng(3), 4
+    sizes = {"q_proj": (300, 300), "k_proj": (200, 300), "o_proj": (300, 300), "up_proj": (1500, 1400), "down_proj": (1400, 1500), "gate_proj": (600, 300)}
+    matrices = {f"model.layers.{layer}.{x}.weight": checkpoints.trained(generator, *size) for layer in range(2) for x, size in sizes.items()}
+    source = checkpoints.write_checkpoint(tmp_path / "base", {x: checkpoints.encode(matrix, "F32") for x, matrix in matrices.items()})
+    layout = ("--for", name, "--ranks", ranks, "--ranks-per-node", ranks, "--threads", 1, *options)
+    memory = ()
+    if limited:
+        alone = plan(frog, source, *layout, "--memory", "1TB")
+        memory = ("--memory", max(m["bytes_per_rank"] for m in alone["matrices"]) - 1)
+    found = plan(frog, source, *layout, *memory)
+    run, out = command(frog, name, source, tmp_path, *options, *memory, ranks=ranks)
+    kept = records(out)
+    assert {m["name"]: m["ranks"] for m in found["matrices"]} == {name: record["members"] for name, record in kept.items()}
+    assert limited == any(m["ranks"] > 1 for m in found["matrices"])
+    assert len({m["first_rank"] for m in found["matrices"]}) > 2
+    owned = [sum(kept[m["name"]]["size"] for m in found["matrices"] if m["first_rank"] == rank) for rank in range(ranks)]
+    assert run["journal_bytes"] == owned
+    assert max(run["peak_anonymous_bytes"]) <= found["totals"]["peak_bytes_per_rank"]
+
+
+@pytest.mark.parametrize("name", ["analyze", "compare"])
+def test_planned_memory_is_enough_and_less_is_refused_by_both(frog, checkpoint, tmp_path, name):
+    source = checkpoint("mixed")
+    needed = plan(frog, source, "--for", name, "--ranks", 1, "--threads", 1)["totals"]["peak_bytes_per_rank"]
+    asked = ("--threads", 1, "--memory", f"{needed - 1}B")
+    assert_refused(frog("plan", source, "--for", name, "--ranks", 1, *asked), 64, "needs")
+    others = [source] if name == "compare" else []
+    assert_refused(frog(name, source, *others, "--out", tmp_path / "out", *asked), 64, "needs")
+    assert not (tmp_path / "out").exists()
+    result = frog(name, source, *others, "--out", tmp_path / "out", "--threads", 1, "--memory", f"{needed}B")
+    assert result.status == 0, str(result)
+
+
+@pytest.mark.parametrize("name", ["mask", "analyze", "compare"])
+def test_refusals_name_the_command(frog, shapes, name):
+    weight = ["a.weight", [512, 256], "F8_E4M3"]
+    found = plan(frog, shapes({"tensors": [weight, ["b.weight", [256, 256], "BF16"]]}), "--for", name)
+    assert len(found["warnings"]) == 1 and f"`{name}` refuses" in found["warnings"][0]

@@ -88,7 +88,9 @@ public struct MetricChoice: Codable, Sendable, Equatable {
     // All vectors of the shorter side cost no side more; of those that are compared only names tell which side it is.
     let sides: Set<LeadingVectors.Side> = overlap > 0 ? [.left, .right] : []
     let leading = vectors || overlap > 0 ? LeadingVectors(vectors ? .max : overlap, sides) : nil
-    return Workload(solver: .spectrum(leading, replicas: randomize ? 1 : 0))
+    var workload = Workload(solver: .spectrum(leading, replicas: randomize ? 1 : 0))
+    workload.draws = pValue
+    return workload
   }
 
   /// How many shuffled copies of a matrix with so many eigenvalues are made, as WeightWatcher does.

@@ -22,6 +22,11 @@ public struct CostModel: Sendable {
 
   /// Seconds for one score where scores take no product: read, count, keep, add up.
   static let secondsPerPlainScore = 3e-9
+  /// Seconds to shuffle a matrix, for each weight: most swaps miss every cache.
+  static let secondsPerShuffledWeight = 15e-9
+  /// Seconds to draw a spectrum of n values and fit a power law to it, over n·√n: measured for n from 384 to 2048.
+  static let secondsPerDrawnSpectrum = 4e-8
+
   /// A model of `workload` at `rates`.
   public init(_ workload: Workload, rates: MachineRates) {
     self.workload = workload
@@ -55,14 +60,24 @@ public struct CostModel: Sendable {
         basis += bytes * (members - 1) / members / rates.teams.exchangeBytesPerSecond
       }
     case .spectrum(let leading, let replicas):
-      return spectrum(rows: rows, columns: columns, team: team, leading, spectra: Double(1 + replicas))
+      let own = spectrum(rows: rows, columns: columns, team: team, leading)
+      // Members of a team make no shuffled copies. Drawn spectra are one thread's work.
+      let copies = Double(team > 1 ? 0 : replicas)
+      let copy = spectrum(rows: rows, columns: columns, team: 1, nil)
+      let shuffle = weights * Self.secondsPerShuffledWeight
+      let draws = Double(workload.draws) * Self.secondsPerDrawnSpectrum * core * core.squareRoot()
+      return Work(
+        basis: own.basis + copies * (copy.basis + shuffle) + draws, scores: 0,
+        operations: own.operations + copies * copy.operations)
     case .comparison(let leading, let ofDifference):
-      let pair = spectrum(rows: rows, columns: columns, team: team, leading, spectra: ofDifference ? 3 : 2)
+      let side = spectrum(rows: rows, columns: columns, team: team, leading)
+      let difference = spectrum(rows: rows, columns: columns, team: team, nil)
+      let differences = ofDifference ? 1.0 : 0
       let products = CrossProducts.operations(rows: rows, columns: columns)
       let sharing = min(members, Double(max(1, CrossProducts.blocks(rows: rows, columns: columns))))
       return Work(
-        basis: pair.basis + products / gramRate(.f64, order) / sharing, scores: 0,
-        operations: pair.operations + products)
+        basis: 2 * side.basis + differences * difference.basis + products / gramRate(.f64, order) / sharing,
+        scores: 0, operations: 2 * side.operations + differences * difference.operations + products)
     case .randomized(let rank, let oversample, let powerIterations):
       guard workload.approximates(order: order) else {
         return CostModel(workload.exact, rates: rates).work(rows: rows, columns: columns, team: team)
@@ -80,8 +95,10 @@ public struct CostModel: Sendable {
     return Work(basis: basis, scores: scores, operations: operations + products)
   }
 
+  /// Without the second way of ``DistSVD/SpectrumSolver``, since no shape tells whether the Gram matrix resolves all values.
+  ///
   /// At the rates of whole eigensystems: reductions to tridiagonal form, half of which is bound by memory, have about that.
-  private func spectrum(rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?, spectra: Double) -> Work {
+  private func spectrum(rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?) -> Work {
     let order = min(rows, columns)
     let core = Double(order)
     let members = Double(max(team, 1))
@@ -90,7 +107,7 @@ public struct CostModel: Sendable {
     var seconds = gram / gramRate(.f64, order) + (operations - gram) / eigensolverRate(.f64, order: order, team: team)
     seconds /= members
     if team > 1 { seconds += 8 * core * core * (members - 1) / members / rates.teams.exchangeBytesPerSecond }
-    return Work(basis: spectra * seconds, scores: 0, operations: spectra * operations)
+    return Work(basis: seconds, scores: 0, operations: operations)
   }
 
   private func gramRate(_ precision: Precision, _ order: Int) -> Double {

@@ -6,18 +6,21 @@ public struct PlannedTensors: Sendable {
   public struct Other: Sendable {
     /// The tensor.
     public let info: TensorInfo
-    /// Why it is left out, or why `mask` refuses the checkpoint.
+    /// Why it is left out, or why runs refuse the checkpoint.
     public let reason: String
   }
 
-  /// By ordinal.
-  public let matrices: [Catalog.Matrix]
+  /// Of what counts.
+  let catalog: Catalog
   /// In order of name.
   public let skipped: [Other]
-  /// In order of name; `mask` stops at the first.
+  /// In order of name; a run stops at the first.
   public let refused: [Other]
   /// One line each: what is odd but can be lived with.
   public let warnings: [String]
+
+  /// By ordinal.
+  public var matrices: [Catalog.Matrix] { catalog.matrices }
 
   /// Sorts out the tensors of `checkpoint`.
   ///
@@ -33,8 +36,8 @@ public struct PlannedTensors: Sendable {
       case .matrix, .dequantized, .stack, .conv: break
       }
     }
-    matrices = try classified.catalog().matrices
-    guard !matrices.isEmpty else {
+    catalog = try classified.catalog()
+    guard !catalog.matrices.isEmpty else {
       let first = refused.first.map { "; tensor \(quoted($0.info.name)) \($0.reason)" } ?? ""
       throw RunFailure(
         .data,

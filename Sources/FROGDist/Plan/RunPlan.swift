@@ -41,30 +41,28 @@ public struct Layout: Sendable, Equatable {
   }
 }
 
-/// What a run of `mask` will do and take, from shapes and rates alone.
+/// What a run will do and take, from shapes and rates alone.
 public struct RunPlan: Sendable {
   /// The processes.
   public let layout: Layout
-  /// What is done to every matrix.
-  public let workload: Workload
+  /// What the command does.
+  public let run: any PlannedRun
   /// The rates of one rank.
   public let rates: MachineRates
   /// Who does what.
   public let schedule: Schedule
   /// By ordinal: bytes that each rank of its team needs.
   public let memory: [Int]
-  /// What is done beforehand to tell how good an approximation is; nil for exact scores.
+  /// What is done beforehand to tell how good an approximation is; nil for exact scores, and without scores.
   public let audit: AuditPlan?
   /// From storage or the page cache, by all ranks.
   public let bytesRead: Int
-  /// Masks and scores, estimated.
+  /// What comes out, estimated.
   public let bytesWritten: Int
-  /// Candidates that wait on disk for the selection, estimated.
-  public let bytesSpilled: Int
-  /// To read all weights once.
-  public let normsSeconds: Double
-  /// To write what comes out.
-  public let masksSeconds: Double
+  /// Candidates that wait on disk for the selection, estimated; nil if nothing is selected.
+  public let bytesSpilled: Int?
+  /// In order, with the names that `run.json` has for them, but for those that take next to no time.
+  public let phases: [(name: String, seconds: Double)]
 
   /// Weights decoded, squared and hashed by one thread: bytes a second.
   static let normsBytesPerSecond = 2.5e9
@@ -73,54 +71,60 @@ public struct RunPlan: Sendable {
   ///
   /// - Parameters:
   ///   - matrices: by ordinal.
-  ///   - keep: K.
-  ///   - auditCount: how many matrices an approximation also scores exactly.
+  ///   - run: what the command does.
   ///   - rates: of this machine, with any number of threads.
   /// - Throws: ``RunFailure`` if a matrix does not fit in memory, or an approximation has nothing to leave out.
   public init(
-    _ matrices: [Catalog.Matrix], keep: Int, layout: Layout, workload: Workload, auditCount: Int, rates: MachineRates
+    _ matrices: [Catalog.Matrix], _ run: any PlannedRun, layout: Layout, rates: MachineRates
   ) throws(RunFailure) {
     let rates = rates.with(threads: layout.threads)
+    let workload = run.workload
     let model = MemoryModel(workload, limit: layout.memoryPerRank)
     let schedule = try Schedule(
       matrices, ranks: layout.ranks, cost: CostModel(workload, rates: rates), memory: model)
     var audit: AuditPlan?
     if case .randomized = workload.solver {
       audit = try AuditPlan(
-        matrices, count: auditCount, ranks: layout.ranks, workload: workload, rates: rates, limit: layout.memoryPerRank)
+        matrices, count: run.auditCount, ranks: layout.ranks, workload: workload, rates: rates,
+        limit: layout.memoryPerRank)
     }
     var memory = [Int](repeating: 0, count: matrices.count)
+    var teams = [Int](repeating: 1, count: matrices.count)
     for task in schedule.tasks {
       let matrix = matrices[task.ordinal]
+      teams[task.ordinal] = task.ranks.count
       memory[task.ordinal] = model.bytes(rows: matrix.rows, columns: matrix.columns, team: task.ranks.count) ?? .max
     }
-    let bytes = matrices.reduce(0.0) { $0 + Double($1.byteCount) }
-    let weights = matrices.reduce(0.0) { $0 + Double($1.size) }
-    // Norms, then once for the basis if there is one, then every pass of the scores.
-    let readings = Double((workload.solver == .none ? 1 : 2) + max(workload.passes, 1))
-    // An index and a score for each kept weight, row and column factors of each matrix, in four bytes each.
-    let sides = matrices.reduce(0.0) { $0 + Double($1.rows) + Double($1.columns) }
-    let written = 8 * Double(keep) + 4 * sides
+    let traffic = run.traffic(matrices, teams: teams, audit: audit)
     self.layout = layout
-    self.workload = workload
+    self.run = run
     self.rates = rates
     self.schedule = schedule
     self.memory = memory
     self.audit = audit
-    // Exactly and approximately, without the norms.
-    let audited = 2 * (readings - 1) * (audit?.bytes ?? 0)
-    bytesRead = Int(exactly: (readings * bytes + audited).rounded()) ?? .max
-    bytesWritten = Int(exactly: written.rounded()) ?? .max
-    bytesSpilled = Self.spilled(keep: Double(keep), of: weights)
+    func whole(_ bytes: Double) -> Int { Int(exactly: bytes.rounded()) ?? .max }
+    bytesRead = whole(traffic.read)
+    bytesWritten = whole(traffic.written)
+    bytesSpilled = traffic.spilled.map(whole)
+    let bytes = Double(run.checkpoints) * matrices.reduce(0.0) { $0 + Double($1.byteCount) }
     let storage = rates.readBytesPerSecond * Double(layout.nodes)
-    normsSeconds = max(bytes / storage, bytes / (Self.normsBytesPerSecond * Double(layout.ranks)))
-    masksSeconds = written / storage
+    var phases = [
+      (name: "norms", seconds: max(bytes / storage, bytes / (Self.normsBytesPerSecond * Double(layout.ranks))))
+    ]
+    if let audit { phases.append(("audit", audit.seconds)) }
+    phases.append((run.phase, schedule.makespan))
+    if let name = run.lastPhase { phases.append((name, traffic.written / storage)) }
+    self.phases = phases
   }
 
+  /// What is done to every matrix.
+  public var workload: Workload { run.workload }
   /// Bytes that the neediest rank holds.
   public var peakMemory: Int { max(memory.max() ?? 0, audit?.peakMemory ?? 0) }
   /// From start to end.
-  public var seconds: Double { normsSeconds + (audit?.seconds ?? 0) + schedule.makespan + masksSeconds }
+  public var seconds: Double { phases.reduce(0) { $0 + $1.seconds } }
+  /// Of a phase; nil if there is none of that name.
+  public func seconds(of phase: String) -> Double? { phases.first { $0.name == phase }?.seconds }
   /// Hours of all cores that the ranks take.
   public var coreHours: Double { seconds * Double(layout.ranks) * Double(layout.threads) / 3600 }
   /// Floating-point operations of all matrices, and of the audit.
@@ -130,15 +134,13 @@ public struct RunPlan: Sendable {
   ///
   /// One with more threads to a rank must be a twentieth faster than what comes before it.
   public static func fastest(
-    of layouts: [Layout], _ matrices: [Catalog.Matrix], keep: Int, workload: Workload, auditCount: Int,
-    rates: MachineRates
+    of layouts: [Layout], _ matrices: [Catalog.Matrix], _ run: any PlannedRun, rates: MachineRates
   ) throws(RunFailure) -> RunPlan {
     var best: RunPlan?
     var refusal: RunFailure?
     for layout in layouts {
       do throws(RunFailure) {
-        let plan = try RunPlan(
-          matrices, keep: keep, layout: layout, workload: workload, auditCount: auditCount, rates: rates)
+        let plan = try RunPlan(matrices, run, layout: layout, rates: rates)
         if plan.seconds < 0.95 * (best?.seconds ?? .infinity) { best = plan }
       } catch {
         refusal = error
@@ -146,17 +148,5 @@ public struct RunPlan: Sendable {
     }
     if let best { return best }
     throw refusal ?? RunFailure(.internal, "no layout was given")
-  }
-
-  /// Eight bytes for each score that was among the `keep` largest when it passed: k(1 + ln(n/k)) of n in random order.
-  private static func spilled(keep: Double, of weights: Double) -> Int {
-    guard keep > 0, weights >= keep else { return 0 }
-    return Int(exactly: (8 * keep * (1 + naturalLogarithm(weights / keep))).rounded()) ?? .max
-  }
-
-  private static func naturalLogarithm(_ value: Double) -> Double {
-    // Good to 1%, as estimates go: log₂ between powers of two is nearly m − 1 + 0.344·(m − 1)(2 − m).
-    let m = value.significand
-    return 0.693_147_180_559_945 * (Double(value.exponent) + (m - 1) + 0.344 * (m - 1) * (2 - m))
   }
 }

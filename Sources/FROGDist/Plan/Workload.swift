@@ -33,6 +33,8 @@ public struct Workload: Sendable, Equatable {
   public var scoreRank: Int?
   /// How often the scores are computed: twice if they are divided by their own means.
   public var passes: Int
+  /// Spectra drawn to say how well the power law of each fits; of ``Solver/spectrum(_:replicas:)`` alone.
+  public var draws = 0
 
   /// When several ranks share a matrix.
   public var teams: TeamPolicy

@@ -1,0 +1,105 @@
+import FROGDist
+
+/// What a plan comes to, one line each, for people.
+struct PlanTotals {
+  private let plan: RunPlan
+  private let suggested: RunPlan
+  private let tensors: PlannedTensors
+
+  /// - Parameter suggested: the best use of the same nodes; the same if there is none better.
+  init(_ plan: RunPlan, suggested: RunPlan, _ tensors: PlannedTensors) {
+    self.plan = plan
+    self.suggested = suggested
+    self.tensors = tensors
+  }
+
+  /// Only what the planned command does has a line.
+  var text: String {
+    let lines = work + [("memory", memory)] + phases + efficiency
+    let width = lines.map(\.0.count).max() ?? 0
+    return lines.map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1 + "\n" }.joined()
+  }
+
+  private typealias Line = (String, String)
+
+  private var work: [Line] {
+    let layout = plan.layout
+    let teams = plan.schedule.tasks.filter { $0.ranks.count > 1 }
+    let nodes = "\(Terminal.grouped(layout.nodes)) \(layout.nodes == 1 ? "node" : "nodes")"
+    let spilled = plan.bytesSpilled.map { ", and \(Terminal.bytes($0)) that are gone after the run" } ?? ""
+    var lines = [
+      ("matrices", Terminal.grouped(tensors.matrices.count)),
+      ("weights", Terminal.grouped(tensors.matrices.reduce(0) { $0 + $1.size })),
+      ("left out", "\(Terminal.grouped(tensors.skipped.count)) tensors"),
+    ]
+    if !tensors.refused.isEmpty { lines.append(("refused", "\(Terminal.grouped(tensors.refused.count)) tensors")) }
+    lines += [
+      ("operations", Terminal.operations(plan.operations)),
+      ("reads", "\(Terminal.bytes(plan.bytesRead)), weights pass by more than once"),
+      ("writes", Terminal.bytes(plan.bytesWritten) + spilled),
+      ("processes", "\(Self.processes(layout.ranks, threads: layout.threads)), \(nodes)"),
+      (
+        "teams",
+        teams.isEmpty
+          ? "none"
+          : "\(Terminal.grouped(teams.count)) matrices, up to \(teams.map(\.ranks.count).max() ?? 0) processes each"
+      ),
+    ]
+    return lines
+  }
+
+  /// What a process needs, and what it has or would have to have.
+  private var memory: String {
+    let layout = plan.layout
+    let needed = "\(Terminal.bytes(plan.peakMemory)) a process"
+    guard layout.assumesMemory else { return needed + ", \(Terminal.bytes(layout.memoryPerRank)) allowed" }
+    let (node, overflow) = plan.peakMemory.multipliedReportingOverflow(by: layout.ranksPerNode)
+    return needed
+      + ", \(Terminal.bytes(overflow ? .max : node)) a node: required, since nodes of \(layout.ranksPerNode) "
+      + "processes are not this machine and nothing tells their memory; --memory-per-rank does"
+  }
+
+  private var phases: [Line] {
+    plan.phases.map { name, seconds in
+      guard name == "audit", let audit = plan.audit else { return (name, Terminal.duration(seconds)) }
+      let count = audit.ordinals.count == 1 ? "1 matrix" : "\(Terminal.grouped(audit.ordinals.count)) matrices"
+      return (
+        name, "\(Terminal.duration(seconds)): \(count) both ways, \(Terminal.bytes(audit.peakMemory)) a process"
+      )
+    }
+  }
+
+  private var efficiency: [Line] {
+    let schedule = plan.schedule
+    var lines = [
+      ("wall time", Terminal.duration(plan.seconds)),
+      ("core hours", Terminal.decimal(plan.coreHours, plan.coreHours < 10 ? 2 : 0)),
+      (
+        "efficiency",
+        "\(Self.percent(schedule.efficiency)): \(plan.run.phase) cannot take less than "
+          + "\(Terminal.duration(schedule.lowerBound)); \(Self.percent(schedule.teamLoss)) lost in teams, "
+          + "\(Self.percent(schedule.idleShare)) idle"
+      ),
+      (
+        "rates",
+        plan.rates.source == "built in"
+          ? "built in: measure this machine's with --calibrate" : "\(plan.rates.source); \(plan.rates.teams.origin)"
+      ),
+    ]
+    if suggested.layout != plan.layout {
+      let layout = suggested.layout
+      lines.append(
+        (
+          "faster", "\(Self.processes(layout.ranks, threads: layout.threads)): \(Terminal.duration(suggested.seconds))"
+        ))
+    }
+    return lines
+  }
+
+  private static func percent(_ share: Double) -> String { Terminal.decimal(100 * share, 1) + "%" }
+
+  /// How many, and how wide.
+  static func processes(_ count: Int, threads: Int) -> String {
+    "\(Terminal.grouped(count)) \(count == 1 ? "process" : "processes") × \(threads) \(threads == 1 ? "thread" : "threads")"
+  }
+}

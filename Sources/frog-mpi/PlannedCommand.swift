@@ -1,0 +1,62 @@
+import ArgumentParser
+import FROGDist
+
+/// The command whose run is planned.
+enum PlannedCommand: String, CaseIterable, ExpressibleByArgument {
+  case mask, analyze, compare
+}
+
+/// The options that say what the planned command does, as it has them itself; each belongs to one command alone.
+struct PlannedWork: ParsableArguments {
+  @Option(
+    name: .customLong("for"),
+    help: ArgumentHelp(
+      "What is planned; of a comparison the base, whose shapes stand for those of the tuned model. (default: mask)",
+      valueName: "command"))
+  var chosen: PlannedCommand?
+
+  @OptionGroup(title: "Options of --for mask") var scores: WorkloadOptions
+
+  @Option(help: "Of --for mask: the share of all weights to keep: 1% or 0.01. (default: 1%)")
+  var budget: String?
+
+  @OptionGroup(title: "Options of --for analyze") var spectra: SpectrumWorkOptions
+
+  @OptionGroup(title: "Options of --for compare") var pairs: PairOptions
+
+  var command: PlannedCommand { chosen ?? .mask }
+
+  /// By the command that has them, the names of those that were given.
+  private var options: [(owner: PlannedCommand, given: [String])] {
+    [
+      (.mask, scores.given + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
+    ]
+  }
+
+  /// The names of those that were given.
+  var given: [String] { (chosen == nil ? [] : ["--for"]) + options.flatMap(\.given) }
+
+  func validate() throws {
+    for (owner, given) in options where owner != command {
+      if let name = given.first {
+        throw ValidationError("\(name) belongs to --for \(owner.rawValue), and this is --for \(command.rawValue)")
+      }
+    }
+    if scores.rank == nil || scores.scoring.score != .frog { try scores.refuseApproximation() }
+    if let budget, Budget(share: budget) == nil {
+      throw ValidationError("--budget must be a share from 0 to 1 such as 0.01, or a percentage; found '\(budget)'")
+    }
+  }
+
+  /// What the command does with the matrices of `tensors`.
+  func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
+    switch command {
+    case .mask:
+      let keep = try (Budget(share: budget ?? "1%") ?? .count(0)).resolve(
+        of: tensors.matrices.reduce(0) { $0 + $1.size })
+      return PlannedMask(scores.workload, keep: keep, auditCount: scores.scoring.auditCount)
+    case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
+    case .compare: return PlannedComparison(pairs.choice, of: tensors)
+    }
+  }
+}
