@@ -17,19 +17,21 @@ public struct PrincipalAngles: Sendable, Equatable {
     cosines.isEmpty ? 0 : cosines.reduce(0) { $0 + $1 * $1 } / Double(cosines.count)
   }
 
-  /// The angles between the spaces of `first` and `second`.
+  /// The angles between the spaces of `first` and `second`, or of no more than `most` vectors of either, the first ones.
   ///
   /// Cosines are the singular values of XᵀY; sines those of Y − X·(XᵀY), which keep their digits where an angle is small and
   /// its cosine rounds to 1. Both go into each angle: within a few ε of the right one, small or large.
   ///
   /// - Throws: ``SolverError/differentShapes(_:_:)`` if the vectors are not of one length, ``SolverError``.
   /// - Complexity: 4·d·j·k + 4·d·k² operations for j and k ≤ j vectors of length d; d·k doubles.
-  public init(between first: SingularVectors, and second: SingularVectors) throws(SolverError) {
+  public init(
+    between first: SingularVectors, and second: SingularVectors, most: Int = .max
+  ) throws(SolverError) {
     let (x, y) = first.count >= second.count ? (first, second) : (second, first)
     guard x.dimension == y.dimension else {
       throw .differentShapes([first.dimension, first.count], [second.dimension, second.count])
     }
-    let (dimension, many, few) = (x.dimension, x.count, y.count)
+    let (dimension, many, few) = (x.dimension, min(x.count, most), min(y.count, most))
     let product = try AlignedBuffer<Double>(count: many * few)
     let rest = try AlignedBuffer<Double>(count: dimension * few)
     DoubleLAPACK.multiply(

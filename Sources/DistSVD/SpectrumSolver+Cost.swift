@@ -1,25 +1,20 @@
 extension SpectrumSolver {
   /// The floating-point operations for an m × n matrix; a team shares all of them.
   ///
-  /// With p = min(m, n): `gram` is m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and what the vectors take; `factor` what
-  /// comes on top where the Gram matrix does not resolve all values, which only the result tells.
-  public static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil, members: Int = 1)
-    -> (gram: Double, factor: Double)
-  {
+  /// With p = min(m, n): m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and what the vectors take; without what comes on top where the Gram
+  /// matrix does not resolve all values, which only the result tells.
+  public static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
-    let cube = core * core * core
-    var gram = weights * core + 4 / 3 * cube
+    var operations = weights * core + 4 / 3 * core * core * core
     if let leading {
       let count = Double(min(leading.count, shape.core))
-      gram += 2 * core * core * count
+      operations += 2 * core * core * count
       if leading.sides.contains(shape.isTall ? .left : .right) {
-        gram += 2 * weights * count + 4 * Double(shape.stream) * count * count
+        operations += 2 * weights * count + 4 * Double(shape.stream) * count * count
       }
     }
-    let isSquare = shape.stream == shape.core
-    let reduction = isSquare ? 0 : members > 1 ? 10 / 3 * weights * core : 2 * (weights * core - cube / 3)
-    return (gram, reduction + 8 / 3 * cube)
+    return operations
   }
 
   /// The most memory one of `members` ranks that share a matrix needs, in bytes, beside what the source takes.

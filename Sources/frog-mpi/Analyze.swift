@@ -74,7 +74,7 @@ struct MetricOptions: ParsableArguments {
   var choice: MetricChoice {
     var choice = work.choice
     choice.columns =
-      metrics?.split(separator: ",").map { $0.trimmingPrefix(while: \.isWhitespace) }.map(String.init) ?? []
+      metrics?.split(separator: ",").map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") } ?? []
     choice.fixFingers = fixFingers
     choice.truncated = truncated
     choice.mpFit = mpFit

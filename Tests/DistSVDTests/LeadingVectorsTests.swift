@@ -151,6 +151,11 @@ struct PrincipalAnglesTests {
     let more = try #require(SpectrumSolver.solve(matrix, leading: LeadingVectors(9, [.right])).right)
     #expect(try PrincipalAngles(between: more, and: right).angles.allSatisfy { $0 < 1e-13 })
     let left = try #require(found.left)
+    let (plane, other) = (
+      try SingularVectors(Array(more[0] + more[1]), dimension: more.dimension),
+      try SingularVectors(Array(right[0] + right[1]), dimension: right.dimension)
+    )
+    #expect(try PrincipalAngles(between: more, and: right, most: 2) == PrincipalAngles(between: plane, and: other))
     #expect(throws: SolverError.differentShapes([60, 5], [40, 5])) { try PrincipalAngles(between: left, and: right) }
   }
 }

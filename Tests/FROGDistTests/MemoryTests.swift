@@ -52,16 +52,6 @@ struct MemoryTests {
     #expect(memory.bytes(rows: 50_000, columns: 50_000, team: 64) != nil)
   }
 
-  @Test("many leading vectors of long matrices: those of both matrices, and copies of one side while it is compared")
-  func spaces() throws {
-    let leading = LeadingVectors(4000, [.left, .right])
-    let memory = MemoryModel(Workload(solver: .comparison(leading, ofDifference: false)), limit: .max)
-    let needed = try #require(memory.bytes(rows: 100_000, columns: 4000))
-    // 2·(m + n)·k for the vectors, 4·m·k for the copies, k² for products.
-    let doubles = 2 * 104_000 * 4000 + 4 * 100_000 * 4000 + 4000 * 4000
-    #expect(needed - MemoryModel.base >= 8 * doubles && needed - MemoryModel.base < 8 * doubles + (16 << 20))
-  }
-
   @Test("no size that a file can claim overflows")
   func hugeShapes() {
     let leading = LeadingVectors(.max, [.left, .right])

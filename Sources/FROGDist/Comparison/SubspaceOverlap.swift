@@ -19,11 +19,7 @@ struct SubspaceOverlap: Codable, Sendable, Equatable {
   ///
   /// - Complexity: O(d·count²).
   init(_ base: SingularVectors, _ tuned: SingularVectors, count: Int) throws {
-    func first(_ vectors: SingularVectors) throws -> SingularVectors {
-      let elements = (0..<min(count, vectors.count)).flatMap { vectors[$0] }
-      return try SingularVectors(elements, dimension: vectors.dimension)
-    }
-    let angles = try PrincipalAngles(between: first(base), and: first(tuned))
+    let angles = try PrincipalAngles(between: base, and: tuned, most: count)
     overlap = min(angles.overlap, 1)
     largestAngle = angles.angles.last ?? 0
   }

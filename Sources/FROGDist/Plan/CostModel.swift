@@ -102,7 +102,7 @@ public struct CostModel: Sendable {
     let order = min(rows, columns)
     let core = Double(order)
     let members = Double(max(team, 1))
-    let operations = SpectrumSolver.operations(rows: rows, columns: columns, leading: leading, members: team).gram
+    let operations = SpectrumSolver.operations(rows: rows, columns: columns, leading: leading)
     let gram = Double(rows) * Double(columns) * core
     var seconds = gram / gramRate(.f64, order) + (operations - gram) / eigensolverRate(.f64, order: order, team: team)
     seconds /= members

@@ -36,13 +36,10 @@ public struct MemoryModel: Sendable {
       guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
       let solve = SpectrumSolver.bytes(
         rows: rows, columns: columns, leading: leading, members: team, bandElements: MatrixTask.teamBandElements)
-      // The base's vectors wait for those of the tuned matrix; then all are compared, one side after the other, through copies.
-      let count = Double(min(leading.count, shape.core))
-      let vectors = 8 * count * (Double(rows) + Double(columns))
-      let spaces = 2 * vectors + 8 * count * (4 * Double(shape.stream) + count)
+      // The base's vectors wait for those of the tuned matrix. To compare both takes less.
+      let vectors = 8 * Double(min(leading.count, shape.core)) * (Double(rows) + Double(columns))
       let difference = ofDifference ? 8 * Double(MatrixPair.differenceSlabElements) : 0
-      needed = max(
-        Double(solve) + vectors + difference, spaces, Double(CrossProducts.bytes(rows: rows, columns: columns)))
+      needed = max(Double(solve) + vectors + difference, Double(CrossProducts.bytes(rows: rows, columns: columns)))
     case .exact(let precision):
       guard shape.core <= (team > 1 ? Self.largestTeamOrder : LocalEigensolver.largestOrder) else { return nil }
       needed = team > 1 ? Self.team(shape, precision, ranks: team) : Self.local(shape, precision)

@@ -25,8 +25,8 @@ public struct PlannedMask: PlannedRun {
   public func traffic(_ matrices: [Catalog.Matrix], teams: [Int], audit: AuditPlan?) -> Traffic {
     let bytes = matrices.reduce(0.0) { $0 + Double($1.byteCount) }
     let weights = matrices.reduce(0.0) { $0 + Double($1.size) }
-    // Norms, then once for the basis if there is one, then every pass of the scores.
-    let readings = Double((workload.solver == .none ? 1 : 2) + max(workload.passes, 1))
+    // Norms, once for the basis if there is one, every pass of the scores, and contents once more.
+    let readings = Double((workload.solver == .none ? 2 : 3) + max(workload.passes, 1))
     // Exactly and approximately, without the norms.
     let audited = 2 * (readings - 1) * (audit?.bytes ?? 0)
     // An index and a score for each kept weight, row and column factors of each matrix, in four bytes each.
