@@ -70,7 +70,7 @@ enum DoubleLAPACK {
       let values =
         try vectors
         ? divideAndConquer(a, order: order)
-        : TridiagonalForm(reducing: a, order: order).tridiagonal.eigenvalues()
+        : Tridiagonal(reducing: a, order: order).eigenvalues()
       try probe.check(values, vectors: vectors ? a : nil, squares: squares)
       return Eigenvalues(values: values, rescue: nil)
     } catch {

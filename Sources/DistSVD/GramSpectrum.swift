@@ -23,10 +23,11 @@ struct GramSpectrum {
     let probe = try EigenProbe(gram)
     try probe.checkMatrix()
     let squares = DoubleLAPACK.symmetricSquares(gram.elements, order: order)
-    let form = try TridiagonalForm(reducing: gram.elements, order: order)
+    let form = try count > 0 ? TridiagonalForm(reducing: gram.elements, order: order) : nil
     try self.init(
-      form.tridiagonal, probe: probe, squares: squares, count: min(count, order), agreeing: { try $0() },
-      sharing: { $0 }, rotate: { try form.rotate($0, count: min(count, order)) })
+      form?.tridiagonal ?? Tridiagonal(reducing: gram.elements, order: order), probe: probe, squares: squares,
+      count: min(count, order), agreeing: { try $0() }, sharing: { $0 },
+      rotate: { try form?.rotate($0, count: min(count, order)) })
   }
 
   /// Finds the eigensystem of the reduced matrix.

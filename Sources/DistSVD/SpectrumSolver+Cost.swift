@@ -41,7 +41,7 @@ extension SpectrumSolver {
       gram = share + max(panels + band, Double(TeamReduction.workspace(height: height, width: width)) + 2 * near)
       factor = TeamTriangularFactor.doubles(shape, members: members)
     } else {
-      gram = core * core + max(panel(shape, of: PanelShape.gramElements), 64 * core + near)
+      gram = core * core + max(panel(shape, of: PanelShape.gramElements), 112 * core + 4096 + near)
       factor =
         core * core
         + max(2 * panel(shape, of: PanelShape.factorElements) + 192 * core, InverseLanczos.doubles(order: shape.core))

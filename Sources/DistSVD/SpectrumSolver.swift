@@ -6,6 +6,8 @@
 /// gives those (``InverseLanczos``). Where many are, or the matrix has not its full rank, and in a team, the bidiagonal form of R gives all
 /// singular values, each to a few ε·σ₁ as LAPACK's `gesvd` does for W itself: ranks counted with a bound of n·ε·σ₁ are right then.
 ///
+/// From order ``Tridiagonal/leastOrderOfStages`` on the last bits depend on whether vectors are wanted: without, the tridiagonal form is made by way of a band.
+///
 /// Every result is tested: Σλ is the trace of G, Σλ² the sum of its squared elements.
 public enum SpectrumSolver {
   /// The relative accuracy below which singular values are not left as the Gram matrix gives them.
@@ -27,7 +29,7 @@ public enum SpectrumSolver {
   /// - Complexity: m·n·p + 4/3·p³ operations with p = min(m, n), and 2·m·n·p − 2/3·p³ more where the Gram matrix does not resolve all
   ///   values, another 8/3·p³ for a bidiagonal form; p² doubles and a few panels of memory. 1 read of the matrix, 1 more for the second way, 1 more for vectors of the longer side.
   ///
-  /// C functions: `dsyrk`, `dsytrd`, `dsterf`; `dgeqrf`, `dtpqrt`; `dtrsm`, `dsyevd`; `dgebrd`, `dbdsqr`.
+  /// C functions: `dsyrk`, `dsytrd`, `dsytrd_2stage`, `dsterf`; `dgeqrf`, `dtpqrt`; `dtrsm`, `dsyevd`; `dgebrd`, `dbdsqr`.
   public static func solve(_ source: some PanelSource, leading: LeadingVectors? = nil) throws -> SpectrumResult {
     let gram = try GramSpectrum(of: source, vectors: leading?.count ?? 0)
     let values = try gram.spectrum { rough in

@@ -8,6 +8,51 @@ struct Tridiagonal {
 
   var order: Int { diagonal.count }
 
+  /// The order from which on it is faster to go by way of a band: docs/measurements.md.
+  static let leastOrderOfStages = 3072
+
+  /// The form of the symmetric matrix in the lower triangle of `matrix`, in its own memory, without what would turn vectors back.
+  ///
+  /// Large matrices are reduced to a band first, by products of matrices, and the band to three diagonals (Bischof, Lang and Sun 2000): half of the
+  /// operations of the direct way are products with a vector, which wait for memory.
+  ///
+  /// - Complexity: 4/3·order³ operations.
+  /// - Throws: ``SolverError``.
+  ///
+  /// C functions: `dsytrd`, `dsytrd_2stage`.
+  init(
+    reducing matrix: AlignedBuffer<Double>, order: Int, inStages: Bool? = nil
+  ) throws(SolverError) {
+    guard inStages ?? (order >= Self.leastOrderOfStages) else {
+      self = try TridiagonalForm(reducing: matrix, order: order).tridiagonal
+      return
+    }
+    let diagonals = try AlignedBuffer<Double>(count: 3 * order)
+    let (main, other, factors) = (diagonals.start, diagonals.start + order, diagonals.start + 2 * order)
+    func reduce(_ reflectors: AlignedBuffer<Double>, _ room: Int, _ work: AlignedBuffer<Double>, _ size: Int)
+      throws(SolverError)
+    {
+      let info = clapack_lower_dsytrd_2stage(
+        Int32(order), matrix.start, main, other, factors, reflectors.start, Int32(room), work.start, Int32(size))
+      guard info == 0 else { throw .lapack(routine: "sytrd_2stage", info: Int(info)) }
+    }
+    let (room, size) = (try AlignedBuffer<Double>(count: 1), try AlignedBuffer<Double>(count: 1))
+    try reduce(room, -1, size, -1)
+    let (reflectors, work) = (
+      try AlignedBuffer<Double>(count: Int(room.elements[0])), try AlignedBuffer<Double>(count: Int(size.elements[0]))
+    )
+    try reduce(reflectors, reflectors.count, work, work.count)
+    self.init(
+      diagonal: withExtendedLifetime(diagonals) { Array(diagonals.elements[..<order]) },
+      offDiagonal: withExtendedLifetime(diagonals) { Array(diagonals.elements[order..<2 * order - 1]) })
+  }
+
+  /// Three diagonals; the one above the main one is that below.
+  init(diagonal: [Double], offDiagonal: [Double]) {
+    self.diagonal = diagonal
+    self.offDiagonal = offDiagonal
+  }
+
   /// All eigenvalues, ascending.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.

@@ -155,6 +155,22 @@ struct SpectrumSolverTests {
     #expect(abs(roots / RandomizedSolverTests.squaredNorm(matrix).squareRoot() - 1) < 1e-14)
   }
 
+  @Test("a tridiagonal form by way of a band has the same eigenvalues", arguments: [1, 2, 3, 33, 64, 65, 300])
+  func stages(order: Int) throws {
+    let noise = RandomizedSolverTests.noise(order * order, seed: 12)
+    func eigenvalues(inStages: Bool) throws -> [Double] {
+      let matrix = try AlignedBuffer<Double>(count: order * order)
+      for index in 0..<order * order { matrix.elements[index] = noise[index] }
+      return try Tridiagonal(reducing: matrix, order: order, inStages: inStages).eigenvalues()
+    }
+    let (direct, staged) = (try eigenvalues(inStages: false), try eigenvalues(inStages: true))
+    let largest = direct.reduce(0) { max($0, abs($1)) }
+    #expect(staged.count == order)
+    for (one, other) in zip(direct, staged) {
+      #expect(abs(one - other) <= 4 * Double(order) * .ulpOfOne * largest)
+    }
+  }
+
   @Test("numbers that are not finite are refused, and what a source throws comes through")
   func failures() throws {
     let matrix = TestMatrix(rows: 8, columns: 6) { $0 == 3 && $1 == 2 ? .nan : Double($0 * $1) }

@@ -32,6 +32,8 @@ void dgeqrf_(const int *, const int *, double *, const int *, double *, double *
 void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *, double *, const int *, int *);
 void dsyevd_(const char *, const char *, const int *, double *, const int *, double *, double *, const int *, int *,
              const int *, int *, size_t, size_t);
+void dsytrd_2stage_(const char *, const char *, const int *, double *, const int *, double *, double *, double *, double *,
+                    const int *, double *, const int *, int *, size_t, size_t);
 void dsterf_(const int *, double *, double *, int *);
 void dstemr_(const char *, const char *, const int *, double *, double *, const double *, const double *, const int *,
              const int *, int *, double *, double *, const int *, const int *, int *, int *, double *, const int *, int *,
@@ -170,6 +172,15 @@ static inline int clapack_lower_dsyevd(
     int n, double *a, double *w, double *work, int lwork, int *iwork, int liwork) {
   int info = 0;
   dsyevd_("V", "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+  return info;
+}
+
+// The tridiagonal form, d and e, of the symmetric matrix in the lower triangle of a, which is destroyed, by way of a band; tau has n elements. With
+// lhous or lwork -1, what they should be, in hous and work.
+static inline int clapack_lower_dsytrd_2stage(
+    int n, double *a, double *d, double *e, double *tau, double *hous, int lhous, double *work, int lwork) {
+  int info = 0;
+  dsytrd_2stage_("N", "L", &n, a, &n, d, e, tau, hous, &lhous, work, &lwork, &info, 1, 1);
   return info;
 }
 
