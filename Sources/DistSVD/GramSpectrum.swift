@@ -4,6 +4,8 @@ struct GramSpectrum {
   let probe: EigenProbe
   /// ‖G‖²_F.
   let squares: Double
+  /// See ``Tridiagonal/rounding``.
+  let rounding: Double
   /// All eigenvalues, ascending; or why they are not believed.
   let eigenvalues: Result<[Double], SolverError>
   /// Eigenvectors of the largest, `order × count` in descending order; nil if none are wanted or believed.
@@ -47,6 +49,7 @@ struct GramSpectrum {
     let order = tridiagonal.order
     self.probe = probe
     self.squares = squares
+    rounding = tridiagonal.rounding
     self.count = count
     let found = try Self.settled(order, order: order, agreeing: agreeing, sharing: sharing) {
       try tridiagonal.eigenvalues()
@@ -120,7 +123,8 @@ struct GramSpectrum {
     case .success(let values):
       // Rounding can leave a null direction a little below zero.
       let singularValues = values.reversed().map { max($0, 0).squareRoot() }
-      let bound = SpectrumSolver.resolution(largest: singularValues.first ?? 0, order: values.count)
+      let largest = singularValues.first ?? 0
+      let bound = SpectrumSolver.resolution(largest: largest, order: values.count) * rounding.squareRoot()
       // Elements of G that are too small for a double leave nothing of them, and nothing to test with.
       if probe.trace >= EigenProbe.leastSum, let smallest = singularValues.last, smallest >= bound {
         return .success(Values(singularValues: singularValues, resolution: 0, method: .gram, rescue: nil))

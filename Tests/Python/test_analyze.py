@@ -448,6 +448,29 @@ def test_convolutions_say_what_they_lack(frog, tmp_path):
     assert float(conv["max_rand_eval"]) > 0 and rows["h.plain"]["reasons"] == "" and float(rows["h.plain"]["tail_mean_vec_entropy"]) > 0
 
 
+def test_a_large_matrix_has_the_singular_values_it_was_made_of(frog, tmp_path):
+    """Beyond order 3072, where the way to a tridiagonal form is another one; too many for NumPy to find in a test."""
+    rows, order = 3300, 3100
+    values = np.concatenate([np.logspace(0, -2, order - 8), np.logspace(-4.7, -7, 8)])
+    u, v = (np.sin(np.arange(1, size + 1) * seed) for size, seed in ((rows, 1.7), (order, 2.3)))
+    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
+    matrix = np.zeros((rows, order))
+    matrix[np.arange(order), np.arange(order)] = values
+    matrix -= 2 * np.outer(u, u @ matrix)
+    matrix -= 2 * np.outer(matrix @ v, v)
+    checkpoints.write_checkpoint(tmp_path / "model", {"h.0.fc.weight": checkpoints.encode(matrix, "F64")})
+    (row,) = analyze(frog, tmp_path / "model", tmp_path / "out")[0].values()
+    assert json.loads((tmp_path / "out/run.json").read_text())["rescued"] == {}
+    share = values**2 / np.sum(values**2) + 1e-10
+    expected = {
+        "sv_max": 1, "sv_min": 1e-7, "lambda_max": 1, "norm": np.sum(values**2), "stable_rank": np.sum(values**2),
+        "entropy": -np.sum(share * np.log(share)) / np.log(order + 1e-10),
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert math.isclose(float(row[name]), value, rel_tol=1e-6 if name == "sv_min" else 1e-9), (name, row[name], value)
+    assert (row["matrix_rank"], row["rank_loss"], row["weak_rank_loss"]) == (str(order), "0", "8")
+
+
 def test_metrics_may_be_chosen(frog, layers, tmp_path):
     rows, _ = analyze(frog, layers[0], tmp_path / "out", "--metrics", "alpha,stable_rank")
     assert list(next(iter(rows.values()))) == ["layer_id", "name", "alpha", "layer_type", "longname", "stable_rank", "role", "depth", "rows", "columns", "reasons"]
