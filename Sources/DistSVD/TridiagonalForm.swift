@@ -14,7 +14,7 @@ struct Tridiagonal {
 
   var order: Int { diagonal.count }
 
-  /// The order from which on it is faster to go by way of a band: docs/measurements.md.
+  /// The order from which on it is faster to go by way of a band: docs/decisions/0013.
   static let leastOrderOfStages = 3072
 
   /// The form of the symmetric matrix in the lower triangle of `matrix`, in its own memory, without what would turn vectors back.
