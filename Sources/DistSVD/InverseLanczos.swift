@@ -7,7 +7,7 @@ struct InverseLanczos {
   private let order: Int
   /// Ritz values are (unit/σ)²: of numbers near 1, whatever the scale of R.
   private let unit: Double
-  /// Orthonormal, `order × size`, column-major; `block` more have room.
+  /// Orthonormal, `order × size`, column-major, with room for `capacity`.
   private let basis: AlignedBuffer<Double>
   /// The inverse, projected: `size × size` in columns of `capacity`, of which the lower triangle counts.
   private let projected: AlignedBuffer<Double>

@@ -44,8 +44,11 @@ struct Tridiagonal {
     }
     let (room, size) = (try AlignedBuffer<Double>(count: 1), try AlignedBuffer<Double>(count: 1))
     try reduce(room, -1, size, -1)
+    guard let reflectorCount = Int32(exactly: room.elements[0]), let workCount = Int32(exactly: size.elements[0]) else {
+      throw .orderTooLarge(order)
+    }
     let (reflectors, work) = (
-      try AlignedBuffer<Double>(count: Int(room.elements[0])), try AlignedBuffer<Double>(count: Int(size.elements[0]))
+      try AlignedBuffer<Double>(count: Int(reflectorCount)), try AlignedBuffer<Double>(count: Int(workCount))
     )
     try reduce(reflectors, reflectors.count, work, work.count)
     self.init(

@@ -608,7 +608,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Injects faults into runs on two ranks.")
     parser.add_argument("--binary", type=Path, default=os.environ.get("FROG_MPI", ROOT / ".build/release/frog-mpi"))
     parser.add_argument("--long", action="store_true", help="every call of every scenario, and 100 kills")
-    parser.add_argument("--sample", type=int, default=120, metavar="N", help="so many faults, of different sorts (120)")
+    parser.add_argument("--sample", type=int, default=64, metavar="N", help="so many faults, of different sorts (64)")
     parser.add_argument("--only", action="append", choices=[s.name for s in SCENARIOS], help="this scenario")
     parser.add_argument("--case", action="append", metavar="SCENARIO/RANK/CALL/KIND", help="this fault alone")
     parser.add_argument("--seed", type=int, default=0, help="of the checkpoint, the sample and the ranks that go on")

@@ -367,8 +367,8 @@ def test_a_folder_belongs_to_one_command(frog, layers, tmp_path):
         assert frog(*command, "--out", out, "--threads", 1).status == 0
         before = contents(out)
         for other in commands.keys() - {owner}:
-            for options in (["--overwrite"], ["--resume"], ["--resume", "--overwrite"]):
-                result = frog(*commands[other], "--out", out, "--threads", 1, *options, ranks=2)
+            for ranks, options in ((None, ["--overwrite"]), (2, ["--resume", "--overwrite"])):
+                result = frog(*commands[other], "--out", out, "--threads", 1, *options, ranks=ranks)
                 assert_refused(result, 64, f"holds results of frog-mpi {owner}", "--out")
         assert contents(out) == before
         assert frog(*command, "--out", out, "--threads", 1, "--overwrite").status == 0

@@ -449,7 +449,7 @@ def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
     assert read / size == pytest.approx(found["totals"]["bytes_read"] / size, abs=0.1)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, 2] if LONG else [2])
 @pytest.mark.parametrize(
     "name, options",
     [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))] + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
