@@ -23,6 +23,11 @@ struct InverseLanczos {
   /// The most vectors that are kept: 90 MB at order 16,384, a twenty-fourth of R.
   static func capacity(order: Int) -> Int { min(order / 2, 512) / block * block }
 
+  /// Whether so many values of a matrix of this order are found sooner than by a bidiagonal form.
+  static func suits(_ count: Int, order: Int) -> Bool {
+    count > 0 && capacity(order: order) >= 4 * max(count, block)
+  }
+
   /// Doubles that ``smallest(_:of:order:unit:)`` needs, beside R.
   static func doubles(order: Int) -> Double {
     let vectors = Double(capacity(order: order))
@@ -30,7 +35,7 @@ struct InverseLanczos {
     return Double(order) * (vectors + 5 * Double(block)) + vectors * (5 * vectors + 32)
   }
 
-  /// The `count` smallest singular values of R, descending; nil if they are too many, or too many steps would be needed.
+  /// The `count` smallest singular values of R, descending; nil unless ``suits(_:order:)``, or if too many steps would be needed.
   ///
   /// Each within about 10⁻⁷ of itself, or within a small multiple of ε·σ₁.
   ///
@@ -44,7 +49,7 @@ struct InverseLanczos {
   static func smallest(
     _ count: Int, of triangle: AlignedBuffer<Double>, order: Int, unit: Double
   ) throws(SolverError) -> [Double]? {
-    guard count > 0, capacity(order: order) >= max(4 * count, 4 * block) else { return nil }
+    guard suits(count, order: order) else { return nil }
     var lanczos = try InverseLanczos(triangle, order: order, unit: unit)
     do throws(SolverError) { return try lanczos.run(count) } catch {
       // There is another way, which has more to say.

@@ -20,7 +20,7 @@ extension TriangularFactor {
     let values = rough.singularValues
     let (largest, bound) = (values.first ?? 0, rough.resolution)
     let count = values.count { $0 < bound }
-    guard count > 0, 4 * count <= InverseLanczos.capacity(order: order) else { return nil }
+    guard InverseLanczos.suits(count, order: order) else { return nil }
     try makeTriangular()
     var logDeterminant = 0.0
     for index in 0..<order {

@@ -56,5 +56,4 @@ struct AnalysisDescription {
       + "overlap: mean cos² between \(summary.parameters.metrics.overlap) leading directions of both, 1 for one space;\n"
       + "  the median of the pairs\n\n"
   }
-
 }

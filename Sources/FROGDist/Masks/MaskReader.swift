@@ -73,21 +73,12 @@ public struct MaskReader: Sendable {
 
   /// Another version may lack what this one has; that it is another is the better reason.
   private static func checkVersion(_ text: [UInt8], _ path: FilePath) throws(RunFailure) {
-    struct Version: Decodable {
-      let format: String
-      let formatVersion: Int
-
-      enum CodingKeys: String, CodingKey {
-        case format
-        case formatVersion = "format_version"
-      }
-    }
-    guard let found = try? JSONDecoder().decode(Version.self, from: Data(text)),
-      found.format != RunRecord.formatName || found.formatVersion != RunRecord.currentFormatVersion
+    guard let found = DocumentFormat(text), let version = found.formatVersion,
+      found.format != RunRecord.formatName || version != RunRecord.currentFormatVersion
     else { return }
     throw RunFailure(
       .data,
-      "\(shown(path.appending(MaskFiles.recordName))): format \(quoted(found.format)) version \(found.formatVersion); this program "
+      "\(shown(path.appending(MaskFiles.recordName))): format \(quoted(found.format)) version \(version); this program "
         + "reads \(RunRecord.formatName) version \(RunRecord.currentFormatVersion)")
   }
 

@@ -30,3 +30,20 @@ public enum Document {
     return "not valid JSON of the documented form" + (place.isEmpty ? "" : " at \(place)")
   }
 }
+
+/// What any of our documents says of itself, whatever else is in it.
+struct DocumentFormat: Decodable {
+  let format: String
+  let formatVersion: Int?
+
+  enum CodingKeys: String, CodingKey {
+    case format
+    case formatVersion = "format_version"
+  }
+
+  /// nil if it says nothing of the kind.
+  init?(_ text: [UInt8]) {
+    guard let found = try? JSONDecoder().decode(Self.self, from: Data(text)) else { return nil }
+    self = found
+  }
+}

@@ -25,7 +25,7 @@ extension SummaryDocument {
   /// Whether the summary in a folder is one of this command.
   static func isFormat(in path: FilePath) -> Bool {
     guard let text = try? Document.contents(of: path.appending(fileName)) else { return false }
-    return (try? JSONDecoder().decode(DocumentFormat.self, from: Data(text)))?.format == formatName
+    return DocumentFormat(text)?.format == formatName
   }
 
   /// Reads the summary of a finished run.
@@ -57,9 +57,4 @@ extension SummaryDocument {
     }
     return summary
   }
-}
-
-/// What any of our documents says of itself.
-private struct DocumentFormat: Decodable {
-  let format: String
 }
