@@ -47,17 +47,58 @@ let package = Package(
     .target(name: "SpectralQuality", swiftSettings: strict),
     .target(name: "DistSVD", dependencies: ["MPI", "CMPI", "CKernels"], swiftSettings: strict),
     .target(
+      name: "RunCore",
+      dependencies: ["CKernels", "MPI", "ShardIO", systemPackage, .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
+    .target(
+      name: "Weights",
+      dependencies: [
+        "CKernels", "MPI", "RunCore", "ShardIO", systemPackage, .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Planning",
+      dependencies: [
+        "DistSVD", "MPI", "RunCore", "ShardIO", "Weights", systemPackage,
+        .product(name: "HeapModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Execution",
+      dependencies: ["DistSVD", "MPI", "Planning", "RunCore", "ShardIO", "Weights", systemPackage],
+      swiftSettings: strict),
+    .target(
+      name: "Spectra",
+      dependencies: [
+        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Weights",
+        systemPackage,
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Comparison",
+      dependencies: [
+        "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Spectra", "Weights",
+        systemPackage,
+      ],
+      swiftSettings: strict),
+    .target(
       name: "FROGDist",
       dependencies: [
-        "CKernels", "DistSVD", "MPI", "ShardIO", "SpectralQuality", systemPackage,
-        .product(name: "Crypto", package: "swift-crypto"),
-        .product(name: "HeapModule", package: "swift-collections"),
+        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Spectra",
+        "Weights", systemPackage, .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Calibration",
+      dependencies: [
+        "DistSVD", "Execution", "FROGDist", "MPI", "Planning", "RunCore", "ShardIO", systemPackage,
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "frog-mpi",
       dependencies: [
-        "DistSVD", "FROGDist", "MPI", "ShardIO", "SpectralQuality", systemPackage,
+        "Calibration", "Comparison", "DistSVD", "Execution", "FROGDist", "MPI", "Planning", "RunCore", "ShardIO",
+        "SpectralQuality", "Spectra", "Weights", systemPackage,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

@@ -6,7 +6,7 @@ import Synchronization
 /// The thread waits for the disk most of the time; of what is cached already it looks at little.
 public final class Prefetcher: Sendable {
   private let queue = DispatchQueue(label: "prefetch", qos: .utility)
-  /// Counts the requests of ``start(_:ranges:)``: one that is not the newest stops.
+  /// Counts the requests of ``start(_:)``: one that is not the newest stops.
   private let request = Atomic(0)
   /// Bytes between two looks at the count.
   private static let step = 8 << 20
@@ -16,22 +16,24 @@ public final class Prefetcher: Sendable {
 
   deinit { stop() }
 
-  /// Reads `ranges` of a file, in their order, instead of what an earlier call asked for. Returns at once.
-  public func start(_ source: any ByteSource, ranges: [Range<Int>]) {
+  /// Reads ranges of files, in their order, instead of what an earlier call asked for. Returns at once.
+  public func start(_ parts: [(source: any ByteSource, ranges: [Range<Int>])]) {
     let number = request.add(1, ordering: .relaxed).newValue
     // The queue keeps no owner alive: what is left of a request goes with the prefetcher.
     queue.async { [weak self] in
       var scratch = ScratchBytes()
-      for range in ranges {
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.step) {
-          guard let self, self.request.load(ordering: .relaxed) == number else { return }
-          source.prefetch(start..<min(range.upperBound, start + Self.step), scratch: &scratch)
+      for (source, ranges) in parts {
+        for range in ranges {
+          for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.step) {
+            guard let self, self.request.load(ordering: .relaxed) == number else { return }
+            source.prefetch(start..<min(range.upperBound, start + Self.step), scratch: &scratch)
+          }
         }
       }
     }
   }
 
-  /// Ends what ``start(_:ranges:)`` has under way, within one step.
+  /// Ends what ``start(_:)`` has under way, within one step.
   public func stop() {
     request.add(1, ordering: .relaxed)
   }

@@ -1,3 +1,6 @@
+import Execution
+import Spectra
+import RunCore
 import FROGDist
 
 /// What `analyze` prints at its end.

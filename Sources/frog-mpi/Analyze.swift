@@ -1,10 +1,9 @@
+import Execution
+import Spectra
 import ArgumentParser
-import FROGDist
-import ShardIO
-import SystemPackage
 
 /// `frog-mpi analyze`
-struct Analyze: ParsableCommand {
+struct Analyze: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tell from their spectra how well the matrices of a model are trained.",
     discussion: """
@@ -19,27 +18,16 @@ struct Analyze: ParsableCommand {
   @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
   var checkpoint: String
 
-  @OptionGroup var output: OutputChoice
-
   @OptionGroup var metrics: MetricOptions
 
-  @OptionGroup var choice: TensorChoice
+  @OptionGroup var common: RunArguments
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
-  var io = SourceKind.auto
+  var pipeline: AnalysisPipeline {
+    AnalysisPipeline(AnalysisOptions(common.options(["checkpoint": checkpoint]), metrics: metrics.choice))
+  }
 
-  @OptionGroup var resources: ResourceOptions
-
-  @OptionGroup var stop: StopOptions
-
-  func run() throws {
-    let options = AnalysisOptions(
-      checkpoint: FilePath(checkpoint), output: output.options, tensors: choice.options, metrics: metrics.choice,
-      io: io, threads: resources.threads, memory: resources.memory?.bytes)
-    Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
-      let outcome = try AnalysisPipeline(options, in: context).run()
-      return AnalysisDescription(outcome.summary, outcome.statistics, out: output.out).text
-    }
+  func summary(_ outcome: CommandRun<AnalysisPipeline>.Outcome) -> String {
+    AnalysisDescription(outcome.product, outcome.statistics, out: common.output.out).text
   }
 }
 
@@ -61,7 +49,7 @@ struct MetricOptions: ParsableArguments {
 
   @OptionGroup var work: SpectrumWorkOptions
 
-  @Option(help: "Of all random numbers.")
+  @Option(help: "The seed of all random numbers.")
   var seed: UInt64 = 0
 
   func validate() throws {
@@ -83,7 +71,7 @@ struct MetricOptions: ParsableArguments {
   }
 }
 
-/// Those of them that a run's time or memory depends on.
+/// The options of `analyze` that a run's time or memory depends on.
 struct SpectrumWorkOptions: ParsableArguments {
   @Flag(help: "Also measure every matrix with its entries shuffled: distance from random, correlation traps.")
   var randomize = false
@@ -109,7 +97,7 @@ struct SpectrumWorkOptions: ParsableArguments {
     if let overlap, !(0...4096).contains(overlap) { throw ValidationError("--overlap must be from 0 to 4096") }
   }
 
-  /// The names of those that were given.
+  /// The names of the options that were given.
   var given: [String] {
     [
       ("--randomize", randomize), ("--vectors", vectors), ("--p-value", pValue != nil), ("--overlap", overlap != nil),

@@ -1,3 +1,5 @@
+import Calibration
+import Planning
 import DistSVD
 import FROGDist
 

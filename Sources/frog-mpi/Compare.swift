@@ -1,10 +1,9 @@
+import Execution
+import Comparison
 import ArgumentParser
-import FROGDist
-import ShardIO
-import SystemPackage
 
 /// `frog-mpi compare`
-struct Compare: ParsableCommand {
+struct Compare: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tell what tuning has done to the matrices of a model, and whether it has harmed them.",
     discussion: """
@@ -23,27 +22,16 @@ struct Compare: ParsableCommand {
   @Argument(help: "What has been made of it: the same matrices under the same names, in any type and any shards.")
   var tuned: String
 
-  @OptionGroup var output: OutputChoice
-
   @OptionGroup var metrics: PairOptions
 
-  @OptionGroup var choice: TensorChoice
+  @OptionGroup var common: RunArguments
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
-  var io = SourceKind.auto
+  var pipeline: ComparisonPipeline {
+    ComparisonPipeline(ComparisonOptions(common.options(["base": base, "tuned": tuned]), metrics: metrics.choice))
+  }
 
-  @OptionGroup var resources: ResourceOptions
-
-  @OptionGroup var stop: StopOptions
-
-  func run() throws {
-    let options = ComparisonOptions(
-      base: FilePath(base), tuned: FilePath(tuned), output: output.options, tensors: choice.options,
-      metrics: metrics.choice, io: io, threads: resources.threads, memory: resources.memory?.bytes)
-    Self.runOnRanks(until: stop, isQuiet: output.quiet) { context in
-      let outcome = try ComparisonPipeline(options, in: context).run()
-      return ComparisonDescription(outcome.summary, outcome.statistics, out: output.out).text
-    }
+  func summary(_ outcome: CommandRun<ComparisonPipeline>.Outcome) -> String {
+    ComparisonDescription(outcome.product, outcome.statistics, out: common.output.out).text
   }
 }
 
@@ -61,7 +49,7 @@ struct PairOptions: ParsableArguments {
     if let top, !(1...4096).contains(top) { throw ValidationError("--top must be from 1 to 4096") }
   }
 
-  /// The names of those that were given.
+  /// The names of the options that were given.
   var given: [String] { [("--top", top != nil), ("--delta-spectrum", deltaSpectrum)].filter(\.1).map(\.0) }
 
   var choice: ComparisonChoice {

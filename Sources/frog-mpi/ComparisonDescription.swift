@@ -1,3 +1,5 @@
+import Comparison
+import RunCore
 import FROGDist
 
 /// What `compare` prints at its end.

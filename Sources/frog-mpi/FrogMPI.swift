@@ -1,3 +1,4 @@
+import RunCore
 import ArgumentParser
 import FROGDist
 
@@ -24,7 +25,7 @@ struct FrogMPI: ParsableCommand {
       74 writing or reading failed; 75 stopped, and can go on; 128+n ended by signal n.
       """,
     version: version,
-    subcommands: [Mask.self, Analyze.self, Compare.self, Plan.self, Inspect.self, Verify.self])
+    subcommands: Commands.all)
 
   static func main() {
     do {

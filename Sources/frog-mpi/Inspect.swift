@@ -1,3 +1,6 @@
+import Execution
+import Weights
+import RunCore
 import ArgumentParser
 import FROGDist
 import Logging
@@ -46,7 +49,7 @@ struct Inspect: ParsableCommand {
     try description.writeTables(to: &output)
   }
 
-  private func describe(_ record: RunRecord) throws -> String {
+  private func describe(_ record: MaskRecord) throws -> String {
     guard !json else { return String(decoding: try Document.encode(record), as: UTF8.self) }
     func percent(_ value: Double?) -> String { value.map { Terminal.decimal(100 * $0, 1) + "%" } ?? "-" }
     let rows = record.matrices.map { matrix in

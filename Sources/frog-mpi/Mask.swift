@@ -1,3 +1,6 @@
+import Execution
+import Weights
+import RunCore
 import ArgumentParser
 import DistSVD
 import FROGDist
@@ -7,7 +10,7 @@ import SpectralQuality
 import SystemPackage
 
 /// `frog-mpi mask`
-struct Mask: ParsableCommand {
+struct Mask: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Choose the weights to fine-tune and write them as masks.",
     discussion: """
@@ -24,10 +27,8 @@ struct Mask: ParsableCommand {
   @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
   var checkpoint: String
 
-  @OptionGroup var output: OutputChoice
-
-  @Option(help: "The share of all weights to keep: 1% or 0.01. (default: 1%)")
-  var budget: String?
+  @Option(help: "The share of all weights to keep: 1% or 0.01. (default: 1%)", transform: Budget.parsing)
+  var budget: Budget?
 
   @Option(help: "The number of weights to keep, instead of a share.")
   var keep: Int?
@@ -38,7 +39,7 @@ struct Mask: ParsableCommand {
       valueName: "mode"))
   var select = SelectionMode.global
 
-  @OptionGroup var work: WorkloadOptions
+  @OptionGroup var work: ScoreWorkOptions
 
   @Flag(help: "Also write what `analyze` tells of every matrix, from the same decompositions.")
   var analyze = false
@@ -65,7 +66,7 @@ struct Mask: ParsableCommand {
       valueName: "p"))
   var sample: Double?
 
-  @Option(help: "Of all random numbers.")
+  @Option(help: "The seed of all random numbers.")
   var seed: UInt64 = 0
 
   @Option(
@@ -77,29 +78,18 @@ struct Mask: ParsableCommand {
   @Option(help: "How masks are stored: indices, bitmap (a bit a weight), or auto for the smaller.")
   var format = MaskFormat.auto
 
-  @OptionGroup var choice: TensorChoice
-
   @Option(
     help: ArgumentHelp(
       "Also write where tensors lie in the parameters of a loaded model, for those whose name or shape differs there.",
       valueName: "transformers5"))
   var names: ParameterNames?
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
-  var io = SourceKind.auto
-
-  @OptionGroup var resources: ResourceOptions
-
-  @OptionGroup var stop: StopOptions
+  @OptionGroup var common: RunArguments
 
   func validate() throws {
     let scoring = work.scoring
     if budget != nil, keep != nil { throw ValidationError("give --budget or --keep, not both") }
     if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more") }
-    if let budget, Budget(share: budget) == nil {
-      throw ValidationError(
-        "--budget must be a share from 0 to 1 such as 0.01, or a percentage such as 1%; found '\(budget)'")
-    }
     if let targetOverlap {
       guard targetOverlap > 0, targetOverlap <= 1 else {
         throw ValidationError("--target-overlap must be above 0, at most 1")
@@ -132,23 +122,22 @@ struct Mask: ParsableCommand {
     return options
   }
 
-  func run() throws {
+  var pipeline: MaskPipeline {
     var options = MaskOptions(
-      checkpoint: FilePath(checkpoint), output: output.options,
-      budget: keep.map { .count($0) } ?? Budget(share: budget ?? "1%") ?? .count(0), select: select,
-      scoring: scoring, format: format, tensors: choice.options, names: names, io: io, threads: resources.threads,
-      memory: resources.memory?.bytes)
-    options.analyze = analyze
+      common.options(["checkpoint": checkpoint]), budget: keep.map { .count($0) } ?? budget ?? .standard)
+    options.select = select
     options.quality.weight = qualityWeight
     options.quality.overparameterized = overparameterized
-    Self.runOnRanks(until: stop, isQuiet: output.quiet) { [options] context in
-      let outcome = try Pipeline(options, in: context).run()
-      return Self.summary(outcome.record, outcome.statistics, out: output.out)
-    }
+    options.analyze = analyze
+    options.scoring = scoring
+    options.format = format
+    options.names = names
+    return MaskPipeline(options)
   }
 
   /// The short table at the end.
-  static func summary(_ record: RunRecord, _ statistics: RunStatistics?, out: String) -> String {
+  func summary(_ outcome: CommandRun<MaskPipeline>.Outcome) -> String {
+    let record = outcome.product
     let percent = Terminal.decimal(100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1)), 3)
     var lines = [
       ("matrices", Terminal.grouped(record.checkpoint.matrices)),
@@ -160,16 +149,7 @@ struct Mask: ParsableCommand {
       let rank = record.parameters.rank.map { "rank \($0)" } ?? "no rank is enough"
       lines.append(("approximation", "\(rank): \(audit.description)"))
     }
-    for phase in statistics?.phases ?? [] {
-      lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0)))
-    }
-    let peak = statistics?.peakAnonymousBytes.max() ?? 0
-    if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
-    lines.append(("masks", statistics == nil ? "\(out) (finished earlier)" : out))
-    let width = lines.map(\.0.count).max() ?? 0
-    return lines.map { name, value in
-      name + String(repeating: " ", count: width - name.count + 2) + value + "\n"
-    }.joined()
+    return SummaryLines.text(lines, outcome.statistics, results: "masks", out: common.output.out)
   }
 }
 
@@ -177,5 +157,14 @@ extension SelectionMode: ExpressibleByArgument {}
 extension QualityWeight: ExpressibleByArgument {}
 extension OverparameterizedPolicy: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
-extension SourceKind: ExpressibleByArgument {}
 extension ParameterNames: ExpressibleByArgument {}
+
+extension Budget {
+  /// The budget that a command line asks for.
+  static func parsing(_ text: String) throws -> Budget {
+    guard let budget = Budget(share: text) else {
+      throw ValidationError("it must be a share from 0 to 1 such as 0.01, or a percentage such as 1%")
+    }
+    return budget
+  }
+}

@@ -1,3 +1,4 @@
+import RunCore
 import ArgumentParser
 import FROGDist
 import SystemPackage

@@ -1,3 +1,6 @@
+import Calibration
+import Planning
+import RunCore
 import ArgumentParser
 import DistSVD
 import FROGDist
@@ -142,8 +145,7 @@ struct Plan: ParsableCommand {
     let assumesMemory = resources.memory == nil && ranksPerNode ?? 0 > ThreadBudget.cores
     let memoryPerRank =
       try assumesMemory
-      ? MemoryModel.requirement(
-        of: tensors.matrices, run.workload, auditCount: run.auditCount, ranks: ranks ?? perNode ?? 1)
+      ? run.memoryRequirement(of: tensors.matrices, ranks: ranks ?? perNode ?? 1)
       : resources.memory?.bytes
     let nodeMemory: Int
     if let memoryPerRank, let perNode {

@@ -1,3 +1,6 @@
+import Weights
+import Planning
+import RunCore
 import FROGDist
 import ShardIO
 
@@ -58,51 +61,43 @@ struct PlanDescription: Encodable {
     }
   }
 
+  /// The totals, with the seconds of every phase as `scores_seconds` and the like.
   struct Totals: Encodable {
-    let matrices: Int
-    let weights: Int
-    let operations: Double
-    let bytesRead: Int
-    let bytesWritten: Int
-    /// Of masks alone.
-    let bytesSpilled: Int?
-    let peakBytesPerRank: Int
-    let normsSeconds: Double?
-    /// Of an approximation.
-    let auditSeconds: Double?
-    let auditMatrices: [String]?
-    /// Of masks.
-    let scoresSeconds: Double?
-    let masksSeconds: Double?
-    /// Of an analysis.
-    let spectraSeconds: Double?
-    /// Of a comparison.
-    let pairsSeconds: Double?
-    let seconds: Double
-    let coreHours: Double
-    let lowerBound: Double
-    let efficiency: Double
-    let teamLoss: Double
-    let idleShare: Double
+    let plan: RunPlan
+    let tensors: PlannedTensors
 
-    enum CodingKeys: String, CodingKey {
-      case matrices, weights, operations, seconds, efficiency
-      case bytesRead = "bytes_read"
-      case bytesWritten = "bytes_written"
-      case bytesSpilled = "bytes_spilled"
-      case peakBytesPerRank = "peak_bytes_per_rank"
-      case normsSeconds = "norms_seconds"
-      case auditSeconds = "audit_seconds"
-      case auditMatrices = "audit_matrices"
-      case scoresSeconds = "scores_seconds"
-      case masksSeconds = "masks_seconds"
-      case spectraSeconds = "spectra_seconds"
-      case pairsSeconds = "pairs_seconds"
-      case coreHours = "core_hours"
-      case lowerBound = "lower_bound_seconds"
-      case teamLoss = "team_loss"
-      case idleShare = "idle_share"
+    func encode(to encoder: any Encoder) throws {
+      var values = encoder.container(keyedBy: PlanKey.self)
+      try values.encode(tensors.matrices.count, forKey: "matrices")
+      try values.encode(tensors.matrices.reduce(0) { $0 + $1.size }, forKey: "weights")
+      try values.encode(plan.operations, forKey: "operations")
+      try values.encode(plan.bytesRead, forKey: "bytes_read")
+      try values.encode(plan.bytesWritten, forKey: "bytes_written")
+      try values.encodeIfPresent(plan.bytesSpilled, forKey: "bytes_spilled")
+      try values.encode(plan.peakMemory, forKey: "peak_bytes_per_rank")
+      for (name, seconds) in plan.phases { try values.encode(seconds, forKey: PlanKey("\(name)_seconds")) }
+      if let rehearsal = plan.rehearsal {
+        try values.encode(
+          rehearsal.ordinals.map { tensors.matrices[$0].name }, forKey: PlanKey("\(rehearsal.phase)_matrices"))
+      }
+      try values.encode(plan.seconds, forKey: "seconds")
+      try values.encode(plan.coreHours, forKey: "core_hours")
+      try values.encode(plan.schedule.lowerBound, forKey: "lower_bound_seconds")
+      try values.encode(plan.schedule.efficiency, forKey: "efficiency")
+      try values.encode(plan.schedule.teamLoss, forKey: "team_loss")
+      try values.encode(plan.schedule.idleShare, forKey: "idle_share")
     }
+  }
+
+  /// The name of a member that depends on the command.
+  private struct PlanKey: CodingKey, ExpressibleByStringLiteral {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(_ name: String) { stringValue = name }
+    init(stringLiteral name: String) { stringValue = name }
+    init?(stringValue name: String) { stringValue = name }
+    init?(intValue: Int) { nil }
   }
 
   let command: String
@@ -119,23 +114,14 @@ struct PlanDescription: Encodable {
     command = plan.run.command
     processes = Processes(plan)
     fastest = Processes(suggested)
-    totals = Totals(
-      matrices: tensors.matrices.count, weights: tensors.matrices.reduce(0) { $0 + $1.size },
-      operations: plan.operations, bytesRead: plan.bytesRead, bytesWritten: plan.bytesWritten,
-      bytesSpilled: plan.bytesSpilled, peakBytesPerRank: plan.peakMemory,
-      normsSeconds: plan.seconds(of: "norms"), auditSeconds: plan.seconds(of: "audit"),
-      auditMatrices: plan.audit?.ordinals.map { tensors.matrices[$0].name },
-      scoresSeconds: plan.seconds(of: "scores"), masksSeconds: plan.seconds(of: "masks"),
-      spectraSeconds: plan.seconds(of: "spectra"), pairsSeconds: plan.seconds(of: "pairs"), seconds: plan.seconds,
-      coreHours: plan.coreHours, lowerBound: plan.schedule.lowerBound, efficiency: plan.schedule.efficiency,
-      teamLoss: plan.schedule.teamLoss, idleShare: plan.schedule.idleShare)
+    totals = Totals(plan: plan, tensors: tensors)
     rates = plan.rates
     matrices = plan.schedule.tasks.sorted { $0.ordinal < $1.ordinal }.map { task in
       let matrix = tensors.matrices[task.ordinal]
       return Matrix(
         name: matrix.name, dtype: matrix.dtype.rawValue, shape: [matrix.rows, matrix.columns],
-        solver: plan.workload.solverName(order: matrix.order), firstRank: task.ranks.lowerBound,
-        ranks: task.ranks.count, operations: plan.schedule.work[task.ordinal].operations,
+        solver: plan.run.work.solverName(order: matrix.order), firstRank: task.ranks.lowerBound,
+        ranks: task.ranks.count, operations: plan.schedule.costs[task.ordinal].operations,
         bytesPerRank: plan.memory[task.ordinal], start: task.start, seconds: task.seconds)
     }
     func tensor(_ other: PlannedTensors.Other) -> Tensor {

@@ -1,3 +1,5 @@
+import Weights
+import Planning
 import DistSVD
 import FROGDist
 import ShardIO
@@ -38,12 +40,12 @@ struct PlanTables {
     }
     let rows = firsts.map { kind, ordinal in
       let matrix = tensors.matrices[ordinal]
-      let work = plan.schedule.work[ordinal]
+      let cost = plan.schedule.costs[ordinal]
       return [
         all ? Terminal.printable(matrix.name) : Terminal.grouped(counts[kind] ?? 0),
         "\(matrix.rows) × \(matrix.columns)",
-        matrix.dtype.rawValue, plan.workload.solverName(order: matrix.order), "\(kind.team)",
-        Terminal.operations(work.operations), Terminal.bytes(plan.memory[ordinal]), Terminal.duration(work.total),
+        matrix.dtype.rawValue, plan.run.work.solverName(order: matrix.order), "\(kind.team)",
+        Terminal.operations(cost.operations), Terminal.bytes(plan.memory[ordinal]), Terminal.duration(cost.total),
       ]
     }
     return Terminal.table(
@@ -73,18 +75,5 @@ struct PlanTables {
       return [Terminal.grouped(group.count), Terminal.bytes(group.bytes), reason, Terminal.printable(group.example)]
     }
     return Terminal.table(["tensors", "size", "class", "such as"], rows, right: [0, 1])
-  }
-}
-
-extension Workload {
-  /// As a word for tables, of a matrix of this order.
-  func solverName(order: Int) -> String {
-    switch solver {
-    case .exact(let precision): "exact \(precision)"
-    case .randomized(let rank, _, _): approximates(order: order) ? "rank \(rank)" : "exact \(precision)"
-    case .spectrum: "spectrum"
-    case .comparison(_, let ofDifference): ofDifference ? "three spectra" : "two spectra"
-    case .none: "none"
-    }
   }
 }

@@ -1,3 +1,6 @@
+import Weights
+import Planning
+import RunCore
 import FROGDist
 
 /// What a plan comes to, one line each, for people.
@@ -15,12 +18,10 @@ struct PlanTotals {
 
   /// Only what the planned command does has a line.
   var text: String {
-    let lines = work + [("memory", memory)] + phases + efficiency
-    let width = lines.map(\.0.count).max() ?? 0
-    return lines.map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1 + "\n" }.joined()
+    SummaryLines.columns(work + [("memory", memory)] + phases + efficiency)
   }
 
-  private typealias Line = (String, String)
+  private typealias Line = (name: String, value: String)
 
   private var work: [Line] {
     let layout = plan.layout
@@ -61,10 +62,11 @@ struct PlanTotals {
 
   private var phases: [Line] {
     plan.phases.map { name, seconds in
-      guard name == "audit", let audit = plan.audit else { return (name, Terminal.duration(seconds)) }
-      let count = audit.ordinals.count == 1 ? "1 matrix" : "\(Terminal.grouped(audit.ordinals.count)) matrices"
+      guard let rehearsal = plan.rehearsal, name == rehearsal.phase else { return (name, Terminal.duration(seconds)) }
+      let matrices = rehearsal.ordinals.count
+      let count = matrices == 1 ? "1 matrix" : "\(Terminal.grouped(matrices)) matrices"
       return (
-        name, "\(Terminal.duration(seconds)): \(count) both ways, \(Terminal.bytes(audit.peakMemory)) a process"
+        name, "\(Terminal.duration(seconds)): \(count) both ways, \(Terminal.bytes(rehearsal.peakMemory)) a process"
       )
     }
   }

@@ -1,3 +1,7 @@
+import Weights
+import Comparison
+import Spectra
+import Planning
 import ArgumentParser
 import FROGDist
 
@@ -15,10 +19,11 @@ struct PlannedWork: ParsableArguments {
       valueName: "command"))
   var chosen: PlannedCommand?
 
-  @OptionGroup(title: "Options of --for mask") var scores: WorkloadOptions
+  @OptionGroup(title: "Options of --for mask") var scores: ScoreWorkOptions
 
-  @Option(help: "Of --for mask: the share of all weights to keep: 1% or 0.01. (default: 1%)")
-  var budget: String?
+  @Option(
+    help: "Of --for mask: the share of all weights to keep: 1% or 0.01. (default: 1%)", transform: Budget.parsing)
+  var budget: Budget?
 
   @OptionGroup(title: "Options of --for analyze") var spectra: SpectrumWorkOptions
 
@@ -33,7 +38,7 @@ struct PlannedWork: ParsableArguments {
     ]
   }
 
-  /// The names of those that were given.
+  /// The names of the options that were given.
   var given: [String] { (chosen == nil ? [] : ["--for"]) + options.flatMap(\.given) }
 
   func validate() throws {
@@ -43,18 +48,14 @@ struct PlannedWork: ParsableArguments {
       }
     }
     if scores.rank == nil || scores.scoring.score != .frog { try scores.refuseApproximation() }
-    if let budget, Budget(share: budget) == nil {
-      throw ValidationError("--budget must be a share from 0 to 1 such as 0.01, or a percentage; found '\(budget)'")
-    }
   }
 
   /// What the command does with the matrices of `tensors`.
   func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
     switch command {
     case .mask:
-      let keep = try (Budget(share: budget ?? "1%") ?? .count(0)).resolve(
-        of: tensors.matrices.reduce(0) { $0 + $1.size })
-      return PlannedMask(scores.workload, keep: keep, auditCount: scores.scoring.auditCount)
+      let keep = try (budget ?? .standard).resolve(of: tensors.matrices.reduce(0) { $0 + $1.size })
+      return PlannedMask(scores.scoring.work, keep: keep, auditCount: scores.scoring.auditCount)
     case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
     }

@@ -1,3 +1,4 @@
+import RunCore
 import ArgumentParser
 import FROGDist
 import MPI
@@ -30,7 +31,10 @@ extension ParsableCommand {
       let watch = try StopWatch(rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
       defer { watch.end() }
       do {
-        let text = try body(RunContext(on: world, observer: display, version: FrogMPI.version, watch: watch))
+        let text = try body(
+          RunContext(
+            on: world, observer: display, version: FrogMPI.version, watch: watch,
+            kinds: Commands.onMatrices.map { $0.kind }))
         display.clear()
         if world.isRoot, !isQuiet { print(text, terminator: "") }
         return .success

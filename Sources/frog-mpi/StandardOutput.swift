@@ -1,3 +1,4 @@
+import RunCore
 import FROGDist
 import SystemPackage
 

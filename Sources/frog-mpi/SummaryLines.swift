@@ -1,16 +1,28 @@
+import RunCore
 import FROGDist
 
-/// What `analyze` and `compare` print below their tables.
+/// What a command prints at its end, below its tables if it has some.
 enum SummaryLines {
-  /// Names and values in two columns; then how long the phases took, the memory, and where the tables are.
+  /// Names and values in two columns; then how long the phases took, the memory, and where the results are.
   ///
-  /// - Parameter statistics: nil if an earlier run had finished everything.
-  static func text(_ lines: [(name: String, value: String)], _ statistics: RunStatistics?, out: String) -> String {
+  /// - Parameters:
+  ///   - statistics: nil if an earlier run had finished everything.
+  ///   - results: what lies in the folder `out`.
+  static func text(
+    _ lines: [(name: String, value: String)], _ statistics: RunStatistics?, results: String = "tables", out: String
+  )
+    -> String
+  {
     var lines = lines
     for phase in statistics?.phases ?? [] { lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0))) }
     let peak = statistics?.peakAnonymousBytes.max() ?? 0
     if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
-    lines.append(("tables", statistics == nil ? "\(out) (finished earlier)" : out))
+    lines.append((results, statistics == nil ? "\(out) (finished earlier)" : out))
+    return columns(lines)
+  }
+
+  /// Names and values in two columns.
+  static func columns(_ lines: [(name: String, value: String)]) -> String {
     let width = lines.map(\.name.count).max() ?? 0
     return lines.map { name, value in
       name + String(repeating: " ", count: width - name.count + 2) + value + "\n"

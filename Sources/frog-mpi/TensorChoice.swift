@@ -1,3 +1,4 @@
+import Weights
 import ArgumentParser
 import FROGDist
 

@@ -22,19 +22,18 @@ struct Verify: ParsableCommand {
   @Option(help: "The checkpoint that the masks should belong to.")
   var checkpoint: String?
 
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
-  var io = SourceKind.auto
+  @OptionGroup var reading: ReadingChoice
 
   func run() throws {
     Self.runOnRanks { world in
       let (record, problems) = try Verification(FilePath(out), on: world).run(
-        checkpoint: checkpoint.map { FilePath($0) }, io: io)
+        checkpoint: checkpoint.map { FilePath($0) }, io: reading.io)
       if world.isRoot { report(record, problems) }
       return problems.isEmpty ? .success : .badData
     }
   }
 
-  private func report(_ record: RunRecord, _ problems: [String]) {
+  private func report(_ record: MaskRecord, _ problems: [String]) {
     guard let first = problems.first else {
       print(
         "\(out): \(Terminal.grouped(record.kept)) kept weights in \(Terminal.grouped(record.matrices.count)) matrices, "

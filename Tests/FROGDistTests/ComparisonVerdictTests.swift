@@ -139,7 +139,7 @@ struct VerdictTests {
     let tensors = pairs.indices.map { ("h.\($0 + 10).fc1.weight", DType.f32, [64, 64]) }
     let catalog = try catalog(tensors)
     let matrices = try compared(pairs, norm: norm)
-    let source = RunRecord.Source(fingerprint: "", matrices: pairs.count, weights: 4096 * pairs.count)
+    let source = CheckpointSource(fingerprint: "", matrices: pairs.count, weights: 4096 * pairs.count)
     return ComparisonSummary(
       matrices, ScaleFlags(matrices), of: MatrixPairing(catalog, catalog),
       norms: Norms(squared: pairs.map { _ in 4 }, blockHashes: pairs.map { _ in [] }, fingerprint: ""), version: "",

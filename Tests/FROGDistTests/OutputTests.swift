@@ -248,7 +248,7 @@ struct RunIdentityTests {
 
 @Suite("Records")
 struct RecordTests {
-  static let record = RunRecord(
+  static let record = MaskRecord(
     version: "1",
     parameters: .init(
       keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none", include: [],
@@ -295,11 +295,11 @@ struct RecordTests {
 @Suite("Recorded outputs")
 struct RecordedOutputTests {
   /// Two experts of 2 × 4 columns, the second half of a stored 3 × 4 × 8.
-  private static func outputs(_ change: (inout [RunRecord.Matrix]) -> Void) throws -> [RecordedOutput] {
+  private static func outputs(_ change: (inout [MaskRecord.Matrix]) -> Void) throws -> [RecordedOutput] {
     var record = RecordTests.record
     let columns = IndexRuns(4..<8)
     record.matrices = (0..<3).map { expert in
-      RunRecord.Matrix(
+      MaskRecord.Matrix(
         name: "w[\(expert)][up]", shape: [4, 4], dtype: "BF16", tensor: "w",
         slice: .init(shape: [3, 4, 8], expert: expert, part: "up", rows: .init(all: 4), columns: columns),
         file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1, kept: expert, scoreExponent: 0,
@@ -333,7 +333,7 @@ struct RecordedOutputTests {
 
   @Test("what contradicts itself is refused", arguments: 0..<9)
   func hostile(number: Int) {
-    let changes: [(inout [RunRecord.Matrix]) -> Void] = [
+    let changes: [(inout [MaskRecord.Matrix]) -> Void] = [
       { $0.removeLast() }, { $0[2].slice?.expert = 1 }, { $0[1].slice?.expert = nil }, { $0[1].slice = nil },
       { $0[1].slice?.shape = [3, 4, 7] }, { for index in $0.indices { $0[index].slice?.shape = [3, .max, 8] } },
       { $0[0].slice?.columns = IndexRuns(5..<9) }, { $0[2].kept = 17 }, { $0[1].format = "bitmap" },

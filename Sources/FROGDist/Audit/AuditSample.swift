@@ -1,3 +1,6 @@
+import Weights
+import RunCore
+
 /// Which matrices an approximate run also scores exactly.
 enum AuditSample {
   /// Ranks that are tried to reach a target, while they are below the order of a matrix.
@@ -10,8 +13,17 @@ enum AuditSample {
   ///
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   static func choose(_ scoring: ScoringOptions, of matrices: [Catalog.Matrix]) throws(RunFailure) -> [Int] {
-    let approximated = try approximated(matrices, scoring.with(rank: ranks(scoring)[0]).workload)
-    return choose(scoring.auditCount, of: matrices, among: approximated, seed: scoring.seed)
+    try choose(
+      scoring.auditCount, of: matrices, approximatedBy: scoring.with(rank: ranks(scoring)[0]).work, seed: scoring.seed)
+  }
+
+  /// `count` of the matrices that an approximation approximates, by ordinal.
+  ///
+  /// - Throws: ``RunFailure`` if no matrix would be approximated.
+  static func choose(
+    _ count: Int, of matrices: [Catalog.Matrix], approximatedBy work: ScoreWork, seed: UInt64
+  ) throws(RunFailure) -> [Int] {
+    choose(count, of: matrices, among: try approximated(matrices, work), seed: seed)
   }
 
   /// `count` of `ordinals`, or as many as there are, ascending: one matrix of each shape, the shapes that hold the most
@@ -40,9 +52,9 @@ enum AuditSample {
   /// The matrices that an approximation approximates, by ordinal.
   ///
   /// - Throws: ``RunFailure`` if there is none.
-  static func approximated(_ matrices: [Catalog.Matrix], _ workload: Workload) throws(RunFailure) -> [Int] {
-    let approximated = matrices.indices.filter { workload.approximates(order: matrices[$0].order) }
-    guard approximated.isEmpty, case .randomized(let rank, let oversample, _) = workload.solver else {
+  static func approximated(_ matrices: [Catalog.Matrix], _ work: ScoreWork) throws(RunFailure) -> [Int] {
+    let approximated = matrices.indices.filter { work.approximates(order: matrices[$0].order) }
+    guard approximated.isEmpty, case .randomized(let rank, let oversample, _) = work.solver else {
       return approximated
     }
     let largest = matrices.map(\.order).max() ?? 0

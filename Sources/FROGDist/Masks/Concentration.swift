@@ -4,19 +4,19 @@ import CKernels
 ///
 /// Products of strong rows and strong columns make masks of a few rows and columns; random masks spread
 /// (docs/selection.md).
-public struct Concentration: Codable, Sendable, Equatable {
+package struct Concentration: Codable, Sendable, Equatable {
   /// The share of the kept weights in the 1% of rows that have the most, and likewise for columns (rounded up to whole ones).
-  public var topRows: Double
+  package var topRows: Double
   /// See ``topRows``.
-  public var topColumns: Double
+  package var topColumns: Double
   /// exp(entropy of the kept counts over the rows), as a fraction of the rows: 1 if every row has as many.
-  public var effectiveRows: Double
+  package var effectiveRows: Double
   /// See ``effectiveRows``.
-  public var effectiveColumns: Double
+  package var effectiveColumns: Double
   /// Rows without a kept weight.
-  public var unusedRows: Int
+  package var unusedRows: Int
   /// Columns without a kept weight.
-  public var unusedColumns: Int
+  package var unusedColumns: Int
 
   enum CodingKeys: String, CodingKey {
     case topRows = "top_rows"
@@ -73,7 +73,7 @@ struct KeptCounts {
 
 extension Concentration {
   /// Of all masks together: shares weighted by kept weights, unused rows and columns added up; nil if nothing is kept.
-  init?(overall matrices: [RunRecord.Matrix]) {
+  init?(overall matrices: [MaskRecord.Matrix]) {
     let total = Double(matrices.reduce(0) { $0 + $1.kept })
     guard total > 0 else { return nil }
     func mean(_ value: (Concentration) -> Double) -> Double {
@@ -85,24 +85,5 @@ extension Concentration {
     effectiveColumns = mean(\.effectiveColumns)
     unusedRows = matrices.reduce(0) { $0 + ($1.concentration?.unusedRows ?? $1.shape[0]) }
     unusedColumns = matrices.reduce(0) { $0 + ($1.concentration?.unusedColumns ?? $1.shape[1]) }
-  }
-
-  /// As numbers that ranks can exchange.
-  static func encode(_ value: Concentration?) -> [Double] {
-    guard let value else { return [Double](repeating: -1, count: encodedCount) }
-    return [
-      value.topRows, value.topColumns, value.effectiveRows, value.effectiveColumns, Double(value.unusedRows),
-      Double(value.unusedColumns),
-    ]
-  }
-
-  static let encodedCount = 6
-
-  static func decode(_ numbers: ArraySlice<Double>) -> Concentration? {
-    let values = Array(numbers)
-    guard values[0] >= 0 else { return nil }
-    return Concentration(
-      topRows: values[0], topColumns: values[1], effectiveRows: values[2], effectiveColumns: values[3],
-      unusedRows: Int(values[4]), unusedColumns: Int(values[5]))
   }
 }

@@ -1,8 +1,12 @@
+import Execution
+import Spectra
+import Weights
+import RunCore
 import FoundationEssentials
 import SystemPackage
 
-/// The names of what `mask` writes.
-enum MaskFiles {
+/// The files that `mask` writes.
+package enum MaskFiles {
   /// Every parameter that shapes the result, and what came out.
   static let recordName = "frog.json"
   /// The index of the mask files, written last.
@@ -17,11 +21,11 @@ enum MaskFiles {
       isMask($0) || [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName].contains($0)
     },
     owns: { $1.contains { isMask($0) || $0 == recordName || $0 == indexName } },
-    threads: { try MaskReader($0).record.parameters.threads },
+    threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 
   /// What was asked of a run of `mask`, as far as its results depend on it.
-  static func options(_ parameters: RunRecord.Parameters, names: ParameterNames?, audit: Int?, teams: String)
+  static func options(_ parameters: MaskRecord.Parameters, names: ParameterNames?, audit: Int?, teams: String)
     -> [String: String]
   {
     var options = RunIdentity.words(of: parameters)
@@ -39,7 +43,7 @@ enum MaskFiles {
     if record.parameters.targetOverlap != nil { unsaid += ["--rank", "--oversample", "--power-iterations"] }
     for name in unsaid { options[name] = now.options[name] }
     return RunIdentity(
-      version: record.version, command: now.command, options: options, threads: record.parameters.threads,
-      checkpoint: record.checkpoint, shards: now.shards)
+      version: record.version, options: options, threads: record.parameters.tensors.threads,
+      sources: ["checkpoint": record.checkpoint], now: now)
   }
 }

@@ -1,3 +1,5 @@
+import Weights
+import RunCore
 import ShardIO
 
 /// Where every byte of the output goes, known to all ranks once they know how many weights each matrix keeps.

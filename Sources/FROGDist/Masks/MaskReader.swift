@@ -1,21 +1,22 @@
+import RunCore
 import FoundationEssentials
 import MPI
 import ShardIO
 import SystemPackage
 
 /// The output directory of a finished run, read back; nothing in it is trusted.
-public struct MaskReader: Sendable {
+package struct MaskReader: Sendable {
   /// The folder.
-  public let path: FilePath
+  package let path: FilePath
   /// `frog.json`.
-  public let record: RunRecord
+  package let record: MaskRecord
   /// What is stored, by the record.
   private(set) var outputs: [RecordedOutput]
   /// The bytes of `frog.json`, as read.
   let recordText: [UInt8]
 
   /// Whether `path` is a folder that a run has begun to write or has written.
-  public static func isOutput(_ path: FilePath) -> Bool {
+  package static func isOutput(_ path: FilePath) -> Bool {
     guard let names = try? Folder.names(in: path) else { return false }
     return names.contains(MaskFiles.recordName) || names.contains(MaskFiles.indexName)
       || names.contains(OutputDirectory.workName)
@@ -24,14 +25,14 @@ public struct MaskReader: Sendable {
   /// Reads and checks `frog.json`.
   ///
   /// - Throws: ``RunFailure``: `.noInput` if there is no such folder, `.data` if it is not a finished output.
-  public init(_ path: FilePath) throws {
+  package init(_ path: FilePath) throws {
     let names: [String]
     do {
       names = try Folder.names(in: path)
     } catch {
       throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
     }
-    if !names.contains(MaskFiles.indexName), Self.isInterrupted(path) {
+    if !names.contains(MaskFiles.indexName), OutputDirectory.isInterrupted(path) {
       throw RunFailure(
         .data,
         "\(shown(path)) has no \(MaskFiles.indexName): the run that wrote it did not finish; go on with the same command and --resume"
@@ -49,19 +50,13 @@ public struct MaskReader: Sendable {
     try self.init(path, recordText: try Document.contents(of: file))
   }
 
-  /// Whether a run has left a journal there to go on from.
-  private static func isInterrupted(_ path: FilePath) -> Bool {
-    let names = try? Folder.names(in: path.appending(OutputDirectory.workName))
-    return names?.contains(OutputDirectory.runName) ?? false
-  }
-
   /// Checks the bytes of `frog.json`, read by another rank.
   init(_ path: FilePath, recordText: [UInt8]) throws {
     self.path = path
     self.recordText = recordText
     try Self.checkVersion(recordText, path)
     do {
-      record = try JSONDecoder().decode(RunRecord.self, from: Data(recordText))
+      record = try JSONDecoder().decode(MaskRecord.self, from: Data(recordText))
     } catch {
       throw RunFailure(
         .data,
@@ -74,18 +69,18 @@ public struct MaskReader: Sendable {
   /// Another version may lack what this one has; that it is another is the better reason.
   private static func checkVersion(_ text: [UInt8], _ path: FilePath) throws(RunFailure) {
     guard let found = DocumentFormat(text), let version = found.formatVersion,
-      found.format != RunRecord.formatName || version != RunRecord.currentFormatVersion
+      found.format != MaskRecord.formatName || version != MaskRecord.currentFormatVersion
     else { return }
     throw RunFailure(
       .data,
       "\(shown(path.appending(MaskFiles.recordName))): format \(quoted(found.format)) version \(version); this program "
-        + "reads \(RunRecord.formatName) version \(RunRecord.currentFormatVersion)")
+        + "reads \(MaskRecord.formatName) version \(MaskRecord.currentFormatVersion)")
   }
 
   /// The record of a finished run, on every rank.
   ///
   /// Collective: every rank calls it.
-  static func record(in path: FilePath, world: Communicator) throws -> RunRecord {
+  static func record(in path: FilePath, world: Communicator) throws -> MaskRecord {
     try MaskReader(path, recordText: try world.fromRoot { try MaskReader(path).recordText }).record
   }
 

@@ -1,5 +1,6 @@
-import Crypto
-import FoundationEssentials
+import Execution
+import Weights
+import RunCore
 import MPI
 import ShardIO
 import SystemPackage
@@ -18,7 +19,7 @@ struct MaskStage {
   ///
   /// - Returns: the files by name, finished and synchronized in the work folder, and where the kept weights of this rank's
   ///   matrices lie, by ordinal.
-  func write(_ layout: MaskLayout) throws -> (files: [String: RunRecord.File], concentrations: [Int: Concentration]) {
+  func write(_ layout: MaskLayout) throws -> (files: [String: RecordedFile], concentrations: [Int: Concentration]) {
     try world.agreeing {
       guard world.isRoot else { return }
       for file in layout.files {
@@ -44,7 +45,7 @@ struct MaskStage {
   }
 
   /// Each rank hashes every size-th file.
-  private func hash(_ layout: MaskLayout) throws -> [String: RunRecord.File] {
+  private func hash(_ layout: MaskLayout) throws -> [String: RecordedFile] {
     let own = stride(from: world.rank, to: layout.files.count, by: world.size)
     let digests: [UInt8] = try world.agreeing {
       try own.flatMap {
@@ -53,10 +54,10 @@ struct MaskStage {
       }
     }
     let all = try world.allGather(digests)
-    var files: [String: RunRecord.File] = [:]
+    var files: [String: RecordedFile] = [:]
     for (number, file) in layout.files.enumerated() {
       let start = number / world.size * FileDigest.count
-      files[file.name] = RunRecord.File(
+      files[file.name] = RecordedFile(
         bytes: file.layout.fileSize,
         sha256: FileDigest(bytes: Array(all[number % world.size][start..<start + FileDigest.count])).hexadecimal)
     }
@@ -68,23 +69,15 @@ struct MaskStage {
   /// Collective: every rank calls it.
   func describe(
     _ layout: MaskLayout, norms: Norms, concentrations: [Int: Concentration]
-  ) throws -> [RunRecord.Matrix] {
-    let own = scored.flatMap { MatrixReport($0, concentrations[$0.ordinal]).encoded }
-    var reports = [MatrixReport?](repeating: nil, count: catalog.matrices.count)
-    for numbers in try world.allGather(own) {
-      for start in stride(from: 0, to: numbers.count, by: MatrixReport.encodedCount) {
-        let report = MatrixReport(encoded: numbers[start..<start + MatrixReport.encodedCount])
-        reports[report.ordinal] = report
-      }
-    }
+  ) throws -> [MaskRecord.Matrix] {
+    let reports = try MatrixReport.gather(
+      scored.map { MatrixReport($0, concentrations[$0.ordinal]) }, count: catalog.matrices.count, over: world)
     let importance = Shares.importance(ofNorms: norms.frobenius)
-    return try catalog.matrices.enumerated().map { ordinal, matrix in
+    return zip(catalog.matrices, reports).map { matrix, report in
+      let ordinal = report.ordinal
       let (tensors, expert) = layout.place(of: ordinal)
       let kept = tensors.kept[expert]
-      guard let report = reports[ordinal] else {
-        throw RunFailure(.internal, "no rank has scored tensor \(quoted(matrix.name))")
-      }
-      return RunRecord.Matrix(
+      return MaskRecord.Matrix(
         name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
         tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
         file: layout.files[layout.file(of: ordinal)].name, solver: report.solver.label,
@@ -95,98 +88,29 @@ struct MaskStage {
     }
   }
 
-  /// Finishes what is to be published, and says so.
-  ///
-  /// Collective: every rank calls it.
-  ///
-  /// - Returns: what is left to be done, on rank 0.
-  func commit(
-    _ layout: MaskLayout, record: RunRecord, names: [UInt8]?, tables: [Publication.TextFile],
-    statistics: RunStatistics
-  ) throws -> Publication? {
-    try world.agreeing {
-      guard world.isRoot else { return nil }
-      let recordText = try Document.encode(record)
-      let index = MaskIndex(layout.contents, record: recordText)
-      return try Publication.commit(
-        files: layout.files.map(\.name),
-        documents: (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + tables + [
-          .init(name: MaskFiles.recordName, content: recordText),
-          .init(name: OutputDirectory.runName, content: try Document.encode(statistics)),
-          .init(name: MaskFiles.indexName, content: index.text),
-        ], in: output)
-    }
-  }
-
   private func path(of file: MaskLayout.File) -> FilePath { output.work.appending(file.name) }
 }
 
-/// What the rank that scored a matrix knows of it, as numbers that ranks can exchange.
-private struct MatrixReport {
-  static let encodedCount = 6 + Concentration.encodedCount
-
+/// What the rank that scored a matrix tells the others of it.
+private struct MatrixReport: MatrixRow {
   let ordinal: Int
+  let rescue: String?
+  let solver: MatrixSolver
   let noiseError: Double
   let rankOneShare: Double
-  /// NaN stands for none on the way.
+  /// Sampling can keep weights of probability 0, at the very end: then there is none, since JSON has no infinity.
   let threshold: Double?
   let scoreExponent: Int
-  let solver: MatrixSolver
   let concentration: Concentration?
 
   init(_ matrix: ScoredMatrix, _ concentration: Concentration?) {
     ordinal = matrix.ordinal
+    rescue = matrix.record.rescue
+    solver = matrix.record.solver
     noiseError = matrix.record.relativeError
     rankOneShare = matrix.record.rankOneShare
-    // Sampling can keep weights of probability 0, at the very end; JSON has no infinity.
     threshold = matrix.threshold.flatMap { $0.isFinite ? $0 : nil }
     scoreExponent = matrix.units.stored
-    solver = matrix.record.solver
     self.concentration = concentration
-  }
-
-  /// Ordinals and exponents are exact in a Double.
-  var encoded: [Double] {
-    [Double(ordinal), noiseError, rankOneShare, threshold ?? .nan, Double(scoreExponent), Double(solver.code)]
-      + Concentration.encode(concentration)
-  }
-
-  init(encoded numbers: ArraySlice<Double>) {
-    let values = Array(numbers)
-    ordinal = Int(values[0])
-    noiseError = values[1]
-    rankOneShare = values[2]
-    threshold = values[3].isNaN ? nil : values[3]
-    scoreExponent = Int(values[4])
-    solver = MatrixSolver(code: Int(values[5]))
-    concentration = Concentration.decode(values[6...])
-  }
-}
-
-/// The SHA-256 of a file.
-struct FileDigest {
-  static let count = 32
-  let bytes: [UInt8]
-
-  var hexadecimal: String { bytes.hexadecimal }
-
-  static func sha256(of path: FilePath) throws -> FileDigest {
-    let source = try SourceKind.pread.open(path)
-    var scratch = ScratchBytes()
-    var hash = SHA256()
-    for start in stride(from: 0, to: source.size, by: 1 << 20) {
-      try source.withBytes(in: start..<min(source.size, start + 1 << 20), scratch: &scratch) {
-        hash.update(bufferPointer: $0)
-      }
-    }
-    return FileDigest(bytes: Array(hash.finalize()))
-  }
-}
-
-extension Sequence<UInt8> {
-  /// As lower-case hexadecimal digits.
-  var hexadecimal: String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }
 }

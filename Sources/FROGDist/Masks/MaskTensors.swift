@@ -1,7 +1,7 @@
 import ShardIO
 
 /// How the kept weights of a matrix are stored.
-public enum MaskFormat: String, Sendable, CaseIterable {
+package enum MaskFormat: String, Sendable, CaseIterable {
   /// Whichever is smaller: a bitmap above a density of 1/32.
   case auto
   /// Flat indices.

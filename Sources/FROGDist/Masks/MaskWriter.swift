@@ -1,3 +1,5 @@
+import Weights
+import RunCore
 import ShardIO
 
 /// Writes the kept weights, scores and noise factors of this rank's matrices to their places.

@@ -1,3 +1,5 @@
+import Weights
+import RunCore
 import ShardIO
 
 /// What `frog.json` says is stored under one name: the masks of one matrix, or of all experts of a stack.
@@ -5,7 +7,7 @@ struct RecordedOutput {
   /// Names, types and shapes.
   let tensors: MaskTensors
   /// By expert.
-  let matrices: [RunRecord.Matrix]
+  let matrices: [MaskRecord.Matrix]
   /// Which positions of the stored tensor are a matrix's own, by expert.
   let slices: [TensorSlice]
 
@@ -18,9 +20,9 @@ struct RecordedOutput {
   /// Puts the matrices of `record` together as they are stored, in order of their first ordinal.
   ///
   /// - Throws: ``RunFailure`` of kind `.data` for a record that contradicts itself.
-  static func outputs(of record: RunRecord) throws(RunFailure) -> [RecordedOutput] {
+  static func outputs(of record: MaskRecord) throws(RunFailure) -> [RecordedOutput] {
     var order: [ExactName] = []
-    var groups: [ExactName: [RunRecord.Matrix]] = [:]
+    var groups: [ExactName: [MaskRecord.Matrix]] = [:]
     for matrix in record.matrices {
       let name = ExactName(matrix.tensor + (matrix.slice?.part.map { "[\($0)]" } ?? ""))
       if groups[name] == nil { order.append(name) }
@@ -35,7 +37,7 @@ struct RecordedOutput {
     }
   }
 
-  private init?(name: String, _ matrices: [RunRecord.Matrix], files: [String: RunRecord.File]) {
+  private init?(name: String, _ matrices: [MaskRecord.Matrix], files: [String: RecordedFile]) {
     guard let first = matrices.first, let format = MaskFormat(rawValue: first.format), format != .auto,
       files[first.file] != nil
     else { return nil }
@@ -53,7 +55,7 @@ struct RecordedOutput {
         matrix.file == first.file, matrix.format == first.format, matrix.shape == first.shape,
         rows.end <= stored.rows, columns.end <= stored.columns, matrix.shape == [rows.total, columns.total],
         (0...rows.total * columns.total).contains(matrix.kept),
-        RunRecord.Matrix.scoreExponents.contains(matrix.scoreExponent)
+        MaskRecord.Matrix.scoreExponents.contains(matrix.scoreExponent)
       else { return nil }
       slices.append(
         TensorSlice(

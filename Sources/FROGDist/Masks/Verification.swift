@@ -1,14 +1,18 @@
+import Execution
+import Spectra
+import Weights
+import RunCore
 import MPI
 import ShardIO
 import SystemPackage
 
 /// Checks an output directory against itself, and, if asked, against its checkpoint.
-public struct Verification {
+package struct Verification {
   let world: Communicator
   let path: FilePath
 
   /// - Parameter path: of the output directory.
-  public init(_ path: FilePath, on world: Communicator) {
+  package init(_ path: FilePath, on world: Communicator) {
     self.path = path
     self.world = world
   }
@@ -20,7 +24,7 @@ public struct Verification {
   /// - Parameter checkpoint: what the masks should have been made from; nil to leave that open.
   /// - Returns: the record, and what is wrong, a line each; nothing if all is well.
   /// - Throws: ``RunFailure`` if there is no output to look at.
-  public func run(checkpoint: FilePath?, io: SourceKind) throws -> (record: RunRecord, problems: [String]) {
+  package func run(checkpoint: FilePath?, io: SourceKind) throws -> (record: MaskRecord, problems: [String]) {
     let text = try world.fromRoot { try MaskReader(path).recordText }
     let reader = try MaskReader(path, recordText: text)
     let names = reader.record.files.keys.sorted(by: Checkpoint.bytewiseLess)
@@ -41,7 +45,7 @@ public struct Verification {
     return (reader.record, lines)
   }
 
-  private func checkTotals(_ record: RunRecord) -> [String] {
+  private func checkTotals(_ record: MaskRecord) -> [String] {
     var problems: [String] = []
     let kept = record.matrices.reduce(0) { $0 &+ $1.kept }
     if kept != record.K || record.kept != record.K {
@@ -56,27 +60,27 @@ public struct Verification {
   }
 
   /// `names.json` and the tables of spectra are there if and only if the record says so, byte by byte.
-  private func checkDocuments(_ record: RunRecord) -> [String] {
+  private func checkDocuments(_ record: MaskRecord) -> [String] {
     let analysis = record.analysis ?? [:]
     return check(TransformersNames.fileName, record.names)
       + [AnalysisFiles.detailsName, AnalysisFiles.summaryName].flatMap { check($0, analysis[$0]) }
   }
 
-  private func check(_ name: String, _ recorded: RunRecord.File?) -> [String] {
+  private func check(_ name: String, _ recorded: RecordedFile?) -> [String] {
     let file = path.appending(name)
     guard let wanted = recorded else {
       let isThere = (try? Folder.exists(file)) ?? true
       return isThere ? ["\(shown(file)): not a file of this run"] : []
     }
     do {
-      let found = RunRecord.File(try Document.contents(of: file))
+      let found = RecordedFile(try Document.contents(of: file))
       return found == wanted ? [] : ["\(shown(file)): it is not the one in \(MaskFiles.recordName)"]
     } catch {
       return [RunFailure(error).message]
     }
   }
 
-  private func strayFiles(_ record: RunRecord) -> [String] {
+  private func strayFiles(_ record: MaskRecord) -> [String] {
     let names = (try? Folder.names(in: path)) ?? []
     return names.filter { MaskFiles.isMask($0) && record.files[$0] == nil }.map {
       "\(shown(path.appending($0))): not a file of this run"
@@ -128,10 +132,12 @@ public struct Verification {
   }
 
   /// Reads all weights and compares their fingerprint.
-  private func compare(_ record: RunRecord, with checkpoint: FilePath, io: SourceKind) throws -> [String] {
+  private func compare(_ record: MaskRecord, with checkpoint: FilePath, io: SourceKind) throws -> [String] {
     let catalog: Catalog
     do {
-      catalog = try Catalog.load(checkpoint, io: io, options: record.parameters.catalogOptions, world: world) { _ in }
+      catalog = try Catalog.load(checkpoint, io: io, options: record.parameters.tensors.catalogOptions, world: world) {
+        _ in
+      }
     } catch let failure as RunFailure where failure.kind == .usage {
       // A pattern of the run that matches nothing here: another checkpoint.
       return [failure.message]

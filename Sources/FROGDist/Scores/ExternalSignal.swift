@@ -1,3 +1,6 @@
+import Execution
+import Weights
+import RunCore
 import CKernels
 import DistSVD
 import FoundationEssentials

@@ -5,9 +5,9 @@ import DistSVD
 ///
 /// Because U·Σ = W·V, this is |U|·Σ·|V|ᵀ without U, without Σ, and without dividing by a small σ; every row of S depends on
 /// one row of W. Memory is two `core × rank` matrices and three panels of single precision.
-struct FactorScores: ScorePanels {
+package struct FactorScores: ScorePanels {
   /// What is made of the two products.
-  enum Form {
+  package enum Form {
     /// |W·V|·|V|ᵀ with all of V.
     case frog
     /// |W·V|·|V|ᵀ with the leading vectors, and the rest by its rank-one mean.
@@ -32,7 +32,9 @@ struct FactorScores: ScorePanels {
   /// - Parameters:
   ///   - vectors: `core × rank`, column-major: columns `columns` of this buffer.
   ///   - longest: the longest range that will be asked for.
-  init(_ source: any PanelSource, vectors: AlignedBuffer<Float>, columns: Range<Int>, form: Form, longest: Int) throws {
+  package init(_ source: any PanelSource, vectors: AlignedBuffer<Float>, columns: Range<Int>, form: Form, longest: Int)
+    throws
+  {
     shape = PanelShape(rows: source.rows, columns: source.columns)
     self.source = source
     self.form = form
@@ -55,7 +57,7 @@ struct FactorScores: ScorePanels {
     scores = try AlignedBuffer(count: longest * core)
   }
 
-  func panel(_ range: Range<Int>) throws -> ScorePanel {
+  package func panel(_ range: Range<Int>) throws -> ScorePanel {
     let panel = ScorePanel(scores.elements, range: range, of: shape)
     guard !range.isEmpty else { return panel }
     let (core, length) = (shape.core, range.count)
@@ -88,7 +90,7 @@ struct FactorScores: ScorePanels {
 ///
 /// ρ_i² = ‖W_i,:‖² − ‖(W·V_r)_i‖² and τ_j² = 1 − ‖V_r,j‖²: were the directions of the rest random, |u||v| would have this
 /// mean; κ carries how its singular values are spread.
-struct ResidualMean {
+package struct ResidualMean {
   /// κ·(2/π)·τ, one for each position of the core side.
   private let tau: [Float]
 

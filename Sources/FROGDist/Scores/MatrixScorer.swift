@@ -1,3 +1,6 @@
+import Execution
+import Weights
+import RunCore
 import CKernels
 import DistSVD
 import ShardIO
@@ -37,18 +40,19 @@ struct MatrixScorer {
   /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
+  ///   - units: of the matrix and its scores.
   ///   - counts: gets every ranked value of the panels that this rank makes; those below its bound are counted but not kept.
   ///   - counted: called when the values of a panel have been counted, with the share of the panels done; raises the bound, and
   ///     returns false to stop.
   func score(
-    _ task: MatrixTask, counts: inout Counts, counted: (inout Counts, Double) throws -> Bool
+    _ task: MatrixTask, units: ScoreUnits, counts: inout Counts, counted: (inout Counts, Double) throws -> Bool
   ) throws -> ScoringOutcome {
-    let scores = try SharedScores(task, method: method)
+    let scores = try TeamScores(task, units: units, method: method)
     let divisor = try divisor(task, scores)
     let keys = try task.locally {
       try SelectionKeys(
         divisor, multiplier: method.multipliers?[task.ordinal] ?? 1, sample: sampling(of: task.matrix),
-        columns: task.matrix.columns, exponent: task.units.panels,
+        columns: task.matrix.columns, exponent: units.panels,
         longest: scores.share.longest * scores.shape.core)
     }
     var moments = TeamMoments(task, shape: scores.shape)
@@ -80,9 +84,10 @@ struct MatrixScorer {
     return try task.locally {
       guard let record else { return .handedOver }
       let finished = try finish(
-        record, task, runs: runs, factors: factors, histogram: histogram, decomposition: scores.decomposition)
+        record, task, units, runs: runs, factors: factors, histogram: histogram,
+        decomposition: scores.decomposition)
       return .scored(
-        ScoredMatrix(finished, at: record.path, columns: task.matrix.columns, units: task.units), histogram)
+        ScoredMatrix(finished, at: record.path, columns: task.matrix.columns, units: units), histogram)
     }
   }
 
@@ -100,7 +105,7 @@ struct MatrixScorer {
   /// With normalization the scores are made twice: their means have to be known before the first is ranked.
   ///
   /// Collective in a team: every member calls it.
-  private func divisor(_ task: MatrixTask, _ scores: SharedScores) throws -> SelectionKeys.Divisor {
+  private func divisor(_ task: MatrixTask, _ scores: TeamScores) throws -> SelectionKeys.Divisor {
     guard method.normalize != .none else { return .none }
     var moments = TeamMoments(task, shape: scores.shape)
     for step in 0..<scores.share.steps {
@@ -125,11 +130,12 @@ struct MatrixScorer {
 
   /// Adds what is not yet in the record, and makes it durable.
   private func finish(
-    _ record: RecordWriter, _ task: MatrixTask, runs: [CandidateRun], factors: NoiseFactors, histogram: [Int],
+    _ record: RecordWriter, _ task: MatrixTask, _ units: ScoreUnits, runs: [CandidateRun], factors: NoiseFactors,
+    histogram: [Int],
     decomposition: Decomposition
   ) throws -> MatrixRecord {
     var row = factors.row
-    row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: task.units.storedShift) }
+    row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: units.storedShift) }
     let finished = MatrixRecord(
       run: journal.run, ordinal: task.ordinal, name: task.matrix.name, solver: decomposition.solver,
       rescue: decomposition.rescue?.description, relativeError: factors.relativeError,

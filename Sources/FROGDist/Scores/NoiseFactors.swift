@@ -20,7 +20,7 @@ struct NoiseFactors {
 ///
 /// Sums of a panel are made alone and added in the order of the panels, so that the result does not depend on who made
 /// which.
-struct PanelMoments {
+package struct PanelMoments {
   /// Position of the panel on the streaming side.
   let range: Range<Int>
   /// Sums of S along the core side, one for each position of `range`.
@@ -31,7 +31,7 @@ struct PanelMoments {
   var projected: [Double]
   var sumOfSquares = 0.0
 
-  init(_ panel: ScorePanel, range: Range<Int>, shape: PanelShape) {
+  package init(_ panel: ScorePanel, range: Range<Int>, shape: PanelShape) {
     self.range = range
     let core = shape.core
     streamSums = [Double](repeating: 0, count: range.count)
@@ -86,14 +86,14 @@ struct PanelMoments {
 }
 
 /// Adds up the moments of a matrix's panels.
-struct NoiseAccumulator {
+package struct NoiseAccumulator {
   private let shape: PanelShape
   private var streamSums: [Double]
   private var coreSums: [Double]
   private var projected: [Double]
   private var sumOfSquares = 0.0
 
-  init(_ shape: PanelShape) {
+  package init(_ shape: PanelShape) {
     self.shape = shape
     streamSums = [Double](repeating: 0, count: shape.stream)
     coreSums = [Double](repeating: 0, count: shape.core)
@@ -101,7 +101,7 @@ struct NoiseAccumulator {
   }
 
   /// Takes in a panel; the panels come in order.
-  mutating func add(_ panel: PanelMoments) {
+  package mutating func add(_ panel: PanelMoments) {
     for (position, sum) in zip(panel.range, panel.streamSums) { streamSums[position] = sum }
     for index in coreSums.indices {
       coreSums[index] += panel.coreSums[index]

@@ -1,3 +1,5 @@
+import Execution
+import RunCore
 import CKernels
 import DistSVD
 import MPI

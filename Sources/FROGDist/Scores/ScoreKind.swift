@@ -1,5 +1,5 @@
 /// What the score of a weight measures.
-public enum ScoreKind: String, Sendable, CaseIterable {
+package enum ScoreKind: String, Sendable, CaseIterable {
   /// S = |U|Σ|V|ᵀ.
   case frog
   /// |U_r Σ_r V_rᵀ|: the size of the weight in the best approximation of rank r (LIFT, Liu et al. 2025).

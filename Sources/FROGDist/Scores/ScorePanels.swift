@@ -1,10 +1,11 @@
+import RunCore
 import CKernels
 import DistSVD
 
 /// One panel of the scores of a matrix.
-struct ScorePanel {
+package struct ScorePanel {
   /// Row-major and dense, `rows × columns`; none of them negative.
-  let scores: UnsafeMutableBufferPointer<Float>
+  package let scores: UnsafeMutableBufferPointer<Float>
   let rows: Range<Int>
   let columns: Range<Int>
 

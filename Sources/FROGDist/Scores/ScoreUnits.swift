@@ -1,3 +1,4 @@
+import Weights
 import DistSVD
 
 /// The powers of two by which one matrix and its scores are scaled, so that single precision holds them whatever the units of the
@@ -19,8 +20,6 @@ struct ScoreUnits: Equatable, Sendable {
   /// From panels to what is stored.
   var storedShift: Int { panels - stored }
 
-  /// Norms whose squares, and the products that eigensolvers make of them, are far from the ends of single precision: 2^±80 for 2^±40.
-  static let plainNorms = -40..<40
   /// Norms below 2^126 have finite scores, S_ij ≤ ‖W‖_F. S_ij ≥ |W_ij|, so the scores of a norm from 2^−80 on lie, with 2³⁰ weights,
   /// about 2^−95 and keep all digits down to 2^−31 of that.
   static let plainScores = -80..<126
@@ -56,13 +55,6 @@ extension ScoreUnits {
     }
   }
 
-  /// The units of matrices that are only decomposed, by ordinal.
-  static func ofWeights(squaredNorms: [Double]) -> [ScoreUnits] {
-    units(
-      squaredNorms: squaredNorms, squaredSignals: nil, count: squaredNorms.count, sharesThreshold: false,
-      ranksScores: true)
-  }
-
   /// One u for all.
   private static func common(_ scores: [Magnitude]) -> Int {
     guard !scores.allSatisfy(\.isPlain), let largest = scores.compactMap(\.exponent).max() else { return 0 }
@@ -70,34 +62,9 @@ extension ScoreUnits {
   }
 }
 
-/// About how large the elements of a matrix can be: a power of two that its norm reaches.
-private struct Magnitude {
-  /// nil for zeros.
-  let exponent: Int?
-
-  static let one = Magnitude(exponent: 0)
-
-  init(exponent: Int?) { self.exponent = exponent }
-
-  /// Of ‖·‖²_F.
-  init(_ squaredNorm: Double) {
-    self.init(exponent: squaredNorm > 0 ? Int(squaredNorm.squareRoot().exponent) : nil)
-  }
-
-  static func * (a: Magnitude, b: Magnitude) -> Magnitude {
-    guard let x = a.exponent, let y = b.exponent else { return Magnitude(exponent: nil) }
-    return Magnitude(exponent: x + y)
-  }
-
-  /// e of a matrix with this norm.
-  var working: Int { exponent.map { ScoreUnits.plainNorms.contains($0) ? 0 : $0 } ?? 0 }
+extension Magnitude {
   /// Whether scores of this size are stored as they are.
-  var isPlain: Bool { exponent.map(ScoreUnits.plainScores.contains) ?? true }
-}
-
-extension Double {
-  /// self · 2^`exponent`: exact while the result is a normal number, infinite if it is too large.
-  func times(powerOfTwo exponent: Int) -> Double { Double(sign: .plus, exponent: exponent, significand: self) }
+  fileprivate var isPlain: Bool { exponent.map(ScoreUnits.plainScores.contains) ?? true }
 }
 
 /// x := x · 2^`exponent`, rounded once where a result is no normal number.

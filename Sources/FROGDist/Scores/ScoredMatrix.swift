@@ -1,3 +1,5 @@
+import Weights
+import RunCore
 import CKernels
 import ShardIO
 import SystemPackage

@@ -3,8 +3,8 @@ import DistSVD
 /// How the weights of a matrix are scored and ranked.
 struct ScoringMethod {
   var score: ScoreKind
-  var solver: Workload.Solver
-  /// Of exact decompositions.
+  var solver: ScoreWork.Solver
+  /// The precision of exact decompositions.
   var precision: Precision
   /// r of ``ScoreKind/lift``.
   var liftRank: Int
@@ -18,7 +18,7 @@ struct ScoringMethod {
   var multipliers: [Float]?
 
   /// Whether a matrix of this order is approximated.
-  func approximates(order: Int) -> Bool { Workload(solver: solver).approximates(order: order) }
+  func approximates(order: Int) -> Bool { ScoreWork(solver: solver).approximates(order: order) }
 
   /// Whether what is ranked is the score itself.
   var ranksScores: Bool { ranksMultiples && multipliers == nil }

@@ -2,46 +2,46 @@ import DistSVD
 import SystemPackage
 
 /// What a weight's score measures, how singular vectors are found, and how scores are ranked.
-public struct ScoringOptions: Sendable {
+package struct ScoringOptions: Sendable {
   /// What the score measures.
-  public var score = ScoreKind.frog
-  /// Of the decomposition.
-  public var precision = Precision.f64
+  package var score = ScoreKind.frog
+  /// The precision of the decomposition.
+  package var precision = Precision.f64
   /// r: of the approximation, if the score is ``ScoreKind/frog``; of the score itself if it is ``ScoreKind/lift``.
-  public var rank: Int?
+  package var rank: Int?
   /// Share of the exactly chosen weights that an approximation should choose: r is then found by the audit.
-  public var targetOverlap: Double?
+  package var targetOverlap: Double?
   /// How many matrices an approximate run also scores exactly.
-  public var auditCount = 3
+  package var auditCount = 3
   /// Vectors beyond r while a subspace is sought.
-  public var oversample = 10
+  package var oversample = 10
   /// Passes over W beyond the first while a subspace is sought.
-  public var powerIterations = 3
+  package var powerIterations = 3
   /// How scores are made comparable.
-  public var normalize = Normalization.none
+  package var normalize = Normalization.none
   /// p: K weights are drawn in proportion to score^p; nil to take the best.
-  public var sample: Double?
-  /// Of all random numbers.
-  public var seed: UInt64 = 0
+  package var sample: Double?
+  /// The seed of all random numbers.
+  package var seed: UInt64 = 0
   /// When several ranks share a matrix.
-  public var teams = TeamPolicy.memory
+  package var teams = TeamPolicy.memory
   /// A checkpoint of tensors that scores are multiplied by.
-  public var weightBy: FilePath?
+  package var weightBy: FilePath?
 
   /// Exact FROG scores, the best of which are taken.
-  public init() {}
+  package init() {}
 
   /// r of LIFT unless another is asked for.
-  public static let defaultLiftRank = 128
+  package static let defaultLiftRank = 128
 
   /// What is done to every matrix, as far as time and memory are concerned.
-  public var workload: Workload {
-    Workload(
+  package var work: ScoreWork {
+    ScoreWork(
       solver: solver, precision: precision, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
       passes: normalize == .none ? 1 : 2, teams: teams)
   }
 
-  private var solver: Workload.Solver {
+  private var solver: ScoreWork.Solver {
     switch (score, rank) {
     case (.magnitude, _), (.random, _): .none
     case (.lift, _), (.frog, nil): .exact(precision)

@@ -1,8 +1,9 @@
+import RunCore
 import CKernels
 import DistSVD
 
 /// How scores of different matrices, rows and columns are made comparable before the best are taken.
-public enum Normalization: String, Sendable, CaseIterable {
+package enum Normalization: String, Sendable, CaseIterable {
   /// As they are.
   case none
   /// By the mean of their matrix.

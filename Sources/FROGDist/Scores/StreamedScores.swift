@@ -1,3 +1,4 @@
+import RunCore
 import CKernels
 import DistSVD
 

@@ -1,4 +1,6 @@
+import RunCore
 import CKernels
+import ShardIO
 
 /// The weights of one panel that may be selected, in a record, in order of position.
 struct CandidateRun: Codable {

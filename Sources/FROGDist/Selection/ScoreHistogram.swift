@@ -1,10 +1,11 @@
+import RunCore
 import CKernels
 
 /// How many ranked values fall into each of 65,536 bins, by the upper half of their keys.
 ///
 /// A value's **key** orders as the value does: a Float's bits, all flipped if it is negative, the sign alone if not. A bin is then a
 /// range of relative width 2⁻⁷.
-struct ScoreHistogram {
+package struct ScoreHistogram {
   static let binCount = 1 << 16
   /// Positive infinity and NaN lie in this bin and above, everything negative below the other.
   private static let firstNonFiniteBin = 0xff80
@@ -12,8 +13,11 @@ struct ScoreHistogram {
 
   var bins = [Int](repeating: 0, count: binCount)
 
+  /// Nothing has been counted.
+  package init() {}
+
   /// Counts values; -infinity is one.
-  mutating func count(_ values: UnsafeMutableBufferPointer<Float>) {
+  package mutating func count(_ values: UnsafeMutableBufferPointer<Float>) {
     bins.withUnsafeMutableBytes {
       frog_count(values.baseAddress, values.count, $0.assumingMemoryBound(to: Int64.self).baseAddress)
     }

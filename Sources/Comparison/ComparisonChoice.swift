@@ -1,0 +1,26 @@
+import DistSVD
+
+/// What is measured of every pair of matrices beyond norms, power laws and alignment.
+package struct ComparisonChoice: Codable, Sendable, Equatable {
+  /// How many leading singular vectors of either side span the spaces that are compared; at least 1.
+  package var top: Int
+  /// Whether the difference of the matrices is decomposed too.
+  package var deltaSpectrum: Bool
+
+  /// Spaces of `top` dimensions, and the spectrum of the difference if asked for.
+  package init(top: Int = 16, deltaSpectrum: Bool = false) {
+    self.top = max(1, top)
+    self.deltaSpectrum = deltaSpectrum
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case top
+    case deltaSpectrum = "delta_spectrum"
+  }
+
+  /// The vectors that are sought of every matrix.
+  var leading: LeadingVectors { LeadingVectors(top, [.left, .right]) }
+
+  /// What is done to every pair, as far as time and memory are concerned.
+  package var work: PairWork { PairWork(leading: leading, ofDifference: deltaSpectrum) }
+}

@@ -1,0 +1,21 @@
+import RunCore
+
+/// The files that `compare` writes.
+package enum ComparisonFiles {
+  /// The name of the file with every parameter that shapes the result, and what came out; written last.
+  package static let summaryName = ComparisonSummary.fileName
+  /// The name of the table with a line for each pair of matrices.
+  package static let detailsName = "details.csv"
+
+  /// The files by which results of `compare` are known.
+  package static let kind = OutputKind(
+    command: ComparisonSummary.command, recordName: summaryName, lastName: summaryName,
+    owns: { $1.contains(summaryName) && ComparisonSummary.isFormat(in: $0) },
+    threads: { try ComparisonSummary.read(in: $0).threads },
+    identity: { path, now in
+      let summary = try ComparisonSummary.read(in: path)
+      return RunIdentity(
+        version: summary.version, options: RunIdentity.words(of: summary.parameters), threads: summary.threads,
+        sources: ["base": summary.base, "tuned": summary.tuned], now: now)
+    })
+}

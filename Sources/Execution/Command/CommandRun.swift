@@ -1,0 +1,150 @@
+import DistSVD
+import MPI
+import Planning
+import RunCore
+import ShardIO
+import SystemPackage
+import Weights
+
+/// One run of a command, from the options to the published results: the same steps for every command.
+///
+///     threads → catalogs → plan → claim → norms → identity → work → publication
+///
+/// Every rank runs it. A failure that one rank meets is thrown by all of them, as the same ``RunFailure``.
+package struct CommandRun<Command: MatrixCommand> {
+  private let command: Command
+  private let context: RunContext
+
+  private var world: Communicator { context.world }
+  private var options: RunOptions { command.options }
+
+  /// A run of `command` on the ranks of `context`.
+  package init(_ command: Command, in context: RunContext) {
+    self.command = command
+    self.context = context
+  }
+
+  /// What came out of a run.
+  package struct Outcome {
+    /// The document that vouches for the rest.
+    package let product: Command.Product
+    /// `run.json`; nil if an earlier run had finished everything.
+    package let statistics: RunStatistics?
+  }
+
+  /// Does the work, or what is left of it, and publishes the results.
+  ///
+  /// Collective: every rank calls it. The files it writes, but for `run.json`, depend neither on the number of ranks nor on
+  /// how often the run was interrupted.
+  ///
+  /// - Returns: what came out, on every rank.
+  /// - Throws: ``RunFailure``, of one kind on every rank; then nothing has appeared under a final name, or the folder is visibly
+  ///   incomplete and `--resume` completes it.
+  package func callAsFunction() throws -> Outcome {
+    let output = OutputDirectory(options.output.path, of: Command.kind, among: context.kinds)
+    // 1. As many threads as the run began with, since they shape last bits.
+    let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
+    let threads = try context.setThreads(options.threads, begun: begun)
+    // 2. What the checkpoints hold, by their headers.
+    let checkpoints = try context.stage("catalog", load)
+    // 3. What cannot be done, or has no memory, is refused here, before anything is read or written.
+    let planner = try Planner(threads: threads, memory: options.memory, world: world, warn: context.warn)
+    var preparation = try command.prepare(checkpoints, planner, in: context)
+    // 4. Before hours of work: is there anywhere to put the result?
+    return try ClaimedRun.holding(
+      output, options.output, checkpoints: options.sources.map(\.path), world: world, watch: context.watch
+    ) { claimed in
+      // 5. All weights once: norms, and hashes that tell what the weights were.
+      let inputs = try measure(checkpoints.catalogs)
+      // 6. Is it the run that the folder has begun, or finished?
+      let identity = RunIdentity(
+        version: context.version, command: Command.kind.command,
+        options: try command.words(&preparation, inputs, threads: threads, in: context), threads: threads,
+        sources: Dictionary(
+          uniqueKeysWithValues: zip(options.sources, inputs).map { ($0.name, .init($1.catalog, $1.norms)) }))
+      guard try claimed.begins(identity) else {
+        return Outcome(product: try command.product(in: output.path, world: world), statistics: nil)
+      }
+      // 7. The matrices.
+      let finished = try command.work(
+        preparation,
+        BegunRun(
+          context: context, inputs: inputs, planner: planner, teams: MatrixTeams(world), threads: threads,
+          output: output, digest: try identity.digest()))
+      // 8. From here on the results are those of the run, whatever happens.
+      let statistics = try statistics(finished.totals, threads: threads)
+      try claimed.publish(commit(finished, statistics, to: output))
+      return Outcome(product: finished.product, statistics: statistics)
+    }
+  }
+
+  /// Reads and validates the checkpoints on rank 0, and gives their catalogs to all.
+  private func load() throws -> LoadedCheckpoints {
+    var classified: [ClassifiedCheckpoint] = []
+    let catalogs = try Catalog.load(
+      options.sources.map(\.path), io: options.io, options: options.tensors, world: world
+    ) { checkpoint in
+      checkpoint.warnings.forEach(context.warn)
+      classified.append(checkpoint)
+    }
+    return LoadedCheckpoints(catalogs: catalogs, classified: classified)
+  }
+
+  /// Measures norms and hashes of all matrices of each checkpoint.
+  private func measure(_ catalogs: [Catalog]) throws -> [MatrixInput] {
+    try zip(options.sources, catalogs).map { source, catalog in
+      let stage = catalogs.count == 1 ? "norms" : "norms of \(source.name)"
+      let shards = OpenShards(catalog, io: options.io)
+      let norms = try context.stage(stage) {
+        try Norms.measure(catalog, shards: shards, world: world) {
+          try context.watch.check()
+          context.advanced(stage, to: $0)
+        }
+      }
+      return MatrixInput(catalog, norms: norms, shards: shards)
+    }
+  }
+
+  private func statistics(_ totals: StageTotals, threads: Int) throws -> RunStatistics {
+    try context.statistics(
+      of: Dictionary(uniqueKeysWithValues: options.sources.map { ($0.name, $0.path.string) }), threads: threads,
+      blas: LocalBLAS.description, written: totals.written, resumedMatrices: totals.resumed, rescued: totals.rescued)
+  }
+
+  /// Writes the small files, `run.json` last but one.
+  ///
+  /// - Returns: what is left to be done, on rank 0.
+  private func commit(
+    _ finished: FinishedWork<Command.Product>, _ statistics: RunStatistics, to output: OutputDirectory
+  ) throws -> Publication? {
+    try world.agreeing {
+      guard world.isRoot else { return nil }
+      var documents = try finished.documents()
+      documents.insert(
+        .init(name: OutputDirectory.runName, content: try Document.encode(statistics)), at: documents.count - 1)
+      return try Publication.commit(files: finished.files, documents: documents, in: output)
+    }
+  }
+}
+
+extension RunContext {
+  /// Sets the BLAS threads of all ranks: one number for all, and from the first process of a run to the last, since threads shape the
+  /// last bits of a result.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameters:
+  ///   - given: what was asked for; nil for the cores there are, divided among the ranks of a node.
+  ///   - begun: those of the run that is continued.
+  fileprivate func setThreads(_ given: Int?, begun: Int?) throws -> Int {
+    let automatic = try ThreadBudget.automatic(world)
+    let threads = try begun ?? world.allReduced(given ?? automatic, .minimum)
+    if let given, given != threads {
+      warn(
+        "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"
+      )
+    }
+    LocalBLAS.threads = threads
+    return threads
+  }
+}

@@ -1,0 +1,39 @@
+import DistSVD
+import MPI
+
+/// The teams this rank has worked in; each is set up when its first matrix comes.
+package final class MatrixTeams {
+  private let world: Communicator
+  private var open: [Range<Int>: MatrixTeam] = [:]
+
+  init(_ world: Communicator) { self.world = world }
+
+  /// The team of `ranks`, of which this rank is one; nil for a rank alone.
+  ///
+  /// Collective among `ranks`. The plan brings all members to their teams in one order, so none waits for another in vain.
+  func team(of ranks: Range<Int>) throws -> MatrixTeam? {
+    guard ranks.count > 1 else { return nil }
+    if let team = open[ranks] { return team }
+    let team = MatrixTeam(try world.group(ranks, tag: ranks.lowerBound))
+    open[ranks] = team
+    return team
+  }
+}
+
+/// Ranks that score a matrix together.
+package final class MatrixTeam {
+  package let communicator: Communicator
+  private var grid: ProcessGrid?
+
+  package init(_ communicator: Communicator) { self.communicator = communicator }
+
+  /// The members as ScaLAPACK sees them.
+  ///
+  /// Collective: every member calls it.
+  package func processGrid() -> ProcessGrid {
+    if let grid { return grid }
+    let made = ProcessGrid(communicator)
+    grid = made
+    return made
+  }
+}

@@ -1,0 +1,28 @@
+import DistSVD
+import SpectralQuality
+import RunCore
+
+extension MaskParameters {
+  /// What was asked, and how scores were made in the end.
+  ///
+  /// - Parameters:
+  ///   - scoring: with the rank that an audit has found.
+  ///   - weightBy: fingerprint of what the scores were multiplied by; nil if nothing.
+  init(_ options: MaskOptions, _ scoring: ScoringOptions, weightBy: String?) {
+    self.init(
+      select: options.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
+      score: scoring.score.rawValue, rank: scoring.work.scoreRank, normalize: scoring.normalize.rawValue,
+      sample: scoring.sample, seed: options.scoring.isRandom ? scoring.seed : nil, weightBy: weightBy)
+    targetOverlap = options.scoring.targetOverlap
+    qualityWeight = options.quality.weight.rawValue
+    overparameterized = options.quality.overparameterized.rawValue
+    analyze = options.analyze
+    if case .randomized(let found, let oversample, let powerIterations) = scoring.work.solver {
+      (rank, self.oversample, self.powerIterations) = (found, oversample, powerIterations)
+    }
+    switch options.budget {
+    case .share(let numerator, let denominator): budget = Double(numerator) / Double(denominator)
+    case .count(let count): keep = count
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import DistSVD
+import Execution
+import Planning
+
+/// When several ranks share one matrix.
+package enum TeamPolicy: String, Sendable, CaseIterable {
+  /// When it does not fit the memory of one.
+  case memory
+  /// Also when it would hold up the others. A team's eigensolver adds in another order than one rank's, so the last
+  /// bits of a mask then depend on how many ranks there are.
+  case speed
+}
+
+/// What `mask` does to every matrix: singular vectors, and the panels of scores.
+package struct ScoreWork: MatrixWork, Equatable {
+  /// How singular vectors are found.
+  package enum Solver: Sendable, Equatable {
+    /// All of them, from the Gram matrix.
+    case exact(Precision)
+    /// The leading ones, by subspace iteration on W itself.
+    case randomized(rank: Int, oversample: Int, powerIterations: Int)
+    /// The score needs none.
+    case none
+  }
+
+  /// Seconds for one score where scores take no product: read, count, keep, add up.
+  private static let secondsPerPlainScore = 3e-9
+
+  /// How singular vectors are found.
+  package var solver: Solver
+  /// The precision of exact decompositions; also of matrices that are too small to be approximated.
+  package var precision: Precision
+  /// How many of them the score products use; nil for all that the solver finds.
+  package var scoreRank: Int?
+  /// How often the scores are computed: twice if they are divided by their own means.
+  package var passes: Int
+  /// When several ranks share a matrix.
+  package var teams: TeamPolicy
+
+  /// Says what is done.
+  package init(
+    solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, teams: TeamPolicy = .memory
+  ) {
+    self.precision = precision
+    self.teams = teams
+    self.solver = solver
+    self.scoreRank = scoreRank
+    self.passes = passes
+  }
+
+  /// Whether a matrix of this order is approximated: with fewer vectors than it has. One that is smaller is decomposed exactly,
+  /// which is faster then.
+  package func approximates(order: Int) -> Bool {
+    guard case .randomized(let rank, let oversample, _) = solver else { return false }
+    return rank + oversample < order
+  }
+
+  /// The same with all singular vectors of every matrix.
+  var exact: ScoreWork {
+    var exact = self
+    exact.solver = .exact(precision)
+    return exact
+  }
+
+  /// Scores that need no eigensolver of a team come out the same whoever makes them: there the fastest way is taken.
+  package func avoidsTeams(order: Int) -> Bool {
+    solver != .none && !approximates(order: order) && teams == .memory
+  }
+
+  package func solverName(order: Int) -> String {
+    switch solver {
+    case .exact(let precision): "exact \(precision)"
+    case .randomized(let rank, _, _): approximates(order: order) ? "rank \(rank)" : "exact \(precision)"
+    case .none: "none"
+    }
+  }
+
+  // MARK: Time
+
+  /// With p = min(m, n) and q = max(m, n): Gram matrix p²q operations, eigensolver 9p³, scores 4p²q for each pass; the members of a
+  /// team share rows of the first and last evenly, and lose what ``MachineRates/TeamRates`` says in between.
+  package func cost(rows: Int, columns: Int, team: Int, at rates: MachineRates) -> MatrixCost {
+    let (order, core) = (min(rows, columns), Double(min(rows, columns)))
+    let weights = core * Double(max(rows, columns))
+    let members = Double(max(team, 1))
+    let passes = Double(max(self.passes, 1))
+    let plain = passes * weights * Self.secondsPerPlainScore / Double(rates.threads)
+    var basis = 0.0
+    var operations = 0.0
+    switch solver {
+    case .none:
+      return MatrixCost(basis: 0, panels: plain / members, operations: 0)
+    case .exact(let precision):
+      let gram = weights * core
+      let solve = 9 * core * core * core
+      operations = gram + solve
+      basis = gram / rates.gram(precision, order: order) / members
+      basis += solve / rates.eigensolver(precision, order: order, team: team) / members
+      if team > 1 {
+        // The partial Gram matrices are added up, and every member gets all vectors in single precision.
+        let bytes = core * core * (precision == .f64 ? 8 + 4 : 4 + 4)
+        basis += bytes * (members - 1) / members / rates.teams.exchangeBytesPerSecond
+      }
+    case .randomized(let rank, let oversample, let powerIterations):
+      guard approximates(order: order) else { return exact.cost(rows: rows, columns: columns, team: team, at: rates) }
+      let options = RandomizedOptions(rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
+      let (shared, own) = RandomizedSolver.operations(rows: rows, columns: columns, options: options)
+      operations = shared + own
+      basis =
+        shared / rates.gram(.f32, order: order) / members + own / rates.eigensolver(.f64, order: order, team: 1)
+    }
+    let inner = Double(min(vectorCount ?? order, order))
+    let products = passes * 4 * weights * inner
+    // The measured rate covers what is done with every score; with few vectors that is most of the time.
+    let panels = max(products / rates.scores.rate(at: order), plain) / members
+    return MatrixCost(basis: basis, panels: panels, operations: operations + products)
+  }
+
+  /// How many singular vectors the score products of an approximated matrix, or of all, use; nil for all there are.
+  private var vectorCount: Int? {
+    if case .randomized(let rank, _, _) = solver { return rank }
+    return scoreRank
+  }
+
+  // MARK: Memory
+
+  package func bytes(rows: Int, columns: Int, team: Int) -> Double? {
+    let shape = PanelShape(rows: rows, columns: columns)
+    switch solver {
+    case .none: return Self.scorePanels(shape)
+    case .exact(let precision):
+      guard MemoryModel.canDecompose(order: shape.core, team: team) else { return nil }
+      return team > 1 ? Self.shared(shape, precision, ranks: team) : Self.local(shape, precision)
+    case .randomized(let rank, let oversample, let powerIterations):
+      guard approximates(order: shape.core) else { return exact.bytes(rows: rows, columns: columns, team: team) }
+      guard MemoryModel.canApproximate(order: shape.core) else { return nil }
+      let options = RandomizedOptions(rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
+      let solve = RandomizedSolver.bytes(rows: rows, columns: columns, options: options, members: team)
+      return Double(solve) + Self.scorePanels(shape)
+    }
+  }
+
+  /// ``DistSVD/LocalEigensolver`` and ``ScorePanels``: the buffers that live together.
+  private static func local(_ shape: PanelShape, _ precision: Precision) -> Double {
+    let width = precision == .f64 ? 8.0 : 4.0
+    let square = Double(shape.core) * Double(shape.core)
+    let gram = square * width + panel(shape, of: PanelShape.gramElements) * width
+    // Matrix, vectors of T, workspace, and the narrowed copy of the vectors.
+    let solve = square * (3 * width + 4)
+    // The basis and its absolute value.
+    let scores = 2 * square * 4 + scorePanels(shape)
+    return max(gram, solve, scores)
+  }
+
+  /// One rank of a team: ``DistSVD/TeamEigensolver``'s own account and a band of W, then ``StreamedScores``' bands beside a
+  /// share of the vectors.
+  private static func shared(_ shape: PanelShape, _ precision: Precision, ranks: Int) -> Double {
+    let width = precision == .f64 ? 8 : 4
+    let share = Double(shape.stream) * Double(shape.core) / Double(ranks) + 16 * Double(shape.core)
+    let band = Int(min(share, Double(MatrixTask.teamBandElements + shape.core)))
+    let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
+    let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
+    let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
+    let scores =
+      StreamedScores.bytes(core: shape.core, longest: longest) + part
+      + 4 * TeamBasis.exchangeCount(order: shape.core)
+    return Double(max(solve, scores))
+  }
+
+  /// Weights, projection and scores of one panel.
+  private static func scorePanels(_ shape: PanelShape) -> Double { 3 * 4 * panel(shape, of: PanelShape.scoreElements) }
+
+  /// Elements of the longest panel.
+  private static func panel(_ shape: PanelShape, of elements: Int) -> Double {
+    Double(min(shape.stream, shape.step(of: elements))) * Double(shape.core)
+  }
+}

@@ -1,0 +1,70 @@
+import DistSVD
+
+/// How fast one rank of a machine works: what turns operations into seconds.
+package struct MachineRates: Codable, Sendable, Equatable {
+  /// BLAS threads of the rank.
+  package var threads: Int
+  /// How many such ranks worked at the same time when this was measured; they share memory and clock.
+  package var processes: Int
+  /// Library, version and kernels, or how the numbers came about.
+  package var source: String
+  /// Score panels: two products of 2·m·n·n operations and everything done once with every score.
+  package var scores: RateCurve
+  /// Gram matrix, m·n² operations, with reading the panels.
+  package var gramDouble: RateCurve
+  /// The same in single precision.
+  package var gramSingle: RateCurve
+  /// ``DistSVD/LocalEigensolver``, counted as 9·n³ operations.
+  package var eigensolverDouble: RateCurve
+  /// The same in single precision.
+  package var eigensolverSingle: RateCurve
+  /// Bytes a second that the ranks of one node read together, from storage.
+  package var readBytesPerSecond: Double
+  /// What teams lose.
+  package var teams: TeamRates
+
+  enum CodingKeys: String, CodingKey {
+    case threads, processes, source, scores, teams
+    case gramDouble = "gram_f64"
+    case gramSingle = "gram_f32"
+    case eigensolverDouble = "eigensolver_f64"
+    case eigensolverSingle = "eigensolver_f32"
+    case readBytesPerSecond = "read_bytes_per_second"
+  }
+
+  /// Calibrated on two cores of an AMD EPYC (Zen 4, docs/measurements.md); used until this machine is.
+  package static let standard = MachineRates(
+    threads: 1, processes: 2, source: "built in",
+    scores: RateCurve([(256, 88e9), (1024, 92e9), (4096, 92e9)]),
+    gramDouble: RateCurve([(256, 26e9), (1024, 36e9), (4096, 46e9)]),
+    gramSingle: RateCurve([(256, 59e9), (1024, 83e9), (4096, 101e9)]),
+    eigensolverDouble: RateCurve([(256, 18e9), (1024, 48e9), (4096, 62e9)]),
+    eigensolverSingle: RateCurve([(256, 22e9), (1024, 64e9), (4096, 98e9)]),
+    readBytesPerSecond: 2e9, teams: .standard)
+
+  /// The same machine with another number of threads to a rank.
+  ///
+  /// Products keep 97% of each thread; the reduction to tridiagonal form waits for memory, so an eighth of the
+  /// eigensolver's time does not shrink (Amdahl 1967).
+  package func with(threads wanted: Int) -> MachineRates {
+    guard wanted != threads, wanted > 0 else { return self }
+    func products(_ threads: Int) -> Double { threads == 1 ? 1 : 0.97 * Double(threads) }
+    func solver(_ threads: Int) -> Double { 1 / (0.125 + 0.875 / Double(threads)) }
+    var result = self
+    result.threads = wanted
+    let product = products(wanted) / products(threads)
+    result.scores = scores.scaled(by: product)
+    result.gramDouble = gramDouble.scaled(by: product)
+    result.gramSingle = gramSingle.scaled(by: product)
+    result.eigensolverDouble = eigensolverDouble.scaled(by: solver(wanted) / solver(threads))
+    result.eigensolverSingle = eigensolverSingle.scaled(by: solver(wanted) / solver(threads))
+    return result
+  }
+
+  /// Whether every number can be a rate.
+  var isSensible: Bool {
+    let curves = [scores, gramDouble, gramSingle, eigensolverDouble, eigensolverSingle]
+    return (1...4096).contains(threads) && processes >= 1 && curves.allSatisfy(\.isSensible)
+      && readBytesPerSecond.isFinite && readBytesPerSecond >= 1 && teams.isSensible
+  }
+}

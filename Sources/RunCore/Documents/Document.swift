@@ -1,0 +1,52 @@
+import FoundationEssentials
+import ShardIO
+import SystemPackage
+
+/// The one way documents are put into bytes: keys sorted, so that equal values give equal bytes.
+package enum Document {
+  /// Indented, ended by a newline.
+  package static func encode(_ value: some Encodable) throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+  }
+
+  /// The bytes of a small file.
+  ///
+  /// - Throws: `SourceError`.
+  package static func contents(of file: FilePath) throws -> [UInt8] {
+    let source = try SourceKind.pread.open(file)
+    var scratch = ScratchBytes()
+    return try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
+  }
+
+  /// Why a document could not be decoded, in words.
+  package static func reason(_ error: any Error) -> String {
+    guard let error = error as? DecodingError else { return "\(error)" }
+    let context: DecodingError.Context
+    switch error {
+    case .keyNotFound(let key, _): return "the key \(quoted(key.stringValue)) is missing"
+    case .typeMismatch(_, let found), .valueNotFound(_, let found), .dataCorrupted(let found): context = found
+    @unknown default: return "unreadable"
+    }
+    let place = context.codingPath.map { quoted($0.stringValue) }.joined(separator: " ")
+    return "not valid JSON of the documented form" + (place.isEmpty ? "" : " at \(place)")
+  }
+}
+
+/// What any of our documents says of itself, whatever else is in it.
+package struct DocumentFormat: Decodable {
+  package let format: String
+  package let formatVersion: Int?
+
+  enum CodingKeys: String, CodingKey {
+    case format
+    case formatVersion = "format_version"
+  }
+
+  /// nil if it says nothing of the kind.
+  package init?(_ text: [UInt8]) {
+    guard let found = try? JSONDecoder().decode(Self.self, from: Data(text)) else { return nil }
+    self = found
+  }
+}

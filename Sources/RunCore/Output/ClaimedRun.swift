@@ -1,0 +1,82 @@
+import MPI
+import ShardIO
+import SystemPackage
+
+/// A run's hold on its output directory: from before the first weight is read until the results have their names.
+package struct ClaimedRun {
+  let output: OutputDirectory
+  let world: Communicator
+  let watch: StopWatch
+  private let options: OutputOptions
+  /// On rank 0.
+  private let claim: OutputClaim?
+
+  /// Takes the output directory for as long as `body` runs.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter checkpoints: the input, which must lie elsewhere.
+  /// - Throws: what `body` throws; a folder in which something is finished stays as it is then, and the message says how to go on.
+  package static func holding<Value>(
+    _ output: OutputDirectory, _ options: OutputOptions, checkpoints: [FilePath], world: Communicator, watch: StopWatch,
+    _ body: (ClaimedRun) throws -> Value
+  ) throws -> Value {
+    let claim = try world.agreeing {
+      guard world.isRoot else { return OutputClaim?.none }
+      let claim = try output.claim(overwrite: options.overwrite, resume: options.resume, checkpoints: checkpoints)
+      try watch.clear(output.work)
+      return claim
+    }
+    watch.use(output.work)
+    do {
+      let run = ClaimedRun(output: output, world: world, watch: watch, options: options, claim: claim)
+      try run.checkVisible()
+      return try body(run)
+    } catch let failure as RunFailure {
+      guard let claim, claim.abandon(), failure.kind != .usage, failure.kind != .stopped else { throw failure }
+      throw RunFailure(
+        failure.kind, "\(failure.message); what is finished is kept: go on with the same command and --resume")
+    }
+  }
+
+  /// Compares the run with what lies in the folder, and publishes what an earlier process has committed.
+  ///
+  /// Collective: every rank calls it, before any record of a journal is written.
+  ///
+  /// - Returns: whether there is anything left to be done.
+  /// - Throws: ``RunFailure`` naming each difference.
+  package func begins(_ identity: RunIdentity) throws -> Bool {
+    switch try RunStart(identity, in: output, replaces: options.overwrite).settle(claim, world: world) {
+    case .fresh, .unfinished:
+      return true
+    case .finished:
+      return false
+    case .committed:
+      try publish(world.agreeing { world.isRoot ? try Publication.read(from: output) : nil })
+      return false
+    }
+  }
+
+  /// Gives the finished files their names, and removes the work folder; from here on nobody stops the run.
+  ///
+  /// Collective: every rank calls it, with what rank 0 has.
+  package func publish(_ publication: Publication?) throws {
+    try world.agreeing { try watch.disarm() }
+    try world.agreeing {
+      guard let publication, let claim else { return }
+      try publication.apply(to: claim.directory)
+      if options.keepWork { claim.release() } else { try claim.remove() }
+    }
+  }
+
+  /// The work folder that rank 0 has made must be there for all.
+  private func checkVisible() throws {
+    try world.agreeing {
+      guard try !Folder.exists(output.work) else { return }
+      throw RunFailure(
+        .io,
+        "rank \(world.rank) does not see the folder \(shown(output.work)) that rank 0 has made: "
+          + "choose an --out on a file system that all nodes share")
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import CKernels
+import MPI
+
+/// How many threads a rank may use without taking its node-mates' cores.
+package enum ThreadBudget {
+  /// The cores of this rank's affinity mask, divided among the ranks of its node that have the same mask.
+  ///
+  /// mpirun binds ranks to cores of their own, or, when there are more ranks than cores, lets all use every core: in
+  /// either case the ranks of a node together get as many threads as it has cores, and each gets at least one.
+  ///
+  /// Collective: every rank calls it.
+  package static func automatic(_ world: Communicator) throws -> Int {
+    let mask = affinityMask()
+    let masks = try world.splitByNode().allGather(mask)
+    let sharers = masks.filter { $0 == mask }.count
+    return max(1, mask.reduce(0) { $0 + $1.nonzeroBitCount } / max(1, sharers))
+  }
+
+  /// How many cores this process may use.
+  package static var cores: Int { max(1, affinityMask().reduce(0) { $0 + $1.nonzeroBitCount }) }
+
+  /// One bit a core; a single one where the system does not tell.
+  private static func affinityMask() -> [UInt64] {
+    var words = [UInt64](repeating: 0, count: 64)
+    return frog_affinity(&words, words.count) == 0 ? words : [1]
+  }
+}

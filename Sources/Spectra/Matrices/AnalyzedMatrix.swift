@@ -1,0 +1,144 @@
+import Execution
+import Weights
+import SpectralQuality
+
+/// What has been measured of one matrix: a row of details.csv.
+package struct AnalyzedMatrix: MatrixRow {
+  /// A cell of the row.
+  enum Value: Codable, Equatable {
+    case number(Double)
+    case count(Int)
+    case text(String)
+  }
+
+  package let ordinal: Int
+  /// In WeightWatcher's order, our own behind; empty cells are nil.
+  private(set) var cells: [(name: String, value: Value?)]
+  /// Column → why it has no value.
+  private(set) var reasons: [String: String]
+  /// Why the usual solver's result was refused; nil normally.
+  package let rescue: String?
+
+  /// - Parameter positions: of a convolution's kernel; nil for other matrices.
+  /// - Throws: ``RunFailure`` naming the matrix if its singular values are no spectrum.
+  package init(
+    _ matrix: Catalog.Matrix, ordinal: Int, positions: Int?, _ spectra: MatrixSpectra, _ metrics: MetricChoice
+  ) throws {
+    func spectrum(_ values: [[Double]]) throws -> Spectrum {
+      try Spectrum(values, of: matrix, positions: positions)
+    }
+    let vectors = spectra.vectors ?? []
+    let found = try SpectralMetrics(
+      spectrum(spectra.singularValues), randomized: spectra.replicas.map(spectrum),
+      vectors: stride(from: 0, to: vectors.count, by: 4).map {
+        (
+          vectors[$0],
+          VectorMetrics(
+            entropy: vectors[$0 + 1], localizationRatio: vectors[$0 + 2], participationRatio: vectors[$0 + 3])
+        )
+      }, options: metrics.spectral(matrix.name))
+    self.ordinal = ordinal
+    rescue = spectra.rescue
+    let role = MatrixRole(matrix.name, part: matrix.part)
+    let longName = matrix.moduleName
+    let short = longName.utf8.split(separator: UInt8(ascii: ".")).last.map { String(Substring($0)) } ?? longName
+    cells =
+      found.row([
+        ("layer_id", .count(ordinal)), ("name", .text(short)), ("longname", .text(longName)),
+        ("layer_type", .text(positions == nil ? "dense" : "conv2d")),
+      ]).map { ($0.name, $0.value.map(Value.init)) }
+    cells += [
+      ("role", .text(role.name)), ("depth", role.depth.map { .count($0) }),
+      ("rows", .count(matrix.rows)), ("columns", .count(matrix.columns)),
+    ]
+    reasons = found.reasons
+    if metrics.vectors, spectra.vectors == nil {
+      leaveEmpty(
+        SpectralMetrics.vectorColumns,
+        positions ?? 1 == 1 ? "vectors: the solver's were refused" : "vectors: not measured of convolutions")
+    }
+    if metrics.randomize, spectra.replicas.isEmpty {
+      leaveEmpty(
+        SpectralMetrics.randomizedColumns, "randomize: the matrix is too large for one process, and is not shuffled")
+    }
+    if spectra.resolution > 0 {
+      leaveEmpty(
+        ["sv_min", "matrix_rank", "rank_loss", "weak_rank_loss", "entropy"],
+        "singular values below \(Float(spectra.resolution)) are not resolved")
+    }
+    for cell in cells where cell.value == nil && cell.name != "depth" && reasons[cell.name] == nil {
+      reasons[cell.name] = "it is beyond what Double holds"
+    }
+  }
+
+  /// Columns that the row has, with no value.
+  private mutating func leaveEmpty(_ names: [String], _ reason: String) {
+    for name in names {
+      if let index = cells.firstIndex(where: { $0.name == name }) {
+        cells[index].value = nil
+      } else {
+        cells.append((name, nil))
+      }
+      reasons[name] = reason
+    }
+  }
+
+  /// A number of the row, counts too; nil if there is none.
+  package func number(_ name: String) -> Double? {
+    switch cells.first(where: { $0.name == name })?.value {
+    case .number(let value): value
+    case .count(let value): Double(value)
+    case .text, nil: nil
+    }
+  }
+
+  /// A text of the row.
+  func text(_ name: String) -> String {
+    guard case .text(let text) = cells.first(where: { $0.name == name })?.value else { return "" }
+    return text
+  }
+
+  /// Whether the power law could be fitted: without, `alpha` is −1, as WeightWatcher has it.
+  package var isFitted: Bool { text("status") == "success" }
+
+  private enum CodingKeys: CodingKey {
+    case ordinal, names, values, reasons, rescue
+  }
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    ordinal = try container.decode(Int.self, forKey: .ordinal)
+    let names = try container.decode([String].self, forKey: .names)
+    cells = Array(zip(names, try container.decode([Value?].self, forKey: .values)))
+    reasons = try container.decode([String: String].self, forKey: .reasons)
+    rescue = try container.decodeIfPresent(String.self, forKey: .rescue)
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(ordinal, forKey: .ordinal)
+    try container.encode(cells.map(\.name), forKey: .names)
+    try container.encode(cells.map(\.value), forKey: .values)
+    try container.encode(reasons, forKey: .reasons)
+    try container.encodeIfPresent(rescue, forKey: .rescue)
+  }
+}
+
+extension AnalyzedMatrix.Value {
+  init(_ value: MetricValue) {
+    switch value {
+    case .number(let number): self = .number(number)
+    case .count(let count): self = .count(count)
+    case .text(let text): self = .text(text)
+    }
+  }
+
+  /// As it stands in a table; numbers with as many digits as bring them back.
+  var description: String {
+    switch self {
+    case .number(let number): "\(number)"
+    case .count(let count): "\(count)"
+    case .text(let text): CommaSeparated.escapingFormula(text)
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import Execution
+import Weights
+import DistSVD
+
+/// One position of a convolution's kernel, W[:, :, i, j], of the matrix outputs × (inputs · positions).
+package struct KernelPosition: PanelSource {
+  private let whole: MatrixPanels
+  private let position: Int
+  private let positions: Int
+  private let scratch = Scratch()
+
+  private final class Scratch {
+    var floats: [Float] = []
+    var doubles: [Double] = []
+  }
+
+  /// - Parameter positions: kernel height × width; inputs are the columns of `whole` over it.
+  package init(_ whole: MatrixPanels, position: Int, of positions: Int) {
+    self.whole = whole
+    self.position = position
+    self.positions = positions
+  }
+
+  package var rows: Int { whole.rows }
+  package var columns: Int { whole.columns / positions }
+
+  package func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+    try read(rows: rows, columns: columns, into: panel, by: \.floats) {
+      try whole.read(rows: $0, columns: $1, into: $2)
+    }
+  }
+
+  package func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+    try read(rows: rows, columns: columns, into: panel, by: \.doubles) {
+      try whole.read(rows: $0, columns: $1, into: $2)
+    }
+  }
+
+  /// A row at a time, of which one weight in `positions` is taken.
+  private func read<Scalar: RealScalar>(
+    rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Scalar>,
+    by buffer: ReferenceWritableKeyPath<Scratch, [Scalar]>,
+    _ readWhole: (Range<Int>, Range<Int>, UnsafeMutableBufferPointer<Scalar>) throws -> Void
+  ) throws {
+    let stored = columns.lowerBound * positions..<columns.upperBound * positions
+    if scratch[keyPath: buffer].count < stored.count {
+      scratch[keyPath: buffer] = [Scalar](repeating: 0, count: stored.count)
+    }
+    try scratch[keyPath: buffer].withUnsafeMutableBufferPointer { line in
+      let line = UnsafeMutableBufferPointer(rebasing: line[..<stored.count])
+      var target = 0
+      for row in rows {
+        try readWhole(row..<row + 1, stored, line)
+        for column in 0..<columns.count {
+          panel[target] = line[column * positions + position]
+          target += 1
+        }
+      }
+    }
+  }
+}
+
+extension Catalog {
+  /// Kernel height × width of a convolution, whose positions have spectra of their own; nil for other matrices.
+  package func kernelPositions(of matrix: Matrix) -> Int? {
+    let shape = tensors[matrix.tensor].shape
+    guard shape.count == 4, shape[0] == matrix.rows, shape[2] > 0, shape[3] > 0 else { return nil }
+    let (positions, overflow) = shape[2].multipliedReportingOverflow(by: shape[3])
+    return !overflow && matrix.columns == shape[1] * positions ? positions : nil
+  }
+}

@@ -1,0 +1,93 @@
+import Execution
+import Weights
+import DistSVD
+import SpectralQuality
+
+/// The spectra of one matrix, in the units of its weights.
+package struct MatrixSpectra {
+  /// Of each kernel position; one for a matrix that is no convolution.
+  let singularValues: [[Double]]
+  /// The same of each shuffled copy.
+  var replicas: [[[Double]]] = []
+  /// Eigenvalue, entropy, localization and participation ratio of each singular vector of the shorter side.
+  var vectors: [Double]?
+  /// Leading singular vectors on the side of the residual stream.
+  var leading: [Double]?
+  /// Singular values below it are not known; 0 if all are.
+  let resolution: Double
+  /// Why the usual solver's result was refused; nil normally.
+  let rescue: String?
+
+  /// What scoring a matrix has told of its spectrum.
+  ///
+  /// - Parameter singularValues: of its Gram matrix in double, in the units of the weights.
+  package init(ofGram singularValues: [Double], rescue: String?) {
+    let largest = singularValues.max() ?? 0
+    let resolution = SpectrumSolver.resolution(largest: largest, order: singularValues.count)
+    self.singularValues = [singularValues]
+    self.resolution = singularValues.min() ?? 0 < resolution ? resolution : 0
+    self.rescue = rescue
+  }
+
+  /// Decomposes a matrix.
+  ///
+  /// Collective in a team: every member calls it.
+  ///
+  /// - Parameters:
+  ///   - positions: of a convolution's kernel; nil for other matrices.
+  ///   - side: whose leading vectors are wanted; nil for none.
+  init(_ task: MatrixTask, positions: Int?, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
+    let unit = task.exponent
+    func inUnitsOfWeights(_ values: [Double]) -> [Double] { values.map { $0.times(powerOfTwo: unit) } }
+    if let positions, positions > 1 {
+      let results = try task.kernelSpectra(positions: positions)
+      singularValues = results.map { inUnitsOfWeights($0.singularValues) }
+      resolution = (results.map(\.resolution).max() ?? 0).times(powerOfTwo: unit)
+      rescue = results.compactMap(\.rescue).first?.description
+      try task.locally { try addReplicas(task, positions: positions, metrics) }
+      return
+    }
+    let order = task.matrix.order
+    let near: LeadingVectors.Side = task.matrix.rows >= task.matrix.columns ? .right : .left
+    let sides = Set([metrics.vectors ? near : nil, side].compactMap { $0 })
+    let leading = sides.isEmpty ? nil : LeadingVectors(metrics.vectors ? order : metrics.overlap, sides)
+    let result = try task.spectrum(leading: leading)
+    singularValues = [inUnitsOfWeights(result.singularValues)]
+    resolution = result.resolution.times(powerOfTwo: unit)
+    rescue = result.rescue?.description
+    if metrics.vectors, let found = near == .right ? result.right : result.left {
+      vectors = Self.localization(found, eigenvalues: singularValues[0].map { $0 * $0 })
+    }
+    if let side, let found = side == .right ? result.right : result.left {
+      self.leading = (0..<min(metrics.overlap, found.count)).flatMap { found[$0] }
+    }
+    if task.team == nil { try addReplicas(task, positions: 1, metrics) }
+  }
+
+  private mutating func addReplicas(_ task: MatrixTask, positions: Int, _ metrics: MetricChoice) throws {
+    let columns = task.matrix.columns / positions
+    let count = min(task.matrix.rows, columns) * positions
+    for replica in 0..<metrics.replicas(eigenvalues: count) {
+      replicas.append(
+        try (0..<positions).map { position in
+          func spectrum(of source: some PanelSource) throws -> [Double] {
+            let shuffled = try ShuffledMatrix(
+              source, name: task.matrix.name, replica: replica * positions + position, seed: metrics.seed)
+            return try SpectrumSolver.solve(shuffled).singularValues
+          }
+          let values =
+            try positions == 1
+            ? spectrum(of: task.source)
+            : spectrum(of: KernelPosition(task.source, position: position, of: positions))
+          return values.map { $0.times(powerOfTwo: task.exponent) }
+        })
+    }
+  }
+
+  private static func localization(_ vectors: SingularVectors, eigenvalues: [Double]) -> [Double] {
+    (0..<min(vectors.count, eigenvalues.count)).flatMap { index -> [Double] in
+      guard let found = VectorMetrics(vectors[index]) else { return [] }
+      return [eigenvalues[index], found.entropy, found.localizationRatio, found.participationRatio]
+    }
+  }
+}

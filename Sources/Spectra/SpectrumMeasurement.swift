@@ -1,0 +1,89 @@
+import DistSVD
+import Execution
+import RunCore
+import Weights
+
+/// The spectrum of a matrix, as `analyze` measures it.
+struct SpectrumMeasurement: MatrixMeasurement {
+  let catalog: Catalog
+  let metrics: MetricChoice
+
+  func measure(_ task: MatrixTask) throws -> MatrixSpectra {
+    try MatrixSpectra(
+      task, positions: catalog.kernelPositions(of: task.matrix), side: side(of: task.matrix), metrics)
+  }
+
+  func record(
+    _ spectra: MatrixSpectra, of task: MatrixTask, run: String, in writer: RecordWriter
+  ) throws -> SpectrumRecord {
+    try SpectrumRecord(
+      run: run, ordinal: task.ordinal, name: task.matrix.name, members: task.memberCount, rescue: spectra.rescue,
+      resolution: spectra.resolution, singularValues: spectra.singularValues.map { try writer.section($0) },
+      replicas: spectra.replicas.map { try $0.map { try writer.section($0) } },
+      vectors: spectra.vectors.map { try writer.section($0) },
+      leading: spectra.leading.map { try writer.section($0) })
+  }
+
+  func row(_ spectra: MatrixSpectra, of task: MatrixTask) throws -> AnalyzedMatrix {
+    try row(of: task.ordinal, spectra)
+  }
+
+  func row(_ record: SpectrumRecord, from reader: RecordReader) throws -> AnalyzedMatrix {
+    let spectra = try MatrixSpectra(record, from: reader)
+    if let leading = record.leading { _ = try reader.read(leading, of: Double.self) }
+    return try row(of: record.ordinal, spectra)
+  }
+
+  private func row(of ordinal: Int, _ spectra: MatrixSpectra) throws -> AnalyzedMatrix {
+    let matrix = catalog.matrices[ordinal]
+    return try AnalyzedMatrix(
+      matrix, ordinal: ordinal, positions: catalog.kernelPositions(of: matrix), spectra, metrics)
+  }
+
+  /// The side of the residual stream, of a matrix whose leading vectors are to be compared.
+  private func side(of matrix: Catalog.Matrix) -> LeadingVectors.Side? {
+    metrics.overlap > 0 ? StreamOrder.side(of: matrix, in: catalog) : nil
+  }
+}
+
+extension BegunRun {
+  /// Measures the spectra of all matrices of the first checkpoint, or of those that an earlier process has left.
+  ///
+  /// Collective: every rank calls it.
+  package func spectra(_ metrics: MetricChoice) throws -> SpectrumOutcome {
+    let outcome = try MatrixStage(
+      "spectra", of: SpectrumMeasurement(catalog: inputs[0].catalog, metrics: metrics), over: [inputs[0]]
+    ).run(metrics.work, in: self)
+    return SpectrumOutcome(matrices: outcome.rows, journal: outcome.journal, totals: outcome.totals)
+  }
+}
+
+/// The spectra of all matrices, the same on every rank but for what this rank wrote.
+package struct SpectrumOutcome {
+  /// By ordinal.
+  package let matrices: [AnalyzedMatrix]
+  /// The journal that holds singular values and vectors.
+  let journal: Journal
+  /// What was done on the way.
+  package let totals: StageTotals
+}
+
+extension MatrixSpectra {
+  /// Reads what a journal holds; leading vectors are left where they are.
+  ///
+  /// - Throws: ``RunFailure`` if the record is damaged.
+  fileprivate init(_ record: SpectrumRecord, from reader: RecordReader) throws {
+    func read(_ sections: [RecordSection]) throws -> [[Double]] {
+      try sections.map { try reader.read($0, of: Double.self) }
+    }
+    guard !record.singularValues.isEmpty, record.vectors.map({ $0.count(of: Double.self) % 4 == 0 }) ?? true else {
+      throw reader.damage
+    }
+    singularValues = try read(record.singularValues)
+    replicas = try record.replicas.map(read)
+    vectors = try record.vectors.map { try reader.read($0, of: Double.self) }
+    leading = nil
+    resolution = record.resolution
+    rescue = record.rescue
+  }
+}

@@ -1,0 +1,78 @@
+import DistSVD
+import Execution
+import Planning
+
+/// What `analyze` does to every matrix: singular values, some leading vectors, and the values of shuffled copies.
+package struct SpectrumWork: MatrixWork, Equatable {
+  /// Seconds to shuffle a matrix, for each weight: most swaps miss every cache.
+  static let secondsPerShuffledWeight = 15e-9
+  /// Seconds to draw a spectrum of n values and fit a power law to it, over n·√n: measured for n from 384 to 2048.
+  static let secondsPerDrawnSpectrum = 4e-8
+
+  /// The vectors that are sought; nil for singular values alone.
+  package var leading: LeadingVectors?
+  /// How many shuffled copies of a matrix are decomposed too.
+  package var replicas = 0
+  /// Spectra drawn to say how well the power law of each fits.
+  package var draws = 0
+
+  /// Singular values, and what is asked for besides.
+  package init(leading: LeadingVectors? = nil, replicas: Int = 0, draws: Int = 0) {
+    self.leading = leading
+    self.replicas = replicas
+    self.draws = draws
+  }
+
+  package func cost(rows: Int, columns: Int, team: Int, at rates: MachineRates) -> MatrixCost {
+    let core = Double(min(rows, columns))
+    let own = Self.decomposition(rows: rows, columns: columns, team: team, leading, at: rates)
+    // Members of a team make no shuffled copies. Drawn spectra are one thread's work.
+    let copies = Double(team > 1 ? 0 : replicas)
+    let copy = Self.decomposition(rows: rows, columns: columns, team: 1, nil, at: rates)
+    let shuffle = core * Double(max(rows, columns)) * Self.secondsPerShuffledWeight
+    let drawing = Double(draws) * Self.secondsPerDrawnSpectrum * core * core.squareRoot()
+    return MatrixCost(
+      basis: own.basis + copies * (copy.basis + shuffle) + drawing,
+      operations: own.operations + copies * copy.operations)
+  }
+
+  package func bytes(rows: Int, columns: Int, team: Int) -> Double? {
+    guard let solve = Self.decompositionBytes(rows: rows, columns: columns, team: team, leading) else { return nil }
+    // A shuffled copy lies in memory; members of a team make none.
+    return solve + (replicas > 0 && team == 1 ? 4 * Double(rows) * Double(columns) : 0)
+  }
+
+  package func avoidsTeams(order: Int) -> Bool { true }
+
+  package func solverName(order: Int) -> String { "spectrum" }
+
+  /// The cost of a spectrum with leading vectors.
+  ///
+  /// It leaves out the second way of ``DistSVD/SpectrumSolver``, since no shape tells whether the Gram matrix resolves all values. At the
+  /// rates of whole eigensystems: reductions to tridiagonal form, half of which is bound by memory, have about that.
+  package static func decomposition(
+    rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?, at rates: MachineRates
+  ) -> MatrixCost {
+    let order = min(rows, columns)
+    let core = Double(order)
+    let members = Double(max(team, 1))
+    let operations = SpectrumSolver.operations(rows: rows, columns: columns, leading: leading)
+    let gram = Double(rows) * Double(columns) * core
+    var seconds =
+      gram / rates.gram(.f64, order: order)
+      + (operations - gram) / rates.eigensolver(.f64, order: order, team: team)
+    seconds /= members
+    if team > 1 { seconds += 8 * core * core * (members - 1) / members / rates.teams.exchangeBytesPerSecond }
+    return MatrixCost(basis: seconds, operations: operations)
+  }
+
+  /// Bytes that each of `team` ranks holds while a spectrum with leading vectors is found; nil if they cannot.
+  package static func decompositionBytes(
+    rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?
+  ) -> Double? {
+    guard MemoryModel.canDecompose(order: min(rows, columns), team: team) else { return nil }
+    return Double(
+      SpectrumSolver.bytes(
+        rows: rows, columns: columns, leading: leading, members: team, bandElements: MatrixTask.teamBandElements))
+  }
+}

@@ -1,0 +1,36 @@
+import Execution
+import RunCore
+
+/// The files that `analyze` writes.
+package enum AnalysisFiles {
+  /// The name of the file with every parameter that shapes the result, and what came out; written last.
+  package static let summaryName = AnalysisSummary.fileName
+  /// The name of the table with a line for each matrix.
+  package static let detailsName = "details.csv"
+
+  /// The files by which results of `analyze` are known.
+  package static let kind = OutputKind(
+    command: AnalysisSummary.command, recordName: summaryName, lastName: summaryName,
+    owns: { $1.contains(summaryName) && AnalysisSummary.isFormat(in: $0) },
+    threads: { try AnalysisSummary.read(in: $0).threads },
+    identity: { path, now in
+      let summary = try AnalysisSummary.read(in: path)
+      return RunIdentity(
+        version: summary.version, options: options(summary.parameters), threads: summary.threads,
+        sources: ["checkpoint": summary.checkpoint], now: now)
+    })
+
+  /// What was asked of a run of `analyze`.
+  static func options(_ parameters: AnalysisSummary.Parameters) -> [String: String] {
+    var options = RunIdentity.words(of: parameters)
+    options["--metrics"] = nil
+    return options.merging(RunIdentity.words(of: parameters.metrics)) { first, _ in first }
+  }
+
+  /// The table and the summary, ready to be published; the summary vouches for the table.
+  package static func documents(details: [UInt8], summary: AnalysisSummary) throws -> [Publication.TextFile] {
+    [
+      .init(name: detailsName, content: details), .init(name: summaryName, content: try Document.encode(summary)),
+    ]
+  }
+}

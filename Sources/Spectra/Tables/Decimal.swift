@@ -1,0 +1,10 @@
+/// Numbers in sentences.
+package enum Decimal {
+  /// Two digits after the point.
+  package static func short(_ value: Double) -> String {
+    guard abs(value) < 1e9 else { return "\(value)" }
+    let hundredths = Int((abs(value) * 100).rounded())
+    let digits = hundredths % 100
+    return "\(value < 0 ? "-" : "")\(hundredths / 100).\(digits < 10 ? "0" : "")\(digits)"
+  }
+}

@@ -1,0 +1,138 @@
+import RunCore
+import FoundationEssentials
+import MPI
+import ShardIO
+import SystemPackage
+
+/// A checkpoint with its config.json, and what becomes of each of its tensors.
+package struct ClassifiedCheckpoint: Sendable {
+  /// The checkpoint.
+  package let checkpoint: Checkpoint
+  /// What config.json says; nothing if there is none.
+  package let config: ModelConfig
+  /// By the bytes of their names.
+  package let tensors: [ClassifiedTensor]
+  /// One line each: what is odd but can be lived with.
+  package let warnings: [String]
+
+  /// Classifies every tensor.
+  ///
+  /// - Parameter others: checkpoints under the same filter, whose patterns may match in one of them alone.
+  /// - Throws: ``RunFailure`` if a pattern of the filter matches no tensor: a typing error that would go unseen.
+  package init(
+    _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions
+  ) throws(RunFailure) {
+    let (config, warning) = try ModelConfig.read(beside: checkpoint.path)
+    try self.init(
+      checkpoint, beside: others, options: options, config: config,
+      warnings: checkpoint.warnings + [warning].compactMap { $0 })
+  }
+
+  init(
+    _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions, config: ModelConfig,
+    warnings: [String]
+  ) throws(RunFailure) {
+    let searched = [checkpoint] + others
+    for pattern in options.filter.include + options.filter.exclude {
+      guard searched.contains(where: { $0.tensors.contains { NameFilter.matches(pattern, $0.info.name) } }) else {
+        let places = searched.map { shown($0.path) }.joined(separator: " or ")
+        throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(places)")
+      }
+    }
+    let classifier = TensorClassifier(checkpoint, options: options, config: config)
+    self.checkpoint = checkpoint
+    self.config = config
+    self.warnings = warnings
+    tensors = checkpoint.tensors.map(classifier.classify)
+  }
+
+  /// Files of holes can claim more; below it, sums of weights and of bytes cannot overflow.
+  private static let mostWeights = UInt128(1) << 58
+
+  /// The matrices of all tensors that count.
+  ///
+  /// - Throws: ``RunFailure`` if two would have one name, or there are more weights than can be counted.
+  package func catalog() throws(RunFailure) -> Catalog {
+    let counted = tensors.filter { $0.content != nil }
+    let weights = counted.reduce(UInt128(0)) { $0 + UInt128($1.tensor.info.elementCount) }
+    guard weights <= Self.mostWeights else {
+      throw RunFailure(
+        .data,
+        "\(shown(checkpoint.path)): the headers claim \(weights) weights, more than any model has; leave tensors out with --exclude"
+      )
+    }
+    let used = Set(counted.map(\.tensor.shard) + counted.compactMap { $0.content?.scale?.shard }).sorted()
+    let numbers = Dictionary(zip(used, 0...)) { first, _ in first }
+    let shards = used.map { Catalog.Shard(checkpoint.shards[$0]) }
+    return try Catalog(
+      shards: shards,
+      tensors: counted.compactMap { classified in
+        guard var content = classified.content, let shard = numbers[classified.tensor.shard] else { return nil }
+        if let scale = content.scale { content.scale?.shard = numbers[scale.shard] ?? 0 }
+        return Catalog.Tensor(
+          classified.tensor, shard: shard, shape: classified.tensor.info.shape, content: content)
+      })
+  }
+}
+
+extension Catalog {
+  /// Chooses the matrices of an open checkpoint.
+  ///
+  /// - Throws: ``RunFailure`` if there are none, or if weights are in a form that cannot be scored.
+  package init(_ classified: ClassifiedCheckpoint) throws(RunFailure) {
+    let checkpoint = classified.checkpoint
+    for entry in classified.tensors {
+      guard case .refused(let reason, let remedy) = entry.tensorClass else { continue }
+      throw RunFailure(
+        .data,
+        "\(shown(checkpoint.shards[entry.tensor.shard].path)): tensor \(quoted(entry.tensor.info.name)) \(reason); "
+          + remedy)
+    }
+    let catalog = try classified.catalog()
+    guard !catalog.matrices.isEmpty else {
+      throw RunFailure(
+        .data,
+        "\(shown(checkpoint.path)) holds no weight matrix (\(checkpoint.tensors.count) tensors; "
+          + "`frog-mpi inspect` tells why each was left out)")
+    }
+    self = catalog
+  }
+
+  /// Reads and validates the checkpoint on rank 0 and gives the catalog to all.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter look: called on rank 0 with all tensors and what became of them.
+  package static func load(
+    _ path: FilePath, io: SourceKind, options: CatalogOptions, world: Communicator, look: (ClassifiedCheckpoint) -> Void
+  ) throws -> Catalog {
+    try load([path], io: io, options: options, world: world, look: look)[0]
+  }
+
+  /// The same of several checkpoints under one filter, each of whose patterns has to match in one of them at least.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Returns: as many as `paths`.
+  package static func load(
+    _ paths: [FilePath], io: SourceKind, options: CatalogOptions, world: Communicator,
+    look: (ClassifiedCheckpoint) -> Void
+  ) throws -> [Catalog] {
+    var catalogs: [Catalog]?
+    let bytes = try world.fromRoot {
+      let checkpoints = try paths.map { try Checkpoint.open($0, io: io) }
+      let found = try checkpoints.indices.map { number in
+        var others = checkpoints
+        let checkpoint = others.remove(at: number)
+        let classified = try ClassifiedCheckpoint(checkpoint, beside: others, options: options)
+        let catalog = try Catalog(classified)
+        look(classified)
+        return catalog
+      }
+      catalogs = found
+      return world.size == 1 ? [] : Array(try JSONEncoder().encode(found))
+    }
+    if let catalogs { return catalogs }
+    return try JSONDecoder().decode([Catalog].self, from: Data(bytes))
+  }
+}

@@ -1,0 +1,140 @@
+import RunCore
+import FoundationEssentials
+import ShardIO
+import SystemPackage
+
+/// The part of a model's `config.json` that decides what a matrix is: fused projections, tied embeddings, blocks of FP8 scales.
+///
+/// Nothing in it is trusted: a value of the wrong type counts as missing, and sizes are checked against the tensors they describe.
+package struct ModelConfig: Sendable, Equatable {
+  /// `model_type` of transformers, or `_class_name` of diffusers.
+  package var modelType: String?
+  var hiddenSize: Int?
+  var heads: Int?
+  var keyValueHeads: Int?
+  var headSize: Int?
+  var intermediateSize: Int?
+  var expertIntermediateSize: Int?
+  /// Falcon: one key and one value head for all query heads.
+  var isMultiQuery: Bool?
+  /// Falcon: query heads grouped with the key and value head they share.
+  var hasGroupedHeads: Bool?
+  /// Whether the output head is the embedding.
+  var tiesEmbeddings: Bool?
+  /// The method by which weights were quantized.
+  var quantization: String?
+  /// Rows and columns of a block that shares an FP8 scale.
+  var scaleBlock: [Int]?
+
+  /// A model of which nothing is known.
+  package init() {}
+
+  /// The name of the file.
+  static let fileName = "config.json"
+  /// Real ones have a few kilobytes.
+  private static let largestFile = 16 << 20
+
+  /// Reads the file beside a checkpoint.
+  ///
+  /// - Returns: what it says, empty if there is none; and a warning if there is one that cannot be used.
+  /// - Throws: ``RunFailure`` if storage failed: what it says decides which tensors count.
+  static func read(beside checkpoint: FilePath) throws(RunFailure) -> (config: ModelConfig, warning: String?) {
+    let type: FileType
+    do {
+      type = try checkpoint.stat().type
+    } catch {
+      throw RunFailure(.io, "cannot look at \(shown(checkpoint)): \(error)")
+    }
+    let folder = type == .directory ? checkpoint : checkpoint.removingLastComponent()
+    let file = folder.appending(fileName)
+    do {
+      let source = try SourceKind.pread.open(file)
+      guard source.size <= largestFile else { return (ModelConfig(), "\(shown(file)) is ignored: it is too large") }
+      var scratch = ScratchBytes()
+      let text = try source.withBytes(in: 0..<source.size, scratch: &scratch) { Data($0) }
+      return (try JSONDecoder().decode(ModelConfig.self, from: text), nil)
+    } catch let error as SourceError where error.kind == .noInput {
+      return (ModelConfig(), nil)
+    } catch let error as SourceError {
+      throw RunFailure(error)
+    } catch {
+      return (ModelConfig(), "\(shown(file)) is ignored: it is not a JSON object")
+    }
+  }
+
+  /// Models of pictures, whose convolutions are weight matrices by default.
+  var isVision: Bool {
+    guard let modelType else { return false }
+    return Self.visionTypes.contains(modelType) || Self.visionClasses.contains(modelType)
+  }
+
+  private static let visionTypes: Set<String> = [
+    "beit", "bit", "clip", "clip_vision_model", "convnext", "convnextv2", "cvt", "data2vec-vision", "deit", "detr",
+    "dinov2",
+    "dinov3_vit", "dinov3_convnext", "dpt", "efficientnet", "focalnet", "hiera", "levit", "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilevit", "mobilevitv2", "pvt", "pvt_v2", "regnet", "resnet", "segformer", "siglip", "siglip2",
+    "siglip_vision_model",
+    "swin", "swinv2", "timm_wrapper", "van", "vit", "vit_mae", "vit_msn", "yolos",
+  ]
+  private static let visionClasses: Set<String> = [
+    "AutoencoderKL", "ControlNetModel", "UNet2DConditionModel", "UNet2DModel", "UNetMotionModel", "VQModel",
+  ]
+}
+
+extension ModelConfig: Decodable {
+  private enum CodingKeys: String, CodingKey {
+    case modelType = "model_type"
+    case className = "_class_name"
+    case hiddenSize = "hidden_size"
+    case heads = "num_attention_heads"
+    case keyValueHeads = "num_key_value_heads"
+    case falconKeyValueHeads = "num_kv_heads"
+    case headSize = "head_dim"
+    case intermediateSize = "intermediate_size"
+    case expertIntermediateSize = "moe_intermediate_size"
+    case isMultiQuery = "multi_query"
+    case hasGroupedHeads = "new_decoder_architecture"
+    case tiesEmbeddings = "tie_word_embeddings"
+    case quantization = "quantization_config"
+    case text = "text_config"
+  }
+
+  private struct Quantization: Decodable {
+    let method: String?
+    let blockSize: [Int]?
+
+    enum CodingKeys: String, CodingKey {
+      case method = "quant_method"
+      case blockSize = "weight_block_size"
+    }
+
+    init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      method = try? values.decodeIfPresent(String.self, forKey: .method)
+      blockSize = try? values.decodeIfPresent([Int].self, forKey: .blockSize)
+    }
+  }
+
+  /// Reads the keys it knows; the language model of a composite one fills in what the outer level leaves open.
+  package init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    func value<Value: Decodable>(_ key: CodingKeys, _ type: Value.Type = Value.self) -> Value? {
+      try? values.decodeIfPresent(Value.self, forKey: key)
+    }
+    let text: ModelConfig? = value(.text)
+    modelType = value(.modelType) ?? value(.className)
+    hiddenSize = value(.hiddenSize) ?? text?.hiddenSize
+    heads = value(.heads) ?? text?.heads
+    keyValueHeads = value(.keyValueHeads) ?? value(.falconKeyValueHeads) ?? text?.keyValueHeads
+    headSize = value(.headSize) ?? text?.headSize
+    intermediateSize = value(.intermediateSize) ?? text?.intermediateSize
+    expertIntermediateSize = value(.expertIntermediateSize) ?? text?.expertIntermediateSize
+    isMultiQuery = value(.isMultiQuery)
+    hasGroupedHeads = value(.hasGroupedHeads)
+    tiesEmbeddings = value(.tiesEmbeddings) ?? text?.tiesEmbeddings
+    let quantized = value(.quantization, Quantization.self)
+    quantization = quantized?.method
+    scaleBlock = quantized?.blockSize
+  }
+}

@@ -1,0 +1,74 @@
+import ShardIO
+
+/// What the name of a tensor says of it, by the rules of docs/pipeline.md.
+///
+/// Everything is compared by bytes: what Unicode holds equal is found by sorting marks, which takes a hostile name minutes.
+package struct TensorName {
+  /// Between dots.
+  package let parts: [ExactName]
+  /// After the last dot.
+  package let leaf: ExactName
+  /// The module that a `weight` belongs to, else the leaf itself.
+  package let module: ExactName
+
+  package init(_ name: String) {
+    parts = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map {
+      ExactName(String(Substring($0)))
+    }
+    leaf = parts.last ?? ""
+    module = leaf == "weight" ? parts.dropLast().last ?? "" : leaf
+  }
+
+  package var isUnderExperts: Bool { parts.contains("experts") }
+
+  /// Where tokens enter a model: what its output head may be tied to.
+  var isTokenEmbedding: Bool { parts.contains(where: Self.tokenEmbeddings.contains) || module == "shared" }
+  var isOutputHead: Bool {
+    parts.contains(where: Self.heads.contains) || (parts.contains("predictions") && parts.contains("decoder"))
+  }
+
+  private static let tokenEmbeddings: Set<ExactName> = [
+    "embed_tokens", "embed_in", "wte", "tok_embeddings", "token_embedding", "word_embeddings",
+  ]
+  private static let otherEmbeddings: Set<ExactName> = [
+    "embed_positions", "wpe", "position_embedding", "position_embeddings", "token_type_embeddings", "class_embedding",
+    "patch_embed", "patch_embedding", "patch_embeddings", "relative_attention_bias",
+  ]
+  private static let heads: Set<ExactName> = ["lm_head", "embed_out", "shared_head", "score", "classifier"]
+  private static let routers: Set<ExactName> = ["gate", "router", "shared_expert_gate"]
+  private static let constants: Set<ExactName> = ["A_log", "inv_freq", "position_ids"]
+
+  /// Why a tensor of this name is no weight matrix, whatever it holds.
+  var reasonToSkip: String? {
+    if isTokenEmbedding || parts.contains(where: Self.otherEmbeddings.contains) { return "embedding" }
+    if isOutputHead { return "output head" }
+    if Self.routers.contains(module) { return "expert router" }
+    if leaf == "bias" || leaf.hasSuffix("_bias") { return "bias" }
+    if leaf == "scale" || leaf == "scales" || ["_scale", "scale_inv", "_scales"].contains(where: leaf.hasSuffix) {
+      return "scale"
+    }
+    return Self.constants.contains(leaf) ? "constant" : nil
+  }
+
+  /// The method whose checkpoints have tensors of this name, with its article.
+  var packedFormat: String? {
+    switch leaf {
+    case "qweight", "qzeros", "g_idx": return "a GPTQ or AWQ"
+    case "SCB", "absmax", "quant_map", "nested_absmax", "nested_quant_map": return "a bitsandbytes"
+    case "weight_packed": return "a compressed-tensors"
+    default: break
+    }
+    if leaf.hasPrefix("quant_state") || leaf.hasPrefix("bitsandbytes__") { return "a bitsandbytes" }
+    if leaf.hasSuffix("_blocks") { return "an mxfp4" }
+    if parts.contains(where: { $0.hasPrefix("lora_") }) { return "a LoRA adapter" }
+    return nil
+  }
+}
+
+extension ExactName {
+  fileprivate func hasPrefix(_ prefix: String) -> Bool { string.utf8.starts(with: prefix.utf8) }
+
+  fileprivate func hasSuffix(_ suffix: String) -> Bool {
+    string.utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
+  }
+}

@@ -1,0 +1,80 @@
+import RunCore
+import CKernels
+import MPI
+import ShardIO
+
+extension Norms {
+  /// Streams all weights once, each rank an equal share of them.
+  ///
+  /// Collective: every rank calls it. The result is the same on every rank, bit by bit, and for any number of ranks.
+  ///
+  /// - Parameter progress: called with the share of this rank's blocks that are done; may end it by a throw.
+  /// - Throws: ``RunFailure`` naming the first weight, in order of name and index, that is NaN or infinite.
+  /// - Complexity: one read of all matrices, divided by the ranks; 32 bytes per 2²² weights are exchanged.
+  package static func measure(
+    _ catalog: Catalog, shards: OpenShards, world: Communicator, progress: (Double) throws -> Void
+  ) throws -> Norms {
+    let blocks = NormBlock.blocks(of: catalog)
+    let share = blocks.count * world.rank / world.size..<blocks.count * (world.rank + 1) / world.size
+    let own: [UInt64] = try world.agreeing {
+      var words: [UInt64] = []
+      var measure = BlockMeasure()
+      var readAhead = BlockReadAhead()
+      let own = Array(blocks[share])
+      for (done, block) in own.enumerated() {
+        readAhead.wait(for: done, count: own.count) { position in
+          let matrix = catalog.matrices[own[position].matrix]
+          return (try? shards.source(matrix.shard)).map { ($0, own[position].bytes(of: matrix)) }
+        }
+        words += try measure(block, of: catalog, shards: shards).encoded
+        try progress(Double(done + 1) / Double(share.count))
+      }
+      return words
+    }
+    let words = try world.allGather(own).flatMap { $0 }
+    let results = blocks.indices.map {
+      BlockResult(encoded: words[$0 * BlockResult.words..<($0 + 1) * BlockResult.words])
+    }
+    try refuseNonFinite(blocks: blocks, results: results, catalog: catalog)
+    let norms = Norms(blocks: blocks, results: results, catalog: catalog)
+    // Only F64 weights can be that large, or that small.
+    if let beyond = norms.squared.firstIndex(where: { !$0.isFinite || (0 < $0 && $0 < leastSquare) }) {
+      let end = norms.squared[beyond].isFinite ? "vanish in" : "overflow"
+      throw RunFailure(
+        .data,
+        "\(catalog.place(of: catalog.matrices[beyond])): its squared weights \(end) double precision; rescale it, or leave it out with "
+          + "--exclude")
+    }
+    return norms
+  }
+
+  /// A sum of squares below it may have lost digits to those that are no normal numbers.
+  private static let leastSquare = 0x1p-960
+
+  private static func refuseNonFinite(blocks: [NormBlock], results: [BlockResult], catalog: Catalog) throws {
+    let found = zip(blocks, results).filter { $0.1.firstNonFinite >= 0 }
+    guard
+      let (block, result) = found.min(by: { ($0.0.matrix, $0.1.firstNonFinite) < ($1.0.matrix, $1.1.firstNonFinite) })
+    else { return }
+    let matrix = catalog.matrices[block.matrix]
+    let (row, column) = result.firstNonFinite.quotientAndRemainder(dividingBy: matrix.columns)
+    let others = found.count > 1 ? " (and \(found.count - 1) more blocks of weights have some)" : ""
+    throw RunFailure(
+      .data,
+      "\(catalog.place(of: matrix)) is NaN or infinite at row \(row), column \(column)\(others); repair the checkpoint, or leave the tensor out with --exclude"
+    )
+  }
+
+  /// Adds the partial sums in the order of the blocks, which depends on the checkpoint alone.
+  private init(blocks: [NormBlock], results: [BlockResult], catalog: Catalog) {
+    var squared = [Double](repeating: 0, count: catalog.matrices.count)
+    var hashes = [[frog_hash128]](repeating: [], count: catalog.matrices.count)
+    for (block, result) in zip(blocks, results) {
+      squared[block.matrix] += result.sumOfSquares
+      hashes[block.matrix].append(result.hash)
+    }
+    self.init(
+      squared: squared, blockHashes: hashes,
+      fingerprint: Self.fingerprint(of: catalog.matrices.indices, in: catalog, blockHashes: hashes))
+  }
+}
