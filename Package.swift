@@ -64,7 +64,8 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
-    .executableTarget(name: "rank-checks", dependencies: ["DistSVD", "MPI"], swiftSettings: strict),
+    .executableTarget(
+      name: "rank-checks", dependencies: ["DistSVD", "MPI"], path: "Tests/RankChecks", swiftSettings: strict),
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
     .testTarget(

@@ -23,6 +23,10 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Two matrices that are to be compared have different shapes, rows and columns of each.
   case differentShapes([Int], [Int])
 
+  /// The largest order of a Gram matrix on one rank: above, the workspace of LAPACK's `stedc`, 1 + 4n + n² elements, has more elements than
+  /// its 32-bit integers count.
+  static let largestOrder = 46_338
+
   /// Whether the solver is to blame, so that another may do better.
   var blamesSolver: Bool {
     switch self {
@@ -43,7 +47,7 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
     case .lapack(let routine, let info):
       "LAPACK's \(routine) failed (info \(info)): the matrix holds numbers that are not finite, or too large"
     case .orderTooLarge(let order):
-      "a Gram matrix of order \(order) is beyond LAPACK's 32-bit workspace (largest: \(LocalEigensolver.largestOrder))"
+      "a Gram matrix of order \(order) is beyond LAPACK's 32-bit workspace (largest: \(Self.largestOrder))"
     case .teamOrderTooLarge(let order, let members):
       "a Gram matrix of order \(order) on \(members) ranks is beyond ScaLAPACK's 32-bit workspace; use more ranks"
     case .wrongVectors(let residual, let order):

@@ -162,27 +162,3 @@ enum DoubleLAPACK {
     return withExtendedLifetime(values) { Array(values.elements) }
   }
 }
-
-extension EigenProbe {
-  /// Refuses an eigensystem in double.
-  ///
-  /// - Parameters:
-  ///   - vectors: nil if there are none.
-  ///   - squares: what the squared eigenvalues must add up to, if that is known.
-  /// - Throws: ``SolverError/wrongVectors(residual:order:)``, ``SolverError/wrongValues(sum:trace:order:)``.
-  func check(
-    _ values: [Double], vectors: AlignedBuffer<Double>? = nil, squares: Double?
-  ) throws(SolverError) {
-    let tolerance = Tolerance(order: values.count, Double.self)
-    let residual = if let vectors { try residual(values: values, vectors: vectors) } else { 0.0 }
-    if let refusal = refusal(values: values, residual: residual, tolerance: tolerance) { throw refusal }
-    guard let squares, squares >= Self.leastSum, squares.isFinite else { return }
-    let sum = values.reduce(0) { $0 + $1 * $1 }
-    guard abs(sum - squares) <= tolerance.trace * squares else {
-      throw .wrongValues(sum: sum, trace: squares, order: values.count)
-    }
-  }
-
-  /// Sums that are smaller have lost digits of their terms to underflow.
-  static let leastSum = 1e-290
-}

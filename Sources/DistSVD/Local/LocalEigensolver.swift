@@ -8,8 +8,8 @@
 ///
 /// If the result fails the test of ``EigenProbe``, `syev` does the matrix again: slower, but another algorithm.
 public enum LocalEigensolver {
-  /// Above it, `stedc`'s workspace of 1 + 4n + n² elements passes Int32.max.
-  public static let largestOrder = 46_338
+  /// The largest order that one rank decomposes.
+  public static let largestOrder = SolverError.largestOrder
 
   /// Decomposes the Gram matrix of `source` by the usual algorithm; if the result is not believed, forms it again and takes the other.
   ///
@@ -109,12 +109,4 @@ public enum LocalEigensolver {
     guard info == 0 else { throw .noConvergence(info: info, order: order) }
     return try narrowed(vectors)
   }
-}
-
-/// A copy in single precision.
-func narrowed<Scalar: RealScalar>(_ source: AlignedBuffer<Scalar>) throws(SolverError) -> AlignedBuffer<Float> {
-  let result = try AlignedBuffer<Float>(count: source.count)
-  let (from, to) = (source.start, result.start)
-  for index in 0..<source.count { to[index] = Float(from[index]) }
-  return result
 }

@@ -10,21 +10,7 @@ public struct SingularBasis {
   public let rescue: SolverError?
 }
 
-/// How an eigensystem is found; each makes other mistakes than the other.
-package enum EigenAlgorithm: CaseIterable, Sendable {
-  /// LAPACK's `stedc`, ScaLAPACK's `p?syevd`: the usual one.
-  case divideAndConquer
-  /// QL and QR steps, LAPACK's `syev`, ScaLAPACK's `p?syev`: for what the first gets wrong.
-  case implicitQL
-}
-
-/// The precision in which a Gram matrix is formed and decomposed; scores are single precision products in either.
-public enum Precision: String, Sendable, CaseIterable {
-  /// Scores within 9e-7 of exact.
-  case f64
-  /// Three quarters of the time; scores within 2e-3.
-  case f32
-
+extension Precision {
   /// The basis of `source`, tested; by another eigensolver if the usual one's is wrong (``SingularBasis/rescue``).
   ///
   /// - Throws: ``SolverError``, or what `source` throws.

@@ -1,5 +1,3 @@
-import CKernels
-
 /// The leading singular vectors of a matrix by a randomized block Krylov method, and the nuclear norm of the rest.
 ///
 /// Musco and Musco 2015, on WᵀW for tall W and W·Wᵀ for wide: a block of ℓ = rank + oversample random signs is multiplied by WᵀW and made
@@ -185,26 +183,6 @@ public struct RandomizedSolver: Sendable {
       }
       // Rounding can leave a null direction a little below zero.
       return (squares.values.suffix(rank).reversed().map { max($0, 0).squareRoot() }, vectors, squares.rescue)
-    }
-  }
-}
-
-/// What `work` returns, if it fails on none of the ranks.
-func agreed<Value>(_ sums: some ChunkSums, _ work: () throws -> Value) throws -> Value {
-  var value: Value?
-  try sums.agreeing { value = try work() }
-  guard let value else { preconditionFailure("an agreement that does not throw has done its work") }
-  return value
-}
-
-/// Random signs in `block`, column-major; the sign of row i and column k has the index first + i·columns + k.
-func randomSigns(
-  rows: Int, columns: Int, seed: UInt64, stream: UInt64, first: UInt64, into block: UnsafeMutableBufferPointer<Float>
-) {
-  withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { line in
-    for row in 0..<rows {
-      frog_random_signs(seed, stream, first + UInt64(row * columns), columns, line.baseAddress)
-      for column in 0..<columns { block[column * rows + row] = line[column] }
     }
   }
 }

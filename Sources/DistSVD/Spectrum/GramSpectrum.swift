@@ -51,7 +51,7 @@ struct GramSpectrum {
     self.squares = squares
     rounding = tridiagonal.rounding
     self.count = count
-    let found = try Self.settled(order, order: order, agreeing: agreeing, sharing: sharing) {
+    let found = try settled(order, order: order, agreeing: agreeing, sharing: sharing) {
       try tridiagonal.eigenvalues()
     }
     eigenvalues = found.flatMap { values in
@@ -61,7 +61,7 @@ struct GramSpectrum {
     var (vectors, rescue): (AlignedBuffer<Double>?, SolverError?) = (nil, nil)
     if count > 0, case .success(let values) = eigenvalues {
       for algorithm in Tridiagonal.Algorithm.allCases where vectors == nil {
-        let elements = try Self.settled(order * count, order: order, agreeing: agreeing, sharing: sharing) {
+        let elements = try settled(order * count, order: order, agreeing: agreeing, sharing: sharing) {
           try tridiagonal.leadingVectors(count, by: algorithm)
         }
         switch elements {
@@ -84,21 +84,6 @@ struct GramSpectrum {
     }
     self.vectors = vectors
     self.rescue = rescue
-  }
-
-  /// What the first rank makes of `work`, the same on all; a solver that gives up is a result.
-  static func settled(
-    _ count: Int, order: Int, agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
-    _ work: () throws -> [Double]
-  ) throws -> Result<[Double], SolverError> {
-    let own = try agreed(agreeing) {
-      do { return [0] + (try work()) } catch SolverError.noConvergence(let info, _) {
-        return [Double(info)] + [Double](repeating: 0, count: count)
-      }
-    }
-    let first = try sharing(own)
-    return first[0] == 0
-      ? .success(Array(first.dropFirst())) : .failure(.noConvergence(info: Int(first[0]), order: order))
   }
 
   /// Singular values and where they come from.

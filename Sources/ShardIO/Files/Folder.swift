@@ -11,7 +11,7 @@ public enum Folder {
   /// The names in a folder, hidden ones too, in byte-wise order.
   public static func names(in path: FilePath) throws(WriteError) -> [String] {
     do {
-      return try SystemCalls.names(in: path).sorted(by: Checkpoint.bytewiseLess)
+      return try SystemCalls.names(in: path).sorted { ExactName($0) < ExactName($1) }
     } catch {
       throw WriteError(path: path, operation: .list, errno: error)
     }

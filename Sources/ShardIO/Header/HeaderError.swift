@@ -105,10 +105,3 @@ extension HeaderError: JSONReadingError {
     self = .json(json)
   }
 }
-
-/// A shape for a message. A hostile one can have millions of dimensions.
-public func shown(_ shape: [Int]) -> String {
-  let limit = 8
-  let dimensions = shape.prefix(limit).map(String.init).joined(separator: ", ")
-  return shape.count > limit ? "[\(dimensions), … \(shape.count) dimensions]" : "[\(dimensions)]"
-}

@@ -32,3 +32,10 @@ public func shown(_ path: FilePath) -> String {
   let isPlain = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f } && text.utf8.count <= 1024
   return isPlain ? text : quoted(text, limit: 1024)
 }
+
+/// A shape for a message. A hostile one can have millions of dimensions.
+public func shown(_ shape: [Int]) -> String {
+  let limit = 8
+  let dimensions = shape.prefix(limit).map(String.init).joined(separator: ", ")
+  return shape.count > limit ? "[\(dimensions), … \(shape.count) dimensions]" : "[\(dimensions)]"
+}

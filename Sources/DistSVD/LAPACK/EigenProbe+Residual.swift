@@ -1,14 +1,4 @@
 extension EigenProbe {
-  /// Takes note of G·x and of G's trace; to be called before the eigensolver destroys G.
-  ///
-  /// - Throws: ``SolverError/outOfMemory(bytes:)``.
-  /// - Complexity: 2·order² operations.
-  ///
-  /// C function: `symv`.
-  package init<Scalar: RealScalar>(_ gram: borrowing GramMatrix<Scalar>) throws(SolverError) {
-    try self.init(lowerTriangle: gram.elements, order: gram.order)
-  }
-
   /// The same of any symmetric matrix, `order × order`, given by its lower triangle.
   init<Scalar: RealScalar>(lowerTriangle matrix: AlignedBuffer<Scalar>, order: Int) throws(SolverError) {
     let signs = try AlignedBuffer<Scalar>(count: order)
@@ -53,4 +43,28 @@ extension EigenProbe {
     }
     return images
   }
+}
+
+extension EigenProbe {
+  /// Refuses an eigensystem in double.
+  ///
+  /// - Parameters:
+  ///   - vectors: nil if there are none.
+  ///   - squares: what the squared eigenvalues must add up to, if that is known.
+  /// - Throws: ``SolverError/wrongVectors(residual:order:)``, ``SolverError/wrongValues(sum:trace:order:)``.
+  func check(
+    _ values: [Double], vectors: AlignedBuffer<Double>? = nil, squares: Double?
+  ) throws(SolverError) {
+    let tolerance = Tolerance(order: values.count, Double.self)
+    let residual = if let vectors { try residual(values: values, vectors: vectors) } else { 0.0 }
+    if let refusal = refusal(values: values, residual: residual, tolerance: tolerance) { throw refusal }
+    guard let squares, squares >= Self.leastSum, squares.isFinite else { return }
+    let sum = values.reduce(0) { $0 + $1 * $1 }
+    guard abs(sum - squares) <= tolerance.trace * squares else {
+      throw .wrongValues(sum: sum, trace: squares, order: values.count)
+    }
+  }
+
+  /// Sums that are smaller have lost digits of their terms to underflow.
+  static let leastSum = 1e-290
 }
