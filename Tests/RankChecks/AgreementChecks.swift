@@ -5,6 +5,15 @@ struct CheckFailure: RankError, Equatable {
   var message: String
 }
 
+extension Communicator {
+  /// Does work that may fail on one member; if it fails, all throw the same ``CheckFailure``.
+  func agreeing(_ work: () throws -> Void) throws {
+    try agree { () throws(CheckFailure) in
+      do { try work() } catch { throw error as? CheckFailure ?? CheckFailure(code: 1, message: "\(error)") }
+    }
+  }
+}
+
 func checkAgreement(_ world: Communicator, _ e: inout Expectations) throws {
   let value = try world.agree { () throws(CheckFailure) in world.rank * 2 }
   e.expectEqual(value, world.rank * 2)

@@ -1,4 +1,5 @@
 import DistSVD
+import TestSupport
 
 /// A matrix whose Gram matrix has no rounding: its elements are eighths of small integers, so that sums of their products are exact
 /// in single precision, in any order.
@@ -7,23 +8,19 @@ struct CheckMatrix: PanelSource, CustomStringConvertible {
     case dense, lowRank, zero
   }
 
-  let rows: Int
-  let columns: Int
   let kind: Kind
-  private let elements: [Double]
+  private let matrix: TestMatrix
 
   init(rows: Int, columns: Int, kind: Kind) {
-    self.rows = rows
-    self.columns = columns
     self.kind = kind
-    elements = (0..<rows * columns).map { index -> Double in
-      let (row, column) = (index / columns, index % columns)
-      let eighths: Int
-      switch kind {
-      case .dense: eighths = Int(Self.mixed(UInt64(index + 1000 * rows)) % 17) - 8
-      case .lowRank: eighths = (row % 5 - 2) * (column % 7 - 3) + (row % 2) * (column % 3)
-      case .zero: eighths = 0
-      }
+    var generator = SeededGenerator(seed: UInt64(rows))
+    matrix = TestMatrix(rows: rows, columns: columns) { row, column in
+      let eighths =
+        switch kind {
+        case .dense: Int(generator.next() % 17) - 8
+        case .lowRank: (row % 5 - 2) * (column % 7 - 3) + (row % 2) * (column % 3)
+        case .zero: 0
+        }
       return Double(eighths) / 8
     }
   }
@@ -37,48 +34,18 @@ struct CheckMatrix: PanelSource, CustomStringConvertible {
     }
   }
 
+  var rows: Int { matrix.rows }
+  var columns: Int { matrix.columns }
+  var order: Int { matrix.order }
   var description: String { "\(kind) \(rows) × \(columns)" }
-  var order: Int { min(rows, columns) }
 
-  /// WᵀW or W·Wᵀ by its definition, column-major, both triangles.
-  func gram() -> [Double] {
-    let (order, isTall) = (order, rows >= columns)
-    let lines = (0..<order).map { i in
-      (0..<max(rows, columns)).map { elements[isTall ? $0 * columns + i : i * columns + $0] }
-    }
-    var result = [Double](repeating: 0, count: order * order)
-    for i in 0..<order {
-      for j in 0...i {
-        var sum = 0.0
-        for k in lines[i].indices { sum += lines[i][k] * lines[j][k] }
-        result[i + j * order] = sum
-        result[j + i * order] = sum
-      }
-    }
-    return result
-  }
+  func gram() -> [Double] { matrix.gram() }
 
   func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
-    fill(rows, columns) { panel[$0] = Float($1) }
+    try matrix.read(rows: rows, columns: columns, into: panel)
   }
 
   func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
-    fill(rows, columns) { panel[$0] = $1 }
-  }
-
-  private func fill(_ rows: Range<Int>, _ columns: Range<Int>, _ write: (Int, Double) -> Void) {
-    var position = 0
-    for row in rows {
-      for column in columns {
-        write(position, elements[row * self.columns + column])
-        position += 1
-      }
-    }
-  }
-
-  private static func mixed(_ seed: UInt64) -> UInt64 {
-    var z = seed &* 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    return (z ^ (z >> 27)) >> 7
+    try matrix.read(rows: rows, columns: columns, into: panel)
   }
 }

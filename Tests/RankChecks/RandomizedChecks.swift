@@ -1,45 +1,29 @@
 import DistSVD
 import MPI
+import TestSupport
 
-/// Entries that look random, made once and copied from: the order of the larger case is in the thousands.
+/// Noise, with a hook for each read.
 private struct NoiseMatrix: PanelSource {
-  let rows: Int
-  let columns: Int
-  private let elements: [Float]
+  let matrix: TestMatrix
   /// Called before each read.
   private let willRead: () throws -> Void
 
   init(rows: Int, columns: Int, willRead: @escaping () throws -> Void = {}) {
-    self.rows = rows
-    self.columns = columns
+    matrix = TestMatrix(noise: rows, columns, seed: 1)
     self.willRead = willRead
-    var state: UInt64 = 1
-    elements = (0..<rows * columns).map { _ in
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Float(Int32(truncatingIfNeeded: state >> 32)) * 0x1p-31
-    }
   }
 
-  var squaredNorm: Double { elements.reduce(0) { $0 + Double($1) * Double($1) } }
+  var rows: Int { matrix.rows }
+  var columns: Int { matrix.columns }
 
   func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
-    try copy(rows, columns) { position, piece in
-      _ = UnsafeMutableBufferPointer(rebasing: panel[position..<position + piece.count]).update(fromContentsOf: piece)
-    }
+    try willRead()
+    try matrix.read(rows: rows, columns: columns, into: panel)
   }
 
   func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
-    try copy(rows, columns) { position, piece in
-      for (offset, element) in piece.enumerated() { panel[position + offset] = Double(element) }
-    }
-  }
-
-  private func copy(_ rows: Range<Int>, _ columns: Range<Int>, _ write: (Int, ArraySlice<Float>) -> Void) throws {
     try willRead()
-    for (number, row) in rows.enumerated() {
-      let start = row * self.columns
-      write(number * columns.count, elements[start + columns.lowerBound..<start + columns.upperBound])
-    }
+    try matrix.read(rows: rows, columns: columns, into: panel)
   }
 }
 
@@ -51,22 +35,12 @@ private func bits(_ basis: TruncatedBasis) -> [UInt64] {
   }
 }
 
-/// What members throw for a local error, whatever it was.
-private func agreement(_ team: Communicator) -> (() throws -> Void) throws -> Void {
-  { work in
-    try team.agree { () throws(CheckFailure) in
-      do { try work() } catch { throw error as? CheckFailure ?? CheckFailure(code: 1, message: "\(error)") }
-    }
-  }
-}
-
 func checkRandomized(_ world: Communicator, _ e: inout Expectations) throws {
-  LocalBLAS.threads = 1
   // Tall, wide, thinner than the chunks, fewer chunks than ranks; and an order whose tail is estimated by Lanczos quadrature.
   let shapes = [(300, 70), (70, 300), (1500, 5), (90, 90), (2, 2), (1100, 1030), (1030, 1100)]
   for (rows, columns) in shapes {
     let matrix = NoiseMatrix(rows: rows, columns: columns)
-    let squaredNorm = matrix.squaredNorm
+    let squaredNorm = matrix.matrix.squaredNorm
     let few = RandomizedOptions(rank: 1, oversample: 0, powerIterations: 1, seed: 5)
     let many = RandomizedOptions(rank: min(8, min(rows, columns) - 1), powerIterations: 1, seed: 5)
     for options in [many, few] {
@@ -78,12 +52,13 @@ func checkRandomized(_ world: Communicator, _ e: inout Expectations) throws {
       {
         // Teams of this size side by side, the last with what is left.
         guard let team = try world.split(colour: world.rank / size) else { continue }
-        // Chunked broadcasts, to see their seams.
-        if rows < 1000 { team.maximumCount = 997 }
-        let sums = TeamChunkSums(team: team, agreeing: agreement(team))
-        let found = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: sums))
-        e.expect(
-          found == alone, "\(rows) × \(columns), rank \(options.rank), team of \(team.size): other bits than alone")
+        let sums = TeamChunkSums(team: team, agreeing: team.agreeing)
+        // Small matrices by short broadcasts, to see the seams between them.
+        try team.withCalls(of: rows < 1000 ? 997 : 1 << 30) {
+          let found = bits(try solver.solve(matrix, squaredNorm: squaredNorm, sums: sums))
+          e.expect(
+            found == alone, "\(rows) × \(columns), rank \(options.rank), team of \(team.size): other bits than alone")
+        }
       }
     }
   }
@@ -117,7 +92,7 @@ private func checkFailingReads(_ world: Communicator, _ e: inout Expectations) t
       var heard: CheckFailure?
       do {
         _ = try solver.solve(
-          matrix, squaredNorm: 1000, sums: TeamChunkSums(team: world, agreeing: agreement(world)))
+          matrix, squaredNorm: 1000, sums: TeamChunkSums(team: world, agreeing: world.agreeing))
       } catch let error as CheckFailure {
         heard = error
       }

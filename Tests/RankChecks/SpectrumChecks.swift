@@ -1,15 +1,6 @@
 import DistSVD
 import MPI
 
-/// What members throw for a local error, whatever it was.
-extension Communicator {
-  fileprivate func agreeing(_ work: () throws -> Void) throws {
-    try agree { () throws(CheckFailure) in
-      do { try work() } catch { throw error as? CheckFailure ?? CheckFailure(code: 1, message: "\(error)") }
-    }
-  }
-}
-
 /// A matrix of integers that falls off so steeply that its Gram matrix does not resolve it, or does not reach full rank; or as ``CheckMatrix``.
 private struct SpectrumMatrix: PanelSource, CustomStringConvertible {
   let base: CheckMatrix
@@ -41,7 +32,6 @@ private func rank(_ values: [Double], _ matrix: SpectrumMatrix) -> Int {
 }
 
 func checkSpectrum(_ world: Communicator, _ e: inout Expectations) throws {
-  LocalBLAS.threads = 1
   let leading = LeadingVectors(3, [.left, .right])
   // Square, tall by more than two panels, wide; of full rank, of low rank, zeros; resolved by the Gram matrix and not.
   let matrices = [1, 2, 3, 31, 33, 64, 130].flatMap { order in
@@ -181,7 +171,6 @@ private final class CountedSource: PanelSource {
 }
 
 func checkCrossProducts(_ world: Communicator, _ e: inout Expectations) throws {
-  LocalBLAS.threads = 1
   for (rows, columns) in [(300, 400), (400, 300), (300, 300), (20, 10), (1, 1), (1100, 1030)] {
     let a = CheckMatrix(rows: rows, columns: columns, kind: .dense)
     let b = CheckMatrix(rows: rows, columns: columns, kind: .lowRank)

@@ -4,21 +4,6 @@ import MPI
 /// Orders below, at and above the block size, and one of several blocks: on most grids some ranks have nothing.
 private let orders = [1, 2, 31, 33, 130]
 
-extension Communicator {
-  /// Work that may fail on one member fails on all, with the same error.
-  fileprivate func agreeing(_ work: () throws -> Void) throws {
-    try agree { () throws(CheckFailure) in
-      do {
-        try work()
-      } catch let failure as CheckFailure {
-        throw failure
-      } catch {
-        throw CheckFailure(code: 1, message: "\(error)")
-      }
-    }
-  }
-}
-
 /// Runs `body` on teams of the first 1, 2, … all ranks; a rank sits out the teams it is not in.
 private func onTeamsOfAllSizes(_ world: Communicator, _ body: (ProcessGrid) throws -> Void) throws {
   for size in world.rank + 1...world.size {
@@ -122,7 +107,6 @@ private struct Reference {
 }
 
 func checkTeamEigensolver(_ world: Communicator, _ e: inout Expectations) throws {
-  LocalBLAS.threads = 1
   // At 40 and 64, on a grid of 2 × 2, the workspace that ScaLAPACK asks for is too small: see TeamEigensolver.Workspace.
   let small = [40, 64].map { CheckMatrix(rows: $0 + 10, columns: $0, kind: .dense) }
   let references = try (orders.flatMap { CheckMatrix.all(order: $0) } + small).map(Reference.init)
@@ -142,7 +126,6 @@ func checkTeamEigensolver(_ world: Communicator, _ e: inout Expectations) throws
 
 /// The eigensolver that is only used when the other's result is refused, in the same places.
 func checkOtherTeamEigensolver(_ world: Communicator, _ e: inout Expectations) throws {
-  LocalBLAS.threads = 1
   let small = [3, 40, 63, 64, 65, 97].map { CheckMatrix(rows: $0 + 10, columns: $0, kind: .dense) }
   let references = try (orders.flatMap { CheckMatrix.all(order: $0) } + small).map(Reference.init)
   func check<Scalar: RealScalar>(_: Scalar.Type, _ precision: Precision, _ reference: Reference, on grid: ProcessGrid)
@@ -286,7 +269,6 @@ private struct FailingSource: PanelSource {
 }
 
 func checkTeams(_ world: Communicator, _ e: inout Expectations) throws {
-  LocalBLAS.threads = 1
   let references = try [33, 40, 97].map {
     try Reference(CheckMatrix(rows: $0 + 50, columns: $0, kind: .dense))
   }

@@ -61,13 +61,12 @@ public enum LocalBLAS {
     }
   }
 
-  /// How many threads this rank's BLAS and LAPACK calls use.
+  /// Gives `count` threads to every BLAS and LAPACK call of this process from here on.
   ///
-  /// Never left to the library: ranks that share a node would each take every core.
-  public static var threads: Int {
-    get { Int(openblas_get_num_threads()) }
-    set { openblas_set_num_threads(Int32(newValue)) }
-  }
+  /// OpenBLAS has one thread count for the whole process, so there is nothing to pass to a solver and no scope that could end. Whoever
+  /// starts the process calls this once, before the first decomposition. The count is never left to the library: ranks that share a node
+  /// would each take every core. It shapes the last bits of results.
+  public static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
 
   /// The library, and the processor it picked its kernels for.
   public static var description: String {

@@ -4,7 +4,7 @@
 /// panel, whatever W's longer side.
 ///
 /// Accuracy: singular values below √ε·σ₁ have no correct digits; scores need only vectors whose error is weighted
-/// by their own σ, and keep theirs (DESIGN: 9e-7 of relative error in double, condition numbers up to 1e8).
+/// by their own σ, and keep theirs (9e-7 of relative error in double, condition numbers up to 1e8).
 public struct GramMatrix<Scalar: RealScalar> {
   /// min(m, n).
   public let order: Int

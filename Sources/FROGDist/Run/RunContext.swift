@@ -55,7 +55,7 @@ public final class RunContext {
         "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"
       )
     }
-    LocalBLAS.threads = threads
+    LocalBLAS.useThreads(threads)
     return threads
   }
 
