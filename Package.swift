@@ -105,14 +105,18 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
-    .executableTarget(name: "rank-checks", dependencies: ["DistSVD", "MPI"], swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["DistSVD", systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
+    .executableTarget(
+      name: "rank-checks", dependencies: ["DistSVD", "MPI", "TestSupport"], path: "Tests/RankChecks",
+      swiftSettings: strict),
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
-    .testTarget(name: "DistSVDTests", dependencies: ["DistSVD"], swiftSettings: strict),
+    .testTarget(name: "DistSVDTests", dependencies: ["DistSVD", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "FROGDistTests",
-      dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", "SpectralQuality", systemPackage],
+      dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", "SpectralQuality", "TestSupport", systemPackage],
       swiftSettings: strict),
     .testTarget(name: "SpectralQualityTests", dependencies: ["SpectralQuality"], swiftSettings: strict),
-    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", systemPackage], swiftSettings: strict),
+    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", "TestSupport", systemPackage], swiftSettings: strict),
   ]
 )

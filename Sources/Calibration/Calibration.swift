@@ -75,7 +75,7 @@ package struct Calibration {
     tell("reading")
     // A node's ranks share its storage: one of them is enough. First, since it fails where rates cannot be stored.
     let read = try world.agreeing { world.isRoot ? try ReadRate.measure(in: scratch) : 0 }
-    LocalBLAS.threads = threads
+    LocalBLAS.useThreads(threads)
     let clock = BusyClock(isSingleThreaded: threads == 1)
     var rates = try stages(progress: tell) { order in
       let own = try world.agreeing { try measure(order, clock: clock) }

@@ -65,20 +65,6 @@ extension Communicator {
     return values[0]
   }
 
-  /// Replaces `values`, element by element, by what the lower ranks hold together; by `initial` on rank 0.
-  ///
-  /// Collective: every rank calls it, with the same `values.count`.
-  ///
-  /// C function: `MPI_Exscan` (MPI-3.1 §5.11.2), which leaves rank 0's buffer undefined: hence `initial`.
-  public func exclusiveScan<T: MPIDatatype>(
-    _ values: inout [T], _ operation: ReductionOperator, initial: T = .zero
-  ) throws(MPIError) {
-    try inChunks(&values, "MPI_Exscan") { start, count in
-      cmpi_exclusive_scan(handle, start, count, T.mpiType.cValue, operation.cValue)
-    }
-    if isRoot { values = Array(repeating: initial, count: values.count) }
-  }
-
   /// `value` of every rank, in rank order, on all ranks.
   ///
   /// Collective: every rank calls it.

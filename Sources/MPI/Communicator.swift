@@ -15,10 +15,8 @@ public final class Communicator {
   public let rank: Int
   /// How many ranks there are.
   public let size: Int
-  /// The most elements one MPI call is given; longer buffers go in several calls.
-  ///
-  /// MPI counts are C ints. Tests lower this to see the seams.
-  public var maximumCount = 1 << 30
+  /// The most elements one MPI call is given; longer buffers go in several calls, since MPI counts in C ints.
+  private(set) var maximumCount = 1 << 30
 
   /// Rank 0: the one that reads metadata and speaks to the user.
   public var isRoot: Bool { rank == 0 }
@@ -65,6 +63,14 @@ public final class Communicator {
     var node = handle
     try check(cmpi_split_shared(handle, Int32(rank), &node), "MPI_Comm_split_type")
     return try Communicator(handle: node, isOwned: true)
+  }
+
+  /// Runs `body` with at most `count` elements in each MPI call, so that checks see the seams between calls with small buffers.
+  package func withCalls(of count: Int, _ body: () throws -> Void) rethrows {
+    let usual = maximumCount
+    defer { maximumCount = usual }
+    maximumCount = count
+    try body()
   }
 
   /// Ends every process of the job at once with exit status `status`.

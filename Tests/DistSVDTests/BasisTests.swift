@@ -1,12 +1,9 @@
 import DistSVD
+import TestSupport
 import Testing
 
-@Suite("Singular basis through the Gram matrix")
+@Suite("Singular basis through the Gram matrix", .oneThread)
 struct BasisTests {
-  /// Tests run side by side, and what OpenBLAS gives each of several threads that call it at once is a matter of luck; the
-  /// program calls it from one.
-  init() { LocalBLAS.threads = 1 }
-
   static let shapes = [
     (7, 7), (40, 12), (12, 40), (5, 300), (300, 5), (2, 2), (1, 9), (9, 1), (1, 1), (200, 150), (150, 200),
   ]

@@ -1,17 +1,10 @@
+import TestSupport
 import Testing
 
 @testable import DistSVD
 
-@Suite("Two matrices")
+@Suite("Two matrices", .oneThread)
 struct CrossProductsTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
-  static func noise(_ rows: Int, _ columns: Int, seed: UInt64) -> TestMatrix {
-    let entries = RandomizedSolverTests.noise(rows * columns, seed: seed)
-    return TestMatrix(rows: rows, columns: columns) { entries[$0 * columns + $1] }
-  }
-
   /// ‖XᵀY‖²_F by plain loops.
   static func squaredCross(_ x: TestMatrix, _ y: TestMatrix) -> Double {
     var squares = 0.0
@@ -32,14 +25,14 @@ struct CrossProductsTests {
 
   @Test("have the sums that plain loops find", arguments: shapes)
   func plain(shape: (rows: Int, columns: Int)) throws {
-    let a = Self.noise(shape.rows, shape.columns, seed: 1)
-    let b = Self.noise(shape.rows, shape.columns, seed: 2)
+    let a = TestMatrix(noise: shape.rows, shape.columns, seed: 1)
+    let b = TestMatrix(noise: shape.rows, shape.columns, seed: 2)
     let found = try CrossProducts(a, b)
     let pairs = Array(zip(a.elements, b.elements))
     #expect(Self.isClose(found.squaredDistance, pairs.reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }))
     #expect(abs(found.innerProduct - pairs.reduce(0) { $0 + $1.0 * $1.1 }) < 1e-12 * Double(pairs.count))
-    #expect(Self.isClose(found.squaredNorms.a, RandomizedSolverTests.squaredNorm(a)))
-    #expect(Self.isClose(found.squaredNorms.b, RandomizedSolverTests.squaredNorm(b)))
+    #expect(Self.isClose(found.squaredNorms.a, a.squaredNorm))
+    #expect(Self.isClose(found.squaredNorms.b, b.squaredNorm))
     #expect(Self.isClose(found.squaredCross, Self.squaredCross(a, b)))
     #expect(Self.isClose(found.squaredGrams.a, Self.squaredCross(a, a)))
     #expect(Self.isClose(found.squaredGrams.b, Self.squaredCross(b, b)))
@@ -52,7 +45,7 @@ struct CrossProductsTests {
   @Test("that are 0 have no alignment")
   func zeros() throws {
     let zero = TestMatrix(rows: 5, columns: 4) { _, _ in 0 }
-    #expect(try CrossProducts(zero, Self.noise(5, 4, seed: 1)).alignment == nil)
+    #expect(try CrossProducts(zero, TestMatrix(noise: 5, 4, seed: 1)).alignment == nil)
     #expect(try CrossProducts(zero, zero).distance == 0)
   }
 
@@ -82,7 +75,7 @@ struct CrossProductsTests {
 
   @Test("of which one was changed in few directions differ by so many singular values")
   func update() throws {
-    let base = Self.noise(80, 60, seed: 3)
+    let base = TestMatrix(noise: 80, 60, seed: 3)
     let step = SpectrumSolverTests.product(80, 60, rank: 4)
     let tuned = TestMatrix(rows: 80, columns: 60) {
       base.elements[$0 * 60 + $1] + step.elements[$0 * 60 + $1] * 0x1p-20
@@ -95,7 +88,7 @@ struct CrossProductsTests {
 
   @Test("of different shapes are refused")
   func otherShapes() {
-    let (a, b) = (Self.noise(5, 4, seed: 1), Self.noise(4, 5, seed: 1))
+    let (a, b) = (TestMatrix(noise: 5, 4, seed: 1), TestMatrix(noise: 4, 5, seed: 1))
     #expect(throws: SolverError.differentShapes([5, 4], [4, 5])) { try CrossProducts(a, b) }
     #expect(throws: SolverError.differentShapes([5, 4], [4, 5])) { try DifferenceSource(a, minus: b) }
   }

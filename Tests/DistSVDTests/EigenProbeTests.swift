@@ -1,12 +1,10 @@
+import TestSupport
 import Testing
 
 @testable import DistSVD
 
-@Suite("Results that are not believed")
+@Suite("Results that are not believed", .oneThread)
 struct EigenProbeTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
   enum Kind: CaseIterable {
     case dense, alike, lowRank, illConditioned, permutation, reflection, zero
   }
@@ -14,7 +12,7 @@ struct EigenProbeTests {
   static let orders = [1, 2, 3, 7, 16, 33, 64, 129, 200]
 
   static func matrix(_ order: Int, _ kind: Kind) -> TestMatrix {
-    let noise = RandomizedSolverTests.noise(order * (order + 5), seed: UInt64(order))
+    let noise = noise(order * (order + 5), seed: UInt64(order))
     return TestMatrix(rows: order + 5, columns: order) { row, column in
       switch kind {
       case .dense: noise[row * order + column]
@@ -132,7 +130,7 @@ struct EigenProbeTests {
   func orthonormal(shape: (rows: Int, columns: Int)) throws {
     let (rows, columns) = shape
     let matrix = try AlignedBuffer<Double>(count: rows * columns)
-    for (index, element) in RandomizedSolverTests.noise(rows * columns, seed: 9).enumerated() {
+    for (index, element) in noise(rows * columns, seed: 9).enumerated() {
       matrix.elements[index] = element
     }
     let probe = try BasisProbe(of: matrix.start, rows: rows, columns: columns)
@@ -157,7 +155,7 @@ struct EigenProbeTests {
   @Test("a truncated basis holds no more than the matrix, and leaves a tail that can be")
   func truncated() throws {
     let matrix = RandomizedSolverTests.decaying(60, 40)
-    let squaredNorm = RandomizedSolverTests.squaredNorm(matrix)
+    let squaredNorm = matrix.squaredNorm
     let right = try RandomizedSolverTests.solve(matrix, RandomizedOptions(rank: 6, seed: 1))
     #expect(right.rescue == nil)
     func changed(

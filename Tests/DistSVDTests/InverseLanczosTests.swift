@@ -1,13 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DistSVD
 
-@Suite("Singular values that the Gram matrix does not resolve")
+@Suite("Singular values that the Gram matrix does not resolve", .oneThread)
 struct InverseLanczosTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
   /// Above 1e-5, by order.
   static func falling(_ order: Int, below small: [Double]) -> [Double] {
     let large = order - small.count
@@ -55,9 +53,9 @@ struct InverseLanczosTests {
   }
 
   @Test("square noise of any scale is as a bidiagonal form has it", arguments: [1e-140, 1, 1e140])
-  func noise(scale: Double) throws {
+  func scaledNoise(scale: Double) throws {
     let order = 300
-    let noise = RandomizedSolverTests.noise(order * order, seed: 11)
+    let noise = noise(order * order, seed: 11)
     // One direction of much, as trained weights have it: the smallest of the others are not resolved.
     let matrix = TestMatrix(rows: order, columns: order) { row, column in
       scale * (noise[row * order + column] + 60 * sin(Double(row)) * cos(Double(column)))

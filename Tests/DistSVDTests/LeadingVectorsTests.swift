@@ -1,13 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DistSVD
 
-@Suite("Leading singular vectors")
+@Suite("Leading singular vectors", .oneThread)
 struct LeadingVectorsTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
   /// W·v, or Wᵀ·v.
   static func image(_ matrix: TestMatrix, _ v: [Double], transposed: Bool) -> [Double] {
     (0..<(transposed ? matrix.columns : matrix.rows)).map { i in
@@ -66,9 +64,11 @@ struct LeadingVectorsTests {
     let exact = (0..<25).map { 5 / Double(1 + $0) }
     let matrix = TestMatrix(rows: shape.rows, columns: shape.columns, singularValues: exact)
     let found = try SpectrumSolver.solve(matrix, leading: LeadingVectors(3, [.left, .right]))
-    for (vectors, size, seed) in [(found.left, shape.rows, 1.7), (found.right, shape.columns, 2.3)] {
+    for (vectors, size, step) in [
+      (found.left, shape.rows, TestMatrix.leftStep), (found.right, shape.columns, TestMatrix.rightStep),
+    ] {
       let vectors = try #require(vectors)
-      let raw = (0..<size).map { sin(Double($0 + 1) * seed) }
+      let raw = (0..<size).map { sin(Double($0 + 1) * step) }
       let square = Self.dot(raw, raw)
       for k in 0..<3 {
         let truth = (0..<size).map { ($0 == k ? 1 : 0) - 2 * raw[$0] * raw[k] / square }
@@ -111,11 +111,8 @@ struct LeadingVectorsTests {
   }
 }
 
-@Suite("Principal angles")
+@Suite("Principal angles", .oneThread)
 struct PrincipalAnglesTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
   static func vectors(_ columns: [[Double]]) throws -> SingularVectors {
     let buffer = try AlignedBuffer<Double>(count: columns.joined().count)
     for (index, element) in columns.joined().enumerated() { buffer.elements[index] = element }

@@ -1,25 +1,13 @@
+import TestSupport
 import Testing
 
 @testable import DistSVD
 
-@Suite("Randomized solver")
+@Suite("Randomized solver", .oneThread)
 struct RandomizedSolverTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
-  /// Numbers between -1 and 1 that look random; the same for the same seed.
-  static func noise(_ count: Int, seed: UInt64) -> [Double] {
-    var state = seed &+ 0x9E37_79B9_7F4A_7C15
-    return (0..<count).map { _ in
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Double(Int64(bitPattern: state) >> 11) / Double(1 << 52)
-    }
-  }
-
   /// A matrix of independent entries: a tail that hardly decays.
   static func flat(_ rows: Int, _ columns: Int) -> TestMatrix {
-    let entries = noise(rows * columns, seed: 1)
-    return TestMatrix(rows: rows, columns: columns) { entries[$0 * columns + $1] }
+    TestMatrix(noise: rows, columns, seed: 1)
   }
 
   /// The same with the columns of a random rotation scaled down one after the other, by about 1 ÷ (1 + k).
@@ -34,13 +22,11 @@ struct RandomizedSolverTests {
     }
   }
 
-  static func squaredNorm(_ matrix: TestMatrix) -> Double { matrix.elements.reduce(0) { $0 + $1 * $1 } }
-
   static func solve(_ matrix: TestMatrix, _ options: RandomizedOptions, exactTail: Bool = true) throws -> TruncatedBasis
   {
     var solver = RandomizedSolver(options, stream: 7)
     if !exactTail { solver.largestExactOrder = 0 }
-    return try solver.solve(matrix, squaredNorm: squaredNorm(matrix), sums: LocalChunkSums())
+    return try solver.solve(matrix, squaredNorm: matrix.squaredNorm, sums: LocalChunkSums())
   }
 
   /// W·(I − V·Vᵀ) of the tall one of W and Wᵀ, by plain loops.
@@ -110,7 +96,7 @@ struct RandomizedSolverTests {
     let rest = Self.residual(matrix, basis)
     let truth = try Precision.f64.basis(of: rest).singularValues.prefix(basis.order - 6).reduce(0, +)
     #expect(abs(basis.tailNuclearNorm / truth - 1) < 1e-4)
-    #expect(abs(basis.tailSquares / Self.squaredNorm(rest) - 1) < 1e-4)
+    #expect(abs(basis.tailSquares / rest.squaredNorm - 1) < 1e-4)
     #expect(basis.tailError == 0 && basis.kappa > 0.3 && basis.kappa <= 1)
     let values = try Precision.f64.basis(of: matrix).singularValues
     // Deflation by any subspace leaves at least the smallest values.
@@ -159,7 +145,7 @@ struct RandomizedSolverTests {
     func bits(_ seed: UInt64, _ stream: UInt64, exactTail: Bool) throws -> [UInt64] {
       var solver = RandomizedSolver(RandomizedOptions(rank: 5, seed: seed), stream: stream)
       solver.largestExactOrder = exactTail ? 1024 : 0
-      let basis = try solver.solve(matrix, squaredNorm: Self.squaredNorm(matrix), sums: LocalChunkSums())
+      let basis = try solver.solve(matrix, squaredNorm: matrix.squaredNorm, sums: LocalChunkSums())
       return withExtendedLifetime(basis) {
         basis.vectors.elements.map { UInt64($0.bitPattern) } + basis.singularValues.map(\.bitPattern)
           + [basis.tailNuclearNorm.bitPattern, basis.tailSquares.bitPattern, basis.tailError.bitPattern]
@@ -200,7 +186,7 @@ struct RandomizedSolverTests {
     "a rank below the one asked for leaves orthonormal vectors and no more than rounding", arguments: [true, false])
   func deficient(exactTail: Bool) throws {
     for (rows, columns) in [(80, 50), (50, 80)] {
-      let (left, right) = (Self.noise(rows * 3, seed: 4), Self.noise(columns * 3, seed: 5))
+      let (left, right) = (noise(rows * 3, seed: 4), noise(columns * 3, seed: 5))
       let matrix = TestMatrix(rows: rows, columns: columns) { row, column in
         (0..<3).reduce(0) { $0 + left[row * 3 + $1] * right[column * 3 + $1] }
       }

@@ -1,13 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DistSVD
 
-@Suite("Singular values without vectors")
+@Suite("Singular values without vectors", .oneThread)
 struct SpectrumSolverTests {
-  /// See ``BasisTests``.
-  init() { LocalBLAS.threads = 1 }
-
   static let shapes = [
     (7, 7), (40, 12), (12, 40), (5, 300), (300, 5), (2, 2), (1, 9), (9, 1), (1, 1), (200, 150), (150, 200), (130, 130),
   ]
@@ -20,8 +18,8 @@ struct SpectrumSolverTests {
 
   /// Integers whose sums of products are exact: of rank `rank`, not nearly so.
   static func product(_ rows: Int, _ columns: Int, rank: Int) -> TestMatrix {
-    let left = RandomizedSolverTests.noise(rows * rank, seed: 4).map { ($0 * 100).rounded() }
-    let right = RandomizedSolverTests.noise(columns * rank, seed: 5).map { ($0 * 100).rounded() }
+    let left = noise(rows * rank, seed: 4).map { ($0 * 100).rounded() }
+    let right = noise(columns * rank, seed: 5).map { ($0 * 100).rounded() }
     return TestMatrix(rows: rows, columns: columns) { row, column in
       (0..<rank).reduce(0) { $0 + left[row * rank + $1] * right[column * rank + $1] }
     }
@@ -119,7 +117,7 @@ struct SpectrumSolverTests {
     }
     // A column of zeros, among others.
     if order > 2 {
-      let noise = RandomizedSolverTests.noise(rows * columns, seed: 3)
+      let noise = noise(rows * columns, seed: 3)
       let found = try SpectrumSolver.solve(
         TestMatrix(rows: rows, columns: columns) { (rows >= columns ? $1 : $0) == 1 ? 0 : noise[$0 * columns + $1] })
       #expect(Self.rank(found.singularValues, shape) == order - 1)
@@ -142,7 +140,7 @@ struct SpectrumSolverTests {
 
   @Test("a factor of many panels is that of one", arguments: [(700, 20), (20, 700), (64, 64), (129, 64), (65, 64)])
   func panels(shape: (rows: Int, columns: Int)) throws {
-    let noise = RandomizedSolverTests.noise(shape.rows * shape.columns, seed: 8)
+    let noise = noise(shape.rows * shape.columns, seed: 8)
     // The columns' scales fall, and a stretch of lines is 0.
     let matrix = TestMatrix(rows: shape.rows, columns: shape.columns) { row, column in
       let (line, place) = shape.rows >= shape.columns ? (row, column) : (column, row)
@@ -152,12 +150,12 @@ struct SpectrumSolverTests {
     let one = try TriangularFactor(of: matrix).singularValues()
     for (a, b) in zip(many, one) { #expect(abs(a - b) < 8 * .ulpOfOne * one[0]) }
     let roots = many.reduce(0) { $0 + $1 * $1 }.squareRoot()
-    #expect(abs(roots / RandomizedSolverTests.squaredNorm(matrix).squareRoot() - 1) < 1e-14)
+    #expect(abs(roots / matrix.squaredNorm.squareRoot() - 1) < 1e-14)
   }
 
   @Test("a tridiagonal form by way of a band has the same eigenvalues", arguments: [1, 2, 3, 33, 64, 65, 300])
   func stages(order: Int) throws {
-    let noise = RandomizedSolverTests.noise(order * order, seed: 12)
+    let noise = noise(order * order, seed: 12)
     func eigenvalues(inStages: Bool) throws -> [Double] {
       let matrix = try AlignedBuffer<Double>(count: order * order)
       for index in 0..<order * order { matrix.elements[index] = noise[index] }
@@ -256,7 +254,7 @@ struct SpectrumSolverTests {
   final class Changing: PanelSource {
     let rows = 40
     let columns = 30
-    let noise = RandomizedSolverTests.noise(1200, seed: 6)
+    let base = TestMatrix(noise: 40, 30, seed: 6)
     let steepness: Double
     var reads = 0
     init(steepness: Double) { self.steepness = steepness }
@@ -266,7 +264,7 @@ struct SpectrumSolverTests {
       for (i, row) in rows.enumerated() {
         for (j, column) in columns.enumerated() {
           let power = pow(10, -steepness * Double(column))
-          panel[i * columns.count + j] = noise[row * 30 + column] * power * (reads > 1 ? 1 + 1e-9 : 1)
+          panel[i * columns.count + j] = base.elements[row * 30 + column] * power * (reads > 1 ? 1 + 1e-9 : 1)
         }
       }
     }

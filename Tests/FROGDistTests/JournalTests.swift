@@ -1,6 +1,7 @@
 import CKernels
 import Foundation
 import SystemPackage
+import TestSupport
 import Testing
 
 @testable import FROGDist

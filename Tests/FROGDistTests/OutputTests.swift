@@ -1,6 +1,7 @@
 import Foundation
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 @testable import FROGDist

@@ -1,31 +1,8 @@
-import Foundation
-import SystemPackage
+import TestSupport
 
 @testable import FROGDist
 
-/// A folder that goes when its owner does.
-final class TestFolder: Sendable {
-  let path = FilePath(FileManager.default.temporaryDirectory.path).appending(
-    "frog-mpi-\(UInt64.random(in: .min ... .max))")
-
-  init() throws {
-    try FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: false)
-  }
-
-  deinit {
-    try? FileManager.default.removeItem(atPath: path.string)
-  }
-
-  var names: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path.string).sorted()) ?? [] }
-
-  /// Changes one byte of a file.
-  func flip(_ byte: Int, of file: FilePath) throws {
-    let url = URL(fileURLWithPath: file.string)
-    var bytes = [UInt8](try Data(contentsOf: url))
-    bytes[byte] ^= 1
-    try Data(bytes).write(to: url)
-  }
-}
+typealias TestFolder = TemporaryFolder
 
 extension RecordWriter {
   /// Finishes a record of `rows × columns` whose factors are 0, 1, 2 …, with one value in each of these bins.

@@ -1,5 +1,6 @@
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 /// Scales on disk: positive, of many magnitudes, exact in their type.

@@ -1,5 +1,6 @@
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 private let indexName = ShardIndex.fileName

@@ -1,6 +1,7 @@
 import Glibc
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite("Durable files")
@@ -49,7 +50,7 @@ struct DurableFileTests {
     #expect(error?.description == "cannot open \(path): No such file or directory")
     #expect(throws: WriteError.self) { try DurableFile.synchronizeDirectory(path) }
     #expect(throws: WriteError.self) { try DurableFile.rename(path, to: folder.path.appending("new")) }
-    #expect(try folder.names().isEmpty)
+    #expect(folder.names.isEmpty)
   }
 
   @Test("a full disk is named when writing, with a remedy", .enabled(if: access("/dev/full", W_OK) == 0))
@@ -79,7 +80,7 @@ struct DurableFileTests {
     #expect(try folder.read("file") == Array("new".utf8))
     try DurableFile.writeWhole([], to: path)
     #expect(try folder.read("file").isEmpty)
-    #expect(try folder.names() == ["file"])
+    #expect(folder.names == ["file"])
   }
 
   @Test("a file that cannot be written whole leaves nothing")
@@ -88,7 +89,7 @@ struct DurableFileTests {
     try folder.makeFolder("taken")
     let error = #expect(throws: WriteError.self) { try DurableFile.writeWhole([1], to: folder.path.appending("taken")) }
     #expect(error?.operation == .rename)
-    #expect(try folder.names() == ["taken"])
+    #expect(folder.names == ["taken"])
   }
 
   @Test("errors say what failed, where, and what to do")

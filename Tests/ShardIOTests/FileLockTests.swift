@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SystemPackage
+import TestSupport
 import Testing
 
 @testable import ShardIO
@@ -58,10 +59,10 @@ struct FileLockTests {
     #expect(words[1] == "\(getpid())")
     #expect(words[3].wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/) != nil)
     lock.release()
-    #expect(try folder.names().isEmpty)
+    #expect(folder.names.isEmpty)
     let next = try FileLock(path)
     lock.release()
-    #expect(try folder.names() == ["lock"], "a second release does not touch the lock of another")
+    #expect(folder.names == ["lock"], "a second release does not touch the lock of another")
     next.release()
   }
 
@@ -95,7 +96,7 @@ struct FileLockTests {
     #expect(try lines(folder).count == 1)
     #expect(try lines(folder)[0].contains(" \(getpid()) "))
     lock.release()
-    #expect(try folder.names().isEmpty)
+    #expect(folder.names.isEmpty)
   }
 
   @Test("of an object that is dropped is free")
@@ -103,7 +104,7 @@ struct FileLockTests {
     let folder = try TemporaryFolder()
     let path = folder.path.appending("lock")
     do { _ = try FileLock(path) }
-    #expect(try folder.names() == ["lock"])
+    #expect(folder.names == ["lock"])
     try FileLock(path).release()
   }
 
@@ -162,7 +163,7 @@ struct FileLockTests {
     try SystemCalls.remove(path)
     let next = try FileLock(path)
     lock.release()
-    #expect(try folder.names() == ["lock"])
+    #expect(folder.names == ["lock"])
     next.release()
   }
 
@@ -193,7 +194,7 @@ struct FileLockTests {
       return try await group.reduce(0, +)
     }
     #expect(won > 0)
-    #expect(try folder.names().isEmpty)
+    #expect(folder.names.isEmpty)
   }
 
   // What decides where the file system knows no locks.

@@ -1,6 +1,7 @@
 import Glibc
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite("Reading ahead and giving back")

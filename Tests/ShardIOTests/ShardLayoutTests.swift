@@ -1,5 +1,6 @@
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite("Layouts")
@@ -125,7 +126,7 @@ struct ShardLayoutTests {
       try view.decode(rows: 0..<rows, columns: 0..<columns, into: $0, scratch: &scratch)
     }
     #expect(found == values)
-    #expect(try folder.names() == ["w.safetensors"])
+    #expect(folder.names == ["w.safetensors"])
   }
 }
 

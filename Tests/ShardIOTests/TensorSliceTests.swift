@@ -1,5 +1,6 @@
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 /// A slice and the flat stored positions of its elements, by plain index arithmetic.

@@ -1,5 +1,6 @@
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
 /// A matrix on disk whose element at (row, column) is `row · columns + column`; in 8 bits, that code.

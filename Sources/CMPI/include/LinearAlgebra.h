@@ -55,7 +55,6 @@ void slarft_(const char *, const char *, const int *, const int *, const float *
              const int *, size_t, size_t);
 
 void openblas_set_num_threads(int);
-int openblas_get_num_threads(void);
 char *openblas_get_config(void);
 char *openblas_get_corename(void);
 

@@ -105,9 +105,6 @@ static inline int cmpi_broadcast(cmpi_comm comm, void *data, int count, cmpi_typ
 static inline int cmpi_all_reduce(cmpi_comm comm, void *data, int count, cmpi_type type, cmpi_op op) {
   return MPI_Allreduce(MPI_IN_PLACE, data, count, cmpi_datatype(type), cmpi_operator(op), comm.handle);
 }
-static inline int cmpi_exclusive_scan(cmpi_comm comm, void *data, int count, cmpi_type type, cmpi_op op) {
-  return MPI_Exscan(MPI_IN_PLACE, data, count, cmpi_datatype(type), cmpi_operator(op), comm.handle);
-}
 static inline int cmpi_all_gather(cmpi_comm comm, const void *send, int count, cmpi_type type, void *receive) {
   return MPI_Allgather(send, count, cmpi_datatype(type), receive, count, cmpi_datatype(type), comm.handle);
 }

@@ -1,0 +1,77 @@
+import CMPI
+
+/// The single-precision products that make scores of a basis, and the thread count of all of BLAS.
+///
+/// Matrices are column-major; `rows × columns` are those after transposition.
+public enum LocalBLAS {
+  static let plain = CChar(UInt8(ascii: "N"))
+  static let transpose = CChar(UInt8(ascii: "T"))
+
+  /// A matrix, column-major and dense, or the transpose of one.
+  public struct Operand {
+    let start: UnsafePointer<Float>
+    let storedRows: Int
+    let isTransposed: Bool
+
+    /// `elements` as columns of `storedRows` scalars each.
+    public init(_ elements: UnsafeMutableBufferPointer<Float>, storedRows: Int, transposed: Bool = false) {
+      guard let start = elements.baseAddress else { preconditionFailure("an operand has elements") }
+      self.start = UnsafePointer(start)
+      self.storedRows = storedRows
+      self.isTransposed = transposed
+    }
+  }
+
+  /// C := A·B, or C + A·B, with C `rows × columns` and the dimension `inner` summed over.
+  ///
+  /// C function: `sgemm`.
+  public static func multiply(
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>,
+    adding: Bool = false
+  ) {
+    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, adding: adding, into: c)
+  }
+
+  /// C := A·B, or C + A·B if `isStarted`, for operands without negative elements, summed in slices of ``sliceLength`` terms.
+  ///
+  /// `sgemm` adds up to several hundred terms one after the other. Where all are positive, the rounding of a long sum grows
+  /// with every term and is most of the error of a score; short sums that are then added keep it small, at a few per cent
+  /// of the time (docs/measurements.md).
+  public static func multiplyPositive(
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, addingTo isStarted: Bool = false,
+    _ c: UnsafeMutableBufferPointer<Float>
+  ) {
+    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: sliceLength, adding: isStarted, into: c)
+  }
+
+  static let sliceLength = 64
+
+  private static func multiply(
+    _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, slice: Int, adding: Bool,
+    into c: UnsafeMutableBufferPointer<Float>
+  ) {
+    precondition(c.count >= rows * columns, "the product does not fit")
+    for start in stride(from: 0, to: inner, by: slice) {
+      cblas_sgemm_into(
+        a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
+        Int32(min(slice, inner - start)), 1, a.start + start * (a.isTransposed ? 1 : a.storedRows), Int32(a.storedRows),
+        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 && !adding ? 0 : 1,
+        c.baseAddress,
+        Int32(rows))
+    }
+  }
+
+  /// Gives `count` threads to every BLAS and LAPACK call of this process from here on.
+  ///
+  /// OpenBLAS has one thread count for the whole process, so there is nothing to pass to a solver and no scope that could end. Whoever
+  /// starts the process calls this once, before the first decomposition. The count is never left to the library: ranks that share a node
+  /// would each take every core. It shapes the last bits of results.
+  public static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
+
+  /// The library, and the processor it picked its kernels for.
+  public static var description: String {
+    let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown BLAS"
+    let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
+    return "\(configuration.split(separator: " ").prefix(2).joined(separator: " ")), \(core) kernels"
+  }
+}

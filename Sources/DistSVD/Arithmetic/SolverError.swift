@@ -1,0 +1,74 @@
+/// Why a decomposition has no result.
+public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The allocation that failed, in bytes.
+  case outOfMemory(bytes: Int)
+  /// An eigensolver of LAPACK or ScaLAPACK gave up: its `info`, for a matrix of order `order`.
+  case noConvergence(info: Int, order: Int)
+  /// A call of LAPACK that cannot fail on finite numbers did: its name, its `info`.
+  case lapack(routine: String, info: Int)
+  /// The eigensolver's workspace has more elements than LAPACK's 32-bit integers count.
+  case orderTooLarge(Int)
+  /// The same for ScaLAPACK, on a team of so many ranks.
+  case teamOrderTooLarge(Int, members: Int)
+  /// The eigensolver reported success, but its vectors do not diagonalize the matrix: see `EigenProbe`.
+  case wrongVectors(residual: Double, order: Int)
+  /// The eigensolver reported success, but its eigenvalues add up to something else than the diagonal of the matrix.
+  case wrongValues(sum: Double, trace: Double, order: Int)
+  /// An orthonormal basis of so many vectors is not one, or does not span them.
+  case wrongBasis(residual: Double, columns: Int)
+  /// What is left of a matrix beside a truncated basis has a nuclear norm below its Frobenius norm, which cannot be.
+  case wrongTail(nuclearNorm: Double, frobeniusNorm: Double)
+  /// The matrix itself holds a NaN or an infinity.
+  case notFinite(order: Int)
+  /// Two matrices that are to be compared have different shapes, rows and columns of each.
+  case differentShapes([Int], [Int])
+
+  /// The largest order of a Gram matrix on one rank: above, the workspace of LAPACK's `stedc`, 1 + 4n + n² elements, has more elements than
+  /// its 32-bit integers count.
+  static let largestOrder = 46_338
+
+  /// Whether the solver is to blame, so that another may do better.
+  var blamesSolver: Bool {
+    switch self {
+    case .noConvergence, .wrongVectors, .wrongValues: true
+    case .outOfMemory, .lapack, .orderTooLarge, .teamOrderTooLarge, .wrongBasis, .wrongTail, .notFinite,
+      .differentShapes:
+      false
+    }
+  }
+
+  /// One line, in words.
+  public var description: String {
+    switch self {
+    case .outOfMemory(let bytes):
+      "not enough memory: \(bytes) more bytes were needed"
+    case .noConvergence(let info, let order):
+      "the eigensolver did not converge on a Gram matrix of order \(order) (LAPACK info \(info))"
+    case .lapack(let routine, let info):
+      "LAPACK's \(routine) failed (info \(info)): the matrix holds numbers that are not finite, or too large"
+    case .orderTooLarge(let order):
+      "a Gram matrix of order \(order) is beyond LAPACK's 32-bit workspace (largest: \(Self.largestOrder))"
+    case .teamOrderTooLarge(let order, let members):
+      "a Gram matrix of order \(order) on \(members) ranks is beyond ScaLAPACK's 32-bit workspace; use more ranks"
+    case .wrongVectors(let residual, let order):
+      "the eigensolver's vectors do not diagonalize a Gram matrix of order \(order): relative residual \(residual)"
+    case .wrongValues(let sum, let trace, let order):
+      "the eigenvalues found of a Gram matrix of order \(order) add up to \(sum), its diagonal to \(trace)"
+    case .wrongBasis(let residual, let columns):
+      "LAPACK's orthonormal basis of \(columns) vectors is wrong: relative residual \(residual)"
+    case .wrongTail(let nuclearNorm, let frobeniusNorm):
+      "the rest of a truncated matrix has a nuclear norm of \(nuclearNorm), less than its Frobenius norm \(frobeniusNorm)"
+    case .notFinite(let order):
+      "a Gram matrix of order \(order) holds numbers that are not finite"
+    case .differentShapes(let first, let second):
+      "the shapes \(first.map(String.init).joined(separator: " × ")) and \(second.map(String.init).joined(separator: " × ")) differ"
+    }
+  }
+
+  /// Refuses two matrices of different shapes.
+  static func checkShapes(_ a: some PanelSource, _ b: some PanelSource) throws(SolverError) {
+    guard a.rows == b.rows, a.columns == b.columns else {
+      throw .differentShapes([a.rows, a.columns], [b.rows, b.columns])
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/// Random numbers that are the same for the same seed: SplitMix64 (Steele, Lea and Flood 2014).
+package struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  package init(seed: UInt64) { state = seed }
+
+  package mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var bits = state
+    bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+    return bits ^ (bits >> 31)
+  }
+}
+
+/// `count` numbers spread evenly over −1 ..< 1, the same for the same seed.
+package func noise(_ count: Int, seed: UInt64) -> [Double] {
+  var generator = SeededGenerator(seed: seed)
+  return (0..<count).map { _ in Double(Int64(bitPattern: generator.next()) >> 11) * 0x1p-52 }
+}
