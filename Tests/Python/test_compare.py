@@ -9,9 +9,10 @@ import signal
 import subprocess
 import time
 
-import checkpoints
 import numpy as np
 import pytest
+
+import checkpoints
 import weightwatcher_oracle
 from details import rows
 from harness import Result, assert_refused
@@ -356,9 +357,7 @@ def test_convolutions(frog, tmp_path):
     for name, a in base.items():
         b = after[name]
         kernels = [(a[:, :, i, j], b[:, :, i, j]) for i in range(a.shape[2]) for j in range(a.shape[3])]
-        alignments = [
-            np.linalg.norm(x.T @ y) / np.sqrt(np.linalg.norm(x.T @ x) * np.linalg.norm(y @ y.T)) for x, y in kernels
-        ]
+        alignments = [np.linalg.norm(x.T @ y) / np.sqrt(np.linalg.norm(x.T @ x) * np.linalg.norm(y @ y.T)) for x, y in kernels]
         values = np.concatenate([np.linalg.svd(y - x, compute_uv=False) for x, y in kernels])
         assert close(found[name]["cka"], np.mean(alignments))
         assert close(found[name]["update_norm"], np.linalg.norm(b - a))

@@ -238,7 +238,11 @@ def test_signals_at_the_ends_of_their_range(frog, extreme, tmp_path, kind, facto
 
 def test_teams_of_scaled_matrices(frog, checkpoint, tmp_path):
     """Members find the same units from the norms; a power of two changes nothing else."""
-    names = ["encoder.layer.0.intermediate.dense.weight", "encoder.layer.0.output.dense.weight", "encoder.layer.0.attention.self.key.weight"]
+    names = [
+        "encoder.layer.0.intermediate.dense.weight",
+        "encoder.layer.0.output.dense.weight",
+        "encoder.layer.0.attention.self.key.weight",
+    ]
     weights = {t.name: t.read() for t in reference.checkpoint_tensors(checkpoint("minilm")) if t.name in names}
     folders = {
         exponent: checkpoints.write_checkpoint(
@@ -285,9 +289,7 @@ def test_degenerate_matrices(frog, tmp_path, kind, precision, factor):
     ours = reference.Reference(folder)
     rounding = 1e-4
     for keep in (2, matrix.size // 2):
-        described, output = masks(
-            frog, folder, tmp_path / "out", "--keep", keep, "--precision", precision, "--overwrite", ranks=2
-        )
+        described, output = masks(frog, folder, tmp_path / "out", "--keep", keep, "--precision", precision, "--overwrite", ranks=2)
         assert described["kept"] == keep
         scores = ours.matrices[1].scores
         least = np.sort(scores)[-keep]

@@ -120,7 +120,21 @@ def test_a_shard_that_is_damaged(frog, folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["../outside.safetensors", "sub/model.safetensors", "/etc/passwd", "..", ".", "", "a..b", "..\\x", "sub\\x", "a\0b", f"./{ONE}", "...", "~/../x"],
+    [
+        "../outside.safetensors",
+        "sub/model.safetensors",
+        "/etc/passwd",
+        "..",
+        ".",
+        "",
+        "a..b",
+        "..\\x",
+        "sub\\x",
+        "a\0b",
+        f"./{ONE}",
+        "...",
+        "~/../x",
+    ],
 )
 def test_a_name_that_leaves_the_folder(frog, folder, name):
     shutil.copy(folder / ONE, folder.parent / "outside.safetensors")
@@ -130,7 +144,10 @@ def test_a_name_that_leaves_the_folder(frog, folder, name):
     refused(frog, folder, 65, INDEX, "h.x.weight", "beside the index")
 
 
-@pytest.mark.parametrize("name", ["model-00163-of-000163.safetensors", "x", "weights with spaces", ".hidden", "😀.safetensors", "~", "%2e%2e", "model.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    ["model-00163-of-000163.safetensors", "x", "weights with spaces", ".hidden", "😀.safetensors", "~", "%2e%2e", "model.safetensors"],
+)
 def test_a_name_of_a_file_beside_the_index(frog, folder, name):
     (folder / TWO).rename(folder / name)
     (folder / INDEX).write_text(index(GOOD | {"h.c.weight": name}, total_size=3 * BYTES))

@@ -119,7 +119,8 @@ if LONG:
         "PhimoeForCausalLM": TEXT | dict(num_local_experts=3),
         "Glm4MoeForCausalLM": TEXT | LATENT | dict(head_dim=8),
         "OlmoeForCausalLM": TEXT | dict(num_experts=3),
-        "Lfm2MoeForCausalLM": TEXT | dict(num_experts=3, moe_intermediate_size=24, num_dense_layers=1, layer_types=["conv", "full_attention"]),
+        "Lfm2MoeForCausalLM": TEXT
+        | dict(num_experts=3, moe_intermediate_size=24, num_dense_layers=1, layer_types=["conv", "full_attention"]),
         "Dinov2ForImageClassification": VISION,
         "SwinModel": dict(embed_dim=16, depths=[1, 1], num_heads=[2, 2], image_size=16, patch_size=2, window_size=2),
         "Gemma3ForConditionalGeneration": dict(

@@ -75,7 +75,10 @@ def test_every_matrix_once_every_other_tensor_with_its_reason(frog, shapes):
 
 def test_more_processes_take_less_time(frog, shapes):
     path = shapes(dense(4096, 14336, 8))
-    seconds = [plan(frog, path, "--ranks", r, "--ranks-per-node", r, "--memory", "2GiB", "--teams", "speed")["totals"]["seconds"] for r in (1, 2, 7, 64, 500)]
+    seconds = [
+        plan(frog, path, "--ranks", r, "--ranks-per-node", r, "--memory", "2GiB", "--teams", "speed")["totals"]["seconds"]
+        for r in (1, 2, 7, 64, 500)
+    ]
     assert seconds == sorted(seconds, reverse=True) and len(set(seconds)) == 5
 
 
@@ -441,7 +444,13 @@ def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
     found = plan(frog, source, "--for", name, "--ranks", 1, "--threads", 1, *options, *conv)
     script = '"$@" >&2 || exit; cat /proc/$$/io'
     line = [frog.binary, name, source, *others, "--out", tmp_path / "out", "--threads", 1, "--io", "pread", *options, *conv]
-    done = subprocess.run(["bash", "-c", script, "bash", *map(str, line)], capture_output=True, text=True, timeout=120, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *map(str, line)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
     size = 4 * int(np.prod(shape))
     read = int(done.stdout.split("rchar:")[1].split()[0])
@@ -452,7 +461,8 @@ def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
 @pytest.mark.parametrize("ranks", [1, 2] if LONG else [2])
 @pytest.mark.parametrize(
     "name, options",
-    [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))] + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
+    [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))]
+    + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
     ids=str,
 )
 def test_a_run_takes_no_more_memory_and_writes_what_is_planned(frog, checkpoint, tmp_path, name, options, ranks):
@@ -469,8 +479,17 @@ def test_a_run_takes_no_more_memory_and_writes_what_is_planned(frog, checkpoint,
 def test_a_run_does_what_the_plan_says(frog, tmp_path, name, options, limited):
     """The same teams, each rank with the records of the matrices that the plan gives it."""
     generator, ranks = np.random.default_rng(3), 4
-    sizes = {"q_proj": (300, 300), "k_proj": (200, 300), "o_proj": (300, 300), "up_proj": (1500, 1400), "down_proj": (1400, 1500), "gate_proj": (600, 300)}
-    matrices = {f"model.layers.{layer}.{x}.weight": checkpoints.trained(generator, *size) for layer in range(2) for x, size in sizes.items()}
+    sizes = {
+        "q_proj": (300, 300),
+        "k_proj": (200, 300),
+        "o_proj": (300, 300),
+        "up_proj": (1500, 1400),
+        "down_proj": (1400, 1500),
+        "gate_proj": (600, 300),
+    }
+    matrices = {
+        f"model.layers.{layer}.{x}.weight": checkpoints.trained(generator, *size) for layer in range(2) for x, size in sizes.items()
+    }
     source = checkpoints.write_checkpoint(tmp_path / "base", {x: checkpoints.encode(matrix, "F32") for x, matrix in matrices.items()})
     layout = ("--for", name, "--ranks", ranks, "--ranks-per-node", ranks, "--threads", 1, *options)
     memory = ()
