@@ -27,35 +27,16 @@ import badfiles
 BATCH = 2000
 LARGEST = 200_000  # bytes; more would only be slower
 NAMES = (
-    "a b c w.weight model.layers.0.mlp.up_proj.weight __metadata__ dtype shape data_offsets x e\u0301 \u00e9 \u212b \u00c5 \U0001f438 \u0000 \" \\ ../a " + "n" * 200
+    "a b c w.weight model.layers.0.mlp.up_proj.weight __metadata__ dtype shape data_offsets x e\u0301 \u00e9 \u212b \u00c5 \U0001f438 "
+    '\u0000 " \\ ../a ' + "n" * 200
 ).split(" ") + ["", "\x7f", "\ufeff", " "]  # fmt: skip
 NUMBERS = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    7,
-    8,
-    16,
-    100,
-    2**31,
-    2**32,
-    2**53 + 1,
-    2**61,
-    2**62,
-    2**63 - 1,
-    2**63,
-    2**64 - 8,
-    2**64 - 1,
-    2**64,
-    10**30,
-    -1,
-    -16,
-]
+    0, 1, 2, 3, 4, 7, 8, 16, 100, 2**31, 2**32, 2**53 + 1, 2**61, 2**62, 2**63 - 1, 2**63, 2**64 - 8, 2**64 - 1, 2**64, 10**30, -1, -16,
+]  # fmt: skip
 RAW = (
     "1.0 0.0 16.0 1e0 1E+1 1e-1 -0 -0.0 -1 01 00 0x10 1. .5 1e 1e999 -1e999 1e308 1e309 NaN Infinity -Infinity tru true false null nul "
-    '"\\u0061" "\\ud83d" "\\udc38" "\\ud83d\\udc38" "\\x" "\\u12" "a "" \' {} [] {"F32":null} {"F32":1} {"F32":null,"F32":null} ["F32",[],[0,4]] [[]] [null]'
+    '"\\u0061" "\\ud83d" "\\udc38" "\\ud83d\\udc38" "\\x" "\\u12" "a "" \' {} [] {"F32":null} {"F32":1} {"F32":null,"F32":null} '
+    '["F32",[],[0,4]] [[]] [null]'
 ).split(" ")  # fmt: skip
 
 

@@ -154,8 +154,10 @@ def layers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layers")
     tensors = {}
     for layer in range(3):
-        for name, shape in {"self_attn.q_proj": (96, 96), "self_attn.k_proj": (48, 96), "self_attn.v_proj": (48, 96), "self_attn.o_proj": (96, 96),
-                            "mlp.gate_proj": (160, 96), "mlp.up_proj": (160, 96), "mlp.down_proj": (96, 160)}.items():  # fmt: skip
+        for name, shape in {
+            "self_attn.q_proj": (96, 96), "self_attn.k_proj": (48, 96), "self_attn.v_proj": (48, 96), "self_attn.o_proj": (96, 96),
+            "mlp.gate_proj": (160, 96), "mlp.up_proj": (160, 96), "mlp.down_proj": (96, 160),
+        }.items():  # fmt: skip
             order = min(shape)
             u, _ = np.linalg.qr(generator.standard_normal((shape[0], order)))
             v, _ = np.linalg.qr(generator.standard_normal((shape[1], order)))
@@ -387,7 +389,8 @@ def test_a_folder_belongs_to_one_command(frog, layers, tmp_path):
 
 
 @pytest.mark.parametrize("select, weight, policy", [
-    ("global", "alpha", "keep"), ("global", "alpha-hat", "boost"), ("global", "none", "exclude"), ("matrix", "alpha", "keep"), ("matrix", "alpha-hat", "exclude"),
+    ("global", "alpha", "keep"), ("global", "alpha-hat", "boost"), ("global", "none", "exclude"), ("matrix", "alpha", "keep"),
+    ("matrix", "alpha-hat", "exclude"),
 ])  # fmt: skip
 def test_quality_shapes_what_is_kept(frog, checkpoint, exact, tmp_path, select, weight, policy):
     source, ours = checkpoint("minilm"), exact("minilm")
@@ -499,19 +502,14 @@ def test_a_large_matrix_has_the_singular_values_it_was_made_of(frog, tmp_path):
 def test_metrics_may_be_chosen(frog, layers, tmp_path):
     rows, _ = analyze(frog, layers[0], tmp_path / "out", "--metrics", "alpha,stable_rank")
     assert list(next(iter(rows.values()))) == [
-        "layer_id",
-        "name",
-        "alpha",
-        "layer_type",
-        "longname",
-        "stable_rank",
-        "role",
-        "depth",
-        "rows",
-        "columns",
-        "reasons",
-    ]
-    for options, message in [(("--metrics", "alfa"), "no 'alfa' among"), (("--metrics", "num_traps"), "no 'num_traps' among"), (("--p-value=-1",), "--p-value must be"), (("--overlap", "5000"), "--overlap must be")]:  # fmt: skip
+        "layer_id", "name", "alpha", "layer_type", "longname", "stable_rank", "role", "depth", "rows", "columns", "reasons",
+    ]  # fmt: skip
+    for options, message in [
+        (("--metrics", "alfa"), "no 'alfa' among"),
+        (("--metrics", "num_traps"), "no 'num_traps' among"),
+        (("--p-value=-1",), "--p-value must be"),
+        (("--overlap", "5000"), "--overlap must be"),
+    ]:
         assert_refused(frog("analyze", layers[0], "--out", tmp_path / "other", *options), 64, message)
     assert_refused(frog("analyze", tmp_path / "nowhere", "--out", tmp_path / "other"), 66, "nowhere")
 

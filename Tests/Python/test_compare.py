@@ -381,7 +381,8 @@ def test_scales_far_apart(frog, tmp_path):
     sparse = 1e-170 * np.outer(change[:, 0], np.arange(30) >= 15)
     base["h.7.grown"] = 1e-140 * generator.standard_normal((40, 30))
     after = base | {
-        "h.7.grown": 1e280 * base["h.7.grown"], "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
+        "h.7.grown": 1e280 * base["h.7.grown"], "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60,
+        "h.6.sparse": base["h.6.sparse"] + sparse,
     }  # fmt: skip
     write(tmp_path / "base", base, "F64")
     write(tmp_path / "tuned", after, "F64")

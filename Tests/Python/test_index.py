@@ -256,7 +256,8 @@ def test_the_index_in_place_of_its_folder(frog, folder):
     "size, warns",
     [
         (f"{3 * BYTES}", False), ("null", False), ('"768"', False), ("[]", False),
-        (f"{3 * BYTES}.0", True), ("7.68e2", True), ("0", True), ("-768", True), (f"{3 * BYTES + 1}", True), ("18446744073709551616", True), ("1e308", True),
+        (f"{3 * BYTES}.0", True), ("7.68e2", True), ("0", True), ("-768", True), (f"{3 * BYTES + 1}", True), ("18446744073709551616", True),
+        ("1e308", True),
     ],
 )  # fmt: skip
 def test_total_size(frog, folder, size, warns):
@@ -298,8 +299,10 @@ TEXTS = dict(badfiles.indexes())
 @pytest.mark.parametrize(
     "name, problem",
     [
-        ("empty", "ends"), ("space", "ends"), ("byte_order_mark", "no value"), ("not_utf8", "UTF-8"), ("utf16", "UTF-8"), ("open", "ends"), ("list", "object"), ("null", "object"),
-        ("no_map", "weight_map"), ("map_list", "weight_map"), ("map_null", "weight_map"), ("file_number", "'a'"), ("file_null", "'a'"), ("twice", "'a'"),
+        ("empty", "ends"), ("space", "ends"), ("byte_order_mark", "no value"), ("not_utf8", "UTF-8"), ("utf16", "UTF-8"), ("open", "ends"),
+        ("list", "object"), ("null", "object"),
+        ("no_map", "weight_map"), ("map_list", "weight_map"), ("map_null", "weight_map"), ("file_number", "'a'"), ("file_null", "'a'"),
+        ("twice", "'a'"),
         ("twice_escaped", "'a'"), ("two_maps", "weight_map"), ("trailing", "goes on"), ("trailing_comma", "comma"), ("deep", "nested"),
         ("escaped_separator", "'a'"), ("lone_surrogate", "surrogate"),
     ],

@@ -169,8 +169,10 @@ HUGE = 2**63 - 1
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"tensors": 1}', b'{"tensors": []}', b'{"tensors": [["a"]]}', b'{"tensors": [["a", [-2, 2], "F32"]]}',
-        b'{"tensors": [["a", [1e2, 2], "F32"]]}', b'{"tensors": [["a", [2, 2], "F99"]]}', b'{"tensors": [["a", [2, 2], "F32"], ["a", [2, 2], "F32"]]}',
+        b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"tensors": 1}', b'{"tensors": []}', b'{"tensors": [["a"]]}',
+        b'{"tensors": [["a", [-2, 2], "F32"]]}',
+        b'{"tensors": [["a", [1e2, 2], "F32"]]}', b'{"tensors": [["a", [2, 2], "F99"]]}',
+        b'{"tensors": [["a", [2, 2], "F32"], ["a", [2, 2], "F32"]]}',
         json.dumps({"tensors": [["a", [HUGE, HUGE], "F32"]]}).encode(), json.dumps({"tensors": [["a", [HUGE, 2], "U8"]]}).encode(),
         json.dumps({"tensors": [["a", [2**62, 1], "F32"]]}).encode(), json.dumps({"tensors": [["a", [2**63, 1], "F32"]]}).encode(),
         json.dumps({"tensors": [["\x1b[2J\n" * 200, [2, 2], "X"]]}).encode(), b"[" * 100_000,
@@ -185,7 +187,15 @@ def test_hostile_lists(frog, shapes, name, content):
     assert len(result.error_lines[0]) < 2000 and result.error_lines[0].isprintable()
 
 
-@pytest.mark.parametrize("options", [(), ("--for", "analyze", "--vectors", "--randomize", "--overlap", 64), ("--for", "compare", "--top", 4096, "--delta-spectrum")], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--for", "analyze", "--vectors", "--randomize", "--overlap", 64),
+        ("--for", "compare", "--top", 4096, "--delta-spectrum"),
+    ],
+    ids=str,
+)
 def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes, options):
     for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3], [2**29, 2**28], [2, 2**56], [2**56, 2], [2**20, 2**20]):
         result = frog("plan", shapes({"tensors": [["model.layers.0.mlp.up_proj.weight", shape, "BF16"]]}), "--ranks", 64, *options)
@@ -414,9 +424,10 @@ def test_what_is_measured_takes_time_memory_and_bytes(frog, shapes):
 @pytest.mark.parametrize(
     "name, option",
     [("analyze", option) for option in (
-        "--budget=1%", "--score=frog", "--precision=f64", "--rank=4", "--oversample=2", "--power-iterations=1", "--audit=2", "--normalize=none", "--teams=memory",
-        "--top=16", "--delta-spectrum")]
-    + [("compare", option) for option in ("--budget=1%", "--precision=f64", "--teams=speed", "--vectors", "--randomize", "--overlap=0", "--p-value=0")]
+        "--budget=1%", "--score=frog", "--precision=f64", "--rank=4", "--oversample=2", "--power-iterations=1", "--audit=2",
+        "--normalize=none", "--teams=memory", "--top=16", "--delta-spectrum")]
+    + [("compare", option) for option in (
+        "--budget=1%", "--precision=f64", "--teams=speed", "--vectors", "--randomize", "--overlap=0", "--p-value=0")]
     + [("mask", option) for option in ("--vectors", "--randomize", "--overlap=0", "--p-value=3", "--top=16", "--delta-spectrum")],
 )  # fmt: skip
 def test_options_of_other_commands_are_refused(frog, shapes, name, option):
@@ -428,7 +439,17 @@ def test_options_of_other_commands_are_refused(frog, shapes, name, option):
         assert_refused(frog("plan", path, option), 64, option.split("=")[0], "--for mask")
 
 
-@pytest.mark.parametrize("options", [("--for", "verify"), ("--for", "analyze", "--overlap", "5000"), ("--for", "compare", "--top", "0"), ("--for", "analyze", "--metrics", "alpha"), ("--for", "analyze", "--seed", "1")], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--for", "verify"),
+        ("--for", "analyze", "--overlap", "5000"),
+        ("--for", "compare", "--top", "0"),
+        ("--for", "analyze", "--metrics", "alpha"),
+        ("--for", "analyze", "--seed", "1"),
+    ],
+    ids=" ".join,
+)
 def test_what_no_command_or_plan_has_is_refused(frog, shapes, options):
     assert_refused(frog("plan", shapes(dense(64, 128, 1)), *options), 64)
 
