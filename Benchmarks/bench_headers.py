@@ -1,51 +1,39 @@
 #!/usr/bin/env python3
 """Times how headers are read, at growing sizes, beside the reference reader; prints a Markdown table.
 
-Each family of headers is a way to be expensive. For each size: seconds of the header alone (a file of one byte too many, which
-`frog-mpi inspect` refuses at the very end), of the whole of `frog-mpi inspect --json`, and of `safetensors.safe_open` inside a Python
-process, best of --repeats, run in turn; then the peak memory of the three processes. `growth` is the exponent of size in the seconds of
-the header alone, between the two largest sizes that take a tenth of a second: 1 is linear. Ends with status 1 if it is above 1.5 anywhere,
-or if a process takes more than two minutes (inf).
+  Benchmarks/bench_headers.py [--largest 1600000] [--families empty,ordinary] [--sizes 4] [--repeats 3]
+  Benchmarks/bench_headers.py --shapes shapes.json.gz --model DeepSeek-V3 [--shards 163]
 
-  scripts/bench-headers [--largest 1600000] [--families empty,ordinary] [--repeats 3]
+Each family of headers is a way to be expensive. For each size the table has the seconds of three processes, the best of --repeats runs by
+turns, and then the peaks of their memory:
 
-With a list of shapes, `frog-mpi plan` and `inspect` on a checkpoint of that model: right sizes, sparse files without data.
+- the header alone: a file of one byte too many, which `frog-mpi inspect` refuses at the very end;
+- the whole of `frog-mpi inspect --json`;
+- `safetensors.safe_open` in Python, the process apart.
 
-  scripts/bench-headers --shapes shapes.json.gz --model DeepSeek-V3 [--shards 163]
+`growth` is the exponent of size in the seconds of the header alone, between the two largest sizes that take a tenth of a second: 1 is
+linear. Exit: 0 done, 1 growth is above 1.5 anywhere, or a process takes more than two minutes (inf).
+
+With a list of shapes (checkpoints/make_shapes.py), `frog-mpi plan` and `inspect` on a checkpoint of that model: right sizes, holes in
+place of data.
 """
 
-import argparse
-import gzip
 import json
 import math
-import os
 import random
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import common
+import models
+import shards
+
 LARGEST_HEADER = 100_000_000
 LIMIT = 120  # seconds until a process is stopped, which then counts as infinitely slow
-BITS = {
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "F8_E8M0": 8,
-    "F16": 16,
-    "BF16": 16,
-    "I16": 16,
-    "F32": 32,
-    "I32": 32,
-    "F64": 64,
-    "I64": 64,
-}
 
 
 # MARK: Families: n to (header, bytes of data)
@@ -148,9 +136,8 @@ except Exception: pass
 print(time.perf_counter() - start)
 """
 
-
-# Runs a command and tells its status, seconds and bytes at the peak. A process of its own, since a process that is large, as this one,
-# hands its peak down to its children.
+# Runs a command and tells its status, seconds and bytes at the peak. It is a process of its own, since a process that is large, as this
+# one, hands its peak down to its children.
 RUN = """
 import json, os, signal, sys, time
 start = time.perf_counter()
@@ -164,50 +151,45 @@ json.dump([os.waitstatus_to_exitcode(status), time.perf_counter() - start, usage
 
 def child(command, statuses):
     """Seconds, bytes at the peak, and the standard output of a process."""
-    command = [str(part) for part in command]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as result:
-        run = ["bash", "-c", f'exec "$@" 3>&{result.fileno()}', "bash", sys.executable, "-S", "-c", RUN, str(LIMIT), *command]
-        subprocess.run(run, stdout=out, stderr=err, check=True, pass_fds=[result.fileno()])
+        run = ["bash", "-c", f'exec "$@" 3>&{result.fileno()}', "bash", sys.executable, "-S", "-c", RUN, str(LIMIT), *map(str, command)]
+        subprocess.run(run, stdout=out, stderr=err, check=True, pass_fds=[result.fileno()], env=common.environment())
         result.seek(0)
         status, seconds, peak = json.load(result)
         if status == -signal.SIGKILL:
             return math.inf, peak, b"inf"
         if status not in statuses:
             err.seek(0)
-            sys.exit(f"{' '.join(command)[:500]}: status {status}\n{err.read().decode()[:2000]}")
+            sys.exit(f"{' '.join(map(str, command))[:500]}: status {status}\n{err.read().decode()[:2000]}")
         out.seek(0)
         return seconds, peak, out.read(200)
 
 
-def write(path, text, data):
-    text = text if isinstance(text, bytes) else text.encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        file.truncate(8 + len(text) + data)
-
-
 def best(runs):
+    """The least seconds and the largest peak of several runs."""
     return min(run[0] for run in runs), max(run[1] for run in runs)
 
 
-def reference(runs):
+def best_reading(runs):
+    """The same of the reference reader, which times itself."""
     return min(float(run[2]) for run in runs), max(run[1] for run in runs)
 
 
-def measure(frog, folder, text, data, repeats):
-    """(seconds, bytes) of the header alone, of inspect, of the reference reader."""
+def measure(folder, text, data, repeats):
+    """(seconds, bytes) of the header alone, of `inspect`, of the reference reader."""
     good, long = folder / "good.safetensors", folder / "long.safetensors"
-    write(good, text, data)
-    write(long, text, data + 1)
+    shards.write_file(good, text, None, data)
+    shards.write_file(long, text, None, data + 1)
     alone, whole, other = [], [], []
     for _ in range(repeats):
-        alone.append(child([frog, "inspect", long], {65}))
-        whole.append(child([frog, "inspect", "--json", good], {0, 65}))
+        alone.append(child(common.frog("inspect", long), {65}))
+        whole.append(child(common.frog("inspect", "--json", good), {0, 65}))
         other.append(child([sys.executable, "-c", REFERENCE, good], {0}))
-    return best(alone), best(whole), reference(other)
+    return best(alone), best(whole), best_reading(other)
 
 
 def growth(points):
+    """The exponent of n in the seconds of the two largest sizes that take long enough to tell; None if there are no two."""
     points = [(n, seconds) for n, seconds in points if seconds > 0.1][-2:]
     if len(points) < 2:
         return None
@@ -215,126 +197,88 @@ def growth(points):
     return math.log(second / first) / math.log(m / n)
 
 
-def bench_families(frog, arguments):
-    wanted = arguments.families.split(",") if arguments.families else [family.__name__ for family in FAMILIES]
-    unknown = set(wanted) - {family.__name__ for family in FAMILIES}
-    if unknown:
-        sys.exit(f"bench-headers: error: no family {', '.join(sorted(unknown))}")
-    print(f"`scripts/bench-headers --largest {arguments.largest} --repeats {arguments.repeats}`\n")
-    print("| family | n | header, MB | header alone, s | inspect, s | reference, s | memory, MB: alone | inspect | reference | growth |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+def bench_families(arguments):
+    families = [family for family in FAMILIES if family.__name__ in (arguments.families or [known.__name__ for known in FAMILIES])]
+    print(f"{common.command_line()}\n")
+    table = common.Table(
+        "family", "n", "header, MB", "header alone, s", "inspect, s", "reference, s", "memory, MB: alone", "inspect", "reference", "growth"
+    )  # fmt: skip
     steep = []
-    with tempfile.TemporaryDirectory() as folder:
-        for family in FAMILIES:
-            if family.__name__ not in wanted:
-                continue
+    with common.scratch() as folder:
+        for family in families:
             points = []
             for n in (arguments.largest // 4**step for step in range(arguments.sizes - 1, -1, -1)):
                 text, data = family(n)
-                size = len(text.encode())
-                if size > LARGEST_HEADER:
+                bytes_ = len(text.encode())
+                if bytes_ > LARGEST_HEADER:
                     break
-                alone, whole, other = measure(frog, Path(folder), text, data, arguments.repeats)
-                points.append((n, alone[0]))
+                found = measure(folder, text, data, arguments.repeats)
+                points.append((n, found[0][0]))
                 exponent = growth(points)
-                print(
-                    f"| {family.__name__} | {n:,} | {size / 1e6:.1f} | {alone[0]:.2f} | {whole[0]:.2f} | {other[0]:.2f} | {alone[1] / 1e6:.0f} "
-                    f"| {whole[1] / 1e6:.0f} | {other[1] / 1e6:.0f} | {'' if exponent is None else f'{exponent:.2f}'} |",
-                    flush=True,
-                )
-                if math.isinf(whole[0]) or exponent is not None and exponent > 1.5:
+                seconds, memory = ([f"{run[0]:.2f}" for run in found], [f"{run[1] / 1e6:.0f}" for run in found])
+                rise = "" if exponent is None else f"{exponent:.2f}"
+                table.row(family.__name__, f"{n:,}", f"{bytes_ / 1e6:.1f}", *seconds, *memory, rise)
+                if math.isinf(found[1][0]) or exponent is not None and exponent > 1.5:
                     steep.append(f"{family.__name__} at {n:,}")
                     break
-    print(
-        "\nfamilies: "
-        + "; ".join(f"{f.__name__}: {f.__doc__[0].lower()}{f.__doc__[1:].rstrip('.')}" for f in FAMILIES if f.__name__ in wanted)
-    )
+    print("\nfamilies: " + "; ".join(f"{f.__name__}: {f.__doc__[0].lower()}{f.__doc__[1:].rstrip('.')}" for f in families))
     if steep:
-        sys.exit(f"bench-headers: not linear: {', '.join(steep)}")
+        sys.exit(f"bench_headers: error: not linear: {', '.join(steep)}")
 
 
 # MARK: A model
 
 
-def build(folder, tensors, count):
-    """A checkpoint of `count` shards, each an equal share of the bytes: headers, an index, and holes in place of data."""
-    total = sum(size(shape, dtype) for _, shape, dtype in tensors)
-    shards, filled = [[] for _ in range(count)], 0
-    for tensor in tensors:
-        shards[min(count - 1, filled * count // total)].append(tensor)
-        filled += size(tensor[1], tensor[2])
-    weight_map = {}
-    for number, shard in enumerate(shards, 1):
-        entries, begin = {}, 0
-        for tensor, shape, dtype in shard:
-            end = begin + size(shape, dtype)
-            entries[tensor] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
-            weight_map[tensor] = f"model-{number:05}-of-{count:06}.safetensors"
-            begin = end
-        write(folder / f"model-{number:05}-of-{count:06}.safetensors", json.dumps(entries), begin)
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2))
-    return total
-
-
-def size(shape, dtype):
-    return math.prod(shape) * BITS[dtype] // 8
-
-
 def first_line(command):
     """Seconds until the first line of output has come; then nobody reads on."""
     start = time.perf_counter()
-    with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=common.environment()) as process:
         process.stdout.readline()
         seconds = time.perf_counter() - start
         process.stdout.close()
         complaint = process.stderr.read().decode()
-    if process.returncode not in (0, -13) or "error" in complaint:
-        sys.exit(f"{' '.join(map(str, command))} | head: status {process.returncode}\n{complaint[:2000]}")
+    if process.returncode not in (0, -signal.SIGPIPE) or "error" in complaint:
+        sys.exit(f"{' '.join(command)} | head: status {process.returncode}\n{complaint[:2000]}")
     return seconds
 
 
-def bench_model(frog, arguments):
-    with (gzip.open if arguments.shapes.suffix == ".gz" else open)(arguments.shapes) as file:
-        document = json.load(file)
-    tensors = (document if "tensors" in document else document[arguments.model])["tensors"]
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        folder = Path(folder)
-        total = build(folder, tensors, arguments.shards)
-        print(f"`scripts/bench-headers --shapes {arguments.shapes.name} --model {arguments.model} --shards {arguments.shards}`: ", end="")
-        print(f"{len(tensors):,} tensors, {total / 1e9:.1f} GB, best of {arguments.repeats}\n")
-        print("| | seconds | memory, MB |\n|---|---|---|")
+def bench_model(arguments):
+    tensors = models.listed(arguments.shapes, arguments.model).tensors
+    with common.scratch(arguments.folder) as folder:
+        shards.write_checkpoint(folder, tensors, arguments.shards)
+        total = sum(map(shards.size, tensors))
+        print(f"{common.command_line()}: {len(tensors):,} tensors, {total / 1e9:.1f} GB, best of {arguments.repeats}\n")
+        table = common.Table("", "seconds", "memory, MB")
         layout = ["--ranks", 64, "--ranks-per-node", 64, "--memory-per-rank", "16GiB"]
         for label, command in (
-            ("`plan`", [frog, "plan", folder, *layout]), ("`plan --all`", [frog, "plan", folder, *layout, "--all"]),
-            ("`plan --json`", [frog, "plan", folder, *layout, "--json"]),
-            ("`inspect`", [frog, "inspect", folder]), ("`inspect --json`", [frog, "inspect", folder, "--json"]),
+            ("`plan`", ["plan", folder, *layout]), ("`plan --all`", ["plan", folder, *layout, "--all"]),
+            ("`plan --json`", ["plan", folder, *layout, "--json"]),
+            ("`inspect`", ["inspect", folder]), ("`inspect --json`", ["inspect", folder, "--json"]),
         ):  # fmt: skip
-            seconds, memory = best([child(command, {0}) for _ in range(arguments.repeats)])
-            print(f"| {label} | {seconds:.2f} | {memory / 1e6:.0f} |", flush=True)
-        print(f"| `inspect`, first line | {min(first_line([frog, 'inspect', folder]) for _ in range(arguments.repeats)):.2f} | |")
+            seconds, memory = best([child(common.frog(*command), {0}) for _ in range(arguments.repeats)])
+            table.row(label, f"{seconds:.2f}", f"{memory / 1e6:.0f}")
+        seconds = min(first_line(common.frog("inspect", folder)) for _ in range(arguments.repeats))
+        table.row("`inspect`, first line", f"{seconds:.2f}", "")
         command = [sys.executable, "-c", REFERENCE, *sorted(folder.glob("*.safetensors"))]
-        seconds, memory = reference([child(command, {0}) for _ in range(arguments.repeats)])
-        print(f"| `safe_open` of every shard | {seconds:.2f} | {memory / 1e6:.0f} |")
+        seconds, memory = best_reading([child(command, {0}) for _ in range(arguments.repeats)])
+        table.row("`safe_open` of every shard", f"{seconds:.2f}", f"{memory / 1e6:.0f}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--largest", type=int, default=1_600_000, help="n of the largest header of each family")
     parser.add_argument("--sizes", type=int, default=4, help="how many sizes, each a quarter of the next")
-    parser.add_argument("--families", help="names, with commas between")
+    parser.add_argument("--families", type=lambda text: text.split(","), help="names, with commas between (default: all)")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--shapes", type=Path)
-    parser.add_argument("--model")
+    parser.add_argument("--shapes", type=Path, help="a list of shapes")
+    parser.add_argument("--model", help="a model of that list")
     parser.add_argument("--shards", type=int, default=163)
     parser.add_argument("--folder", type=Path, help="where the checkpoint of --shapes is made: a file system with sparse files")
     arguments = parser.parse_args()
-    frog = os.environ.get("FROG_MPI")
-    if not frog:
-        command = ["swift", "build", "-c", "release", "--package-path", str(ROOT)]
-        subprocess.run([*command, "--product", "frog-mpi"], check=True)
-        frog = Path(subprocess.run([*command, "--show-bin-path"], check=True, capture_output=True, text=True).stdout.strip()) / "frog-mpi"
-    (bench_model if arguments.shapes else bench_families)(frog, arguments)
+    unknown = set(arguments.families or ()) - {family.__name__ for family in FAMILIES}
+    if unknown:
+        parser.error(f"there is no family {', '.join(sorted(unknown))}")
+    (bench_model if arguments.shapes else bench_families)(arguments)
 
 
 if __name__ == "__main__":

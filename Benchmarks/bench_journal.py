@@ -1,59 +1,42 @@
 #!/usr/bin/env python3
-"""What the journal costs a run, and what a resumed run saves.
+"""Measures what the journal costs a run, and what a resumed run saves; prints a Markdown table.
 
-  scripts/bench-journal CHECKPOINT [--ranks 2] [--repeats 3] [--share 0.8] [--out DIR] [-- OPTIONS OF mask]
+  Benchmarks/bench_journal.py llama-1b-2-layers [--ranks 2] [--repeats 3] [--share 0.8] [--out DIR] [-- OPTIONS OF mask]
 
-Runs `frog-mpi mask` from start to end, then kills runs with SIGKILL after a share of that time and lets them go on with --resume.
-Prints the share of the stage `scores` that ranks spent on records (written, hashed, synchronized, renamed), the time of
-`--resume` over that of an undisturbed run, and whether its files are the same bytes. Leave the machine alone meanwhile.
-
-FROG_MPI names the program (default: the release build in this repository).
+`frog-mpi mask` runs from start to end. Then runs are killed with SIGKILL after a share of that time and go on with --resume. The table
+has the share of the stage `scores` that ranks spent on records (written, hashed, synchronized, renamed), and the time of `--resume` over
+that of an undisturbed run. Exit: 0 done, 1 a resumed run has other bytes than an undisturbed one. Leave the machine alone meanwhile.
 """
 
-import argparse
-import json
 import os
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def environment():
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"} if os.geteuid() == 0 else {}
-    return os.environ | root | {"SWIFT_BACKTRACE": "enable=no"}
-
-
-def start(arguments, out, *options):
-    program = os.environ.get("FROG_MPI", ROOT / ".build/release/frog-mpi")
-    command = ["mpirun", "-n", arguments.ranks, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", program, "mask"]
-    command += [arguments.checkpoint, "--out", out, "--threads", "1", "--quiet", *options, *arguments.options]
-    return subprocess.Popen([str(part) for part in command], env=environment(), start_new_session=True,
-                            stderr=subprocess.DEVNULL)  # fmt: skip
-
-
-def finish(arguments, out, *options):
-    """Seconds of a run that has to succeed."""
-    begun = time.monotonic()
-    status = start(arguments, out, *options).wait()
-    if status != 0:
-        sys.exit(f"bench-journal: mask ended with status {status}")
-    return time.monotonic() - begun
+import common
 
 
 def contents(out):
+    """name → bytes of every file but run.json."""
     return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != "run.json"}
 
 
+def killed(command, seconds):
+    """Starts a run and kills mpirun and its ranks after so many seconds."""
+    process = subprocess.Popen(command, env=common.environment(), start_new_session=True, stderr=subprocess.DEVNULL)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(2)  # ranks die a moment after mpirun
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("checkpoint", type=Path)
+    parser = common.parser(__doc__)
+    parser.add_argument("checkpoint", type=common.checkpoint)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.8, help="of the run's time, after which it is killed")
@@ -61,45 +44,41 @@ def main():
     parser.add_argument("options", nargs="*", help="for mask, behind --")
     arguments = parser.parse_args()
 
-    folder = Path(tempfile.mkdtemp(prefix="bench-journal-", dir=arguments.out))
-    try:
-        full, resumed, shares, megabytes, skipped = [], [], [], [], []
-        reference = None
+    def mask(out, *options):
+        command = ["mask", arguments.checkpoint, "--out", out, "--threads", 1, "--quiet", *options, *arguments.options]
+        return common.frog(*command, ranks=arguments.ranks)
+
+    full, resumed, shares, megabytes, finished, expected = [], [], [], [], [], None
+    with common.scratch(arguments.out) as folder:
         for repeat in range(arguments.repeats):
             out = folder / f"full-{repeat}"
-            full.append(finish(arguments, out))
-            run = json.loads((out / "run.json").read_text())
+            full.append(common.run(mask(out)).seconds)
+            run = common.document(out, "run.json")
             scores = next(phase for phase in run["phases"] if phase["name"] == "scores")
-            shares.append(max(j / s for j, s in zip(run["journal_seconds"], scores["seconds"])))
+            shares.append(max(journal / stage for journal, stage in zip(run["journal_seconds"], scores["seconds"])))
             megabytes.append(sum(run["journal_bytes"]) / 1e6)
-            reference = reference or contents(out)
+            expected = expected or contents(out)
+            count = len(common.document(out, "frog.json")["matrices"])
 
             out = folder / f"killed-{repeat}"
-            process = start(arguments, out)
-            time.sleep(arguments.share * full[-1])
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            time.sleep(2)  # ranks die a moment after mpirun
-            resumed.append(finish(arguments, out, "--resume"))
-            skipped.append(json.loads((out / "run.json").read_text())["resumed_matrices"])
-            if contents(out) != reference:
-                sys.exit(f"bench-journal: {out} differs from {folder / 'full-0'}")
+            killed(mask(out), arguments.share * full[-1])
+            resumed.append(common.run(mask(out, "--resume")).seconds)
+            finished.append(common.document(out, "run.json")["resumed_matrices"])
+            if contents(out) != expected:
+                sys.exit(f"bench_journal: error: {out} differs from {folder / 'full-0'}")
             shutil.rmtree(out)
-        count = len(json.loads(reference["frog.json"])["matrices"])
-        print("| | each repeat | median |\n|---|---|---|")
-
-        def row(name, values, form):
-            print(f"| {name} | {', '.join(form.format(v) for v in values)} | {form.format(statistics.median(values))} |")
-
-        row("seconds, undisturbed", full, "{:.2f}")
-        row("journal, share of scores (worst rank)", shares, "{:.2%}")
-        row("journal, MB", megabytes, "{:.1f}")
-        row(f"matrices finished when killed at {arguments.share:.0%}, of {count}", skipped, "{:.0f}")
-        row("seconds of --resume", resumed, "{:.2f}")
-        row("of an undisturbed run", [r / f for r, f in zip(resumed, full)], "{:.0%}")
-        print("\nAll files but run.json are the same bytes.")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{common.command_line()}\n")
+    table = common.Table("", "each repeat", "median")
+    for name, values, form in (
+        ("seconds, undisturbed", full, "{:.2f}"),
+        ("journal, share of scores (slowest rank)", shares, "{:.2%}"),
+        ("journal, MB", megabytes, "{:.1f}"),
+        (f"matrices finished when killed at {arguments.share:.0%}, of {count}", finished, "{:.0f}"),
+        ("seconds of --resume", resumed, "{:.2f}"),
+        ("of an undisturbed run", [mine / whole for mine, whole in zip(resumed, full)], "{:.0%}"),
+    ):
+        table.row(name, ", ".join(map(form.format, values)), form.format(statistics.median(values)))
+    print("\nAll files but run.json are the same bytes.")
 
 
 if __name__ == "__main__":

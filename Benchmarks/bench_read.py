@@ -1,53 +1,41 @@
 #!/usr/bin/env python3
 """Holds the norms pass against the disk and against memory; prints two Markdown tables.
 
-Cold: the page cache is dropped before every reading (needs root; otherwise only the file's own pages are), `cat` to /dev/null and
-`frog-mpi mask` by turns. Warm: the file is in the page cache; the rate on one core, beside that of copying memory and of `cat`.
-The pass is timed from the line `frog-mpi: norms` to the line `frog-mpi: scores` on standard error; then the run is ended.
+  Benchmarks/bench_read.py [--gigabytes 4] [--repeats 3] [--folder DIR] [--only cold|warm]
 
-  scripts/bench-read [--gigabytes 4] [--repeats 3] [--folder DIR] [--only cold|warm]
+Cold: the page cache is dropped before every reading (as root; otherwise only the file's own pages are), and `dd` to /dev/null and
+`frog-mpi mask` go by turns. Warm: the file is in the page cache; the rate on one core stands beside that of copying memory and of `dd`.
+The pass is timed from the line `frog-mpi: norms` to the line `frog-mpi: scores` on standard error; then the run is ended.
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-ROWS, COLUMNS = 4096, 8192
-BITS = {"BF16": 16, "F16": 16, "F32": 32}
+import common
+import shards
+import weights
+from models import Tensor
 
-
-def finite(dtype, count):
-    """Bytes of `count` weights of both signs and many sizes."""
-    random = np.random.default_rng(1).standard_normal(count, np.float32) * 0.02
-    if dtype == "BF16":
-        return (random.view(np.uint32) >> 16).astype("<u2").tobytes()
-    return random.astype({"F16": "<f2", "F32": "<f4"}[dtype]).tobytes()
+SHAPE = (4096, 8192)
+DTYPES = ("BF16", "F16", "F32")
 
 
 def write(path, dtype, size):
-    """A checkpoint of one file of about `size` bytes; returns the bytes of its weights."""
-    weights = finite(dtype, ROWS * COLUMNS)
-    count = max(1, round(size / len(weights)))
-    entry = {"dtype": dtype, "shape": [ROWS, COLUMNS]}
-    header = {f"h.{i:04d}.weight": entry | {"data_offsets": [i * len(weights), (i + 1) * len(weights)]} for i in range(count)}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _ in range(count):
-            file.write(weights)
-        file.flush()
-        os.fsync(file.fileno())
-    return count * len(weights)
+    """Writes a checkpoint of one file of about `size` bytes, one matrix over and over; returns the bytes of its weights."""
+    matrix = b"".join(weights.data(Tensor("h.0000.weight", SHAPE, dtype)))
+    tensors = [Tensor(f"h.{number:04}.weight", SHAPE, dtype) for number in range(max(1, round(size / len(matrix))))]
+    header, length = shards.header_of(tensors)
+    shards.write_file(path, header, (matrix for _ in tensors), length)
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)  # or the first reading competes with writing
+    os.close(descriptor)
+    return length
 
 
 def drop(path):
@@ -60,24 +48,19 @@ def drop(path):
         os.close(descriptor)
 
 
-def cat(path):
-    start = time.perf_counter()
-    subprocess.run(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none"], check=True)
-    return time.perf_counter() - start
+def read_through(path):
+    """Seconds that `dd` takes to read the file."""
+    return common.run(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none"]).seconds
 
 
-def norms(frog, path, ranks, io):
+def norms(path, ranks, io):
     """Seconds of the norms pass, and of one rank's processor (None where there are several)."""
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    if os.geteuid() == 0:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    with tempfile.TemporaryDirectory(dir=path.parent) as out:
-        command = [frog, "mask", path, "--out", out, "--threads", 1, "--io", io, "--score", "random", "--memory-per-rank", "4GiB"]
-        if ranks > 1:
-            command = ["mpirun", "-n", ranks, "--oversubscribe", *command]
-        seen = {}
-        with subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, env=environment) as process:
-            errors = []
+    with common.scratch(path.parent) as out:
+        options = ["--threads", 1, "--io", io, "--score", "random", "--memory-per-rank", "4GiB"]
+        command = common.frog("mask", path, "--out", out, *options, ranks=ranks if ranks > 1 else None)
+        environment = common.environment(OPENBLAS_NUM_THREADS="1")
+        seen, errors = {}, []
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment) as process:
             for line in process.stderr:
                 errors.append(line)
                 seen[line.strip()] = time.perf_counter(), processor_seconds(process.pid)
@@ -111,7 +94,7 @@ def best(values):
     return f"{max(values):.2f}"
 
 
-def cold(frog, folder, size, repeats):
+def cold(folder, size, repeats):
     path = folder / "cold.safetensors"
     size = write(path, "BF16", size)
     ways = [(ranks, io) for ranks in (1, 2) for io in ("mmap", "pread")]
@@ -120,66 +103,54 @@ def cold(frog, folder, size, repeats):
     for _ in range(repeats):
         for way in ways:
             drop(path)
-            disk = size / cat(path)
+            disk = size / read_through(path)
             drop(path)
-            own = size / norms(frog, path, *way)[0]
+            own = size / norms(path, *way)[0]
             rates["dd"].append(disk / 1e9)
             rates[way].append(own / 1e9)
             ratios[way].append(own / disk)
     path.unlink()
     print(f"\nCold, {size / 1e9:.1f} GB, BF16: GB/s; the ratio is the median of {repeats} pairs, in brackets the least and the largest\n")
-    print("| | best | median | against dd beside it |\n|---|---|---|---|")
-    print(f"| dd bs=1M to /dev/null | {best(rates['dd'])} | {statistics.median(rates['dd']):.2f} | 1 |")
+    table = common.Table("", "best", "median", "against dd beside it")
+    table.row("dd bs=1M to /dev/null", best(rates["dd"]), f"{statistics.median(rates['dd']):.2f}", 1)
     for (ranks, io), found in ratios.items():
         mine = rates[ranks, io]
-        print(
-            f"| norms, {ranks} rank{'s' * (ranks > 1)}, {io} | {best(mine)} | {statistics.median(mine):.2f} | "
-            f"{statistics.median(found):.2f} ({min(found):.2f}–{max(found):.2f}) |"
-        )
+        ratio = f"{statistics.median(found):.2f} ({min(found):.2f}–{max(found):.2f})"
+        table.row(f"norms, {ranks} rank{'s' * (ranks > 1)}, {io}", best(mine), f"{statistics.median(mine):.2f}", ratio)
 
 
-def warm(frog, folder, size, repeats):
+def warm(folder, size, repeats):
     print("\nWarm, one rank: GB/s of wall time and of processor time, best of each; the ratio to copying memory\n")
-    print("| | wall | processor | dd | copying memory | processor / copying |\n|---|---|---|---|---|---|")
-    for dtype in BITS:
+    table = common.Table("", "wall", "processor", "dd", "copying memory", "processor / copying")
+    for dtype in DTYPES:
         path = folder / "warm.safetensors"
-        bytes_ = write(path, dtype, size)
-        cat(path)
+        length = write(path, dtype, size)
+        read_through(path)
         for io in ("mmap", "pread"):
             wall, processor, disk, memory = [], [], [], []
             for _ in range(repeats):
                 memory.append(copying() / 1e9)
-                disk.append(bytes_ / cat(path) / 1e9)
-                seconds, own = norms(frog, path, 1, io)
-                wall.append(bytes_ / seconds / 1e9)
-                processor.append(bytes_ / own / 1e9)
-            print(
-                f"| {dtype}, {io} | {best(wall)} | {best(processor)} | {best(disk)} | {best(memory)} | {max(processor) / max(memory):.2f} |"
-            )
+                disk.append(length / read_through(path) / 1e9)
+                seconds, own = norms(path, 1, io)
+                wall.append(length / seconds / 1e9)
+                processor.append(length / own / 1e9)
+            table.row(f"{dtype}, {io}", best(wall), best(processor), best(disk), best(memory), f"{max(processor) / max(memory):.2f}")
         path.unlink()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=4)
+    parser = common.parser(__doc__)
+    parser.add_argument("--gigabytes", type=float, default=4, help="the size of the file")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="on the disk to be measured; needs room for the file")
+    parser.add_argument("--folder", type=Path, help="a folder on the disk to be measured, with room for the file")
     parser.add_argument("--only", choices=["cold", "warm"])
     arguments = parser.parse_args()
-    frog = os.environ.get("FROG_MPI")
-    if not frog:
-        build = ["swift", "build", "-c", "release", "--package-path", str(ROOT)]
-        subprocess.run([*build, "--product", "frog-mpi"], check=True)
-        frog = Path(subprocess.run([*build, "--show-bin-path"], check=True, capture_output=True, text=True).stdout.strip()) / "frog-mpi"
-    size = arguments.gigabytes * 1e9
-    print(
-        f"`scripts/bench-read --gigabytes {arguments.gigabytes:g} --repeats {arguments.repeats}`, load {os.getloadavg()[0]:.1f} at the start"
-    )
-    with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="bench-read-") as folder:
+    print(f"{common.command_line()}, load {os.getloadavg()[0]:.1f} at the start")
+    with common.scratch(arguments.folder) as folder:
         if arguments.only != "warm":
-            cold(frog, Path(folder), size, arguments.repeats)
+            cold(folder, arguments.gigabytes * 1e9, arguments.repeats)
         if arguments.only != "cold":
-            warm(frog, Path(folder), size, arguments.repeats)
+            warm(folder, arguments.gigabytes * 1e9, arguments.repeats)
     print(f"\nload {os.getloadavg()[0]:.1f} at the end")
 
 
