@@ -60,7 +60,7 @@ def norms(path, ranks, io):
         command = common.frog("mask", path, "--out", out, *options, ranks=ranks if ranks > 1 else None)
         environment = common.environment(OPENBLAS_NUM_THREADS="1")
         seen, errors = {}, []
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment) as process:
             for line in process.stderr:
                 errors.append(line)
                 seen[line.strip()] = time.perf_counter(), processor_seconds(process.pid)

@@ -161,10 +161,11 @@ class Table:
     """A Markdown table whose rows are printed as soon as they are known."""
 
     def __init__(self, *columns):
-        print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+        self.row(*columns)
+        print(f"|{'---|' * len(columns)}", flush=True)
 
     def row(self, *cells):
-        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+        print("|" + "".join(f" {cell} |" if cell != "" else " |" for cell in cells), flush=True)
 
 
 def verdict(is_met):
