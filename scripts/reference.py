@@ -26,7 +26,7 @@ import numpy as np
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
-}
+}  # fmt: skip
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 # Names that are not weight matrices though they are stored as such; each is one dot-separated part of a tensor name.
@@ -242,9 +242,7 @@ class Matrix:
 class Reference:
     """Scores of every matrix of a checkpoint, side by side in one array; selections come from it without another SVD."""
 
-    def __init__(
-        self, checkpoint, include=(), exclude=(), progress=None, score="frog", rank=128, weight_by=None, normalize="none"
-    ):
+    def __init__(self, checkpoint, include=(), exclude=(), progress=None, score="frog", rank=128, weight_by=None, normalize="none"):
         signals = {t.name: t for t in checkpoint_tensors(weight_by)} if weight_by else {}
         tensors = [t for t in checkpoint_tensors(checkpoint) if is_matrix(t, include, exclude)]
         self.total = sum(t.size for t in tensors)

@@ -62,11 +62,15 @@ def json_files():
     yield "inside_spaces", file(' {\n"a" : {"dtype" : "F32" ,\t"shape":[ 2 , 2 ] , "data_offsets" : [0 , 16 ] } } ')
     yield "byte_order_mark", file(b"\xef\xbb\xbf" + VALID.encode())
     for name, text in {
-        "empty": b"", "traversal": b"../../etc/passwd", "escaped_nul": b"\\u0000", "escapes": b'\\"\\\\\\/\\b\\f\\n\\r\\t', "emoji": "\U0001f438".encode(),
-        "surrogate_pair": b"\\ud83d\\udc38", "high_surrogate": b"\\ud83d", "low_surrogate": b"\\udc38", "swapped_surrogates": b"\\udc38\\ud83d",
-        "high_then_letter": b"\\ud83dx", "high_then_escape": b"\\ud83d\\u0041", "short_escape": b"\\u12", "hex_letters": b"\\u00Ff", "bad_hex": b"\\u00g0",
+        "empty": b"", "traversal": b"../../etc/passwd", "escaped_nul": b"\\u0000", "escapes": b'\\"\\\\\\/\\b\\f\\n\\r\\t',
+        "emoji": "\U0001f438".encode(),
+        "surrogate_pair": b"\\ud83d\\udc38", "high_surrogate": b"\\ud83d", "low_surrogate": b"\\udc38",
+        "swapped_surrogates": b"\\udc38\\ud83d",
+        "high_then_letter": b"\\ud83dx", "high_then_escape": b"\\ud83d\\u0041", "short_escape": b"\\u12", "hex_letters": b"\\u00Ff",
+        "bad_hex": b"\\u00g0",
         "unknown_escape": b"\\x41", "raw_newline": b"\n", "raw_nul": b"\0", "raw_1f": b"\x1f", "raw_7f": b"\x7f", "overlong": b"\xc0\xaf",
-        "encoded_surrogate": b"\xed\xa0\x80", "past_unicode": b"\xf4\x90\x80\x80", "lone_continuation": b"\x80", "cut_sequence": b"\xe2\x82", "ff": b"\xff",
+        "encoded_surrogate": b"\xed\xa0\x80", "past_unicode": b"\xf4\x90\x80\x80", "lone_continuation": b"\x80",
+        "cut_sequence": b"\xe2\x82", "ff": b"\xff",
         "noncharacter": b"\xef\xbf\xbf", "long": b"n" * 100_000,
     }.items():  # fmt: skip
         yield f"name_{name}", file(b'{"' + text + b'":' + ENTRY.encode() + b"}")
@@ -74,8 +78,10 @@ def json_files():
         yield f"depth_{depth}", file(VALID[:-2] + ',"x":' + "[" * depth + "]" * depth + "}}")
         yield f"depth_of_objects_{depth}", file(VALID[:-2] + ',"x":' + '{"k":' * depth + "1" + "}" * depth + "}}")
     for name, value in {
-        "object": '{"k":[1,{"l":null}]}', "exponent": "-1.5e+10", "huge": "1e999", "long": "1" * 400, "nan": "NaN", "infinity": "-Infinity", "no_digits": "1.", "plus": "+1",
-        "leading_dot": ".5", "leading_zero": "00", "minus": "-", "minus_zero": "-0", "exponent_only": "1e", "true": "true", "cut_literal": "tru", "string": '"\\u00e9"',
+        "object": '{"k":[1,{"l":null}]}', "exponent": "-1.5e+10", "huge": "1e999", "long": "1" * 400, "nan": "NaN", "infinity": "-Infinity",
+        "no_digits": "1.", "plus": "+1",
+        "leading_dot": ".5", "leading_zero": "00", "minus": "-", "minus_zero": "-0", "exponent_only": "1e", "true": "true",
+        "cut_literal": "tru", "string": '"\\u00e9"',
         "bad_string": '"\\q"', "hex": "0x1",
     }.items():  # fmt: skip
         yield f"unknown_field_{name}", file(VALID[:-2] + f',"x":{value}}}}}')
@@ -96,13 +102,17 @@ def field_files():
         yield f"dtype_{name}", file(entry(dtype=value))
     yield "escaped_field_name", file(VALID.replace("dtype", "\\u0064type"))
     for name, value in {
-        "null": "null", "number": "4", "string": '"[2,2]"', "object": "{}", "nested": "[[2,2]]", "float": "[2.0,2]", "exponent": "[2e0,2]", "negative": "[-2,-2]",
-        "minus_zero": "[-0,2]", "leading_zero": "[02,2]", "plus": "[+2,2]", "strings": '["2","2"]', "booleans": "[true,true]", "trailing_comma": "[2,2,]",
-        "other_split": "[4]", "too_many": "[2,3]", "too_few": "[2]", "ones": "[1,2,1,2,1]", "scalar": "[]", "2_64": "[18446744073709551616]",
+        "null": "null", "number": "4", "string": '"[2,2]"', "object": "{}", "nested": "[[2,2]]", "float": "[2.0,2]", "exponent": "[2e0,2]",
+        "negative": "[-2,-2]",
+        "minus_zero": "[-0,2]", "leading_zero": "[02,2]", "plus": "[+2,2]", "strings": '["2","2"]', "booleans": "[true,true]",
+        "trailing_comma": "[2,2,]",
+        "other_split": "[4]", "too_many": "[2,3]", "too_few": "[2]", "ones": "[1,2,1,2,1]", "scalar": "[]",
+        "2_64": "[18446744073709551616]",
     }.items():  # fmt: skip
         yield f"shape_{name}", file(entry(shape=value))
     for name, value in {
-        "null": "null", "one": "[16]", "three": "[0,16,16]", "float": "[0.0,16]", "negative": "[-16,0]", "object": '{"begin":0,"end":16}', "strings": '["0","16"]',
+        "null": "null", "one": "[16]", "three": "[0,16,16]", "float": "[0.0,16]", "negative": "[-16,0]", "object": '{"begin":0,"end":16}',
+        "strings": '["0","16"]',
         "empty": "[]", "2_64": "[0,18446744073709551616]", "leading_zero": "[00,16]",
     }.items():  # fmt: skip
         yield f"offsets_{name}", file(entry(offsets=value))
@@ -139,7 +149,8 @@ def layout_files():
     yield "scalar", layout(("a", "F64", [], 0, 8), data=bytes(8))
     yield "unaligned", file(VALID + " " * (-len(VALID) % 8 + 3))
     for name, shape in {
-        "2_64_wraps_to_4": [2**62 + 1, 4], "bytes_wrap": [2**62 + 4], "bits_wrap": [2**61 + 4], "2_63": [2**63], "2_64_minus_1": [2**64 - 1],
+        "2_64_wraps_to_4": [2**62 + 1, 4], "bytes_wrap": [2**62 + 4], "bits_wrap": [2**61 + 4], "2_63": [2**63],
+        "2_64_minus_1": [2**64 - 1],
         "zero_then_huge": [0, 2**62, 2**62], "huge_then_zero": [2**63, 2**63, 0],
     }.items():  # fmt: skip
         yield f"overflow_{name}", layout(("a", "F32", shape, 0, 0 if 0 in shape else 16), data=b"" if 0 in shape else DATA)
@@ -149,7 +160,8 @@ def layout_files():
 
 def metadata_files():
     for name, value in {
-        "empty": "{}", "null": "null", "strings": '{"format":"pt","":""}', "number": '{"a":1}', "null_value": '{"a":null}', "nested": '{"a":{}}', "list": '["a"]',
+        "empty": "{}", "null": "null", "strings": '{"format":"pt","":""}', "number": '{"a":1}', "null_value": '{"a":null}',
+        "nested": '{"a":{}}', "list": '["a"]',
         "string": '"pt"', "tensor": ENTRY, "true": "true",
     }.items():  # fmt: skip
         yield f"metadata_{name}", file(f'{{"__metadata__":{value},"a":{ENTRY}}}')
@@ -222,7 +234,7 @@ def documented_difference(content):
     for key, value in root:
         if key != "__metadata__":
             entries.append(value)
-        elif value is not None and len(set(k for k, _ in value)) != len(value):
+        elif value is not None and len({k for k, _ in value}) != len(value):
             return "duplicate name"
     for value in entries:
         if not isinstance(value, Pairs):
@@ -251,11 +263,15 @@ def indexes():
     yield "not_utf8", b'{"weight_map":{"\xff":"a"}}'
     yield "utf16", json.dumps(good).encode("utf-16")
     for name, text in {
-        "open": "{", "list": "[]", "null": "null", "no_map": "{}", "map_list": '{"weight_map":[]}', "map_null": '{"weight_map":null}', "empty_map": '{"weight_map":{}}',
+        "open": "{", "list": "[]", "null": "null", "no_map": "{}", "map_list": '{"weight_map":[]}', "map_null": '{"weight_map":null}',
+        "empty_map": '{"weight_map":{}}',
         "file_number": '{"weight_map":{"a":1}}', "file_null": '{"weight_map":{"a":null}}', "twice": '{"weight_map":{"a":"x","a":"x"}}',
-        "twice_escaped": '{"weight_map":{"a":"x","\\u0061":"x"}}', "two_maps": '{"weight_map":{},"weight_map":{}}', "trailing": '{"weight_map":{}}x',
-        "trailing_comma": '{"weight_map":{"a":"x",}}', "metadata_null": '{"metadata":null,"weight_map":{}}', "metadata_list": '{"metadata":[1],"weight_map":{}}',
-        "canonically_equal": '{"weight_map":{"\u00e9":"x","e\u0301":"x"}}', "unknown_keys": '{"x":[{"y":[]}],"weight_map":{},"z":1e5}', "deep": '{"x":' + "[" * 128,
+        "twice_escaped": '{"weight_map":{"a":"x","\\u0061":"x"}}', "two_maps": '{"weight_map":{},"weight_map":{}}',
+        "trailing": '{"weight_map":{}}x',
+        "trailing_comma": '{"weight_map":{"a":"x",}}', "metadata_null": '{"metadata":null,"weight_map":{}}',
+        "metadata_list": '{"metadata":[1],"weight_map":{}}',
+        "canonically_equal": '{"weight_map":{"\u00e9":"x","e\u0301":"x"}}', "unknown_keys": '{"x":[{"y":[]}],"weight_map":{},"z":1e5}',
+        "deep": '{"x":' + "[" * 128,
     }.items():  # fmt: skip
         yield name, text.encode()
     yield "escaped_separator", b'{"weight_map":{"a":"a\\u002fb"}}'

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Seeded checkpoints for the tests, written byte by byte so that BF16 needs no library.
 
-  Tests/Python/checkpoints.py KIND FOLDER      KIND: see CHECKPOINTS below
+Tests/Python/checkpoints.py KIND FOLDER      KIND: see CHECKPOINTS below
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """The class of every tensor of a checkpoint, by the rule of docs/formats.md, written for the tests alone.
 
-  matrix       rank 2, F64, F32, F16 or BF16, both dimensions at least 2
-  dequantized  the same in 8-bit floating point, if its scale is there
-  stack        rank 3 under `experts.`, one matrix for each expert
-  conv         rank 4, outputs × everything else, if asked for or a vision model
-  skipped      embeddings, output heads, routers, vectors, scales, constants, biases, integers; whatever is left
-  refused      what belongs to a format whose weights are packed, and adapters
+matrix       rank 2, F64, F32, F16 or BF16, both dimensions at least 2
+dequantized  the same in 8-bit floating point, if its scale is there
+stack        rank 3 under `experts.`, one matrix for each expert
+conv         rank 4, outputs × everything else, if asked for or a vision model
+skipped      embeddings, output heads, routers, vectors, scales, constants, biases, integers; whatever is left
+refused      what belongs to a format whose weights are packed, and adapters
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Reads details.csv of `analyze` and `compare`, and holds every table to one rule: a cell without a value has a reason beside it, no other has one."""
+"""Reads details.csv of `analyze` and `compare`.
+
+Every table is held to one rule: a cell without a value has a reason beside it, no other has one.
+"""
 
 import csv
 

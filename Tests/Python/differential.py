@@ -27,12 +27,16 @@ import badfiles
 BATCH = 2000
 LARGEST = 200_000  # bytes; more would only be slower
 NAMES = (
-    "a b c w.weight model.layers.0.mlp.up_proj.weight __metadata__ dtype shape data_offsets x e\u0301 \u00e9 \u212b \u00c5 \U0001f438 \u0000 \" \\ ../a " + "n" * 200
+    "a b c w.weight model.layers.0.mlp.up_proj.weight __metadata__ dtype shape data_offsets x e\u0301 \u00e9 \u212b \u00c5 \U0001f438 "
+    '\u0000 " \\ ../a ' + "n" * 200
 ).split(" ") + ["", "\x7f", "\ufeff", " "]  # fmt: skip
-NUMBERS = [0, 1, 2, 3, 4, 7, 8, 16, 100, 2**31, 2**32, 2**53 + 1, 2**61, 2**62, 2**63 - 1, 2**63, 2**64 - 8, 2**64 - 1, 2**64, 10**30, -1, -16]
+NUMBERS = [
+    0, 1, 2, 3, 4, 7, 8, 16, 100, 2**31, 2**32, 2**53 + 1, 2**61, 2**62, 2**63 - 1, 2**63, 2**64 - 8, 2**64 - 1, 2**64, 10**30, -1, -16,
+]  # fmt: skip
 RAW = (
     "1.0 0.0 16.0 1e0 1E+1 1e-1 -0 -0.0 -1 01 00 0x10 1. .5 1e 1e999 -1e999 1e308 1e309 NaN Infinity -Infinity tru true false null nul "
-    '"\\u0061" "\\ud83d" "\\udc38" "\\ud83d\\udc38" "\\x" "\\u12" "a "" \' {} [] {"F32":null} {"F32":1} {"F32":null,"F32":null} ["F32",[],[0,4]] [[]] [null]'
+    '"\\u0061" "\\ud83d" "\\udc38" "\\ud83d\\udc38" "\\x" "\\u12" "a "" \' {} [] {"F32":null} {"F32":1} {"F32":null,"F32":null} '
+    '["F32",[],[0,4]] [[]] [null]'
 ).split(" ")  # fmt: skip
 
 
@@ -68,9 +72,7 @@ def text_of(dice, value, messy=False):
     if isinstance(value, Raw):
         return str(value)
     if isinstance(value, Members):
-        inner = ",".join(
-            f"{space()}{string_text(dice, k, messy)}{space()}:{space()}{text_of(dice, v, messy)}{space()}" for k, v in value
-        )
+        inner = ",".join(f"{space()}{string_text(dice, k, messy)}{space()}:{space()}{text_of(dice, v, messy)}{space()}" for k, v in value)
         return "{" + (inner or space()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(space() + text_of(dice, v, messy) + space() for v in value) + "]"
@@ -221,7 +223,9 @@ def assembled(dice, header, data):
     """A file, its length and its end wrong now and then."""
     length = len(header)
     if dice.random() < 0.08:
-        length = dice.choice([0, 1, length - 1, length + 1, length + len(data), length + len(data) + 1, 10**8, 10**8 + 1, 2**63, 2**64 - 8, 2**64 - 1])
+        length = dice.choice(
+            [0, 1, length - 1, length + 1, length + len(data), length + len(data) + 1, 10**8, 10**8 + 1, 2**63, 2**64 - 8, 2**64 - 1]
+        )
     content = max(length, 0).to_bytes(8, "little") + header + data
     if dice.random() < 0.06:
         content = content[: len(content) - dice.choice([1, 2, 8, len(data), len(content) // 2, len(content) - 3])] if content else content
@@ -295,7 +299,11 @@ def compare(judge, contents):
             for path, content in zip(paths, batch):
                 path.write_bytes(content)
             run = subprocess.run(
-                [judge], input="".join(f"{path}\n" for path in paths), capture_output=True, text=True, env=os.environ | {"SWIFT_BACKTRACE": "enable=no"}
+                [judge],
+                input="".join(f"{path}\n" for path in paths),
+                capture_output=True,
+                text=True,
+                env=os.environ | {"SWIFT_BACKTRACE": "enable=no"},
             )
             lines = run.stdout.splitlines()
             if run.returncode != 0 or len(lines) != len(batch):

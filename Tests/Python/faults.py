@@ -498,7 +498,7 @@ class Harness:
 def tuned(tensors, generator):
     """BF16 tensors after a little training: one matrix as it was, one under a name that the other model does not have."""
     found = {}
-    for number, (name, (dtype, shape, raw)) in enumerate(tensors.items()):
+    for name, (dtype, shape, raw) in tensors.items():
         values = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
         noise = generator.standard_normal(shape) * np.abs(values).mean() * 0.05
         if "0.self_attn.v_proj" in name:

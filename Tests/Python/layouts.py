@@ -27,11 +27,8 @@ BLOCK = 128  # rows and columns that share a scale in a checkpoint of 8-bit bloc
 # Each yields (name, dtype, shape). `linear(module, outputs, inputs)` yields what one linear layer is stored as.
 
 
-def plain(dtype="BF16"):
-    def linear(module, outputs, inputs):
-        yield f"{module}.weight", dtype, (outputs, inputs)
-
-    return linear
+def plain(module, outputs, inputs):
+    yield f"{module}.weight", "BF16", (outputs, inputs)
 
 
 def biased(dtype):
@@ -130,7 +127,7 @@ def attention(d, module, linear, bias=None):
     yield from linear(f"{module}.o_proj", d["hidden"], d["heads"] * head)
 
 
-def llama(d, linear=plain(), norms=("input_layernorm", "post_attention_layernorm"), head=True, bias=None):
+def llama(d, linear=plain, norms=("input_layernorm", "post_attention_layernorm"), head=True, bias=None):
     yield "model.embed_tokens.weight", "BF16", (d["vocabulary"], d["hidden"])
     for layer in range(d["layers"]):
         block = f"model.layers.{layer}"
@@ -151,7 +148,7 @@ def gemma2(d):
 
 
 def mixtral(d):
-    linear = plain()
+    linear = plain
     yield "model.embed_tokens.weight", "BF16", (d["vocabulary"], d["hidden"])
     for layer in range(d["layers"]):
         block = f"model.layers.{layer}"
@@ -300,7 +297,7 @@ def clip(d):
 
 
 def phi3(d):
-    linear, head = plain(), d["hidden"] // d["heads"]
+    linear, head = plain, d["hidden"] // d["heads"]
     yield "model.embed_tokens.weight", "BF16", (d["vocabulary"], d["hidden"])
     for layer in range(d["layers"]):
         block = f"model.layers.{layer}"
@@ -315,7 +312,7 @@ def phi3(d):
 
 
 def falcon(d, norms=("input_layernorm",)):
-    linear, hidden = plain(), d["hidden"]
+    linear, hidden = plain, d["hidden"]
     yield "transformer.word_embeddings.weight", "BF16", (d["vocabulary"], hidden)
     for layer in range(d["layers"]):
         block = f"transformer.h.{layer}"
@@ -350,7 +347,7 @@ def neox(d, buffers=False):
 
 
 def llama4(d):
-    linear, hidden = plain(), d["hidden"]
+    linear, hidden = plain, d["hidden"]
     model = "language_model.model"
     yield f"{model}.embed_tokens.weight", "BF16", (d["vocabulary"], hidden)
     for layer in range(d["layers"]):
@@ -528,7 +525,10 @@ LAYOUTS = {
     ),
     "DeepSeek-V3": Layout(
         deepseek,
-        dims(61, 7168, 18432, 128, 128, 129280, expert_inner=2048, experts=256, dense=3, q_rank=1536, kv_rank=512, nope=128, rope=64, value=128),
+        dims(
+            61, 7168, 18432, 128, 128, 129280, expert_inner=2048, experts=256, dense=3, q_rank=1536, kv_rank=512, nope=128, rope=64,
+            value=128,
+        ),
         dims(2, 192, 320, 8, 8, 256, expert_inner=136, experts=4, dense=1, q_rank=144, kv_rank=128, nope=16, rope=32, value=16),
         {
             "model_type": "deepseek_v3", "moe_intermediate_size": 136, "n_routed_experts": 4, "n_shared_experts": 1, "q_lora_rank": 144,
@@ -777,7 +777,8 @@ def compare(files):
     """Every layout at full size beside the list of the model's own tensors; the number of those that differ."""
     listed = {}
     for file in files:
-        listed |= json.load(gzip.open(file))
+        with gzip.open(file) as stream:
+            listed |= json.load(stream)
     bad = 0
     for name, model in listed.items():
         theirs = Counter((tensor, dtype, tuple(shape)) for tensor, shape, dtype in model["tensors"])

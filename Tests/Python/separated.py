@@ -1,7 +1,7 @@
 """The float64 reference on matrices that are parts of stored tensors, and the same parts out of an output folder.
 
-A `Part` says which numbers of a stored tensor are its matrix: their flat positions, in the shape of the matrix. Everything else follows from
-that: the weights, the local positions of kept ones, the rows of a bit map.
+A `Part` says which numbers of a stored tensor are its matrix: their flat positions, in the shape of the matrix.
+Everything else follows from that: the weights, the local positions of kept ones, the rows of a bit map.
 """
 
 import json

@@ -107,7 +107,9 @@ def synthetic(generator):
     made = {}
     for number, shape in enumerate([(200, 200), (300, 100), (64, 500), (128, 129), (40, 1000), (17, 400)]):
         made[f"gaussian{number}"] = normal(*shape) / np.float32(np.sqrt(max(shape)))
-    for number, (exponent, shape) in enumerate([(1.5, (200, 100)), (2.5, (150, 150)), (3.5, (100, 300)), (1.1, (64, 64)), (5.0, (256, 32))]):
+    for number, (exponent, shape) in enumerate(
+        [(1.5, (200, 100)), (2.5, (150, 150)), (3.5, (100, 300)), (1.1, (64, 64)), (5.0, (256, 32))]
+    ):
         made[f"pareto{number}"] = pareto(exponent, *shape)
     for number, (rank, shape) in enumerate([(5, (100, 80)), (20, (64, 200)), (1, (50, 40)), (63, (64, 64))]):
         made[f"low{number}"] = (normal(shape[0], rank) @ normal(rank, shape[1])).astype(np.float32)
@@ -125,7 +127,9 @@ def synthetic(generator):
 
 
 def write(folder, matrices):
-    return checkpoints.write_checkpoint(folder, {f"h.{name}.weight": checkpoints.encode(matrix, "F32") for name, matrix in matrices.items()})
+    return checkpoints.write_checkpoint(
+        folder, {f"h.{name}.weight": checkpoints.encode(matrix, "F32") for name, matrix in matrices.items()}
+    )
 
 
 @needs_weightwatcher
@@ -150,8 +154,10 @@ def layers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layers")
     tensors = {}
     for layer in range(3):
-        for name, shape in {"self_attn.q_proj": (96, 96), "self_attn.k_proj": (48, 96), "self_attn.v_proj": (48, 96), "self_attn.o_proj": (96, 96),
-                            "mlp.gate_proj": (160, 96), "mlp.up_proj": (160, 96), "mlp.down_proj": (96, 160)}.items():  # fmt: skip
+        for name, shape in {
+            "self_attn.q_proj": (96, 96), "self_attn.k_proj": (48, 96), "self_attn.v_proj": (48, 96), "self_attn.o_proj": (96, 96),
+            "mlp.gate_proj": (160, 96), "mlp.up_proj": (160, 96), "mlp.down_proj": (96, 160),
+        }.items():  # fmt: skip
             order = min(shape)
             u, _ = np.linalg.qr(generator.standard_normal((shape[0], order)))
             v, _ = np.linalg.qr(generator.standard_normal((shape[1], order)))
@@ -264,7 +270,9 @@ def test_overlaps_are_those_of_the_leading_subspaces(frog, layers, tmp_path):
     for (writer, reader), found in roles.items():
         values = [o["overlap"] for (first, second), o in pairs.items() if f".{writer}_proj" in first and f".{reader}_proj" in second]
         assert found["pairs"] == len(values) == (2 if writer == "down" else 3)
-        assert (found["median"], found["least"]) == (pytest.approx(np.median(values)), min(values)) and found["chance"] == pytest.approx(8 / 96)
+        assert (found["median"], found["least"]) == (pytest.approx(np.median(values)), min(values)) and found["chance"] == pytest.approx(
+            8 / 96
+        )
     assert_printed(frog, source, tmp_path / "out", summary["role_overlaps"])
 
 
@@ -276,11 +284,15 @@ def test_what_an_encoder_writes_its_decoder_does_not_read_next(frog, tmp_path):
         f"{stack}.block.{layer}.layer.{name}": generator.standard_normal(shape).astype(np.float32)
         for stack in ("encoder", "decoder") for layer in range(2) for name, shape in parts.items()
     }  # fmt: skip
-    folder = checkpoints.write_checkpoint(tmp_path / "in", {f"{name}.weight": checkpoints.encode(matrix, "F32") for name, matrix in matrices.items()})
+    folder = checkpoints.write_checkpoint(
+        tmp_path / "in", {f"{name}.weight": checkpoints.encode(matrix, "F32") for name, matrix in matrices.items()}
+    )
     _, summary = analyze(frog, folder, tmp_path / "out", "--overlap", 4)
     expected = set()
     for stack in ("encoder", "decoder"):
-        expected |= {(f"{stack}.block.{n}.layer.0.SelfAttention.o.weight", f"{stack}.block.{n}.layer.1.DenseReluDense.wi.weight") for n in range(2)}
+        expected |= {
+            (f"{stack}.block.{n}.layer.0.SelfAttention.o.weight", f"{stack}.block.{n}.layer.1.DenseReluDense.wi.weight") for n in range(2)
+        }
         expected.add((f"{stack}.block.0.layer.1.DenseReluDense.wo.weight", f"{stack}.block.1.layer.0.SelfAttention.q.weight"))
     assert {(o["writer"], o["reader"]) for o in summary["overlaps"]} == expected
 
@@ -329,7 +341,9 @@ def test_matrices_that_have_no_power_law_say_why(frog, tmp_path):
 
 def test_a_collapsed_layer_is_seen_in_one_model(frog, tmp_path):
     generator = np.random.default_rng(64)
-    matrices = {f"{layer}.fc1": generator.standard_normal((60, 40)).astype(np.float32) * np.float32(1 + 0.02 * layer) for layer in range(12)}
+    matrices = {
+        f"{layer}.fc1": generator.standard_normal((60, 40)).astype(np.float32) * np.float32(1 + 0.02 * layer) for layer in range(12)
+    }
     matrices["5.fc1"] /= 8
     _, summary = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out")
     collapsed = [warning["matrix"] for warning in summary["warnings"] if "collapsed" in warning["message"]]
@@ -375,7 +389,8 @@ def test_a_folder_belongs_to_one_command(frog, layers, tmp_path):
 
 
 @pytest.mark.parametrize("select, weight, policy", [
-    ("global", "alpha", "keep"), ("global", "alpha-hat", "boost"), ("global", "none", "exclude"), ("matrix", "alpha", "keep"), ("matrix", "alpha-hat", "exclude"),
+    ("global", "alpha", "keep"), ("global", "alpha-hat", "boost"), ("global", "none", "exclude"), ("matrix", "alpha", "keep"),
+    ("matrix", "alpha-hat", "exclude"),
 ])  # fmt: skip
 def test_quality_shapes_what_is_kept(frog, checkpoint, exact, tmp_path, select, weight, policy):
     source, ours = checkpoint("minilm"), exact("minilm")
@@ -427,7 +442,15 @@ def test_a_matrix_that_needs_a_team_says_what_it_lacks(frog, tmp_path):
     one, team = alone["h.0.large"], teams["h.0.large"]
     assert one["reasons"] == "" and one.keys() == team.keys()
     # Nothing but what shuffled entries would tell.
-    shuffled = {"max_rand_eval", "rand_distance", "ww_softrank", "ww_maxdist", "num_traps", "rand_num_spikes", *(f"rand_{name}" for name in BULK)}
+    shuffled = {
+        "max_rand_eval",
+        "rand_distance",
+        "ww_softrank",
+        "ww_maxdist",
+        "num_traps",
+        "rand_num_spikes",
+        *(f"rand_{name}" for name in BULK),
+    }
     assert details.explained(team) == shuffled and "too large for one process" in team["reasons"]
     for column, value in one.items():
         if column not in shuffled | {"reasons"} and team[column] != value:
@@ -435,12 +458,17 @@ def test_a_matrix_that_needs_a_team_says_what_it_lacks(frog, tmp_path):
     # The columns are there also if no matrix has them.
     analyze(frog, source, tmp_path / "only", *options, "--memory", limit, "--include", "*large*", "--exclude", "*small*", ranks=2)
     only = details.rows(tmp_path / "only")["h.0.large"]
-    assert {column: value for column, value in only.items() if column != "layer_id"} == {column: value for column, value in team.items() if column != "layer_id"}
+    assert {column: value for column, value in only.items() if column != "layer_id"} == {
+        column: value for column, value in team.items() if column != "layer_id"
+    }
 
 
 def test_convolutions_say_what_they_lack(frog, tmp_path):
     generator = np.random.default_rng(66)
-    matrices = {"conv": generator.standard_normal((24, 12, 3, 3)).astype(np.float32), "plain": generator.standard_normal((24, 40)).astype(np.float32)}
+    matrices = {
+        "conv": generator.standard_normal((24, 12, 3, 3)).astype(np.float32),
+        "plain": generator.standard_normal((24, 40)).astype(np.float32),
+    }
     rows, _ = analyze(frog, write(tmp_path / "in", matrices), tmp_path / "out", "--conv", "--vectors", "--randomize", ranks=2)
     conv = rows["h.conv"]
     assert conv["layer_type"] == "conv2d" and conv["rf"] == "9" and int(conv["num_evals"]) == 108
@@ -473,8 +501,15 @@ def test_a_large_matrix_has_the_singular_values_it_was_made_of(frog, tmp_path):
 
 def test_metrics_may_be_chosen(frog, layers, tmp_path):
     rows, _ = analyze(frog, layers[0], tmp_path / "out", "--metrics", "alpha,stable_rank")
-    assert list(next(iter(rows.values()))) == ["layer_id", "name", "alpha", "layer_type", "longname", "stable_rank", "role", "depth", "rows", "columns", "reasons"]
-    for options, message in [(("--metrics", "alfa"), "no 'alfa' among"), (("--metrics", "num_traps"), "no 'num_traps' among"), (("--p-value=-1",), "--p-value must be"), (("--overlap", "5000"), "--overlap must be")]:  # fmt: skip
+    assert list(next(iter(rows.values()))) == [
+        "layer_id", "name", "alpha", "layer_type", "longname", "stable_rank", "role", "depth", "rows", "columns", "reasons",
+    ]  # fmt: skip
+    for options, message in [
+        (("--metrics", "alfa"), "no 'alfa' among"),
+        (("--metrics", "num_traps"), "no 'num_traps' among"),
+        (("--p-value=-1",), "--p-value must be"),
+        (("--overlap", "5000"), "--overlap must be"),
+    ]:
         assert_refused(frog("analyze", layers[0], "--out", tmp_path / "other", *options), 64, message)
     assert_refused(frog("analyze", tmp_path / "nowhere", "--out", tmp_path / "other"), 66, "nowhere")
 

@@ -132,7 +132,18 @@ def test_an_index_that_leaves_its_folder(frog, work, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"weight_map":[]}', '{"weight_map":{"a":1}}', '{"weight_map":{"a":"x","a":"x"}}', "\ufeff{}", '{"weight_map":{}}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"weight_map":[]}',
+        '{"weight_map":{"a":1}}',
+        '{"weight_map":{"a":"x","a":"x"}}',
+        "\ufeff{}",
+        '{"weight_map":{}}',
+    ],
 )
 def test_an_index_that_is_none(frog, work, text):
     (work / "model.safetensors.index.json").write_text(text)

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import time
 
-import checkpoints
 import numpy as np
 import pytest
+
+import checkpoints
 import weightwatcher_oracle
 from details import rows
 from harness import Result, assert_refused
@@ -356,9 +357,7 @@ def test_convolutions(frog, tmp_path):
     for name, a in base.items():
         b = after[name]
         kernels = [(a[:, :, i, j], b[:, :, i, j]) for i in range(a.shape[2]) for j in range(a.shape[3])]
-        alignments = [
-            np.linalg.norm(x.T @ y) / np.sqrt(np.linalg.norm(x.T @ x) * np.linalg.norm(y @ y.T)) for x, y in kernels
-        ]
+        alignments = [np.linalg.norm(x.T @ y) / np.sqrt(np.linalg.norm(x.T @ x) * np.linalg.norm(y @ y.T)) for x, y in kernels]
         values = np.concatenate([np.linalg.svd(y - x, compute_uv=False) for x, y in kernels])
         assert close(found[name]["cka"], np.mean(alignments))
         assert close(found[name]["update_norm"], np.linalg.norm(b - a))
@@ -382,7 +381,8 @@ def test_scales_far_apart(frog, tmp_path):
     sparse = 1e-170 * np.outer(change[:, 0], np.arange(30) >= 15)
     base["h.7.grown"] = 1e-140 * generator.standard_normal((40, 30))
     after = base | {
-        "h.7.grown": 1e280 * base["h.7.grown"], "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60, "h.6.sparse": base["h.6.sparse"] + sparse,
+        "h.7.grown": 1e280 * base["h.7.grown"], "h.4.tiny": base["h.4.tiny"] + 1e-98 * change, "h.5.huge": base["h.5.huge"] * 1e-60,
+        "h.6.sparse": base["h.6.sparse"] + sparse,
     }  # fmt: skip
     write(tmp_path / "base", base, "F64")
     write(tmp_path / "tuned", after, "F64")

@@ -65,8 +65,10 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
 
     assert (described["format"], described["format_version"]) == ("frog-mask", 3)
     assert described["parameters"] | {"budget": None, "threads": None} == {
-        "budget": None, "keep": None, "select": "global", "precision": "f64", "format": "auto", "include": [], "exclude": [], "threads": None,
-        "score": "frog", "rank": None, "oversample": None, "power_iterations": None, "target_overlap": None, "normalize": "none", "sample": None, "seed": None,
+        "budget": None, "keep": None, "select": "global", "precision": "f64", "format": "auto", "include": [], "exclude": [],
+        "threads": None,
+        "score": "frog", "rank": None, "oversample": None, "power_iterations": None, "target_overlap": None, "normalize": "none",
+        "sample": None, "seed": None,
         "weight_by": None, "conv": None, "split_fused": False, "quality_weight": "none", "overparameterized": "keep", "analyze": False,
     }  # fmt: skip
     assert described["names"] is None and described["analysis"] is None

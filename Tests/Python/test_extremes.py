@@ -112,8 +112,11 @@ def test_in_single_precision(frog, extreme, tmp_path, case):
     assert_right(ours, found, "global", "97%", tolerance=2e-3, misplaced=20)
 
 
-@pytest.mark.parametrize("options", [{"score": "magnitude"}, {"score": "lift", "rank": 8}, {"normalize": "matrix"}, {"normalize": "rowcol"}],
-                         ids=lambda options: " ".join(map(str, options.values())))  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [{"score": "magnitude"}, {"score": "lift", "rank": 8}, {"normalize": "matrix"}, {"normalize": "rowcol"}],
+    ids=lambda options: " ".join(map(str, options.values())),
+)
 @pytest.mark.parametrize("case", ["one_large_one_small", "one_beyond_single_precision", "all_subnormal", "sixty_decades"])
 def test_other_scores_of_extreme_weights(frog, extreme, tmp_path, case, options):
     folder, ours = extreme(case, **options)
@@ -173,7 +176,8 @@ def powers(tmp_path_factory):
 
 
 OPTIONS = [
-    (), ("--budget", "90%"), ("--precision", "f32"), ("--select", "uniform"), ("--select", "matrix"), ("--rank", 4), ("--rank", 4, "--power-iterations", 0, "--select", "matrix"),
+    (), ("--budget", "90%"), ("--precision", "f32"), ("--select", "uniform"), ("--select", "matrix"), ("--rank", 4),
+    ("--rank", 4, "--power-iterations", 0, "--select", "matrix"),
     ("--normalize", "matrix"), ("--normalize", "rowcol", "--select", "uniform"), ("--score", "magnitude"), ("--score", "lift", "--rank", 8),
 ]  # fmt: skip
 
@@ -238,7 +242,11 @@ def test_signals_at_the_ends_of_their_range(frog, extreme, tmp_path, kind, facto
 
 def test_teams_of_scaled_matrices(frog, checkpoint, tmp_path):
     """Members find the same units from the norms; a power of two changes nothing else."""
-    names = ["encoder.layer.0.intermediate.dense.weight", "encoder.layer.0.output.dense.weight", "encoder.layer.0.attention.self.key.weight"]
+    names = [
+        "encoder.layer.0.intermediate.dense.weight",
+        "encoder.layer.0.output.dense.weight",
+        "encoder.layer.0.attention.self.key.weight",
+    ]
     weights = {t.name: t.read() for t in reference.checkpoint_tensors(checkpoint("minilm")) if t.name in names}
     folders = {
         exponent: checkpoints.write_checkpoint(
@@ -278,16 +286,17 @@ def degenerate(generator):
 @pytest.mark.parametrize("factor, precision", [(1, "f64"), (1, "f32"), (1e-35, "f64"), (1e30, "f32")])
 @pytest.mark.parametrize("kind", degenerate(np.random.default_rng(3)))
 def test_degenerate_matrices(frog, tmp_path, kind, precision, factor):
-    """Beside matrices of zeros, of either sign. What is equal by arithmetic may differ by rounding: kept weights score as much as any other."""
+    """Beside matrices of zeros, of either sign.
+
+    What is equal by arithmetic may differ by rounding: kept weights score as much as any other.
+    """
     matrix = degenerate(np.random.default_rng(3))[kind] * factor
     tensors = {"a.zeros.weight": np.zeros((20, 20)), "b.weight": matrix, "c.zeros.weight": np.full((5, 9), -0.0)}
     folder = checkpoints.write_checkpoint(tmp_path / "in", {n: checkpoints.encode(w, "F32") for n, w in tensors.items()})
     ours = reference.Reference(folder)
     rounding = 1e-4
     for keep in (2, matrix.size // 2):
-        described, output = masks(
-            frog, folder, tmp_path / "out", "--keep", keep, "--precision", precision, "--overwrite", ranks=2
-        )
+        described, output = masks(frog, folder, tmp_path / "out", "--keep", keep, "--precision", precision, "--overwrite", ranks=2)
         assert described["kept"] == keep
         scores = ours.matrices[1].scores
         least = np.sort(scores)[-keep]

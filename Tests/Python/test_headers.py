@@ -21,7 +21,7 @@ def reference_accepts(path):
         with safe_open(path, "np") as opened:
             opened.keys()
         return True
-    except Exception as error:  # noqa: BLE001 - the reader has its own exception and panics come as another
+    except Exception as error:  # the reader has its own exception, and panics come as another
         assert "deserializ" in str(error), error
         return False
 
@@ -109,8 +109,8 @@ def test_corpus(frog):
 
 
 EMPTY_SHAPES = (
-    [2**62, 0], [0, 2**62], [0, 0], [2**62, 0, 5], [0, 2**62, 2**62], [5, 0, 2**62], [0, 2**62 - 1, 2**62], [0, 2**62, 2**62, 2], [2**62, 0, 3, 3],
-    [0] + [2**62] * 60,
+    [2**62, 0], [0, 2**62], [0, 0], [2**62, 0, 5], [0, 2**62, 2**62], [5, 0, 2**62], [0, 2**62 - 1, 2**62], [0, 2**62, 2**62, 2],
+    [2**62, 0, 3, 3], [0] + [2**62] * 60,
 )  # fmt: skip
 
 
@@ -131,9 +131,8 @@ def test_dimensions_beside_a_zero_are_not_multiplied(frog, tmp_path, shape):
 
 def test_the_table_of_verdicts_is_current(frog):
     """docs/verdicts.md; with the corpus if there is one."""
-    run = subprocess.run(
-        [sys.executable, ROOT / "scripts/verdicts", "--check"], capture_output=True, text=True, env=os.environ | {"FROG_MPI": str(frog.binary)}
-    )  # fmt: skip
+    environment = os.environ | {"FROG_MPI": str(frog.binary)}
+    run = subprocess.run([sys.executable, ROOT / "scripts/verdicts", "--check"], capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr
 
 

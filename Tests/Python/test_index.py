@@ -120,7 +120,21 @@ def test_a_shard_that_is_damaged(frog, folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["../outside.safetensors", "sub/model.safetensors", "/etc/passwd", "..", ".", "", "a..b", "..\\x", "sub\\x", "a\0b", f"./{ONE}", "...", "~/../x"],
+    [
+        "../outside.safetensors",
+        "sub/model.safetensors",
+        "/etc/passwd",
+        "..",
+        ".",
+        "",
+        "a..b",
+        "..\\x",
+        "sub\\x",
+        "a\0b",
+        f"./{ONE}",
+        "...",
+        "~/../x",
+    ],
 )
 def test_a_name_that_leaves_the_folder(frog, folder, name):
     shutil.copy(folder / ONE, folder.parent / "outside.safetensors")
@@ -130,7 +144,10 @@ def test_a_name_that_leaves_the_folder(frog, folder, name):
     refused(frog, folder, 65, INDEX, "h.x.weight", "beside the index")
 
 
-@pytest.mark.parametrize("name", ["model-00163-of-000163.safetensors", "x", "weights with spaces", ".hidden", "😀.safetensors", "~", "%2e%2e", "model.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    ["model-00163-of-000163.safetensors", "x", "weights with spaces", ".hidden", "😀.safetensors", "~", "%2e%2e", "model.safetensors"],
+)
 def test_a_name_of_a_file_beside_the_index(frog, folder, name):
     (folder / TWO).rename(folder / name)
     (folder / INDEX).write_text(index(GOOD | {"h.c.weight": name}, total_size=3 * BYTES))
@@ -239,7 +256,8 @@ def test_the_index_in_place_of_its_folder(frog, folder):
     "size, warns",
     [
         (f"{3 * BYTES}", False), ("null", False), ('"768"', False), ("[]", False),
-        (f"{3 * BYTES}.0", True), ("7.68e2", True), ("0", True), ("-768", True), (f"{3 * BYTES + 1}", True), ("18446744073709551616", True), ("1e308", True),
+        (f"{3 * BYTES}.0", True), ("7.68e2", True), ("0", True), ("-768", True), (f"{3 * BYTES + 1}", True), ("18446744073709551616", True),
+        ("1e308", True),
     ],
 )  # fmt: skip
 def test_total_size(frog, folder, size, warns):
@@ -281,8 +299,10 @@ TEXTS = dict(badfiles.indexes())
 @pytest.mark.parametrize(
     "name, problem",
     [
-        ("empty", "ends"), ("space", "ends"), ("byte_order_mark", "no value"), ("not_utf8", "UTF-8"), ("utf16", "UTF-8"), ("open", "ends"), ("list", "object"), ("null", "object"),
-        ("no_map", "weight_map"), ("map_list", "weight_map"), ("map_null", "weight_map"), ("file_number", "'a'"), ("file_null", "'a'"), ("twice", "'a'"),
+        ("empty", "ends"), ("space", "ends"), ("byte_order_mark", "no value"), ("not_utf8", "UTF-8"), ("utf16", "UTF-8"), ("open", "ends"),
+        ("list", "object"), ("null", "object"),
+        ("no_map", "weight_map"), ("map_list", "weight_map"), ("map_null", "weight_map"), ("file_number", "'a'"), ("file_null", "'a'"),
+        ("twice", "'a'"),
         ("twice_escaped", "'a'"), ("two_maps", "weight_map"), ("trailing", "goes on"), ("trailing_comma", "comma"), ("deep", "nested"),
         ("escaped_separator", "'a'"), ("lone_surrogate", "surrogate"),
     ],

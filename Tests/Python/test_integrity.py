@@ -207,7 +207,17 @@ def test_magnitudes(frog, sparse, tmp_path, io, ranks):
     chosen = [0, blocks // 2, blocks - 1] if LONG or ranks == 3 and io == "mmap" else [blocks - 1]
     for block in chosen:
         result = flipped(
-            frog, sparse, tmp_path / "out", path, begin + 2 * BLOCK * block + 4096, "--score", "magnitude", "--keep", 1000, io=io, ranks=ranks
+            frog,
+            sparse,
+            tmp_path / "out",
+            path,
+            begin + 2 * BLOCK * block + 4096,
+            "--score",
+            "magnitude",
+            "--keep",
+            1000,
+            io=io,
+            ranks=ranks,
         )
         assert_refused(result, 74, path, "h.weight", "has changed since the run began")
 

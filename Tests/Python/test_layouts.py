@@ -115,9 +115,7 @@ def test_packed_weights_and_adapters_are_refused_by_name(frog, made, tmp_path, n
     (line,) = result.error_lines
     assert re.search(layouts.LAYOUTS[name].refused, line, re.IGNORECASE), line
     config = layouts.LAYOUTS[name].small_config()
-    refused = [
-        n for n, (dtype, shape, _) in tensors.items() if "refused" in classes.expected(n, dtype, shape, tensors, config).classes
-    ]
+    refused = [n for n, (dtype, shape, _) in tensors.items() if "refused" in classes.expected(n, dtype, shape, tensors, config).classes]
     assert any(n in line for n in refused), line
     assert final_files(tmp_path / "out") == []
 
@@ -219,9 +217,7 @@ def test_scales_lie_beside_their_weights_and_elsewhere(made):
 def test_convolutions_agree_with_the_reference(frog, tmp_path):
     generator = np.random.default_rng(4)
     shapes = {"conv1": (48, 24, 3, 3), "conv2": (64, 32, 1, 1), "conv3": (40, 8, 5, 3), "linear": (72, 96)}
-    tensors = {
-        f"block.{name}.weight": checkpoints.encode(layouts.realistic(generator, shape), "F32") for name, shape in shapes.items()
-    }
+    tensors = {f"block.{name}.weight": checkpoints.encode(layouts.realistic(generator, shape), "F32") for name, shape in shapes.items()}
     folder = layouts.write_tensors(tmp_path / "in", tensors, {}, shards=1)
     assert_masks(frog, folder, tensors, counted(tensors, {}, conv=True), tmp_path, "--conv")
     described = frog.mask(folder, tmp_path / "without", "--budget", "1%")

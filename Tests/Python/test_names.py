@@ -31,13 +31,14 @@ def names_of(frog, folder, out, *options):
 
 def expected(layout, tensor):
     """Parameter and first element of some tensors of the small layouts, worked out by hand."""
+    first, second = (f"model.layers.{layer}.mlp.experts" for layer in (0, 1))
     return {
-        ("Mixtral", "model.layers.0.block_sparse_moe.experts.7.w1.weight"): ("model.layers.0.mlp.experts.gate_up_proj", (8, 512, 96), (7, 0, 0)),
-        ("Mixtral", "model.layers.0.block_sparse_moe.experts.7.w3.weight"): ("model.layers.0.mlp.experts.gate_up_proj", (8, 512, 96), (7, 256, 0)),
-        ("Mixtral", "model.layers.0.block_sparse_moe.experts.7.w2.weight"): ("model.layers.0.mlp.experts.down_proj", (8, 96, 256), (7, 0, 0)),
+        ("Mixtral", "model.layers.0.block_sparse_moe.experts.7.w1.weight"): (f"{first}.gate_up_proj", (8, 512, 96), (7, 0, 0)),
+        ("Mixtral", "model.layers.0.block_sparse_moe.experts.7.w3.weight"): (f"{first}.gate_up_proj", (8, 512, 96), (7, 256, 0)),
+        ("Mixtral", "model.layers.0.block_sparse_moe.experts.7.w2.weight"): (f"{first}.down_proj", (8, 96, 256), (7, 0, 0)),
         ("Mixtral", "model.layers.0.block_sparse_moe.gate.weight"): ("model.layers.0.mlp.gate.weight", (8, 96), (0, 0)),
-        ("DeepSeek", "model.layers.1.mlp.experts.2.up_proj.weight"): ("model.layers.1.mlp.experts.gate_up_proj", (4, 272, 192), (2, 136, 0)),
-        ("DeepSeek", "model.layers.1.mlp.experts.2.down_proj.weight"): ("model.layers.1.mlp.experts.down_proj", (4, 192, 136), (2, 0, 0)),
+        ("DeepSeek", "model.layers.1.mlp.experts.2.up_proj.weight"): (f"{second}.gate_up_proj", (4, 272, 192), (2, 136, 0)),
+        ("DeepSeek", "model.layers.1.mlp.experts.2.down_proj.weight"): (f"{second}.down_proj", (4, 192, 136), (2, 0, 0)),
         ("gpt-neox", "embed_out.weight"): ("lm_head.weight", (500, 96), (0, 0)),
         ("vit", "encoder.layer.1.attention.output.dense.weight"): ("layers.1.attention.o_proj.weight", (96, 96), (0, 0)),
         ("vit", "encoder.layer.1.output.dense.weight"): ("layers.1.mlp.fc2.weight", (96, 384), (0, 0)),
@@ -119,7 +120,8 @@ if LONG:
         "PhimoeForCausalLM": TEXT | dict(num_local_experts=3),
         "Glm4MoeForCausalLM": TEXT | LATENT | dict(head_dim=8),
         "OlmoeForCausalLM": TEXT | dict(num_experts=3),
-        "Lfm2MoeForCausalLM": TEXT | dict(num_experts=3, moe_intermediate_size=24, num_dense_layers=1, layer_types=["conv", "full_attention"]),
+        "Lfm2MoeForCausalLM": TEXT
+        | dict(num_experts=3, moe_intermediate_size=24, num_dense_layers=1, layer_types=["conv", "full_attention"]),
         "Dinov2ForImageClassification": VISION,
         "SwinModel": dict(embed_dim=16, depths=[1, 1], num_heads=[2, 2], image_size=16, patch_size=2, window_size=2),
         "Gemma3ForConditionalGeneration": dict(

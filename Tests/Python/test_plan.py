@@ -75,7 +75,10 @@ def test_every_matrix_once_every_other_tensor_with_its_reason(frog, shapes):
 
 def test_more_processes_take_less_time(frog, shapes):
     path = shapes(dense(4096, 14336, 8))
-    seconds = [plan(frog, path, "--ranks", r, "--ranks-per-node", r, "--memory", "2GiB", "--teams", "speed")["totals"]["seconds"] for r in (1, 2, 7, 64, 500)]
+    seconds = [
+        plan(frog, path, "--ranks", r, "--ranks-per-node", r, "--memory", "2GiB", "--teams", "speed")["totals"]["seconds"]
+        for r in (1, 2, 7, 64, 500)
+    ]
     assert seconds == sorted(seconds, reverse=True) and len(set(seconds)) == 5
 
 
@@ -166,8 +169,10 @@ HUGE = 2**63 - 1
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"tensors": 1}', b'{"tensors": []}', b'{"tensors": [["a"]]}', b'{"tensors": [["a", [-2, 2], "F32"]]}',
-        b'{"tensors": [["a", [1e2, 2], "F32"]]}', b'{"tensors": [["a", [2, 2], "F99"]]}', b'{"tensors": [["a", [2, 2], "F32"], ["a", [2, 2], "F32"]]}',
+        b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"tensors": 1}', b'{"tensors": []}', b'{"tensors": [["a"]]}',
+        b'{"tensors": [["a", [-2, 2], "F32"]]}',
+        b'{"tensors": [["a", [1e2, 2], "F32"]]}', b'{"tensors": [["a", [2, 2], "F99"]]}',
+        b'{"tensors": [["a", [2, 2], "F32"], ["a", [2, 2], "F32"]]}',
         json.dumps({"tensors": [["a", [HUGE, HUGE], "F32"]]}).encode(), json.dumps({"tensors": [["a", [HUGE, 2], "U8"]]}).encode(),
         json.dumps({"tensors": [["a", [2**62, 1], "F32"]]}).encode(), json.dumps({"tensors": [["a", [2**63, 1], "F32"]]}).encode(),
         json.dumps({"tensors": [["\x1b[2J\n" * 200, [2, 2], "X"]]}).encode(), b"[" * 100_000,
@@ -182,7 +187,15 @@ def test_hostile_lists(frog, shapes, name, content):
     assert len(result.error_lines[0]) < 2000 and result.error_lines[0].isprintable()
 
 
-@pytest.mark.parametrize("options", [(), ("--for", "analyze", "--vectors", "--randomize", "--overlap", 64), ("--for", "compare", "--top", 4096, "--delta-spectrum")], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--for", "analyze", "--vectors", "--randomize", "--overlap", 64),
+        ("--for", "compare", "--top", 4096, "--delta-spectrum"),
+    ],
+    ids=str,
+)
 def test_sizes_that_fit_no_machine_are_refused_not_trapped(frog, shapes, options):
     for shape in ([2**30, 2**31], [3, 2**59], [2**59, 3], [2**29, 2**28], [2, 2**56], [2**56, 2], [2**20, 2**20]):
         result = frog("plan", shapes({"tensors": [["model.layers.0.mlp.up_proj.weight", shape, "BF16"]]}), "--ranks", 64, *options)
@@ -411,9 +424,10 @@ def test_what_is_measured_takes_time_memory_and_bytes(frog, shapes):
 @pytest.mark.parametrize(
     "name, option",
     [("analyze", option) for option in (
-        "--budget=1%", "--score=frog", "--precision=f64", "--rank=4", "--oversample=2", "--power-iterations=1", "--audit=2", "--normalize=none", "--teams=memory",
-        "--top=16", "--delta-spectrum")]
-    + [("compare", option) for option in ("--budget=1%", "--precision=f64", "--teams=speed", "--vectors", "--randomize", "--overlap=0", "--p-value=0")]
+        "--budget=1%", "--score=frog", "--precision=f64", "--rank=4", "--oversample=2", "--power-iterations=1", "--audit=2",
+        "--normalize=none", "--teams=memory", "--top=16", "--delta-spectrum")]
+    + [("compare", option) for option in (
+        "--budget=1%", "--precision=f64", "--teams=speed", "--vectors", "--randomize", "--overlap=0", "--p-value=0")]
     + [("mask", option) for option in ("--vectors", "--randomize", "--overlap=0", "--p-value=3", "--top=16", "--delta-spectrum")],
 )  # fmt: skip
 def test_options_of_other_commands_are_refused(frog, shapes, name, option):
@@ -425,7 +439,17 @@ def test_options_of_other_commands_are_refused(frog, shapes, name, option):
         assert_refused(frog("plan", path, option), 64, option.split("=")[0], "--for mask")
 
 
-@pytest.mark.parametrize("options", [("--for", "verify"), ("--for", "analyze", "--overlap", "5000"), ("--for", "compare", "--top", "0"), ("--for", "analyze", "--metrics", "alpha"), ("--for", "analyze", "--seed", "1")], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--for", "verify"),
+        ("--for", "analyze", "--overlap", "5000"),
+        ("--for", "compare", "--top", "0"),
+        ("--for", "analyze", "--metrics", "alpha"),
+        ("--for", "analyze", "--seed", "1"),
+    ],
+    ids=" ".join,
+)
 def test_what_no_command_or_plan_has_is_refused(frog, shapes, options):
     assert_refused(frog("plan", shapes(dense(64, 128, 1)), *options), 64)
 
@@ -441,7 +465,13 @@ def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
     found = plan(frog, source, "--for", name, "--ranks", 1, "--threads", 1, *options, *conv)
     script = '"$@" >&2 || exit; cat /proc/$$/io'
     line = [frog.binary, name, source, *others, "--out", tmp_path / "out", "--threads", 1, "--io", "pread", *options, *conv]
-    done = subprocess.run(["bash", "-c", script, "bash", *map(str, line)], capture_output=True, text=True, timeout=120, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *map(str, line)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
     size = 4 * int(np.prod(shape))
     read = int(done.stdout.split("rchar:")[1].split()[0])
@@ -452,7 +482,8 @@ def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
 @pytest.mark.parametrize("ranks", [1, 2] if LONG else [2])
 @pytest.mark.parametrize(
     "name, options",
-    [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))] + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
+    [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))]
+    + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
     ids=str,
 )
 def test_a_run_takes_no_more_memory_and_writes_what_is_planned(frog, checkpoint, tmp_path, name, options, ranks):
@@ -469,8 +500,17 @@ def test_a_run_takes_no_more_memory_and_writes_what_is_planned(frog, checkpoint,
 def test_a_run_does_what_the_plan_says(frog, tmp_path, name, options, limited):
     """The same teams, each rank with the records of the matrices that the plan gives it."""
     generator, ranks = np.random.default_rng(3), 4
-    sizes = {"q_proj": (300, 300), "k_proj": (200, 300), "o_proj": (300, 300), "up_proj": (1500, 1400), "down_proj": (1400, 1500), "gate_proj": (600, 300)}
-    matrices = {f"model.layers.{layer}.{x}.weight": checkpoints.trained(generator, *size) for layer in range(2) for x, size in sizes.items()}
+    sizes = {
+        "q_proj": (300, 300),
+        "k_proj": (200, 300),
+        "o_proj": (300, 300),
+        "up_proj": (1500, 1400),
+        "down_proj": (1400, 1500),
+        "gate_proj": (600, 300),
+    }
+    matrices = {
+        f"model.layers.{layer}.{x}.weight": checkpoints.trained(generator, *size) for layer in range(2) for x, size in sizes.items()
+    }
     source = checkpoints.write_checkpoint(tmp_path / "base", {x: checkpoints.encode(matrix, "F32") for x, matrix in matrices.items()})
     layout = ("--for", name, "--ranks", ranks, "--ranks-per-node", ranks, "--threads", 1, *options)
     memory = ()

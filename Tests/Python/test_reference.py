@@ -15,10 +15,7 @@ def test_scores_are_the_sum_over_singular_triplets(rows, columns):
     weights = np.random.default_rng(rows * columns).standard_normal((rows, columns))
     u, sigma, vt = np.linalg.svd(weights, full_matrices=False)
     assert np.allclose((u * sigma) @ vt, weights)
-    expected = [
-        [sum(sigma[k] * abs(u[i, k]) * abs(vt[k, j]) for k in range(sigma.size)) for j in range(columns)]
-        for i in range(rows)
-    ]
+    expected = [[sum(sigma[k] * abs(u[i, k]) * abs(vt[k, j]) for k in range(sigma.size)) for j in range(columns)] for i in range(rows)]
     assert np.allclose(reference.frog_scores(weights), expected, rtol=1e-13)
 
 
@@ -26,9 +23,7 @@ def test_global_selection_is_a_sort_by_score_then_ordinal_then_position(tmp_path
     found = reference.Reference(checkpoints.mixed(tmp_path))
     # Coarse scores, so that ties cross matrices.
     found.scores[:] = np.random.default_rng(5).integers(0, 4, found.total)
-    everything = sorted(
-        ((-s, ordinal, position) for ordinal, m in enumerate(found.matrices) for position, s in enumerate(m.scores))
-    )
+    everything = sorted(((-s, ordinal, position) for ordinal, m in enumerate(found.matrices) for position, s in enumerate(m.scores)))
     for count in (0, 1, 957, 9000, found.total - 1, found.total):
         kept = {(ordinal, position) for _, ordinal, position in everything[:count]}
         selection = found.select("global", count)

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import time
 
-import layouts
 import pytest
+
+import layouts
 from harness import LONG, assert_refused, final_files
 
 WORK = ".frog-mpi"

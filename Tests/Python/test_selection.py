@@ -72,9 +72,7 @@ def philox(counter, key):
 def bits(seed, stream, index):
     """64 random bits of an index: half a block."""
     counter = index // 2
-    block = philox(
-        [counter & 0xFFFFFFFF, counter >> 32, stream & 0xFFFFFFFF, stream >> 32], [seed & 0xFFFFFFFF, seed >> 32]
-    )
+    block = philox([counter & 0xFFFFFFFF, counter >> 32, stream & 0xFFFFFFFF, stream >> 32], [seed & 0xFFFFFFFF, seed >> 32])
     low, high = block[2:] if index % 2 else block[:2]
     return high << 32 | low
 

@@ -4,6 +4,7 @@
 leave wrong masks.
 """
 
+import functools
 import json
 import os
 import random
@@ -80,7 +81,8 @@ def grow(path):
 def copy_over(path):
     """What `cp` does: the same size, other bytes, and for a moment nothing."""
     size = path.stat().st_size
-    head = path.read_bytes()[: 1 << 12] if size < 1 << 28 else open(path, "rb").read(1 << 12)
+    with open(path, "rb") as file:
+        head = file.read(1 << 12)
     with open(path, "wb") as file:
         file.write(head)
         if size < 1 << 28:
@@ -129,7 +131,7 @@ def sweep(frog, folder, source, io, act, stage, delays, options, undisturbed):
         path = private_copy(source, folder / f"in{number}")
         out = folder / f"out{number}"
         arguments = [path.parent, "--out", out, "--threads", 1, "--io", io, *options]
-        result = start(frog, arguments, stage, delay, lambda: act(path))
+        result = start(frog, arguments, stage, delay, functools.partial(act, path))
         statuses.append(hold(result, path, out, undisturbed))
         shutil.rmtree(path.parent)
         shutil.rmtree(out, ignore_errors=True)
@@ -172,7 +174,7 @@ def test_a_file_that_is_cut_at_any_other_moment(frog, dense, dense_masks, tmp_pa
         path = private_copy(dense, tmp_path / f"in{number}")
         out = tmp_path / f"out{number}"
         arguments = [path.parent, "--out", out, "--threads", 1, "--io", io]
-        result = start(frog, arguments, "catalog", delay, lambda: cut(path))
+        result = start(frog, arguments, "catalog", delay, functools.partial(cut, path))
         if result.status == 65:
             assert_refused(result, 65, path)
         else:
@@ -186,7 +188,7 @@ def test_a_file_that_is_replaced(frog, dense, dense_masks, tmp_path, io):
         path = private_copy(dense, tmp_path / f"in{number}")
         out = tmp_path / f"out{number}"
         arguments = [path.parent, "--out", out, "--threads", 1, "--io", io]
-        result = start(frog, arguments, "norms" if number == 0 else "scores", delay, lambda: replace(path))
+        result = start(frog, arguments, "norms" if number == 0 else "scores", delay, functools.partial(replace, path))
         if result.status == 70:
             assert_refused(result, 70, "the checkpoint changed during the run")
             assert final_files(out) == []

@@ -1,11 +1,13 @@
 """Runs that are asked to stop: they end soon, with status 75 and one line, and leave nothing under a final name."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +27,9 @@ def processes(root, name):
     while pending:
         pid = pending.pop()
         try:
-            pending += map(int, open(f"/proc/{pid}/task/{pid}/children").read().split())
+            pending += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
             if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == name:
-                environment = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
+                environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
                 ranks = [int(v[21:]) for v in environment if v.startswith(b"OMPI_COMM_WORLD_RANK=")]
                 found[ranks[0] if ranks else 0] = pid
         except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -83,10 +85,8 @@ class Run:
 
     def close(self):
         for pid in [*processes(self.process.pid, self.name).values(), self.process.pid]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.wait()
 
     @property

@@ -29,9 +29,7 @@ def test_more_than_there_is(frog, checkpoint, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "arguments", [("mask",), ("mask", "somewhere"), ("verify",), ("inspect",), ("no-such-command",)], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [("mask",), ("mask", "somewhere"), ("verify",), ("inspect",), ("no-such-command",)], ids=" ".join)
 def test_missing_arguments(frog, arguments):
     assert frog(*arguments).status == 64
 
@@ -42,7 +40,9 @@ def test_one_rank_speaks_for_all(frog, checkpoint, tmp_path):
     assert sum(line.lower().startswith(("error:", "frog-mpi: error:")) for line in result.stderr.splitlines()) == 1, str(result)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("mask", "--help"), ("inspect", "--help"), ("verify", "--help"), ("help", "mask")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("mask", "--help"), ("inspect", "--help"), ("verify", "--help"), ("help", "mask")], ids=" ".join
+)
 def test_help(frog, arguments):
     result = frog(*arguments)
     assert result.status == 0 and "USAGE" in result.stdout.upper(), str(result)

@@ -144,7 +144,7 @@ extension RunContext {
         "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"
       )
     }
-    LocalBLAS.threads = threads
+    LocalBLAS.useThreads(threads)
     return threads
   }
 }

@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 """Measures the approximation of docs/decisions/0007 in NumPy, on real checkpoints; prints Markdown tables.
 
-  scripts/bench-tail CHECKPOINT… --ranks 64,128 [--tail] [--overlap] [--seconds] [--budget 0.01]
+  Benchmarks/bench_tail.py minilm-l6 llama-1b-2-layers --ranks 64,128 [--tail] [--overlap] [--seconds] [--budget 0.01]
 
 --tail     errors of the tail's nuclear norm by stochastic Lanczos quadrature, over probes and steps, against all singular values of
            the residual W·(I − V·Vᵀ)
 --overlap  share of the globally selected weights that the approximation, S ≈ |W·V||V|ᵀ + κ·(2/π)·ρτᵀ, has in common with the exact mask
---seconds  run it with OPENBLAS_NUM_THREADS=1: Lanczos quadrature, all eigenvalues of the Gram matrix and the randomized solver, by order (no checkpoint needed)
+--seconds  Lanczos quadrature, all eigenvalues of the Gram matrix and the randomized solver, by order; needs no checkpoint, and
+           OPENBLAS_NUM_THREADS=1 in the environment
 
 Without any of them, all three. It repeats the method of Sources/DistSVD/Randomized/RandomizedSolver.swift and LanczosTrace.swift, with other random signs.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
+
+import common
 import reference
 
 PROBES, STEPS = (4, 8, 16), (8, 12, 16, 24)
@@ -30,7 +31,10 @@ def matrices(checkpoint):
 
 
 def randomized(w, rank, oversample=10, powers=2, seed=0, krylov=True):
-    """Leading singular values and right vectors from all images of a block of random signs, or from the last; products in single precision."""
+    """Leading singular values and right vectors from all images of a block of random signs, or from the last image alone.
+
+    Products are in single precision.
+    """
     n = w.shape[1]
     q = np.random.default_rng(seed).choice([-1.0, 1.0], (n, min(n, rank + oversample)))
     images = []
@@ -110,11 +114,14 @@ def tail_table(checkpoint, ranks, seeds=2):
                             value, spread, plain = estimate(nodes[part], weights[part], w.shape[1] - rank, trace)
                             errors.setdefault((w.shape[1], rank, probes, steps), []).append((value / truth - 1, spread, plain / truth - 1))
     print(f"\n{checkpoint.name}: error of the tail's nuclear norm\n")
-    print("| order | r | probes | steps | mean | rms | largest | estimated rms | rms without control variates |\n|---|---|---|---|---|---|---|---|---|")
+    table = common.Table(
+        "order", "r", "probes", "steps", "mean", "rms", "largest", "estimated rms", "rms without control variates"
+    )  # fmt: skip
     for key in sorted(errors):
         found = np.array(errors[key])
         rms = np.sqrt((found**2).mean(0))
-        print(f"| {' | '.join(map(str, key))} | {found[:, 0].mean():+.2%} | {rms[0]:.2%} | {np.abs(found[:, 0]).max():.2%} | {rms[1]:.2%} | {rms[2]:.2%} |")
+        largest = np.abs(found[:, 0]).max()
+        table.row(*key, f"{found[:, 0].mean():+.2%}", *(f"{error:.2%}" for error in (rms[0], largest, rms[1], rms[2])))
 
 
 def approximation(w, v, kappa):
@@ -148,7 +155,7 @@ def overlap_table(checkpoint, ranks, budget):
         return (kept & (scores >= np.partition(scores, -count)[-count])).sum() / count
 
     print(f"\n{checkpoint.name}: share of the {budget:.0%} kept weights in common with the exact mask\n")
-    print("| r | subspace | κ of the residual | κ of σ_k alone | κ by Lanczos | no compensation |\n|---|---|---|---|---|---|")
+    table = common.Table("r", "subspace", "κ of the residual", "κ of σ_k alone", "κ by Lanczos", "no compensation")
     for rank in ranks:
         for label, oversample, powers, krylov in variants:
             scores = [[], [], [], []]
@@ -166,40 +173,43 @@ def overlap_table(checkpoint, ranks, budget):
                     kappas.append(kappas[0])
                 for total, kappa in zip(scores, kappas + [0]):
                     total.append(approximation(w, v, kappa).ravel())
-            print(f"| {rank} | {label} | " + " | ".join(f"{overlap(s):.1%}" for s in scores) + " |", flush=True)
+            table.row(rank, label, *(f"{overlap(of_kappa):.1%}" for of_kappa in scores))
 
 
 def seconds_table(ranks):
     print("\nProcessor seconds for n × n, best of 3\n")
-    print("| n | Gram matrix, double | its eigenvalues | Lanczos, 16 steps, 8 probes | 16 probes | randomized, " + ", ".join(f"r = {r}" for r in ranks) + " |")
-    print("|---|---|---|---|---|---|")
+    table = common.Table(
+        "n", "Gram matrix, double", "its eigenvalues", "Lanczos, 16 steps, 8 probes", "16 probes",
+        *(f"randomized, r = {rank}" for rank in ranks),
+    )  # fmt: skip
 
-    def timed(work):
+    def timed(work, *arguments):
+        """The least seconds of three calls, and the last one's result."""
         best = float("inf")
         for _ in range(3):
             start = time.process_time()
-            result = work()
+            result = work(*arguments)
             best = min(best, time.process_time() - start)
         return best, result
 
     for n in (384, 512, 1024, 2048):
         w = np.random.default_rng(0).standard_normal((n, n), np.float32)
-        gram_seconds, gram = timed(lambda: w.astype(np.float64).T @ w.astype(np.float64))
-        eigen_seconds, _ = timed(lambda: np.linalg.eigvalsh(gram))
-        bases = [timed(lambda: randomized(w, rank)) if rank < n else (float("nan"), (None, None)) for rank in ranks]
+        gram_seconds, gram = timed(lambda a: a.astype(np.float64).T @ a.astype(np.float64), w)
+        eigen_seconds, _ = timed(np.linalg.eigvalsh, gram)
+        bases = [timed(randomized, w, rank) if rank < n else (float("nan"), (None, None)) for rank in ranks]
         v = bases[0][1][1]
-        traces = [timed(lambda: lanczos(w, v, probes, 16, 0))[0] for probes in (8, 16)]
-        cells = [gram_seconds, eigen_seconds, *traces]
-        print(f"| {n} | " + " | ".join(f"{s:.3f}" for s in cells) + " | " + ", ".join(f"{b[0]:.3f}" for b in bases) + " |", flush=True)
+        traces = [timed(lanczos, w, v, probes, 16, 0)[0] for probes in (8, 16)]
+        table.row(n, *(f"{seconds:.3f}" for seconds in (gram_seconds, eigen_seconds, *traces, *(basis[0] for basis in bases))))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="*", type=Path)
-    parser.add_argument("--ranks", default="64", type=lambda text: [int(part) for part in text.split(",")])
+    parser = common.parser(__doc__)
+    parser.add_argument("checkpoints", nargs="*", type=common.checkpoint)
+    parser.add_argument("--ranks", default="64", type=common.numbers, help="numbers of leading vectors, with commas between")
     parser.add_argument("--budget", type=float, default=0.01)
-    for name in ("tail", "overlap", "seconds"):
-        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--tail", action="store_true", help="the first table")
+    parser.add_argument("--overlap", action="store_true", help="the second table")
+    parser.add_argument("--seconds", action="store_true", help="the third table")
     arguments = parser.parse_args()
     everything = not (arguments.tail or arguments.overlap or arguments.seconds)
     for checkpoint in arguments.checkpoints:

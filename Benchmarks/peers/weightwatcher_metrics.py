@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What a user of WeightWatcher would run instead of `frog-mpi analyze`: every matrix of a checkpoint as a torch layer.
+"""Spectral metrics as a user of WeightWatcher would get them, without `frog-mpi analyze`: what bench_peers.py --spectra times.
 
-  scripts/peer-weightwatcher CHECKPOINT [--threads 2]
+  weightwatcher_metrics.py CHECKPOINT [--threads 2]
 
-Prints the peak of its memory; scripts/bench-peers times it.
+Every matrix of the checkpoint becomes the weight of a torch layer, in single precision, and one call of `analyze` measures them all. The
+last line of output is for programs: matrices, the mean of alpha, the peak of memory in MiB.
 """
 
 import argparse
@@ -18,10 +19,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    # The libraries look for it when they are imported.
     os.environ["OPENBLAS_NUM_THREADS"] = str(arguments.threads)
     import torch
     import weightwatcher
@@ -32,7 +34,7 @@ def main():
     model = torch.nn.Module()
     for file in sorted(arguments.checkpoint.glob("*.safetensors")):
         with safe_open(file, "pt") as shard:
-            for name in shard.keys():
+            for name in list(shard.keys()):
                 tensor = shard.get_tensor(name)
                 if tensor.ndim == 2:
                     layer = torch.nn.Linear(tensor.shape[1], tensor.shape[0], bias=False, device="meta")
