@@ -1,4 +1,4 @@
-"""The class of every tensor of a checkpoint, by the rule of docs/formats.md, written for the tests alone.
+"""The class of every tensor of a checkpoint, by the rule of docs/reference/tensors.md, written for the tests alone.
 
 matrix       rank 2, F64, F32, F16 or BF16, both dimensions at least 2
 dequantized  the same in 8-bit floating point, if its scale is there

@@ -423,7 +423,7 @@ def test_quality_shapes_what_is_kept(frog, checkpoint, exact, tmp_path, select, 
 
 
 def quality_weight(alpha):
-    """docs/selection.md: 2^t, t linear through (1, 0), (2, ½), (4, ½), (6, −½)."""
+    """docs/method/selection.md: 2^t, t linear through (1, 0), (2, ½), (4, ½), (6, −½)."""
     return 2 ** float(np.interp(alpha, [1, 2, 4, 6], [0, 0.5, 0.5, -0.5]))
 
 

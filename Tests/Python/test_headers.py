@@ -130,7 +130,7 @@ def test_dimensions_beside_a_zero_are_not_multiplied(frog, tmp_path, shape):
 
 
 def test_the_table_of_verdicts_is_current(frog):
-    """docs/verdicts.md; with the corpus if there is one."""
+    """docs/reference/verdicts.md; with the corpus if there is one."""
     environment = os.environ | {"FROG_MPI": str(frog.binary)}
     run = subprocess.run([sys.executable, ROOT / "scripts/verdicts", "--check"], capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr

@@ -3,7 +3,7 @@ import CKernels
 /// How unevenly the kept weights of a matrix lie in its rows and columns.
 ///
 /// Products of strong rows and strong columns make masks of a few rows and columns; random masks spread
-/// (docs/selection.md).
+/// (docs/method/selection.md).
 package struct Concentration: Codable, Sendable, Equatable {
   /// The share of the kept weights in the 1% of rows that have the most, and likewise for columns (rounded up to whole ones).
   package var topRows: Double

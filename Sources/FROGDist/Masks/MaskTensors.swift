@@ -16,7 +16,7 @@ package enum MaskFormat: String, Sendable, CaseIterable {
   }
 }
 
-/// The tensors that hold the masks of one matrix, or of all experts of a stack: their names, types and shapes (docs/formats.md).
+/// The tensors that hold the masks of one matrix, or of all experts of a stack: their names, types and shapes (docs/reference/formats.md).
 struct MaskTensors: Equatable {
   let name: String
   /// Of the matrix, or of each expert's.

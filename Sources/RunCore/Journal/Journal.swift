@@ -6,7 +6,7 @@ import SystemPackage
 /// selection and what a killed run goes on from.
 ///
 /// What a record holds depends on how far the bound had risen when its matrix was scored, and so on the order of things; what is
-/// selected from all records together does not (docs/pipeline.md).
+/// selected from all records together does not (docs/internals/journal.md).
 package final class Journal {
   /// Ends the names of records.
   static let suffix = ".frogrec"

@@ -1,6 +1,6 @@
 import ShardIO
 
-/// What the name of a tensor says of it, by the rules of docs/pipeline.md.
+/// What the name of a tensor says of it, by the rules of docs/reference/tensors.md.
 ///
 /// Everything is compared by bytes: what Unicode holds equal is found by sorting marks, which takes a hostile name minutes.
 package struct TensorName {

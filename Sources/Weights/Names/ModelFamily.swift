@@ -1,7 +1,7 @@
 /// Models whose checkpoints transformers 5 loads in the same way, by `model_type` of config.json.
 ///
 /// Facts of transformers 5.23, `conversion_mapping.py`, restricted to what touches weight matrices. Each family was compared with the loaded
-/// parameters of small models (docs/formats.md).
+/// parameters of small models (docs/reference/formats.md).
 struct ModelFamily: Sendable {
   /// What config.json says.
   let modelTypes: Set<String>

@@ -50,7 +50,7 @@ package struct Norms: Sendable {
     return ordinals.map { Self.fingerprint(of: $0, in: catalog, blockHashes: blockHashes) }
   }
 
-  /// `sha256-xxh3:` and a digest of some of the matrices, in ascending order of ordinal (docs/formats.md).
+  /// `sha256-xxh3:` and a digest of some of the matrices, in ascending order of ordinal (docs/reference/formats.md).
   static func fingerprint(
     of ordinals: some Sequence<Int>, in catalog: Catalog, blockHashes: [[frog_hash128]]
   ) -> String {
