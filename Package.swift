@@ -106,17 +106,47 @@ let package = Package(
 
     // Tests. What needs several ranks is an executable for mpirun; Tests/Python reads the outputs as others would.
     .target(
-      name: "TestSupport", dependencies: ["DistSVD", systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
+      name: "TestSupport", dependencies: ["DistSVD", "ShardIO", "Weights", systemPackage], path: "Tests/TestSupport",
+      swiftSettings: strict),
     .executableTarget(
       name: "rank-checks", dependencies: ["DistSVD", "MPI", "TestSupport"], path: "Tests/RankChecks",
       swiftSettings: strict),
+    .executableTarget(
+      name: "example-command", dependencies: ["Execution", "MPI", "Planning", "RunCore", "Weights", systemPackage],
+      path: "Tests/ExampleCommand", swiftSettings: strict),
     .testTarget(name: "MPITests", dependencies: ["MPI"], swiftSettings: strict),
+    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", "TestSupport", systemPackage], swiftSettings: strict),
+    .testTarget(name: "SpectralQualityTests", dependencies: ["SpectralQuality"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "RunCoreTests", dependencies: ["RunCore", "ShardIO", systemPackage], swiftSettings: strict),
+    .testTarget(
+      name: "WeightsTests", dependencies: ["CKernels", "RunCore", "ShardIO", "TestSupport", "Weights", systemPackage],
+      swiftSettings: strict),
+    .testTarget(
+      name: "PlanningTests",
+      dependencies: [
+        "Comparison", "DistSVD", "FROGDist", "Planning", "RunCore", "ShardIO", "Spectra", "TestSupport", "Weights",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ExecutionTests", dependencies: ["DistSVD", "Execution", "ShardIO", "Weights", systemPackage],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ComparisonTests",
+      dependencies: [
+        "Comparison", "Execution", "RunCore", "ShardIO", "SpectralQuality", "Spectra", "TestSupport", "Weights",
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "FROGDistTests",
-      dependencies: ["CKernels", "DistSVD", "FROGDist", "ShardIO", "SpectralQuality", "TestSupport", systemPackage],
+      dependencies: [
+        "CKernels", "Comparison", "DistSVD", "Execution", "FROGDist", "RunCore", "ShardIO", "SpectralQuality",
+        "Spectra", "TestSupport", "Weights", systemPackage,
+      ],
       swiftSettings: strict),
-    .testTarget(name: "SpectralQualityTests", dependencies: ["SpectralQuality"], swiftSettings: strict),
-    .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", "TestSupport", systemPackage], swiftSettings: strict),
+    .testTarget(
+      name: "CalibrationTests",
+      dependencies: ["Calibration", "DistSVD", "Planning", "RunCore", "ShardIO", systemPackage],
+      swiftSettings: strict),
   ]
 )

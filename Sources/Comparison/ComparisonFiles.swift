@@ -8,14 +8,9 @@ package enum ComparisonFiles {
   package static let detailsName = "details.csv"
 
   /// The files by which results of `compare` are known.
-  package static let kind = OutputKind(
-    command: ComparisonSummary.command, recordName: summaryName, lastName: summaryName,
-    owns: { $1.contains(summaryName) && ComparisonSummary.isFormat(in: $0) },
-    threads: { try ComparisonSummary.read(in: $0).threads },
-    identity: { path, now in
-      let summary = try ComparisonSummary.read(in: path)
-      return RunIdentity(
-        version: summary.version, options: RunIdentity.words(of: summary.parameters), threads: summary.threads,
-        sources: ["base": summary.base, "tuned": summary.tuned], now: now)
-    })
+  package static let kind = OutputKind(ComparisonSummary.self) { summary, now in
+    RunIdentity(
+      version: summary.version, options: RunIdentity.words(of: summary.parameters), threads: summary.threads,
+      sources: ["base": summary.base, "tuned": summary.tuned], now: now)
+  }
 }

@@ -30,6 +30,7 @@ struct FrogMPI: ParsableCommand {
   static func main() {
     do {
       var command = try parseAsRoot()
+      if let command = command as? any RunCommand { command.run(version: version, among: Commands.kinds) }
       try command.run()
     } catch let failure as RunFailure {
       Terminal.complain(failure.message)

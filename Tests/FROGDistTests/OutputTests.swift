@@ -4,19 +4,27 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Comparison
+@testable import Execution
 @testable import FROGDist
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
+
+/// As frog-mpi has them.
+private let kinds = [MaskFiles.kind, AnalysisFiles.kind, ComparisonFiles.kind]
 
 @Suite("Output directory")
 struct OutputDirectoryTests {
-  let folder: TestFolder
+  let folder: TemporaryFolder
   private let mask = "masks-00001-of-00001.safetensors"
 
-  init() throws { folder = try TestFolder() }
+  init() throws { folder = try TemporaryFolder() }
 
-  private var output: OutputDirectory { OutputDirectory(folder.path, of: MaskFiles.kind) }
+  private var output: OutputDirectory { OutputDirectory(folder.path, of: MaskFiles.kind, among: kinds) }
 
   private func take(overwrite: Bool = false, resume: Bool = false) throws -> OutputClaim {
-    try output.claim(overwrite: overwrite, resume: resume, checkpoint: "/nowhere")
+    try output.claim(overwrite: overwrite, resume: resume, checkpoints: ["/nowhere"])
   }
 
   private func write(_ byte: UInt8, to path: FilePath) throws { try DurableFile.writeWhole([byte], to: path) }
@@ -25,8 +33,8 @@ struct OutputDirectoryTests {
 
   @Test("is made with its parents, and removed again if the run fails before it has a journal")
   func new() throws {
-    let output = OutputDirectory(folder.path.appending("a/b"), of: MaskFiles.kind)
-    let claim = try output.claim(overwrite: false, resume: false, checkpoint: "/nowhere")
+    let output = OutputDirectory(folder.path.appending("a/b"), of: MaskFiles.kind, among: kinds)
+    let claim = try output.claim(overwrite: false, resume: false, checkpoints: ["/nowhere"])
     #expect(claim.isNew && claim.state == .fresh)
     #expect(try Folder.names(in: output.path) == [".frog-mpi"])
     #expect(!claim.abandon())
@@ -49,8 +57,8 @@ struct OutputDirectoryTests {
   static let results: [(command: String, file: String, text: String)] = [
     ("mask", "frog.json", "{}"), ("mask", "masks-00001-of-00001.safetensors", ""),
     ("mask", "masks.safetensors.index.json", "{}"), ("analyze", "summary.json", #"{"format": "frog-analysis"}"#),
-    ("compare", "summary.json", #"{"format": "frog-comparison"}"#), ("mask", ".frog-mpi/run.json", "mask"),
-    ("analyze", ".frog-mpi/run.json", "analyze"), ("compare", ".frog-mpi/run.json", "compare"),
+    ("compare", "summary.json", #"{"format": "frog-comparison"}"#), ("mask", ".frog-mpi/identity.json", "mask"),
+    ("analyze", ".frog-mpi/identity.json", "analyze"), ("compare", ".frog-mpi/identity.json", "compare"),
   ]
 
   @Test("that another command has filled, or begun to fill, is refused whatever is asked", arguments: results.indices)
@@ -58,19 +66,19 @@ struct OutputDirectoryTests {
     let (command, file, text) = Self.results[index]
     try Folder.create(output.work)
     let identity = RunIdentity(
-      version: "1", command: text, options: [:], threads: 1, checkpoint: RecordTests.record.checkpoint, shards: [])
-    let content = file.hasSuffix("run.json") ? try Document.encode(identity) : Array(text.utf8)
+      version: "1", command: text, options: [:], threads: 1, sources: [:])
+    let content = file.hasSuffix("identity.json") ? try Document.encode(identity) : Array(text.utf8)
     try DurableFile.writeWhole(content, to: folder.path.appending(file))
-    for kind in [MaskFiles.kind, AnalysisFiles.kind, ComparisonFiles.kind] {
-      let output = OutputDirectory(folder.path, of: kind)
+    for kind in kinds {
+      let output = OutputDirectory(folder.path, of: kind, among: kinds)
       if kind.command == command {
-        _ = try output.claim(overwrite: true, resume: false, checkpoint: "/nowhere").release()
+        _ = try output.claim(overwrite: true, resume: false, checkpoints: ["/nowhere"]).release()
         try DurableFile.writeWhole(content, to: folder.path.appending(file))
         continue
       }
       for resume in [false, true] {
         let refusal = #expect(throws: RunFailure.self) {
-          try output.claim(overwrite: true, resume: resume, checkpoint: "/nowhere")
+          try output.claim(overwrite: true, resume: resume, checkpoints: ["/nowhere"])
         }
         #expect(refusal?.kind == .usage && refusal?.message.contains("holds results of frog-mpi \(command)") == true)
       }
@@ -86,7 +94,7 @@ struct OutputDirectoryTests {
 
   @Test("may not be the checkpoint, by whatever path")
   func checkpoint() throws {
-    let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.kind)
+    let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.kind, among: kinds)
     #expect(throws: RunFailure.self) {
       try output.claim(overwrite: true, resume: false, checkpoint: folder.path)
     }
@@ -125,9 +133,9 @@ struct OutputDirectoryTests {
     #expect(resumed.state == .unfinished)
     #expect(try Folder.names(in: output.work).count == 5)
     try resumed.tidy()
-    #expect(try Folder.names(in: output.work) == ["lock", "run.json", "scores-00000000.frogrec"])
+    #expect(try Folder.names(in: output.work) == ["identity.json", "lock", "scores-00000000.frogrec"])
     #expect(resumed.abandon())
-    #expect(try Folder.names(in: output.work) == ["run.json", "scores-00000000.frogrec"])
+    #expect(try Folder.names(in: output.work) == ["identity.json", "scores-00000000.frogrec"])
     let anew = try take(overwrite: true)
     #expect(anew.state == .fresh)
     #expect(try Folder.names(in: output.work) == ["lock"])
@@ -213,15 +221,18 @@ struct RunIdentityTests {
     (parameters.keep, parameters.budget) = (keep, budget)
     return RunIdentity(
       version: version, command: "mask",
-      options: MaskFiles.options(parameters, names: nil, audit: nil, teams: "memory"), threads: parameters.threads,
-      checkpoint: RecordTests.record.checkpoint,
-      shards: [.init(file: file, bytes: bytes, header: header, weights: weights)])
+      options: MaskFiles.options(parameters, names: nil, audit: nil, teams: "memory"),
+      threads: parameters.tensors.threads,
+      sources: [
+        "checkpoint": .init(
+          RecordTests.record.checkpoint, shards: [.init(file: file, bytes: bytes, header: header, weights: weights)])
+      ])
   }
 
   @Test("of the same run has no differences, also when read back")
   func same() throws {
-    let folder = try TestFolder()
-    let output = OutputDirectory(folder.path, of: MaskFiles.kind)
+    let folder = try TemporaryFolder()
+    let output = OutputDirectory(folder.path, of: MaskFiles.kind, among: kinds)
     try Folder.create(output.work)
     try DurableFile.writeWhole(Document.encode(identity()), to: output.identityFile)
     let back = try RunIdentity(in: output)
@@ -252,8 +263,9 @@ struct RecordTests {
   static let record = MaskRecord(
     version: "1",
     parameters: .init(
-      keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none", include: [],
-      exclude: [], splitFused: false, threads: 1),
+      MaskParameters(
+        keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none"),
+      TensorParameters(CatalogOptions(), threads: 1)),
     checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), K: 1, kept: 1, threshold: nil,
     starved: 0,
     matrices: [

@@ -2,7 +2,12 @@ import DistSVD
 import SystemPackage
 import Testing
 
+@testable import Comparison
+@testable import Execution
 @testable import FROGDist
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 /// A small matrix in memory.
 private struct Dense: PanelSource {

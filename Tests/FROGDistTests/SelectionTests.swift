@@ -4,7 +4,12 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Comparison
+@testable import Execution
 @testable import FROGDist
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 /// Scores with many equal ones, from a few magnitudes to many.
 private func scores(_ count: Int, seed: UInt64) -> [Float] {
@@ -109,9 +114,9 @@ struct RisingBoundTests {
 
 @Suite("Candidates")
 struct CandidateTests {
-  let folder: TestFolder
+  let folder: TemporaryFolder
 
-  init() throws { folder = try TestFolder() }
+  init() throws { folder = try TemporaryFolder() }
 
   /// Records a matrix by panels, as the scorer does: what ranks at least `bound`, with its score unless that is what ranks.
   private func recorded(

@@ -48,3 +48,17 @@ package struct OutputKind: Sendable {
     self.identity = identity
   }
 }
+
+extension OutputKind {
+  /// The files of a command whose last file is a summary.
+  ///
+  /// - Parameter identity: what a summary says of its run, to be compared with another.
+  package init<Summary: SummaryDocument>(
+    _ summary: Summary.Type, identity: @escaping @Sendable (Summary, _ now: RunIdentity) -> RunIdentity
+  ) {
+    self.init(
+      command: Summary.command, recordName: Summary.fileName, lastName: Summary.fileName,
+      owns: { $1.contains(Summary.fileName) && Summary.isFormat(in: $0) },
+      threads: { try Summary.read(in: $0).threads }, identity: { identity(try Summary.read(in: $0), $1) })
+  }
+}

@@ -11,7 +11,7 @@ package struct RunIdentity: Codable {
   /// ``currentVersion`` of the writer.
   var formatVersion = Self.currentVersion
   /// The program's version.
-  let version: String
+  package let version: String
   /// The subcommand.
   package let command: String
   /// What was asked, in words, by option.

@@ -9,3 +9,12 @@ package protocol RunObserver: AnyObject {
   /// This share, 0…1, of rank 0's part of the stage is done.
   func advanced(_ phase: String, to fraction: Double)
 }
+
+/// Lets everything pass in silence.
+package final class SilentObserver: RunObserver {
+  package init() {}
+  package func warn(_ message: String) {}
+  package func resumed(_ finished: Int, of count: Int) {}
+  package func began(_ phase: String) {}
+  package func advanced(_ phase: String, to fraction: Double) {}
+}

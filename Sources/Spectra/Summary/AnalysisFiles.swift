@@ -9,16 +9,11 @@ package enum AnalysisFiles {
   package static let detailsName = "details.csv"
 
   /// The files by which results of `analyze` are known.
-  package static let kind = OutputKind(
-    command: AnalysisSummary.command, recordName: summaryName, lastName: summaryName,
-    owns: { $1.contains(summaryName) && AnalysisSummary.isFormat(in: $0) },
-    threads: { try AnalysisSummary.read(in: $0).threads },
-    identity: { path, now in
-      let summary = try AnalysisSummary.read(in: path)
-      return RunIdentity(
-        version: summary.version, options: options(summary.parameters), threads: summary.threads,
-        sources: ["checkpoint": summary.checkpoint], now: now)
-    })
+  package static let kind = OutputKind(AnalysisSummary.self) { summary, now in
+    RunIdentity(
+      version: summary.version, options: options(summary.parameters), threads: summary.threads,
+      sources: ["checkpoint": summary.checkpoint], now: now)
+  }
 
   /// What was asked of a run of `analyze`.
   static func options(_ parameters: AnalysisSummary.Parameters) -> [String: String] {

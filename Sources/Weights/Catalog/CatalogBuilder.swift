@@ -28,7 +28,8 @@ package struct ClassifiedCheckpoint: Sendable {
       warnings: checkpoint.warnings + [warning].compactMap { $0 })
   }
 
-  init(
+  /// Classifies every tensor, as if config.json said `config`.
+  package init(
     _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions, config: ModelConfig,
     warnings: [String]
   ) throws(RunFailure) {

@@ -1,6 +1,7 @@
 import Testing
 
-@testable import FROGDist
+@testable import RunCore
+@testable import Weights
 
 @Suite("Names of transformers 5")
 struct NamesTests {

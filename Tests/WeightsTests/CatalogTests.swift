@@ -1,29 +1,10 @@
 import ShardIO
 import SystemPackage
+import TestSupport
 import Testing
 
-@testable import FROGDist
-
-/// A checkpoint that is nothing but a list of tensors.
-func listed(_ tensors: [(name: String, dtype: DType, shape: [Int])]) throws -> Checkpoint {
-  let entries = tensors.map { name, dtype, shape in "[\"\(name)\", \(shape), \"\(dtype.rawValue)\"]" }
-  let folder = FilePath("/tmp").appending("frog-mpi-\(UInt64.random(in: .min ... .max))")
-  try Folder.create(folder)
-  defer { try? Folder.removeTree(folder) }
-  let file = folder.appending("shapes.json")
-  try DurableFile.writeWhole(Array("{\"tensors\": [\(entries.joined(separator: ", "))]}".utf8), to: file)
-  return try ShapesFile.read(file, model: nil)
-}
-
-/// What becomes of tensors.
-func classified(
-  _ tensors: [(name: String, dtype: DType, shape: [Int])], config: ModelConfig = ModelConfig(),
-  _ change: (inout CatalogOptions) -> Void = { _ in }
-) throws -> ClassifiedCheckpoint {
-  var options = CatalogOptions()
-  change(&options)
-  return try ClassifiedCheckpoint(listed(tensors), options: options, config: config, warnings: [])
-}
+@testable import RunCore
+@testable import Weights
 
 @Suite("Tensor classes")
 struct TensorClassTests {

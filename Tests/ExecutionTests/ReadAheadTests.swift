@@ -1,7 +1,8 @@
 import ShardIO
 import Testing
 
-@testable import FROGDist
+@testable import Execution
+@testable import Weights
 
 @Suite("What is read ahead of a matrix")
 struct ReadAheadTests {

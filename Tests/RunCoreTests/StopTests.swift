@@ -3,7 +3,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import FROGDist
+@testable import RunCore
 
 #if canImport(Glibc)
   import Glibc

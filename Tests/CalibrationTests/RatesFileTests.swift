@@ -3,7 +3,9 @@ import ShardIO
 import SystemPackage
 import Testing
 
-@testable import FROGDist
+@testable import Calibration
+@testable import Planning
+@testable import RunCore
 
 @Suite("Stored rates")
 struct RatesFileTests {

@@ -21,7 +21,10 @@ extension ParsableCommand {
   /// Runs the stages of a command on every rank, stopping in time, and prints what came out.
   ///
   /// - Parameter body: does it; gives the text to be printed.
-  static func runOnRanks(until stop: StopOptions, isQuiet: Bool, _ body: (RunContext) throws -> String) -> Never {
+  static func runOnRanks(
+    until stop: StopOptions, isQuiet: Bool, version: String, among kinds: [OutputKind],
+    _ body: (RunContext) throws -> String
+  ) -> Never {
     let logger = Diagnostics.logger()
     let limits = stop.limits
     runOnRanks { world in
@@ -33,8 +36,8 @@ extension ParsableCommand {
       do {
         let text = try body(
           RunContext(
-            on: world, observer: display, version: FrogMPI.version, watch: watch,
-            kinds: Commands.onMatrices.map { $0.kind }))
+            on: world, observer: display, version: version, watch: watch,
+            kinds: kinds))
         display.clear()
         if world.isRoot, !isQuiet { print(text, terminator: "") }
         return .success

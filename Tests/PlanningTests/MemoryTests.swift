@@ -1,7 +1,12 @@
 import DistSVD
 import Testing
 
+@testable import Comparison
 @testable import FROGDist
+@testable import Planning
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 @Suite("Memory")
 struct MemoryTests {
@@ -36,7 +41,7 @@ struct MemoryTests {
   @Test("the local solver's buffers: three squares and a single one in the wide type")
   func local() {
     func bytes(_ precision: Precision, _ order: Int) -> Int {
-      MemoryModel(Workload(solver: .exact(precision)), limit: .max).bytes(rows: order, columns: order) ?? 0
+      MemoryModel(ScoreWork(solver: .exact(precision)), limit: .max).bytes(rows: order, columns: order) ?? 0
     }
     let square = 8192 * 8192
     #expect((28 * square...28 * square + (192 << 20)).contains(bytes(.f64, 8192)))
@@ -45,7 +50,7 @@ struct MemoryTests {
 
   @Test("a team needs less of each rank the larger it is, and LAPACK's 32-bit limit binds only a rank alone")
   func teams() {
-    let memory = MemoryModel(Workload(solver: .exact(.f64)), limit: .max)
+    let memory = MemoryModel(ScoreWork(solver: .exact(.f64)), limit: .max)
     let needs = [1, 2, 4, 8, 16].compactMap { memory.bytes(rows: 16384, columns: 16384, team: $0) }
     #expect(needs.count == 5 && zip(needs, needs.dropFirst()).allSatisfy { $0 > $1 })
     #expect(memory.bytes(rows: 50_000, columns: 50_000, team: 1) == nil)
@@ -55,16 +60,15 @@ struct MemoryTests {
   @Test("no size that a file can claim overflows")
   func hugeShapes() {
     let leading = LeadingVectors(.max, [.left, .right])
-    for solver in [
-      Workload.Solver.exact(.f64), .randomized(rank: 64, oversample: 8, powerIterations: 1), .none,
-      .spectrum(leading, replicas: 1),
-    ] {
-      let memory = MemoryModel(Workload(solver: solver), limit: .max)
+    for work in [
+      ScoreWork(solver: .exact(.f64)),
+      ScoreWork(solver: .randomized(rank: 64, oversample: 8, powerIterations: 1)), ScoreWork(solver: .none),
+      SpectrumWork(leading: leading, replicas: 1), PairWork(leading: leading, ofDifference: true),
+    ] as [any MatrixWork] {
+      let memory = MemoryModel(work, limit: .max)
       for (rows, columns) in [(1 << 31, 1 << 31), (2, 1 << 61), (1 << 61, 2), (3_037_000_499, 3_037_000_499)] {
         for team in [1, 2, 64] { _ = memory.bytes(rows: rows, columns: columns, team: team) }
-        _ = CostModel(memory.workload, rates: .standard).work(rows: rows, columns: columns, team: 3)
-        let pair = MemoryModel(Workload(solver: .comparison(leading, ofDifference: true)), limit: .max)
-        _ = pair.bytes(rows: rows, columns: columns)
+        _ = work.cost(rows: rows, columns: columns, team: 3, at: .standard)
       }
     }
   }
@@ -78,7 +82,7 @@ struct MemoryTests {
 
   @Test("a matrix that does not fit is refused with what would do, which does")
   func refusals() throws {
-    let memory = MemoryModel(Workload(solver: .exact(.f64), teams: .speed), limit: 600 << 20)
+    let memory = MemoryModel(ScoreWork(solver: .exact(.f64), teams: .speed), limit: 600 << 20)
     // More processes would do.
     let few = try #require(refusal(8192, ranks: 2, limit: memory.limit))
     #expect(few.kind == .usage && !few.message.contains("\n"))

@@ -1,9 +1,14 @@
 import Foundation
 import ShardIO
 import SpectralQuality
+import TestSupport
 import Testing
 
-@testable import FROGDist
+@testable import Comparison
+@testable import Execution
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 /// What one side of a pair might have measured.
 private struct Side {
@@ -143,9 +148,8 @@ struct VerdictTests {
     return ComparisonSummary(
       matrices, ScaleFlags(matrices), of: MatrixPairing(catalog, catalog),
       norms: Norms(squared: pairs.map { _ in 4 }, blockHashes: pairs.map { _ in [] }, fingerprint: ""), version: "",
-      parameters: .init(
-        top: 16, deltaSpectrum: false, include: [], exclude: [], conv: nil, splitFused: false, threads: 1),
-      base: source, tuned: source)
+      parameters: .init(ComparisonChoice(), TensorParameters(CatalogOptions(), threads: 1)), base: source,
+      tuned: source, details: [])
   }
 
   @Test("of what has not changed, and of what has changed a little")

@@ -1,7 +1,9 @@
 import DistSVD
 import Testing
 
-@testable import FROGDist
+@testable import Calibration
+@testable import Planning
+@testable import RunCore
 
 @Suite("Fit of team rates")
 struct TeamFitTests {

@@ -1,16 +1,13 @@
 import Foundation
 import ShardIO
 import SpectralQuality
+import TestSupport
 import Testing
 
-@testable import FROGDist
-
-/// The matrices of a list of tensors.
-func catalog(
-  _ tensors: [(name: String, dtype: DType, shape: [Int])], _ change: (inout CatalogOptions) -> Void = { _ in }
-) throws -> Catalog {
-  try classified(tensors, change).catalog()
-}
+@testable import Comparison
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 @Suite("Pairs of matrices")
 struct MatrixPairingTests {

@@ -2,7 +2,12 @@ import DistSVD
 import ShardIO
 import Testing
 
+@testable import Comparison
 @testable import FROGDist
+@testable import Planning
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 /// Matrices of a transformer: names do not matter, shapes do.
 enum Shapes {
@@ -47,9 +52,8 @@ struct ScheduleTests {
   static func schedule(
     _ matrices: [Catalog.Matrix], ranks: Int, limit: Int = .max, teams: Bool = true
   ) throws -> Schedule {
-    let workload = Workload(solver: .exact(.f64), teams: teams ? .speed : .memory)
-    return try Schedule(
-      matrices, ranks: ranks, cost: CostModel(workload, rates: .standard), memory: MemoryModel(workload, limit: limit))
+    let work = ScoreWork(solver: .exact(.f64), teams: teams ? .speed : .memory)
+    return try Schedule(matrices, ranks: ranks, rates: .standard, memory: MemoryModel(work, limit: limit))
   }
 
   /// Everything that a run relies on.
@@ -135,7 +139,7 @@ struct ScheduleTests {
   @Test("puts a matrix that is too large for one rank on the smallest team that holds it")
   func memoryTeams() throws {
     let matrices = Shapes.matrices([(4096, 4096)] + Array(repeating: (512, 512), count: 40))
-    let memory = MemoryModel(Workload(solver: .exact(.f64), teams: .speed), limit: 420 << 20)
+    let memory = MemoryModel(ScoreWork(solver: .exact(.f64), teams: .speed), limit: 420 << 20)
     let schedule = try Self.schedule(matrices, ranks: 6, limit: memory.limit)
     Self.check(schedule, matrices: 41, ranks: 6)
     let team = try #require(schedule.tasks.first { $0.ordinal == 0 }).ranks.count
@@ -146,23 +150,23 @@ struct ScheduleTests {
 
   @Test("a score without singular vectors costs reading only")
   func plainScores() {
-    let model = CostModel(Workload(solver: .none), rates: .standard)
-    let work = model.work(rows: 1000, columns: 1000)
-    #expect(work.basis == 0 && work.operations == 0)
-    #expect(work.total > 0 && work.total < 0.1)
+    let cost = ScoreWork(solver: .none).cost(rows: 1000, columns: 1000, team: 1, at: .standard)
+    #expect(cost.basis == 0 && cost.operations == 0)
+    #expect(cost.total > 0 && cost.total < 0.1)
   }
 
   @Test("few vectors cost less than all, more passes and smaller teams more")
   func ordering() {
-    func seconds(_ workload: Workload, team: Int = 1) -> Double {
-      CostModel(workload, rates: .standard).work(rows: 8192, columns: 4096, team: team).total
+    func seconds(_ work: ScoreWork, team: Int = 1) -> Double {
+      work.cost(rows: 8192, columns: 4096, team: team, at: .standard).total
     }
-    let exact = seconds(Workload(solver: .exact(.f64), teams: .speed))
+    let exact = seconds(ScoreWork(solver: .exact(.f64), teams: .speed))
     #expect(
-      seconds(Workload(solver: .randomized(rank: 128, oversample: 32, powerIterations: 2), scoreRank: 128)) < exact / 3)
-    #expect(seconds(Workload(solver: .exact(.f64), passes: 2)) > exact)
-    #expect(seconds(Workload(solver: .exact(.f32))) < exact)
-    let teams = [1, 2, 4, 8, 16].map { seconds(Workload(solver: .exact(.f64), teams: .speed), team: $0) }
+      seconds(ScoreWork(solver: .randomized(rank: 128, oversample: 32, powerIterations: 2), scoreRank: 128)) < exact / 3
+    )
+    #expect(seconds(ScoreWork(solver: .exact(.f64), passes: 2)) > exact)
+    #expect(seconds(ScoreWork(solver: .exact(.f32))) < exact)
+    let teams = [1, 2, 4, 8, 16].map { seconds(ScoreWork(solver: .exact(.f64), teams: .speed), team: $0) }
     #expect(zip(teams, teams.dropFirst()).allSatisfy { $0 > $1 }, "\(teams)")
     // A team never does a matrix in less than its share.
     #expect(zip([1, 2, 4, 8, 16], teams).allSatisfy { Double($0) * $1 >= exact })

@@ -1,8 +1,11 @@
 import TestSupport
 
+@testable import Comparison
+@testable import Execution
 @testable import FROGDist
-
-typealias TestFolder = TemporaryFolder
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 extension RecordWriter {
   /// Finishes a record of `rows × columns` whose factors are 0, 1, 2 …, with one value in each of these bins.

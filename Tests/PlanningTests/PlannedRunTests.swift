@@ -1,8 +1,14 @@
 import DistSVD
 import ShardIO
+import TestSupport
 import Testing
 
+@testable import Comparison
 @testable import FROGDist
+@testable import Planning
+@testable import RunCore
+@testable import Spectra
+@testable import Weights
 
 @Suite("What a planned run reads, writes and computes")
 struct PlannedRunTests {
@@ -50,7 +56,7 @@ struct PlannedRunTests {
     #expect(readings(ComparisonChoice(deltaSpectrum: true)) == [6, 29, 8, 8])
     #expect(readings(ComparisonChoice(), team: 4) == [5, 74, 7, 7])
     let traffic = PlannedComparison(ComparisonChoice(), of: catalog)
-      .traffic(catalog.matrices, teams: [1, 1, 1, 1], audit: nil)
+      .traffic(catalog.matrices, teams: [1, 1, 1, 1], rehearsal: nil)
     let once = zip(catalog.matrices, [5.0, 20, 7, 7]).reduce(0.0) { sum, part in sum + Double(part.0.byteCount) * part.1
     }
     #expect(traffic.read == 2 * once)
@@ -60,25 +66,24 @@ struct PlannedRunTests {
   @Test("masks: norms, basis, every pass of the scores, and contents")
   func masks() throws {
     let matrices = Shapes.matrices([(300, 200), (100, 50)])
-    func traffic(_ workload: Workload, keep: Int = 1000) -> Traffic {
-      PlannedMask(workload, keep: keep, auditCount: 0).traffic(matrices, teams: [1, 1], audit: nil)
+    func traffic(_ work: ScoreWork, keep: Int = 1000) -> Traffic {
+      PlannedMask(work, keep: keep, auditCount: 0).traffic(matrices, teams: [1, 1], rehearsal: nil)
     }
     // 65,000 weights of two bytes, 650 rows and columns.
-    let exact = traffic(Workload(solver: .exact(.f64)))
+    let exact = traffic(ScoreWork(solver: .exact(.f64)))
     #expect(exact.read == 520_000 && exact.written == 10_600)
-    #expect(traffic(Workload(solver: .exact(.f64), passes: 2)).read == 650_000)
-    #expect(traffic(Workload(solver: .none)).read == 390_000)
+    #expect(traffic(ScoreWork(solver: .exact(.f64), passes: 2)).read == 650_000)
+    #expect(traffic(ScoreWork(solver: .none)).read == 390_000)
     let spilled = try #require(exact.spilled)
     #expect(spilled > 8_000 && spilled < 520_000)
-    #expect(traffic(Workload(solver: .none), keep: 65_000).spilled == 520_000)
+    #expect(traffic(ScoreWork(solver: .none), keep: 65_000).spilled == 520_000)
   }
 
   @Test("shuffled copies and drawn spectra take time; copies have no vectors, and a team makes none")
   func work() {
-    func work(_ leading: LeadingVectors? = nil, replicas: Int = 0, draws: Int = 0, team: Int = 1) -> CostModel.Work {
-      var workload = Workload(solver: .spectrum(leading, replicas: replicas))
-      workload.draws = draws
-      return CostModel(workload, rates: .standard).work(rows: 4096, columns: 1024, team: team)
+    func work(_ leading: LeadingVectors? = nil, replicas: Int = 0, draws: Int = 0, team: Int = 1) -> MatrixCost {
+      SpectrumWork(leading: leading, replicas: replicas, draws: draws)
+        .cost(rows: 4096, columns: 1024, team: team, at: .standard)
     }
     let (plain, all) = (work(), work(LeadingVectors(64, [.left, .right])))
     #expect(work(replicas: 1).operations == 2 * plain.operations)

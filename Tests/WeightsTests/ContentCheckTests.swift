@@ -4,7 +4,8 @@ import ShardIO
 import SystemPackage
 import Testing
 
-@testable import FROGDist
+@testable import RunCore
+@testable import Weights
 
 /// A checkpoint in a folder of its own, with what a norms pass would have found.
 private final class Contents {
