@@ -96,7 +96,7 @@ struct OutputDirectoryTests {
   func checkpoint() throws {
     let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.kind, among: kinds)
     #expect(throws: RunFailure.self) {
-      try output.claim(overwrite: true, resume: false, checkpoint: folder.path)
+      try output.claim(overwrite: true, resume: false, checkpoints: [folder.path])
     }
     #expect(folder.names == [])
   }

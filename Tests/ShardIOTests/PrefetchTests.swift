@@ -52,8 +52,8 @@ struct PrefetchTests {
     guard let path = try coldFile(in: folder) else { return }
     let source = try kind.open(path)
     let prefetcher = Prefetcher()
-    prefetcher.start(source, ranges: [0..<4096])
-    prefetcher.start(source, ranges: [1 << 20..<2 << 20, 2 << 20..<3 << 20])
+    prefetcher.start([(source, [0..<4096])])
+    prefetcher.start([(source, [1 << 20..<2 << 20, 2 << 20..<3 << 20])])
     var attempts = 0
     while try !isCached(path, 1 << 20..<3 << 20), attempts < 1000 {
       try await Task.sleep(for: .milliseconds(10))

@@ -1,3 +1,4 @@
+import Weights
 import ShardIO
 
 /// What the elements of one tensor of a mask file have to be, looked at in their order.

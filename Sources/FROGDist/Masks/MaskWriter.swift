@@ -69,14 +69,6 @@ struct MaskWriter {
   }
 }
 
-extension TensorSlice {
-  /// Where an element of the matrix lies in the stored tensor, both by flat row-major index. Rises with `index`.
-  func storedPosition(of index: Int) -> Int {
-    let (row, column) = index.quotientAndRemainder(dividingBy: columns.total)
-    return (slab * storedRows + rows.stored(row)) * storedColumns + columns.stored(column)
-  }
-}
-
 extension ScoredMatrix {
   /// Calls `body` with the kept weights, in order of flat index, and their scores in the units in which they are stored.
   fileprivate func forEachStored(_ body: (_ index: Int, _ score: Float) throws -> Void) throws {

@@ -82,21 +82,3 @@ struct RecordedOutput {
     return (rows, size / (isStack ? shape[0] : 1) / rows, size)
   }
 }
-
-extension TensorSlice {
-  /// Whether a flat position of the stored tensor belongs to the matrix.
-  func contains(storedPosition position: Int) -> Bool {
-    let (line, column) = position.quotientAndRemainder(dividingBy: storedColumns)
-    let (slab, row) = line.quotientAndRemainder(dividingBy: storedRows)
-    return slab == self.slab && rows.contains(row) && columns.contains(column)
-  }
-}
-
-extension IndexRuns {
-  /// Whether a stored position belongs to one of the runs.
-  func contains(_ position: Int) -> Bool {
-    let offset = position - first
-    guard offset >= 0 else { return false }
-    return count == 1 ? offset < length : offset / stride < count && offset % stride < length
-  }
-}

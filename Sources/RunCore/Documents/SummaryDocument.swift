@@ -4,7 +4,7 @@ import ShardIO
 import SystemPackage
 
 /// A `summary.json`: what a command writes last, and reads when it is asked to go on.
-package protocol SummaryDocument: Codable {
+package protocol SummaryDocument: Codable, Sendable {
   /// The name of its format.
   static var formatName: String { get }
   /// Raised when a reader of the old version would misread the new one.
