@@ -225,6 +225,7 @@ def test_masks_of_a_peer_are_those_of_the_reference(torch_masks, checkpoint, exa
 def test_help(script):
     said = run(script, "--help")
     assert f"Benchmarks/{script}" in said, "the text of the script shows how it is called"
+    assert f"| `{script}` |" in (BENCHMARKS / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
