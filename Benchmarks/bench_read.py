@@ -38,16 +38,6 @@ def write(path, dtype, size):
     return length
 
 
-def drop(path):
-    """Takes the file out of the page cache."""
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("1")
-    except OSError:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
-
-
 def read_through(path):
     """Seconds that `dd` takes to read the file."""
     return common.run(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none"]).seconds
@@ -102,9 +92,9 @@ def cold(folder, size, repeats):
     ratios = {way: [] for way in ways}
     for _ in range(repeats):
         for way in ways:
-            drop(path)
+            common.drop_cache(path)
             disk = size / read_through(path)
-            drop(path)
+            common.drop_cache(path)
             own = size / norms(path, *way)[0]
             rates["dd"].append(disk / 1e9)
             rates[way].append(own / 1e9)

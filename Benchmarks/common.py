@@ -57,9 +57,12 @@ def program():
     return Path(where.stdout.strip()) / "frog-mpi"
 
 
-def frog(*arguments, ranks=None):
-    """The command line of frog-mpi, under mpirun where `ranks` is given; ranks that share a processor give it up while they wait."""
-    command = [program(), *arguments]
+def frog(*arguments, ranks=None, build=None):
+    """The command line of frog-mpi, or of another build of it, under mpirun where `ranks` is given.
+
+    Ranks that share a processor give it up while they wait.
+    """
+    command = [build or program(), *arguments]
     if ranks is not None:
         yielding = ["--mca", "mpi_yield_when_idle", "1"] if ranks > os.cpu_count() else []
         command = ["mpirun", "-n", ranks, "--oversubscribe", *yielding, *command]
@@ -120,17 +123,19 @@ def children_cpu():
     return used.ru_utime + used.ru_stime
 
 
-def by_turns(repeats, commands):
+def by_turns(repeats, commands, before=lambda: None):
     """Runs every command once, then every command again, so that what slows the machine down slows all of them.
 
     Args:
         commands: name → command line.
+        before: What is called before each run, outside of its time.
 
     Yields:
         The name of each command and its `Run`, when it has ended.
     """
     for repeat in range(1, repeats + 1):
         for name, command in commands.items():
+            before()
             timed = run(command)
             print(f"{repeat}/{repeats}  {name}  {timed.seconds:.2f} s, CPU {timed.cpu:.2f} s, others {timed.others:.0%}", file=sys.stderr)
             yield name, timed
@@ -173,6 +178,17 @@ def verdict(is_met):
 
 
 # MARK: Files
+
+
+def drop_cache(*paths):
+    """Takes files out of the page cache; as root, everything that is in it."""
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("1")
+    except OSError:
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -122,6 +122,14 @@ def test_a_list_of_shapes_gives_a_checkpoint(frog, tmp_path, number):
     assert [tensor["name"] for tensor in json.loads(inspected.stdout)["tensors"]] == sorted(found)
 
 
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 100], [100, 1, 1, 1], [5] * 7, [0, 0, 3]], ids=str)
+def test_shards_are_as_many_as_wanted_and_none_is_empty(sizes):
+    tensors = [models.Tensor(f"h.{number}", (size,), "U8") for number, size in enumerate(sizes)]
+    for count in range(1, len(sizes) + 1):
+        parts = shards.split(tensors, count)
+        assert len(parts) == count and all(parts) and sum(parts, []) == tensors
+
+
 def test_eight_bit_weights_stand_for_the_same_numbers():
     """Times their scale they are the numbers of other dtypes, within half a unit of a mantissa of three bits, or of the smallest code."""
     exact = np.concatenate(list(weights.panels("w", 300, 200, 0)))
@@ -217,6 +225,7 @@ def test_masks_of_a_peer_are_those_of_the_reference(torch_masks, checkpoint, exa
 def test_help(script):
     said = run(script, "--help")
     assert f"Benchmarks/{script}" in said, "the text of the script shows how it is called"
+    assert f"| `{script}` |" in (BENCHMARKS / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
