@@ -1,16 +1,16 @@
 import CMPI
 
-/// Collectives in the caller's own memory, for arrays too large to be copied.
+/// Collective methods that work in the caller's own memory, for arrays that are too large to be copied.
 extension Communicator {
-  /// Sums `values` over all ranks, element by element, and leaves each rank its part of the sum, in place.
+  /// Sums `values` over all ranks, element by element, and leaves each rank its own part of the sum, in place.
   ///
   /// Collective: every rank calls it, with the same `counts`.
   ///
   /// - Parameters:
   ///   - values: the parts of rank 0, rank 1, … one after the other. Afterwards this rank's part lies at the start, and the rest has no meaning.
-  ///   - counts: the elements of each rank's part; at most `Int32.max` together.
+  ///   - counts: the elements of each rank's part, at most `Int32.max` together.
   ///
-  /// MPI holds copies of up to the whole buffer meanwhile. Sums of floating-point numbers depend on the number of ranks.
+  /// MPI holds copies of up to the whole buffer meanwhile. Sums of floating-point numbers may depend on the number of ranks.
   ///
   /// C function: `MPI_Reduce_scatter` with `MPI_SUM` (MPI-3.1 §5.10.2).
   public func reduceScatter<T: MPIDatatype>(
@@ -28,8 +28,8 @@ extension Communicator {
   /// Collective: every rank calls it, with the same `counts`.
   ///
   /// - Parameters:
-  ///   - values: room for the parts of rank 0, rank 1, … one after the other; this rank has put its own where it belongs.
-  ///   - counts: the elements of each rank's part; at most `Int32.max` together.
+  ///   - values: room for the parts of rank 0, rank 1, … one after the other. This rank has put its own part in its place.
+  ///   - counts: the elements of each rank's part, at most `Int32.max` together.
   ///
   /// C function: `MPI_Allgatherv` (MPI-3.1 §5.7).
   public func allGather<T: MPIDatatype>(
@@ -42,7 +42,7 @@ extension Communicator {
       cmpi_all_gather_varying(handle, values.baseAddress, parts, offsets, T.mpiType.cValue), "MPI_Allgatherv")
   }
 
-  /// Counts and offsets as C ints, and the sum of the counts.
+  /// The counts and offsets of all parts as C ints, and the sum of the counts.
   private func layOut(_ counts: [Int]) -> (parts: [Int32], offsets: [Int32], total: Int) {
     var offsets: [Int] = []
     var total = 0

@@ -3,12 +3,14 @@ import CMPI
 extension Communicator {
   /// Returns once every rank has called it.
   ///
+  /// Collective: every rank calls it.
+  ///
   /// C function: `MPI_Barrier` (MPI-3.1 §5.3).
   public func barrier() throws(MPIError) {
     try check(cmpi_barrier(handle), "MPI_Barrier")
   }
 
-  /// Copies `values` of rank `root` to all ranks.
+  /// Copies the `values` of rank `root` to all ranks.
   ///
   /// Collective: every rank calls it, with the same `values.count`.
   ///
@@ -19,7 +21,7 @@ extension Communicator {
     }
   }
 
-  /// Copies `values` of rank `root` to all ranks, in the caller's memory.
+  /// Copies the `values` of rank `root` to all ranks, in the caller's memory.
   ///
   /// Collective: every rank calls it, with the same `values.count`.
   ///
@@ -31,7 +33,7 @@ extension Communicator {
     try check(code, "MPI_Bcast")
   }
 
-  /// An array of any length from rank `root`, on all ranks; what the other ranks pass is not read.
+  /// The array of rank `root`, of any length, on all ranks. The arrays that other ranks pass are not read.
   ///
   /// Collective: every rank calls it.
   public func broadcasting<T: MPIDatatype>(_ values: [T], from root: Int = 0) throws(MPIError) -> [T] {
@@ -46,8 +48,8 @@ extension Communicator {
   ///
   /// Collective: every rank calls it, with the same `values.count`.
   ///
-  /// Sums of floating-point numbers may depend on the number of ranks; frog-mpi reduces integers, and gathers
-  /// floating-point numbers to add them in an order of its own.
+  /// Sums of floating-point numbers may depend on the number of ranks. Where results must not, frog-mpi gathers the numbers and adds them in an
+  /// order of its own.
   ///
   /// C function: `MPI_Allreduce` (MPI-3.1 §5.9.6). Counts above ``maximumCount`` go in chunks.
   public func allReduce<T: MPIDatatype>(_ values: inout [T], _ operation: ReductionOperator) throws(MPIError) {
@@ -56,7 +58,7 @@ extension Communicator {
     }
   }
 
-  /// `value` combined over all ranks.
+  /// The `value` of all ranks, combined, on all ranks.
   ///
   /// Collective: every rank calls it.
   public func allReduced<T: MPIDatatype>(_ value: T, _ operation: ReductionOperator) throws(MPIError) -> T {
@@ -65,7 +67,7 @@ extension Communicator {
     return values[0]
   }
 
-  /// `value` of every rank, in rank order, on all ranks.
+  /// The `value` of every rank, in rank order, on all ranks.
   ///
   /// Collective: every rank calls it.
   ///
@@ -127,13 +129,16 @@ extension Communicator {
     }
   }
 
+  /// Calls `body` on consecutive pieces of `values`, none longer than ``maximumCount``, until a return code is not 0.
+  ///
+  /// - Parameter call: the C function that `body` calls, for the error.
   private func inChunks<T: MPIDatatype>(
     _ values: inout [T], _ call: String, _ body: (UnsafeMutableRawPointer?, Int32) -> Int32
   ) throws(MPIError) {
     try check(values.withUnsafeMutableBufferPointer { inChunks($0, body) }, call)
   }
 
-  /// Calls `body` on consecutive pieces of `values`, none longer than ``maximumCount``; the first code that is not 0 ends it.
+  /// Calls `body` on consecutive pieces of `values`, none longer than ``maximumCount``, until a return code is not 0.
   private func inChunks<T: MPIDatatype>(
     _ values: UnsafeMutableBufferPointer<T>, _ body: (UnsafeMutableRawPointer?, Int32) -> Int32
   ) -> Int32 {

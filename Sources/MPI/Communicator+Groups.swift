@@ -1,14 +1,14 @@
 import CMPI
 
 extension Communicator {
-  /// A communicator of the ranks in `ranks` alone, in their order here.
+  /// A communicator of `ranks` alone, in their order here.
   ///
-  /// Collective over `ranks`: only they call it, so that disjoint teams form at the same time, and teams follow one another,
-  /// without a call that waits for everybody. A rank in several teams forms them in an order that all members share.
+  /// Collective among `ranks`: only they call it. So disjoint teams can form at the same time, and one after another, without a call that waits
+  /// for everybody. A rank that is in several teams must form them in an order that all members share.
   ///
   /// - Parameters:
-  ///   - ranks: not empty; this rank is one of them.
-  ///   - tag: tells apart groups that overlap and are formed by several threads at once; 0 will do otherwise.
+  ///   - ranks: the members. This rank is one of them.
+  ///   - tag: tells apart groups that overlap and are formed by several threads at once; else 0.
   ///
   /// C function: `MPI_Comm_create_group` (MPI-3.1 §6.4.2).
   public func group(_ ranks: Range<Int>, tag: Int = 0) throws(MPIError) -> Communicator {

@@ -1,6 +1,6 @@
 import CMPI
 
-/// A sum over all ranks under way; its buffers live here until it is finished.
+/// A sum over all ranks that is under way. The object owns its buffers until the sum is finished.
 ///
 /// C function: `MPI_Iallreduce` (MPI-3.1 §5.12.4).
 public final class PendingSum {
@@ -21,7 +21,7 @@ public final class PendingSum {
     try check(code, "MPI_Iallreduce")
   }
 
-  // MPI may still write into the buffers of an unfinished sum: they are then left to it, for good.
+  // MPI may still write into the buffers of an unfinished sum, so these are never freed.
   deinit {
     if isDone {
       sent.deallocate()
@@ -29,7 +29,7 @@ public final class PendingSum {
     }
   }
 
-  /// Whether the sum is complete; gives MPI the chance to make progress.
+  /// Whether the sum is complete. The call lets MPI make progress.
   ///
   /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
   public func test() throws(MPIError) -> Bool {
@@ -41,7 +41,7 @@ public final class PendingSum {
     return isDone
   }
 
-  /// Waits for the sum.
+  /// Waits until the sum is complete.
   ///
   /// C function: `MPI_Wait` (MPI-3.1 §3.7.3).
   public func wait() throws(MPIError) {
@@ -51,10 +51,10 @@ public final class PendingSum {
     }
   }
 
-  /// What this rank put in.
+  /// The values that this rank has contributed, valid while the object lives.
   public var contribution: UnsafeBufferPointer<Int> { UnsafeBufferPointer(sent) }
 
-  /// The element-wise sum over all ranks; waits for it if need be.
+  /// The element-wise sum over all ranks, valid while the object lives. Waits until it is complete.
   public func result() throws(MPIError) -> UnsafeBufferPointer<Int> {
     try wait()
     return UnsafeBufferPointer(received)
@@ -62,10 +62,9 @@ public final class PendingSum {
 }
 
 extension Communicator {
-  /// Starts the element-wise sum of `values` over all ranks and returns at once.
+  /// Starts the element-wise sum of `values` over all ranks, and returns at once. Several sums may be under way.
   ///
-  /// Collective: every rank starts the same sums in the same order, with the same `values.count`, at most
-  /// ``maximumCount``. Several may be under way.
+  /// Collective: every rank starts the same sums in the same order, each with the same `values.count`, which is at most ``maximumCount``.
   public func startSum(_ values: [Int]) throws(MPIError) -> PendingSum {
     precondition(values.count <= maximumCount, "a non-blocking sum is one MPI call")
     return try PendingSum(values, on: self)

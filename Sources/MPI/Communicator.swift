@@ -2,29 +2,35 @@ import CMPI
 
 /// A group of ranks that talk to each other (MPI-3.1 §6).
 ///
-/// A communicator made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last reference goes, so
-/// every member must let go of it between the same two collective calls.
+///     let total = try world.allReduced(count, .sum)            // all ranks call it, all get the sum
+///     let team = try world.group(0..<4)                        // ranks 0 to 3 alone call it
 ///
-/// Not `Sendable`: MPI is initialized for calls from the main thread only.
+/// Invariant: a *collective* method is called by every rank of the communicator, in the same order among all collective methods. A rank that
+/// leaves one out makes the others wait for ever.
+///
+/// A communicator that is made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last reference goes. Freeing
+/// is collective too, so every member must let go of it between the same two collective calls.
+///
+/// It is not `Sendable`, since MPI is initialized for calls from the main thread only.
 public final class Communicator {
   /// The C communicator, for libraries that are built on MPI.
   package let handle: cmpi_comm
   private let isOwned: Bool
 
-  /// This process's number here, from 0.
+  /// The number of this process in the communicator, from 0.
   public let rank: Int
-  /// How many ranks there are.
+  /// The number of ranks.
   public let size: Int
   /// The most elements one MPI call is given; longer buffers go in several calls, since MPI counts in C ints.
   private(set) var maximumCount = 1 << 30
 
-  /// Rank 0: the one that reads metadata and speaks to the user.
+  /// Whether this is rank 0, which reads metadata and speaks to the user.
   public var isRoot: Bool { rank == 0 }
 
   init(handle: cmpi_comm, isOwned: Bool) throws(MPIError) {
     var rank: Int32 = 0
     var size: Int32 = 0
-    // The default handler would kill the job before anyone could say what failed.
+    // The default handler would kill the job before any rank could say what failed.
     try check(cmpi_return_errors(handle), "MPI_Comm_set_errhandler")
     try check(cmpi_rank(handle, &rank), "MPI_Comm_rank")
     try check(cmpi_size(handle, &size), "MPI_Comm_size")
@@ -38,12 +44,14 @@ public final class Communicator {
     if isOwned { _ = cmpi_free(handle) }
   }
 
-  /// Divides the ranks into disjoint communicators: one for each colour, its ranks ordered by key, then by rank here.
+  /// Divides the ranks into disjoint communicators, one for each colour.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter colour: 0 or more; nil for a rank that joins none.
-  /// - Returns: the part this rank is in.
+  /// - Parameters:
+  ///   - colour: the colour of this rank, 0 or more; nil for a rank that joins no communicator.
+  ///   - key: orders the ranks of a colour. Ranks of one key keep their order.
+  /// - Returns: the communicator of this rank's colour.
   ///
   /// C function: `MPI_Comm_split` (MPI-3.1 §6.4.2).
   public func split(colour: Int?, key: Int = 0) throws(MPIError) -> Communicator? {
@@ -54,7 +62,7 @@ public final class Communicator {
     return isMember == 0 ? nil : try Communicator(handle: part, isOwned: true)
   }
 
-  /// The ranks on this rank's node: those it shares memory with.
+  /// A communicator of the ranks on this rank's node, which share memory.
   ///
   /// Collective: every rank calls it.
   ///
@@ -80,7 +88,7 @@ public final class Communicator {
   }
 }
 
-/// Throws what a call's return code means.
+/// Throws if the return code of an MPI call is not 0. Counts as a heartbeat.
 func check(_ code: Int32, _ call: String) throws(MPIError) {
   Heartbeat.beat()
   guard code == 0 else {

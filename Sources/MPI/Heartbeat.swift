@@ -1,14 +1,14 @@
 import Synchronization
 
-/// Counts what this process gets done, so that another thread can tell waiting from working.
+/// A count of the pieces of work that this process finishes, by which another thread can tell working from waiting.
 ///
-/// Every finished MPI call counts, and whatever else calls ``beat()``.
+/// Every finished MPI call counts, and every call of ``beat()``.
 public enum Heartbeat {
   private static let beats = Atomic<UInt64>(0)
 
-  /// How often something was done so far.
+  /// The number of beats so far.
   public static var count: UInt64 { beats.load(ordering: .relaxed) }
 
-  /// Notes that something was done: a nanosecond, from any thread.
+  /// Counts one piece of work. It takes a nanosecond, and may be called from any thread.
   public static func beat() { beats.wrappingAdd(1, ordering: .relaxed) }
 }

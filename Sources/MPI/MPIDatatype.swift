@@ -1,17 +1,15 @@
 import CMPI
 
-/// One of MPI's basic datatypes.
+/// A basic datatype of MPI.
 public struct MPITypeCode: Sendable {
   let cValue: cmpi_type
 }
 
 /// A Swift type whose values MPI can send and reduce.
-///
-/// Conforming types are trivial: their bytes are their value.
 public protocol MPIDatatype: BitwiseCopyable, Sendable {
-  /// The matching type on the C side.
+  /// The datatype of MPI that has the same bytes.
   static var mpiType: MPITypeCode { get }
-  /// What a buffer holds before it is received into.
+  /// The value that fills a buffer before it is received into.
   static var zero: Self { get }
 }
 
@@ -55,7 +53,7 @@ extension Double: MPIDatatype {
   public static var mpiType: MPITypeCode { MPITypeCode(cValue: cmpi_double) }
 }
 
-/// How the values of different ranks become one.
+/// An operation that combines the values of different ranks into one.
 public enum ReductionOperator: Sendable {
   case sum, minimum, maximum
 

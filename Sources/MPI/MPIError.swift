@@ -1,17 +1,17 @@
 import CMPI
 
-/// A call of the MPI library that failed.
+/// The failure of a call of the MPI library.
 ///
-/// Never expected in a healthy run: nobody recovers from one, so it travels to ``run(_:)``, which aborts all ranks.
+/// It is not expected in a healthy run. Nobody recovers from it, so it travels to ``run(_:)``, which aborts all ranks.
 public struct MPIError: Error, Sendable, CustomStringConvertible {
-  /// The C function.
+  /// The name of the C function.
   public let call: String
-  /// What it returned; implementation defined.
+  /// The return code, whose meaning depends on the library.
   public let code: Int32
-  /// The rank, in the world, that saw the failure.
+  /// The rank that saw the failure, in the communicator of all ranks.
   public let rank: Int
 
-  /// The library's own words for the code, behind call and rank.
+  /// The call, the rank, and the library's own words for the code.
   public var description: String {
     let text = cString(capacity: Int(cmpi_error_capacity)) { cmpi_error_text(code, $0) }
     return "\(call) failed on rank \(rank): \(text ?? "unknown error") (code \(code))"

@@ -8,13 +8,13 @@ import CMPI
 
 /// Initializes MPI, runs `body` on every rank with the communicator of all of them, and finalizes MPI.
 ///
-/// Call it once, from the main thread. Failures that all ranks agree on are not thrown but returned as an exit status.
+/// Call it once, from the main thread.
 ///
-/// - Parameter body: what to do; returns the process's exit status.
-/// - Returns: that status, to be passed to `exit` when everything of `body` is gone.
+/// `body` returns a failure that all ranks agree on as an exit status. An error that it throws is unexpected: the rank names itself and the
+/// error on standard error, and all ranks are aborted with status 70, since the others may be waiting for this one.
 ///
-/// A throw out of `body` is unexpected: the rank names itself and the error on standard error, and all ranks are
-/// aborted with status 70, since the others may be waiting for it.
+/// - Parameter body: the work of a rank. It returns the exit status of the process.
+/// - Returns: the exit status. Pass it to `exit` when all objects of `body` are gone.
 public func run(_ body: (Communicator) throws -> Int32) -> Int32 {
   let launcher = LaunchEnvironment.current()
   do {
@@ -39,33 +39,33 @@ public func run(_ body: (Communicator) throws -> Int32) -> Int32 {
   }
 }
 
-/// The MPI library's name and version, as it gives them, on one line.
+/// The name and version of the MPI library in its own words, on one line.
 public func libraryVersion() -> String {
   let text = cString(capacity: Int(cmpi_library_capacity)) { cmpi_library_version($0) } ?? "unknown"
   return String(text.prefix { $0 != "\n" })
 }
 
-/// One write, so that the lines of several ranks do not mix.
+/// Prints a line on standard error in one write, so that the lines of several ranks do not mix.
 private func complain(_ line: String) {
   let text = Array("frog-mpi: error: \(line)\n".utf8)
   _ = write(STDERR_FILENO, text, text.count)
 }
 
-/// What the launcher left in the environment, read before MPI adds its own variables.
+/// The launcher's traces in the environment, read before MPI adds variables of its own.
 public struct LaunchEnvironment: Sendable {
-  /// The tasks of the Slurm step this process is one of; nil outside `srun`.
+  /// The number of tasks of this process's Slurm step; nil outside `srun`.
   public var slurmTasks: Int?
   /// Whether an MPI launcher such as mpirun started this process.
   public var hasMPILauncher: Bool
 
-  /// Says what two sources claim.
   public init(slurmTasks: Int?, hasMPILauncher: Bool) {
     self.slurmTasks = slurmTasks
     self.hasMPILauncher = hasMPILauncher
   }
 
-  /// This process's environment. `SLURM_STEP_ID` tells a task of `srun` from a batch script, which has the job's
-  /// `SLURM_NTASKS` too but is one process.
+  /// The environment of this process.
+  ///
+  /// `SLURM_STEP_ID` tells a task of `srun` from a batch script, which has the job's `SLURM_NTASKS` too but is one process.
   public static func current() -> LaunchEnvironment {
     func value(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
     let tasks = value("SLURM_STEP_ID") == nil ? nil : value("SLURM_STEP_NUM_TASKS") ?? value("SLURM_NTASKS")
@@ -73,9 +73,9 @@ public struct LaunchEnvironment: Sendable {
       slurmTasks: tasks.flatMap { Int($0) }, hasMPILauncher: value("OMPI_COMM_WORLD_SIZE") != nil)
   }
 
-  /// What is wrong if MPI sees `worldSize` ranks; nil if all is well.
+  /// The problem if MPI sees `worldSize` ranks; nil if that is as many as the launcher has started.
   ///
-  /// Under a plain `srun` without PMIx every task silently becomes a world of its own.
+  /// Under a plain `srun` without PMIx, every task silently becomes a world of its own.
   public func mismatch(worldSize: Int) -> String? {
     guard !hasMPILauncher, let slurmTasks, slurmTasks != worldSize else { return nil }
     return "Slurm started \(slurmTasks) tasks but MPI sees \(worldSize) rank\(worldSize == 1 ? "" : "s"): "

@@ -1,18 +1,20 @@
-/// An error that one rank can tell the others.
+/// An error that one rank can send to the others.
 public protocol RankError: Error {
-  /// What kind of failure, as a number all ranks understand.
+  /// The kind of failure, as a number that all ranks understand.
   var code: Int32 { get }
-  /// The line the user reads.
+  /// The line that the user reads.
   var message: String { get }
-  /// Rebuilds the error on the ranks that were told of it.
+  /// Rebuilds the error on the ranks that receive it.
   init(code: Int32, message: String)
 }
 
 extension Communicator {
-  /// Does `work` on every rank; if it fails on any, every rank throws the error of the lowest that failed.
+  /// Does `work` on every rank. If it fails on any rank, every rank throws the error of the lowest rank that failed.
   ///
-  /// Collective: every rank calls it. `work` must be local: a rank that fails in it would leave the others waiting
-  /// in a collective call.
+  ///     let header = try world.agree { () throws(Failure) in try readHeader() }   // all ranks go on, or none
+  ///
+  /// Collective: every rank calls it. `work` must not call collective methods, since a rank that failed before one would leave the others
+  /// waiting in it.
   ///
   /// - Returns: what this rank's `work` returned.
   /// - Throws: the same `Failure` on every rank, or ``MPIError``.

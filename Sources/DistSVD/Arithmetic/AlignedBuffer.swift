@@ -4,14 +4,20 @@
   import Musl
 #endif
 
-/// Memory for `count` scalars that starts on a cache line, freed with the last reference.
+/// Memory for `count` scalars that starts on a cache line and is freed with the last reference.
 ///
-/// The alignment is what makes results repeatable to the last bit: vector kernels may treat the elements before the
-/// first aligned address apart, and so add in an order that depends on where malloc put an array.
+/// The alignment makes results repeatable to the last bit. Vector kernels may handle the elements before the first aligned address on
+/// their own, and so add in an order that depends on where malloc has put an array.
+///
+/// The pointers that a buffer gives away are valid while the buffer lives. A temporary buffer is freed as soon as it has given its
+/// pointer away, so bind it to a name and keep that name alive:
+///
+///     let buffer = try AlignedBuffer<Float>(count: 16)
+///     withExtendedLifetime(buffer) { use(buffer.elements) }
 public final class AlignedBuffer<Scalar: BitwiseCopyable> {
   private let storage: UnsafeMutableBufferPointer<Scalar>
 
-  /// Room for `count` scalars, all bytes zero.
+  /// Allocates `count` scalars, all bytes zero.
   ///
   /// - Throws: ``SolverError/outOfMemory(bytes:)``.
   public init(count: Int) throws(SolverError) {
@@ -27,19 +33,18 @@ public final class AlignedBuffer<Scalar: BitwiseCopyable> {
 
   deinit { free(storage.baseAddress) }
 
-  /// How many scalars it holds.
+  /// The number of scalars.
   public var count: Int { storage.count }
 
-  /// The scalars; valid while the buffer lives. Bind the buffer to a name that outlives the use of the pointer: a temporary one is freed
-  /// as soon as it has given its pointer away.
+  /// The scalars, valid while the buffer lives.
   public var elements: UnsafeMutableBufferPointer<Scalar> { storage }
 
-  /// The first `count` scalars.
+  /// The first `count` scalars, valid while the buffer lives.
   public func prefix(_ count: Int) -> UnsafeMutableBufferPointer<Scalar> {
     UnsafeMutableBufferPointer(rebasing: storage[..<count])
   }
 
-  /// The address of the first scalar, for C.
+  /// The address of the first scalar, for calls of C.
   var start: UnsafeMutablePointer<Scalar> {
     guard let address = storage.baseAddress else { preconditionFailure("an allocated buffer has an address") }
     return address

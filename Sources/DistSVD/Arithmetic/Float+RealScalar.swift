@@ -90,17 +90,16 @@ extension Float: RealScalar {
         Int32(order), a, descriptor, values, vectors, work.baseAddress, Int32(work.count)))
   }
 
-  /// Here, not in a generic function, so that the loop is compiled for this width.
+  /// y := x + y. The loop stands here, not in a generic function, so that it is compiled for this width.
   public static func add(_ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, count: Int) {
     for index in 0..<count { y[index] += x[index] }
   }
 
-  /// As ``add(_:to:count:)``.
+  /// y := y − x. The loop stands here for the reason that ``add(_:to:count:)`` gives.
   public static func subtract(_ x: UnsafePointer<Float>, from y: UnsafeMutablePointer<Float>, count: Int) {
     for index in 0..<count { y[index] -= x[index] }
   }
 
-  /// Reads a panel in this width.
   public static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>
   ) throws {

@@ -1,19 +1,19 @@
 import CMPI
 
-/// The single-precision products that make scores of a basis, and the thread count of all of BLAS.
+/// Products in single precision on one rank, and the thread count of BLAS.
 ///
-/// Matrices are column-major; `rows × columns` are those after transposition.
+/// Matrices are column-major. `rows × columns` is the shape of the product.
 public enum LocalBLAS {
   static let plain = CChar(UInt8(ascii: "N"))
   static let transpose = CChar(UInt8(ascii: "T"))
 
-  /// A matrix, column-major and dense, or the transpose of one.
+  /// A factor of a product: a dense column-major matrix, or its transpose.
   public struct Operand {
     let start: UnsafePointer<Float>
     let storedRows: Int
     let isTransposed: Bool
 
-    /// `elements` as columns of `storedRows` scalars each.
+    /// Takes `elements` as columns of `storedRows` scalars each.
     public init(_ elements: UnsafeMutableBufferPointer<Float>, storedRows: Int, transposed: Bool = false) {
       guard let start = elements.baseAddress else { preconditionFailure("an operand has elements") }
       self.start = UnsafePointer(start)
@@ -22,7 +22,7 @@ public enum LocalBLAS {
     }
   }
 
-  /// C := A·B, or C + A·B, with C `rows × columns` and the dimension `inner` summed over.
+  /// C := A·B, or C := C + A·B if `adding`, with C `rows × columns`. The sum runs over `inner` terms.
   ///
   /// C function: `sgemm`.
   public static func multiply(
@@ -32,11 +32,13 @@ public enum LocalBLAS {
     multiply(a, b, rows: rows, columns: columns, inner: inner, slice: inner, adding: adding, into: c)
   }
 
-  /// C := A·B, or C + A·B if `isStarted`, for operands without negative elements, summed in slices of ``sliceLength`` terms.
+  /// C := A·B, or C := C + A·B if `isStarted`, for operands without negative elements.
   ///
-  /// `sgemm` adds up to several hundred terms one after the other. Where all are positive, the rounding of a long sum grows
-  /// with every term and is most of the error of a score; short sums that are then added keep it small, at a few per cent
-  /// of the time (docs/measurements.md).
+  /// The sum is formed in slices of ``sliceLength`` terms. `sgemm` adds several hundred terms one after the other. Where all are
+  /// positive, the rounding of such a sum grows with every term and is most of the error of a score. Adding short sums keeps the rounding
+  /// small, at a few per cent of the time (docs/measurements.md).
+  ///
+  /// C function: `sgemm`.
   public static func multiplyPositive(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, addingTo isStarted: Bool = false,
     _ c: UnsafeMutableBufferPointer<Float>
@@ -44,6 +46,7 @@ public enum LocalBLAS {
     multiply(a, b, rows: rows, columns: columns, inner: inner, slice: sliceLength, adding: isStarted, into: c)
   }
 
+  /// The terms of one slice of ``multiplyPositive(_:_:rows:columns:inner:addingTo:_:)``.
   static let sliceLength = 64
 
   private static func multiply(
@@ -68,7 +71,7 @@ public enum LocalBLAS {
   /// would each take every core. It shapes the last bits of results.
   public static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
 
-  /// The library, and the processor it picked its kernels for.
+  /// The name and version of the BLAS library, and the processor it has picked its kernels for.
   public static var description: String {
     let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown BLAS"
     let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"

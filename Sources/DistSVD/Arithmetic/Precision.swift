@@ -1,7 +1,9 @@
-/// The precision in which a Gram matrix is formed and decomposed; scores are single precision products in either.
+/// The precision in which a Gram matrix is formed and decomposed.
+///
+/// Scores are products in single precision with either.
 public enum Precision: String, Sendable, CaseIterable {
-  /// Scores within 9e-7 of exact.
+  /// Double precision: scores are within 9e-7 of exact, relatively.
   case f64
-  /// Three quarters of the time; scores within 2e-3.
+  /// Single precision: scores are within 2e-3 of exact, in three quarters of the time.
   case f32
 }

@@ -1,15 +1,15 @@
 import CMPI
 import MPI
 
-/// Float or Double: the width a Gram matrix is accumulated and decomposed in.
+/// Float or Double: the width in which a Gram matrix is accumulated and decomposed.
 ///
-/// The requirements are what LAPACK offers once per width. All matrices are column-major, as there.
+/// The requirements are the routines that LAPACK offers once per width. All matrices are column-major, as in LAPACK.
 public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPIDatatype {
-  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA with A `inner × order`; the lower triangle only.
+  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA + beta·C with A `inner × order`. Only the lower triangle of C is written.
   static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Self>, beta: Self, _ c: UnsafeMutablePointer<Self>)
 
-  /// C := op(A)·op(B), with C `rows × columns` and dense, and the dimension `inner` summed over.
+  /// C := op(A)·op(B), with C `rows × columns` and dense. The sum runs over `inner` terms.
   static func multiply(
     _ a: UnsafePointer<Self>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Self>,
     leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
@@ -17,7 +17,7 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
 
   /// Reduces the symmetric matrix in the lower triangle of `a` to Q·T·Qᵀ, T tridiagonal.
   ///
-  /// Q is left as reflectors: their vectors below the subdiagonal of `a`, their `factors`, order − 1 of them.
+  /// Q is left as order − 1 Householder reflectors: their vectors below the subdiagonal of `a`, their scalars in `factors`.
   ///
   /// - Returns: LAPACK's `info`, 0 for success.
   static func tridiagonalize(
@@ -26,7 +26,9 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
     work: UnsafeMutableBufferPointer<Self>
   ) -> Int
 
-  /// Eigenvalues, ascending, over `diagonal`, and eigenvectors, as columns of `vectors`, of a tridiagonal matrix.
+  /// Finds the eigensystem of a tridiagonal matrix by divide and conquer.
+  ///
+  /// Eigenvalues replace `diagonal`, ascending. Eigenvectors become the columns of `vectors`.
   ///
   /// - Returns: LAPACK's `info`, 0 for success.
   static func tridiagonalEigensystem(
@@ -35,7 +37,9 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
     integerWork: UnsafeMutableBufferPointer<Int32>
   ) -> Int
 
-  /// Eigenvalues, ascending, in `values`, and eigenvectors over `a`, of the symmetric matrix in its lower triangle, by QL and QR steps.
+  /// Finds the eigensystem of the symmetric matrix in the lower triangle of `a` by QL and QR steps.
+  ///
+  /// Eigenvalues go to `values`, ascending. Eigenvectors replace `a`.
   ///
   /// - Parameter work: at least 3·order scalars; more make the reduction to tridiagonal form faster.
   /// - Returns: LAPACK's `info`, 0 for success.
@@ -48,19 +52,21 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
   static func symmetricTimes(
     order: Int, _ a: UnsafePointer<Self>, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>)
 
-  /// y := A·x or Aᵀ·x, with A `rows × columns` and dense.
+  /// y := A·x, or y := Aᵀ·x if `transposed`, with A `rows × columns` and dense.
   static func times(
     _ a: UnsafePointer<Self>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Self>,
     into y: UnsafeMutablePointer<Self>)
 
-  /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix that lies on a grid of ranks, given by its lower triangle, which
-  /// is destroyed.
+  /// Finds the eigensystem of a symmetric matrix that lies on a grid of ranks, by divide and conquer.
+  ///
+  /// The matrix is given by its lower triangle, which is destroyed.
   ///
   /// Collective: every member of the grid that `descriptor` names calls it.
   ///
   /// - Parameters:
-  ///   - descriptor: of `a` and of `vectors`.
-  ///   - values: gets all of them, on every member.
+  ///   - descriptor: ScaLAPACK's description of the layout that `a` and `vectors` share.
+  ///   - values: all eigenvalues, ascending, on every member.
+  ///   - vectors: the eigenvectors as columns, in the order of the values.
   /// - Returns: ScaLAPACK's `info`, 0 for success.
   static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Self>, descriptor: [Int32], values: UnsafeMutablePointer<Self>,
@@ -68,7 +74,7 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
     integerWork: UnsafeMutableBufferPointer<Int32>
   ) -> Int
 
-  /// The same by QL and QR steps.
+  /// Finds the same eigensystem as ``distributedEigensystem(order:_:descriptor:values:vectors:work:integerWork:)``, by QL and QR steps.
   ///
   /// Collective: every member of the grid that `descriptor` names calls it.
   static func distributedImplicitEigensystem(
@@ -82,7 +88,7 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
   /// y := y − x.
   static func subtract(_ x: UnsafePointer<Self>, from y: UnsafeMutablePointer<Self>, count: Int)
 
-  /// Reads a panel in this width.
+  /// Reads a panel of `source` in this width, row-major and dense.
   static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Self>
   ) throws

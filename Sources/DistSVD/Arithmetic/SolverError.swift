@@ -1,33 +1,33 @@
 /// Why a decomposition has no result.
 public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The allocation that failed, in bytes.
+  /// An allocation of this many bytes failed.
   case outOfMemory(bytes: Int)
-  /// An eigensolver of LAPACK or ScaLAPACK gave up: its `info`, for a matrix of order `order`.
+  /// An eigensolver of LAPACK or ScaLAPACK gave up on a matrix of this order; `info` is its code.
   case noConvergence(info: Int, order: Int)
-  /// A call of LAPACK that cannot fail on finite numbers did: its name, its `info`.
+  /// A routine of LAPACK failed that cannot fail on finite numbers; `info` is its code.
   case lapack(routine: String, info: Int)
-  /// The eigensolver's workspace has more elements than LAPACK's 32-bit integers count.
+  /// The eigensolver's workspace for this order has more elements than LAPACK's 32-bit integers count.
   case orderTooLarge(Int)
-  /// The same for ScaLAPACK, on a team of so many ranks.
+  /// The eigensolver's workspace for this order on so many ranks has more elements than ScaLAPACK's 32-bit integers count.
   case teamOrderTooLarge(Int, members: Int)
-  /// The eigensolver reported success, but its vectors do not diagonalize the matrix: see `EigenProbe`.
+  /// The eigensolver reported success, but its vectors do not diagonalize the matrix (``EigenProbe``).
   case wrongVectors(residual: Double, order: Int)
-  /// The eigensolver reported success, but its eigenvalues add up to something else than the diagonal of the matrix.
+  /// The eigensolver reported success, but its eigenvalues do not add up to the trace of the matrix.
   case wrongValues(sum: Double, trace: Double, order: Int)
-  /// An orthonormal basis of so many vectors is not one, or does not span them.
+  /// A basis of so many columns is not orthonormal, or does not span what it was made of.
   case wrongBasis(residual: Double, columns: Int)
-  /// What is left of a matrix beside a truncated basis has a nuclear norm below its Frobenius norm, which cannot be.
+  /// The part of a matrix outside a truncated basis has a nuclear norm below its Frobenius norm, which cannot be.
   case wrongTail(nuclearNorm: Double, frobeniusNorm: Double)
-  /// The matrix itself holds a NaN or an infinity.
+  /// The matrix holds a NaN or an infinity.
   case notFinite(order: Int)
-  /// Two matrices that are to be compared have different shapes, rows and columns of each.
+  /// Two matrices that are to be compared have different shapes: rows and columns of each.
   case differentShapes([Int], [Int])
 
   /// The largest order of a Gram matrix on one rank: above, the workspace of LAPACK's `stedc`, 1 + 4n + n² elements, has more elements than
   /// its 32-bit integers count.
   static let largestOrder = 46_338
 
-  /// Whether the solver is to blame, so that another may do better.
+  /// Whether the solver is to blame, so that another solver may do better.
   var blamesSolver: Bool {
     switch self {
     case .noConvergence, .wrongVectors, .wrongValues: true
@@ -37,7 +37,7 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// One line, in words.
+  /// The error in words, on one line.
   public var description: String {
     switch self {
     case .outOfMemory(let bytes):
@@ -66,6 +66,8 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   /// Refuses two matrices of different shapes.
+  ///
+  /// - Throws: ``differentShapes(_:_:)``.
   static func checkShapes(_ a: some PanelSource, _ b: some PanelSource) throws(SolverError) {
     guard a.rows == b.rows, a.columns == b.columns else {
       throw .differentShapes([a.rows, a.columns], [b.rows, b.columns])

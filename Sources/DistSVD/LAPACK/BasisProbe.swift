@@ -1,4 +1,6 @@
-/// A cheap test of an orthonormal basis Q of the columns of A, by one vector x of random signs: x = QᵀQx, and Ax = QQᵀAx.
+/// A cheap test of an orthonormal basis Q of the columns of A, by one vector x of random signs.
+///
+/// If Q is orthonormal, x = QᵀQx. If Q spans the columns of A, Ax = QQᵀAx. Either fails for nearly every x where Q is wrong.
 struct BasisProbe {
   private let rows: Int
   private let columns: Int
@@ -8,7 +10,7 @@ struct BasisProbe {
   /// ‖A‖_F.
   private let norm: Double
 
-  /// Takes note of A·x; to be called before A is overwritten.
+  /// Computes A·x. Call this before A is overwritten by Q.
   ///
   /// - Complexity: 4·rows·columns operations.
   init(of a: UnsafePointer<Double>, rows: Int, columns: Int) throws(SolverError) {
@@ -23,26 +25,26 @@ struct BasisProbe {
     norm = sum.squareRoot()
   }
 
-  /// Tests Q.
+  /// Refuses Q if it is not orthonormal, or does not span the columns of A.
   ///
   /// - Throws: ``SolverError/wrongBasis(residual:columns:)``.
   /// - Complexity: 8·rows·columns operations.
   func check(_ q: UnsafePointer<Double>) throws(SolverError) {
     let length = Double(columns).squareRoot()
     let lost = try distance(q, from: signs, through: false) / length
-    // A matrix of zeros is spanned by anything.
+    // Any basis spans a matrix of zeros.
     let outside = try norm > 0 ? distance(q, from: image, through: true) / (norm * length) : 0
     let residual = lost.isNaN || outside.isNaN ? .nan : max(lost, outside)
-    // Written so that what is not a number is refused too.
+    // Written so that NaN is refused too.
     guard residual <= Self.tolerance(columns: columns) else {
       throw .wrongBasis(residual: residual, columns: columns)
     }
   }
 
-  /// As that of ``EigenProbe`` in double.
+  /// The largest residual that passes: that of ``EigenProbe`` in double.
   static func tolerance(columns: Int) -> Double { EigenProbe.Tolerance(order: columns, Double.self).residual }
 
-  /// ‖x − QᵀQx‖, or ‖x − QQᵀx‖ for a vector as long as Q's columns.
+  /// ‖x − QᵀQx‖, or ‖x − QQᵀx‖ if x is as long as Q's columns.
   private func distance(_ q: UnsafePointer<Double>, from x: AlignedBuffer<Double>, through isLong: Bool)
     throws(SolverError) -> Double
   {

@@ -1,8 +1,10 @@
 import CMPI
 
-/// The dense steps that run in double alone: products, QR, eigensystems and singular values. Column-major.
+/// The dense steps that always run in double: products, QR, eigensystems and singular values.
+///
+/// All matrices are column-major.
 enum DoubleLAPACK {
-  /// C := alpha·op(A)·op(B) + beta·C, with C `rows × columns`, and A and B dense before transposition.
+  /// C := alpha·op(A)·op(B) + beta·C, with C `rows × columns` and A and B dense.
   ///
   /// C function: `dgemm`.
   static func multiply(
@@ -15,7 +17,7 @@ enum DoubleLAPACK {
       Int32(bTransposed ? columns : inner), beta, c, Int32(rows))
   }
 
-  /// B := scale·op(A)⁻¹·B, with A `order × order`, its upper triangle stored, and B of `columns`.
+  /// B := scale·op(A)⁻¹·B, with A `order × order` and upper triangular, and B `order × columns`.
   ///
   /// C function: `dtrsm`.
   static func solveTriangular(
@@ -28,9 +30,9 @@ enum DoubleLAPACK {
 
   /// Replaces the columns of `a`, `rows × columns`, by an orthonormal basis that spans them.
   ///
-  /// Householder: orthonormal whatever the rank of `a`, of zeros too. The result is tested with one vector: see ``BasisProbe``.
+  /// Householder reflections make the result orthonormal whatever the rank of `a`, even for zeros. ``BasisProbe`` tests it.
   ///
-  /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if it fails the test.
+  /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if the result fails the test.
   /// - Complexity: 4·rows·columns² operations.
   ///
   /// C functions: `dgeqrf`, `dorgqr`.
@@ -44,22 +46,25 @@ enum DoubleLAPACK {
     try probe.check(a)
   }
 
-  /// Eigenvalues, ascending, and why they are not those of the usual algorithm, if they are not.
+  /// All eigenvalues of a matrix.
   struct Eigenvalues {
+    /// The eigenvalues, ascending.
     let values: [Double]
+    /// Why the result of the usual algorithm was refused, if these are the other algorithm's; else nil.
     let rescue: SolverError?
   }
 
-  /// Eigenvalues of the symmetric matrix in the lower triangle of `a`, and eigenvectors over `a` if wanted: tested, and found by another
-  /// algorithm if the usual one's are wrong.
+  /// Finds the eigenvalues of the symmetric matrix in the lower triangle of `a`, and its eigenvectors if `vectors`.
   ///
-  /// Vectors are tested by ``EigenProbe``; values alone by their sum, the trace, and the sum of their squares, which is that of all elements.
+  /// Eigenvectors replace `a`, one a column, in the order of the values. ``EigenProbe`` tests them. Values without vectors are tested by
+  /// their sum, which is the trace, and by the sum of their squares, which is that of all elements. If the usual algorithm's result fails,
+  /// another algorithm does the matrix again.
   ///
   /// - Complexity: 4/3·order³ operations for the values alone, about 9·order³ with vectors; a copy of the matrix beside LAPACK's workspace.
   ///
   /// C functions: `dsyevd`; `dsytrd`, `dsterf`; `dsyev`.
   static func eigensystem(_ a: AlignedBuffer<Double>, order: Int, vectors: Bool) throws(SolverError) -> Eigenvalues {
-    // With vectors LAPACK wants 1 + 6n + 2n², in 32 bits.
+    // With vectors LAPACK wants a workspace of 1 + 6n + 2n² elements, which it counts in 32 bits.
     guard order <= 32_766 else { throw .orderTooLarge(order) }
     let probe = try EigenProbe(lowerTriangle: a, order: order)
     try probe.checkMatrix()
@@ -76,13 +81,14 @@ enum DoubleLAPACK {
     } catch {
       guard error.blamesSolver else { throw error }
       a.start.update(from: copy.start, count: order * order)
-      // With vectors in any case: without, LAPACK takes the same way to the values as before.
+      // With vectors in any case: without them, LAPACK takes the same way to the values as before.
       let values = try implicitQL(a, order: order)
       try probe.check(values, vectors: a, squares: squares)
       return Eigenvalues(values: values, rescue: error)
     }
   }
 
+  /// C function: `dsyevd`.
   private static func divideAndConquer(_ a: AlignedBuffer<Double>, order: Int) throws(SolverError) -> [Double] {
     let values = try AlignedBuffer<Double>(count: order)
     let work = try AlignedBuffer<Double>(count: 1 + 6 * order + 2 * order * order)
@@ -94,6 +100,7 @@ enum DoubleLAPACK {
     return withExtendedLifetime(values) { Array(values.elements) }
   }
 
+  /// C function: `dsyev`.
   private static func implicitQL(_ a: AlignedBuffer<Double>, order: Int) throws(SolverError) -> [Double] {
     let values = try AlignedBuffer<Double>(count: order)
     let work = try AlignedBuffer<Double>(count: 66 * order)
@@ -104,7 +111,7 @@ enum DoubleLAPACK {
 
   /// ‖A‖²_F of the symmetric matrix in the lower triangle of `a`.
   ///
-  /// Each column is added up by itself: in one sum, small elements would be lost one by one that are not small together.
+  /// Each column is added up by itself. In one long sum, small elements would be lost one by one, though together they are not small.
   static func symmetricSquares(_ a: AlignedBuffer<Double>, order: Int) -> Double {
     var sum = 0.0
     for column in 0..<order {
@@ -116,9 +123,9 @@ enum DoubleLAPACK {
     return sum
   }
 
-  /// Singular values, descending, of `a`, `rows × columns` with at least as many rows, which is destroyed.
+  /// Finds the singular values of `a`, descending. The matrix has at least as many rows as columns, and is destroyed.
   ///
-  /// Within a small multiple of ε·σ₁ each: those of a matrix that differs from `a` by rounding.
+  /// Accuracy: each value is within a small multiple of ε·σ₁, since the values are those of a matrix that differs from `a` by rounding.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
   /// - Complexity: 4·columns²·(rows − columns/3) operations, half of them a vector at a time.
@@ -142,7 +149,11 @@ enum DoubleLAPACK {
     }
   }
 
-  /// Singular values, descending, of the upper bidiagonal matrix with these diagonals, the second one element shorter.
+  /// Finds the singular values, descending, of an upper bidiagonal matrix.
+  ///
+  /// - Parameters:
+  ///   - main: the diagonal.
+  ///   - other: the diagonal above it, one element shorter.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
   /// - Complexity: O(order²) operations.

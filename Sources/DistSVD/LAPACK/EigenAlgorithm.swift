@@ -1,7 +1,7 @@
-/// How an eigensystem is found; each makes other mistakes than the other.
+/// An algorithm that finds an eigensystem. The two fail on different matrices, so each can stand in for the other.
 package enum EigenAlgorithm: CaseIterable, Sendable {
-  /// LAPACK's `stedc`, ScaLAPACK's `p?syevd`: the usual one.
+  /// Divide and conquer, the usual algorithm: LAPACK's `stedc`, ScaLAPACK's `p?syevd`.
   case divideAndConquer
-  /// QL and QR steps, LAPACK's `syev`, ScaLAPACK's `p?syev`: for what the first gets wrong.
+  /// QL and QR steps, for matrices that the usual algorithm gets wrong: LAPACK's `syev`, ScaLAPACK's `p?syev`.
   case implicitQL
 }

@@ -1,5 +1,10 @@
 extension EigenProbe {
-  /// The same of any symmetric matrix, `order × order`, given by its lower triangle.
+  /// Computes G·x and the trace of a symmetric G, `order × order`, given by its lower triangle.
+  ///
+  /// - Throws: ``SolverError/outOfMemory(bytes:)``.
+  /// - Complexity: 2·order² operations.
+  ///
+  /// C function: `symv`.
   init<Scalar: RealScalar>(lowerTriangle matrix: AlignedBuffer<Scalar>, order: Int) throws(SolverError) {
     let signs = try AlignedBuffer<Scalar>(count: order)
     let image = try AlignedBuffer<Scalar>(count: order)
@@ -9,9 +14,12 @@ extension EigenProbe {
     self.init(product: image.elements.map { Double($0) }, trace: trace)
   }
 
-  /// How far `values`, ascending, and `vectors`, `order × order` and column-major, are from being the eigensystem.
+  /// The residual of an eigensystem, as ``residual(values:images:)`` defines it.
   ///
-  /// - Complexity: 6·order² operations in the width of the vectors; reads them once.
+  /// - Parameters:
+  ///   - values: all eigenvalues, ascending.
+  ///   - vectors: `order × order`, column-major, in the order of the values.
+  /// - Complexity: 6·order² operations in the width of the vectors, which are read once.
   ///
   /// C function: `gemv`.
   package func residual<Scalar: RealScalar>(
@@ -20,7 +28,9 @@ extension EigenProbe {
     residual(values: values, images: try images(values: values, vectors: vectors))
   }
 
-  /// A few columns at a time, which stay in cache for the three products; the sums over these blocks are formed in double.
+  /// The images of x under the eigensystem.
+  ///
+  /// The vectors go through a few columns at a time, which stay in cache for three products. The sums over these blocks are in double.
   private func images<Scalar: RealScalar>(
     values: [Double], vectors: AlignedBuffer<Scalar>
   ) throws(SolverError) -> Images {
@@ -46,11 +56,12 @@ extension EigenProbe {
 }
 
 extension EigenProbe {
-  /// Refuses an eigensystem in double.
+  /// Refuses a wrong eigensystem in double.
   ///
   /// - Parameters:
-  ///   - vectors: nil if there are none.
-  ///   - squares: what the squared eigenvalues must add up to, if that is known.
+  ///   - values: all eigenvalues, ascending.
+  ///   - vectors: `order × order`, column-major; nil if there are none.
+  ///   - squares: the sum that the squared eigenvalues must have; nil if it is unknown.
   /// - Throws: ``SolverError/wrongVectors(residual:order:)``, ``SolverError/wrongValues(sum:trace:order:)``.
   func check(
     _ values: [Double], vectors: AlignedBuffer<Double>? = nil, squares: Double?
@@ -65,6 +76,6 @@ extension EigenProbe {
     }
   }
 
-  /// Sums that are smaller have lost digits of their terms to underflow.
+  /// The least sum of squares that is tested. The terms of smaller sums have lost digits to underflow.
   static let leastSum = 1e-290
 }

@@ -1,34 +1,34 @@
 extension EigenProbe {
-  /// What a result may be off before it is refused.
+  /// The errors that an eigensystem may have before it is refused.
   package struct Tolerance {
-    /// Of ``EigenProbe/residual(values:images:)``.
+    /// The largest residual, as ``EigenProbe/residual(values:images:)`` gives it.
     package let residual: Double
-    /// Of |Σλ − tr G| ÷ max(tr G, λ).
+    /// The largest |Σλ − tr G| ÷ max(|tr G|, λ), where λ is the ``EigenProbe/scale(_:)`` of the values.
     package let trace: Double
 
-    /// For eigenvectors in the width of the Gram matrix, `Scalar`, as ScaLAPACK leaves them.
+    /// The tolerance for eigenvectors in the width of the Gram matrix, `Scalar`, as ScaLAPACK leaves them.
     ///
-    /// Where all is well the residual is 0.4 to 1.7 ε·√order, measured in both precisions for dense matrices of orders 2 to 2000 on 1 to 4
-    /// ranks, and the trace is off by 2 ε·√order; where vectors are wrong the residual is about 1.
+    /// Right vectors have residuals of 0.4 to 1.7 ε·√order, and the trace is off by 2 ε·√order. This was measured in both precisions for
+    /// dense matrices of orders 2 to 2000 on 1 to 4 ranks. Wrong vectors have a residual of about 1.
     package init<Scalar: RealScalar>(order: Int, _: Scalar.Type) {
       residual = 64 * Double(Scalar.ulpOfOne) * Double(max(order, 1)).squareRoot()
       trace = residual
     }
 
-    /// For eigenvectors in double of a tridiagonal matrix, some or all, of which every product is looked at.
+    /// The tolerance for some or all eigenvectors in double of a tridiagonal matrix, where every product of two vectors is tested.
     ///
-    /// `dstemr` keeps each within a multiple of ε·order of orthogonal to the others: 2 to 20 for orders 16 to 512, of Gram matrices of noise, of
-    /// scales that fall by 10³, of equal halves and with one large direction.
+    /// `dstemr` leaves products of 2 to 20 ε·order. This was measured at orders 16 to 512 for Gram matrices of noise, of scales that fall by
+    /// 10³, of two equal halves and with one large direction.
     package init(products order: Int) {
       residual = 128 * .ulpOfOne * Double(max(order, 1))
       trace = Self(order: order, Double.self).trace
     }
 
-    /// For eigenvectors in single precision, whatever the Gram matrix was in.
+    /// The tolerance for eigenvectors in single precision, whatever the precision of the Gram matrix.
     ///
-    /// With ε that of single precision, where all is well the residual is at most 2.2 ε·√order (order 3; 0.4 to 1 at orders 257 to 2048),
-    /// measured in both precisions for both algorithms: dense, ill-conditioned, graded, low-rank, orthogonal and zero matrices of orders 2
-    /// to 2048. The tolerance is 7 times that. The trace is off by 2 ε·√order of the Gram matrix's precision.
+    /// Right vectors have residuals of at most 2.2 ε·√order with the ε of single precision: 2.2 at order 3, 0.4 to 1 at orders 257 to 2048.
+    /// This was measured in both precisions and with both algorithms for dense, ill-conditioned, graded, low-rank, orthogonal and zero
+    /// matrices of orders 2 to 2048. The tolerance is 7 times that. The trace is off by 2 ε·√order with the ε of the Gram matrix.
     package init<Scalar: RealScalar>(narrowed order: Int, _: Scalar.Type) {
       residual = 16 * Double(Float.ulpOfOne) * Double(max(order, 1)).squareRoot()
       trace = Self(order: order, Scalar.self).trace

@@ -1,42 +1,57 @@
-/// A cheap test of an eigensystem: what G makes of one vector, and what V and Λ make of it; and the trace of both.
+/// A cheap test of an eigensystem G = V·Λ·Vᵀ by one vector of random signs, and by the trace.
 ///
-/// Eigensolvers have been seen to report success with wrong vectors. A vector x of random signs has a part in every eigenvector,
-/// so one that is wrong, or in another's place, shows in G·x ≠ V·Λ·Vᵀ·x, and one that is not of length 1 or not orthogonal in x ≠ V·Vᵀ·x.
+/// Eigensolvers have been seen to report success with wrong vectors. A vector x of random signs has a part in every eigenvector. So an
+/// eigenvector that is wrong, or in another's place, shows in G·x ≠ V·Λ·Vᵀ·x. One that is not of length 1, or not orthogonal to the others,
+/// shows in x ≠ V·Vᵀ·x. Wrong eigenvalues that leave the vectors alone show in Σλ ≠ tr G.
 ///
-/// One wrong vector among n moves the residual by 1/√n or less, so what is found is at least an error of tolerance·√n in it.
+/// The probe is made before the eigensolver destroys G, and asked afterwards:
+///
+///     let probe = try EigenProbe(gram)                         // remembers G·x and tr G
+///     try probe.checkMatrix()                                  // refuses NaN and infinity in G
+///     let residual = try probe.residual(values: values, vectors: vectors)
+///     if let refusal = probe.refusal(values: values, residual: residual, tolerance: tolerance) { throw refusal }
+///
+/// One wrong vector among n moves the residual by 1/√n or less. The test therefore finds errors of tolerance·√n and more in one vector.
 package struct EigenProbe {
+  /// The vector of random signs, as ``signs(order:)`` gives it.
   let x: [Double]
+  /// G·x.
   let product: [Double]
+  /// The trace of G.
   let trace: Double
 
-  /// Remembers `product` = G·x, x being ``signs(order:)``, and the trace of G.
+  /// Remembers `product` = G·x, where x is ``signs(order:)``, and the trace of G.
   init(product: [Double], trace: Double) {
     x = Self.signs(order: product.count)
     self.product = product
     self.trace = trace
   }
 
-  /// Refuses a matrix that has no eigensystem.
+  /// Refuses a matrix that has no eigensystem, since an element is not finite.
   ///
   /// - Throws: ``SolverError/notFinite(order:)``.
   func checkMatrix() throws(SolverError) {
     guard trace.isFinite, product.allSatisfy(\.isFinite) else { throw .notFinite(order: x.count) }
   }
 
-  /// What V and Λ make of x: `rotated` = V·Vᵀ·x, and `rebuilt` = V·(Λ/λ)·Vᵀ·x with λ = ``scale(_:)`` of the eigenvalues.
+  /// The images of x under an eigensystem that is tested.
   struct Images {
+    /// V·Vᵀ·x.
     var rotated: [Double]
+    /// V·(Λ/λ)·Vᵀ·x, where λ is the ``scale(_:)`` of the eigenvalues.
     var rebuilt: [Double]
   }
 
-  /// The largest eigenvalue by magnitude; if all are 0 the trace; if that is too, 1: a matrix of zeros has no scale, and must be reproduced
-  /// as it is.
+  /// The magnitude that errors are measured against: that of the largest eigenvalue.
+  ///
+  /// Where all eigenvalues are 0 it is that of the trace. Where the trace is 0 too it is 1, since a matrix of zeros has no scale and must
+  /// be reproduced as it is.
   func scale(_ values: [Double]) -> Double {
     let largest = values.reduce(0) { max($0, abs($1)) }
     return largest > 0 ? largest : trace != 0 ? abs(trace) : 1
   }
 
-  /// How far `images` are from what G makes of x: the larger of ‖Gx − VΛVᵀx‖ / λ‖x‖ and ‖x − VVᵀx‖ / ‖x‖; NaN if either is.
+  /// The larger of ‖Gx − VΛVᵀx‖ / λ‖x‖ and ‖x − VVᵀx‖ / ‖x‖, where λ is the ``scale(_:)`` of the values; NaN if either is.
   func residual(values: [Double], images: Images) -> Double {
     let length = Double(x.count).squareRoot()
     let unit = scale(values)
@@ -45,25 +60,25 @@ package struct EigenProbe {
     return turned.isNaN || kept.isNaN ? .nan : max(turned, kept)
   }
 
-  /// Why an eigensystem is not believed; nil if it passes.
+  /// The reason to refuse an eigensystem; nil if it passes.
   ///
-  /// - Parameter residual: what ``residual(values:images:)`` said of it.
+  /// - Parameter residual: that of the vectors, as ``residual(values:images:)`` gives it; 0 if there are none.
   func refusal(values: [Double], residual: Double, tolerance: Tolerance) -> SolverError? {
     let sum = values.reduce(0, +)
-    // Both written so that what is not a number is refused too.
+    // Both guards are written so that NaN is refused too.
     guard residual <= tolerance.residual else { return .wrongVectors(residual: residual, order: x.count) }
-    // Of a matrix that is semidefinite but for rounding, the diagonal may cancel.
+    // The diagonal may cancel where the matrix is semidefinite only but for rounding.
     guard sum.isFinite, abs(sum - trace) <= tolerance.trace * max(abs(trace), scale(values)) else {
       return .wrongValues(sum: sum, trace: trace, order: x.count)
     }
     return nil
   }
 
-  /// How far some eigenvectors are from being that: the largest of |vᵀ(Gx) − λ·vᵀx| / λ₁ and of the elements of |VᵀV − I|; NaN if one is.
+  /// The error of some eigenvectors: the largest of |vᵀ(Gx) − λ·vᵀx| / λ₁ and of the elements of |VᵀV − I|; NaN if one is.
   ///
   /// - Parameters:
-  ///   - values: the eigenvalues they belong to.
-  ///   - unit: the largest of all, as ``scale(_:)`` says.
+  ///   - values: the eigenvalues of the vectors, in their order.
+  ///   - unit: λ₁, the ``scale(_:)`` of all eigenvalues.
   ///   - vectors: `order × values.count`, column-major.
   /// - Complexity: 2·order·count² operations.
   func residual(values: [Double], scale unit: Double, vectors: AlignedBuffer<Double>) throws(SolverError) -> Double {
@@ -86,14 +101,14 @@ package struct EigenProbe {
     return worst
   }
 
-  /// The vector of random signs that matrices of `order` are tested with.
+  /// The vector of random signs that tests matrices of `order`.
   static func signs(order: Int) -> [Double] { (0..<order).map(sign) }
 
   private static func distance(_ a: [Double], _ b: [Double]) -> Double {
     zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
   }
 
-  /// 1 or −1; the mixing steps of SplitMix64 (Steele, Lea and Flood 2014).
+  /// The random sign of an index, 1 or −1, by the mixing steps of SplitMix64 (Steele, Lea and Flood 2014).
   static func sign(_ index: Int) -> Double {
     var z = UInt64(truncatingIfNeeded: index &+ 1) &* 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9

@@ -1,27 +1,28 @@
 import CMPI
 
-/// A symmetric tridiagonal matrix T, to which eigensolvers reduce every symmetric one.
+/// A symmetric tridiagonal matrix T, to which eigensolvers reduce every symmetric matrix.
 struct Tridiagonal {
   let diagonal: [Double]
-  /// One element shorter.
+  /// The diagonal below the main one, which is one element shorter.
   let offDiagonal: [Double]
 
-  /// How many times farther its eigenvalues may be from the matrix's than ``SpectrumSolver/resolution(largest:order:)`` says.
+  /// The factor by which eigenvalues of T may be farther from those of the matrix than ``SpectrumSolver/resolution(largest:order:)`` says.
   ///
-  /// By way of a band 2.5: at most 2.2 was found, of constructed matrices of orders 512 to 3072, half of whose singular values are 1 and half 1e-5;
-  /// 0.9 directly.
+  /// It is 2.5 by way of a band and 1 for the direct way. At most 2.2 and 0.9 were found, for constructed matrices of orders 512 to 3072,
+  /// half of whose singular values are 1 and half 1e-5.
   let rounding: Double
 
   var order: Int { diagonal.count }
 
-  /// The order from which on it is faster to go by way of a band: docs/decisions/0013.
+  /// The least order at which the way by a band is faster (docs/decisions/0013).
   static let leastOrderOfStages = 3072
 
-  /// The form of the symmetric matrix in the lower triangle of `matrix`, in its own memory, without what would turn vectors back.
+  /// Reduces the symmetric matrix in the lower triangle of `matrix` for its eigenvalues alone, and destroys it.
   ///
-  /// Large matrices are reduced to a band first, by products of matrices, and the band to three diagonals (Bischof, Lang and Sun 2000): half of the
-  /// operations of the direct way are products with a vector, which wait for memory.
+  /// Large matrices are reduced to a band first, by products of matrices, and the band to three diagonals (Bischof, Lang and Sun 2000). Half
+  /// of the operations of the direct way are products with a vector, which wait for memory.
   ///
+  /// - Parameter inStages: whether to go by way of a band; nil to let the order decide.
   /// - Complexity: 4/3·order³ operations.
   /// - Throws: ``SolverError``.
   ///
@@ -57,7 +58,7 @@ struct Tridiagonal {
       rounding: 2.5)
   }
 
-  /// Three diagonals; the one above the main one is that below.
+  /// The matrix of these diagonals; the one above the main diagonal equals the one below.
   init(diagonal: [Double], offDiagonal: [Double], rounding: Double = 1) {
     self.diagonal = diagonal
     self.offDiagonal = offDiagonal
@@ -77,15 +78,15 @@ struct Tridiagonal {
     return withExtendedLifetime(d) { Array(d.elements) }
   }
 
-  /// The algorithms that find some of the eigenvectors; each makes other mistakes than the other.
+  /// The algorithms that find some of the eigenvectors. The two fail on different matrices, so each can stand in for the other.
   enum Algorithm: CaseIterable {
-    /// `dstemr` (Dhillon and Parlett 2004): the usual one.
+    /// Relatively robust representations, the usual algorithm: `dstemr` (Dhillon and Parlett 2004).
     case relativelyRobust
-    /// `dstebz` and `dstein`; where many eigenvalues lie close together, O(order·count²) operations.
+    /// Bisection and inverse iteration: `dstebz` and `dstein`. Takes O(order·count²) operations where many eigenvalues lie close together.
     case inverseIteration
   }
 
-  /// Eigenvectors of the `count` largest eigenvalues, `order × count`, in descending order of those.
+  /// The eigenvectors of the `count` largest eigenvalues: `order × count`, column-major, in descending order of the eigenvalues.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
   /// - Complexity: O(order·count) operations.
@@ -115,7 +116,7 @@ struct Tridiagonal {
     return places.flatMap { found.elements[$0 * order..<($0 + 1) * order] }
   }
 
-  /// A copy of a diagonal with `order` elements, as LAPACK wants them.
+  /// A copy of a diagonal with room for `order` elements, as LAPACK wants it.
   private func padded(_ elements: [Double]) throws(SolverError) -> AlignedBuffer<Double> {
     let buffer = try AlignedBuffer<Double>(count: order)
     _ = buffer.elements.update(fromContentsOf: elements)
@@ -123,14 +124,14 @@ struct Tridiagonal {
   }
 }
 
-/// A symmetric matrix as Q·T·Qᵀ, on one rank.
+/// A symmetric matrix as Q·T·Qᵀ with T tridiagonal, on one rank.
 struct TridiagonalForm {
   let tridiagonal: Tridiagonal
-  /// `order × order`: Q as reflectors, below the subdiagonal.
+  /// Q as reflectors below the subdiagonal of an `order × order` matrix.
   private let reflectors: AlignedBuffer<Double>
   private let factors: AlignedBuffer<Double>
 
-  /// Reduces the symmetric matrix in the lower triangle of `matrix`, in its own memory.
+  /// Reduces the symmetric matrix in the lower triangle of `matrix`, in the memory of the matrix.
   ///
   /// - Complexity: 4/3·order³ operations, half of them a vector at a time.
   ///
@@ -151,13 +152,13 @@ struct TridiagonalForm {
     }
   }
 
-  /// Z := Q·Z, with Z `order × count`.
+  /// Z := Q·Z, with Z `order × count`, column-major.
   ///
   /// - Complexity: 2·order²·count operations.
   ///
   /// C function: `dormtr`.
   func rotate(_ z: AlignedBuffer<Double>, count: Int) throws(SolverError) {
-    // Room for blocks of 64 reflectors, and for their triangles.
+    // Room for blocks of 64 reflectors and for their triangular factors.
     let work = try AlignedBuffer<Double>(count: 64 * count + 65 * 64)
     let info = clapack_lower_dormtr(
       Int32(tridiagonal.order), Int32(count), reflectors.start, factors.start, z.start, work.start, Int32(work.count))

@@ -1,5 +1,5 @@
 extension EigenProbe {
-  /// Takes note of G·x and of G's trace; to be called before the eigensolver destroys G.
+  /// Computes G·x and the trace of G. Call this before the eigensolver destroys G.
   ///
   /// - Throws: ``SolverError/outOfMemory(bytes:)``.
   /// - Complexity: 2·order² operations.

@@ -1,30 +1,34 @@
-/// All eigenvalues and eigenvectors of a Gram matrix on one rank, tested before they are believed.
+/// The solver that finds all eigenvalues and eigenvectors of a Gram matrix on one rank, and tests them before they are believed.
 ///
-/// The steps are those of LAPACK's `syevd`: reduction to a tridiagonal T = QᵀGQ, divide and conquer on T, and the product
-/// of Q with T's eigenvectors. The first two decide how well vectors of small singular values are separated, and run in the width
-/// of the Gram matrix. The third is a rotation, whose rounding is that of the products which use the vectors: it
-/// runs in single precision, in blocks wide enough for GEMM. At order 2048 in double this takes 0.71 of `dsyevd`'s
-/// time (docs/measurements.md).
+/// Its steps are those of LAPACK's `syevd`:
 ///
-/// If the result fails the test of ``EigenProbe``, `syev` does the matrix again: slower, but another algorithm.
+/// 1. Reduce G to a tridiagonal T = QᵀGQ, in the width of the Gram matrix.
+/// 2. Find the eigensystem of T by divide and conquer, in the same width.
+/// 3. Multiply the eigenvectors of T by Q, in single precision.
+///
+/// The first two decide how well vectors of small singular values are separated. The third is a rotation, and rounds no more than the
+/// products in single precision that use the vectors. It runs in blocks wide enough for GEMM. At order 2048 in double, all three take 0.71
+/// of the time of `dsyevd` (docs/measurements.md).
+///
+/// If the result fails the test of ``EigenProbe``, `syev` decomposes the matrix again: slower, but by another algorithm.
 public enum LocalEigensolver {
   /// The largest order that one rank decomposes.
   public static let largestOrder = SolverError.largestOrder
 
-  /// Decomposes the Gram matrix of `source` by the usual algorithm; if the result is not believed, forms it again and takes the other.
+  /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is refused.
   ///
-  /// - Throws: ``SolverError``, of the second algorithm if both fail, or what `source` throws.
+  /// - Throws: ``SolverError``, that of the second algorithm if both fail, or what `source` throws.
   /// - Complexity: 1 read of the matrix and m·n·order + 6·order³ operations; twice that and more if the first result is refused.
   static func basis<Scalar: RealScalar>(of source: some PanelSource, _: Scalar.Type) throws -> SingularBasis {
     do {
       return try solve(GramMatrix<Scalar>(of: source))
     } catch let refusal as SolverError where refusal.blamesSolver {
-      // The first algorithm has destroyed its Gram matrix.
+      // The first algorithm has destroyed the Gram matrix, so it is formed again.
       return try solve(GramMatrix<Scalar>(of: source), by: .implicitQL, rescue: refusal)
     }
   }
 
-  /// Decomposes `gram`, in its own memory.
+  /// Decomposes `gram` by the usual algorithm, in the memory of `gram`.
   ///
   /// - Returns: the basis in single precision, as scores need it.
   /// - Throws: ``SolverError``.
@@ -37,9 +41,9 @@ public enum LocalEigensolver {
     try solve(gram, by: .divideAndConquer, rescue: nil)
   }
 
-  /// The same by one algorithm or the other.
+  /// Decomposes `gram` by a chosen algorithm, in the memory of `gram`.
   ///
-  /// - Parameter rescue: why the other one's result was refused.
+  /// - Parameter rescue: why the result of the other algorithm was refused; nil for the first attempt.
   package static func solve<Scalar: RealScalar>(
     _ gram: consuming GramMatrix<Scalar>, by algorithm: EigenAlgorithm, rescue: SolverError?
   ) throws(SolverError) -> SingularBasis {
@@ -62,6 +66,7 @@ public enum LocalEigensolver {
   /// Eigenvalues, ascending, and eigenvectors in single precision.
   private typealias Eigensystem = (values: [Double], vectors: AlignedBuffer<Float>)
 
+  /// The three steps of the usual algorithm.
   private static func divideAndConquer<Scalar: RealScalar>(
     _ gram: consuming GramMatrix<Scalar>
   ) throws(SolverError) -> Eigensystem {
@@ -74,7 +79,9 @@ public enum LocalEigensolver {
     return (values.elements.map { Double($0) }, vectors)
   }
 
-  /// - Complexity: about 9·order³ operations, most of them a vector at a time: many times the time of the other.
+  /// The other algorithm.
+  ///
+  /// - Complexity: about 9·order³ operations, most of them a vector at a time, which takes many times as long.
   ///
   /// C function: `syev`.
   private static func implicitQL<Scalar: RealScalar>(
@@ -89,7 +96,7 @@ public enum LocalEigensolver {
     return (values.elements.map { Double($0) }, try narrowed(gram.elements))
   }
 
-  /// T's eigenvectors in single precision; leaves the reflectors of Q in `gram` and `factors`.
+  /// The eigenvectors of T in single precision. Leaves the reflectors of Q in `gram` and `factors`.
   private static func eigenvectorsOfTridiagonal<Scalar: RealScalar>(
     _ gram: borrowing GramMatrix<Scalar>, values: AlignedBuffer<Scalar>, factors: AlignedBuffer<Scalar>
   ) throws(SolverError) -> AlignedBuffer<Float> {

@@ -1,16 +1,17 @@
 import CMPI
 
-/// The orthogonal Q of a reduction to tridiagonal form, as the product of Householder reflectors, in single precision.
+/// The orthogonal Q of a reduction to tridiagonal form, as a product of Householder reflectors in single precision.
 struct Reflectors {
-  /// How many reflectors are applied at once.
+  /// The number of reflectors that are applied at once.
   private static let width = 128
 
   private let order: Int
-  /// `order × order`, column-major: reflector k lies in column k, rows k + 2 and below, with a 1 in row k + 1 left out.
+  /// The vectors of the reflectors, `order × order`, column-major. Vector k lies in column k, rows k + 2 and below; the 1 in its row k + 1 is
+  /// not stored.
   private let vectors: AlignedBuffer<Float>
   private let factors: AlignedBuffer<Float>
 
-  /// Takes over what `sytrd` left in `gram`.
+  /// Takes over the reflectors that `sytrd` has left in `gram` and `factors`.
   init<Scalar: RealScalar>(_ gram: consuming GramMatrix<Scalar>, factors: AlignedBuffer<Scalar>) throws(SolverError) {
     order = gram.order
     vectors = try narrowed(gram.elements)
@@ -19,8 +20,9 @@ struct Reflectors {
 
   /// Z := Q·Z, with Z `order × order`, column-major.
   ///
-  /// Q = Π (I − V·T·Vᵀ) over blocks of reflectors, the last block first. V is copied with its ones and zeros spelled out, so that each block is
-  /// three plain products; `ormtr` works through the triangles apart, in blocks of 32, at half the rate.
+  /// Q = Π (I − V·T·Vᵀ) over blocks of reflectors, applied from the last block to the first. V is copied with its ones and zeros spelled
+  /// out, so that each block takes three plain products. LAPACK's `ormtr` treats the triangle of V apart, in blocks of 32, and reaches half
+  /// the rate.
   ///
   /// - Complexity: 2·order³ operations; 3·width·order floats beside Z.
   func apply(to z: AlignedBuffer<Float>) throws(SolverError) {
@@ -28,11 +30,11 @@ struct Reflectors {
     let block = try AlignedBuffer<Float>(count: width * order)
     let product = try AlignedBuffer<Float>(count: width * order)
     let scaled = try AlignedBuffer<Float>(count: width * order)
-    // Starts as zeros, and `slarft` writes the upper triangle only.
+    // The lower triangle stays zero: `slarft` writes the upper one only.
     let triangle = try AlignedBuffer<Float>(count: width * width)
     for first in stride(from: 0, to: order - 1, by: width).reversed() {
       let count = min(width, order - 1 - first)
-      // Rows first + 1 and below are all that these reflectors touch.
+      // These reflectors touch rows first + 1 and below only.
       let rows = order - 1 - first
       copyBlock(from: first, count: count, rows: rows, to: block)
       clapack_slarft(
@@ -46,6 +48,7 @@ struct Reflectors {
     }
   }
 
+  /// Copies the vectors of `count` reflectors, with their ones and zeros spelled out.
   private func copyBlock(from first: Int, count: Int, rows: Int, to block: AlignedBuffer<Float>) {
     for column in 0..<count {
       let source = vectors.start + (first + column) * order + first + 1

@@ -1,17 +1,17 @@
-/// The singular vectors of a matrix's smaller side: right ones of a tall matrix, left ones of a wide one.
+/// All singular vectors of the smaller side of a matrix: the right ones of a tall matrix, the left ones of a wide one.
 public struct SingularBasis {
-  /// How many there are, and how long each is.
+  /// The number of vectors, and the length of each: min(m, n).
   public let order: Int
-  /// Descending, in the units of the matrix.
+  /// All singular values, descending, in the units of the matrix.
   public let singularValues: [Double]
-  /// `order × order`, column-major, one vector a column, in ascending order of singular value.
+  /// The vectors as columns, `order × order`, column-major, in **ascending** order of singular value.
   public let vectors: AlignedBuffer<Float>
-  /// Why the usual eigensolver's result was refused, if this is the other one's; nil normally.
+  /// Why the result of the usual algorithm was refused, if this is the other algorithm's; else nil.
   public let rescue: SolverError?
 }
 
 extension Precision {
-  /// The basis of `source`, tested; by another eigensolver if the usual one's is wrong (``SingularBasis/rescue``).
+  /// Decomposes `source` on one rank. The result is tested, and found by another algorithm if the usual one's is wrong.
   ///
   /// - Throws: ``SolverError``, or what `source` throws.
   public func basis(of source: some PanelSource) throws -> SingularBasis {

@@ -1,8 +1,11 @@
-/// Does local work on every member of a team, then says through `agreeing` how it went: all have their values, or all throw.
+/// Does local work on every member of a team; all members get their values, or all throw.
 ///
-/// Collective: every member calls it.
+/// Collective: every member calls it. A member that failed alone would leave the others waiting in the next collective call.
 ///
-/// - Parameter agreeing: does what it is given on every member and, if it throws on any, throws the same error on all.
+/// - Parameters:
+///   - agreeing: runs its argument on every member. If that throws on any member, `agreeing` throws the same error on all.
+///   - work: local work, without collective calls.
+/// - Returns: what `work` has returned on this member.
 func agreed<Value>(
   _ agreeing: (() throws -> Void) throws -> Void, _ work: () throws -> Value
 ) throws -> Value {
@@ -11,7 +14,9 @@ func agreed<Value>(
   return try result.get()
 }
 
-/// What `work` returns, if it fails on none of the ranks.
+/// Does local work on all ranks that share `sums`; all ranks get their values, or all throw.
+///
+/// Collective among the ranks that share `sums`.
 func agreed<Value>(_ sums: some ChunkSums, _ work: () throws -> Value) throws -> Value {
   var value: Value?
   try sums.agreeing { value = try work() }
@@ -19,7 +24,18 @@ func agreed<Value>(_ sums: some ChunkSums, _ work: () throws -> Value) throws ->
   return value
 }
 
-/// What the first rank makes of `work`, the same on all; a solver that gives up is a result.
+/// The numbers that `work` finds on the first rank, on all ranks.
+///
+/// All ranks do `work`, and go on with the numbers of the first, since the last bits may differ between processors.
+///
+/// Collective among the ranks that `agreeing` and `sharing` speak for.
+///
+/// - Parameters:
+///   - count: how many numbers `work` returns.
+///   - order: the order of the matrix, for the error.
+///   - sharing: gives all ranks the numbers of the first.
+/// - Returns: the numbers, or ``SolverError/noConvergence(info:order:)`` where the solver gave up on the first rank.
+/// - Throws: any other error of `work`, the same on all ranks.
 func settled(
   _ count: Int, order: Int, agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
   _ work: () throws -> [Double]

@@ -1,14 +1,18 @@
 import MPI
 
-/// Who computes which partial sum of a sum over the streaming side of a matrix, and how the ranks hear of each other's.
+/// A way to share a sum over the streaming side of a matrix among ranks.
 ///
-/// Every conforming type adds the same partial sums in the same order, so results are the same bits whatever the number of ranks.
+/// The sum is cut into chunks (``PanelShape/chunks``). A conforming type decides which rank computes the partial sum of which chunk, and
+/// brings the partial sums to all ranks.
+///
+/// Invariant: every conforming type adds the same partial sums in the order of the chunks, so results are the same bits for any number
+/// of ranks.
 public protocol ChunkSums {
-  /// `total` := the sum of the chunks' partial sums, in order of the chunks.
+  /// `total` := the sum of the partial sums of all chunks, added in the order of the chunks.
   ///
   /// Collective among the ranks that share the sum: each calls it, with the same `chunks` and `total.count`, and ends with the same `total`.
   ///
-  /// - Parameter compute: writes every element of a chunk's partial sum; may fail on one rank alone.
+  /// - Parameter compute: writes every element of the partial sum of one chunk. It may fail on one rank alone.
   /// - Throws: the same error on all these ranks, if `compute` fails on any.
   func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
@@ -23,12 +27,11 @@ public protocol ChunkSums {
   func agreeing(_ work: () throws -> Void) throws
 }
 
-/// One rank computes every chunk.
+/// The sums of a rank that works alone and computes every chunk.
 public struct LocalChunkSums: ChunkSums {
-  /// The only one.
   public init() {}
 
-  /// Holds one partial sum at a time.
+  /// Adds the partial sums of all chunks. One of them is held at a time.
   public func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
@@ -41,26 +44,27 @@ public struct LocalChunkSums: ChunkSums {
     }
   }
 
-  /// Nobody to agree with.
+  /// Does `work`; there is nobody to agree with.
   public func agreeing(_ work: () throws -> Void) throws { try work() }
 }
 
-/// The members of a team compute contiguous chunks each, and exchange the partial sums.
+/// The sums of a team whose members compute contiguous chunks each and exchange the partial sums.
 public struct TeamChunkSums: ChunkSums {
   private let team: Communicator
   private let agreement: (() throws -> Void) throws -> Void
 
-  /// Sums shared by all ranks of `team`.
+  /// Shares sums among all ranks of `team`.
   ///
-  /// - Parameter agreeing: does local work, and throws the same error on every member if it fails on any.
+  /// - Parameter agreeing: does local work. If the work fails on one member, `agreeing` throws the same error on every member.
   public init(team: Communicator, agreeing: @escaping (() throws -> Void) throws -> Void) {
     self.team = team
     agreement = agreeing
   }
 
-  /// Holds the member's own partial sums and one more at a time: ⌈chunks ÷ members⌉ + 1.
+  /// Adds the partial sums of all chunks, broadcasting each in turn.
   ///
-  /// Each partial sum is broadcast in turn and added by everyone. The bytes sent are those of an all-gather, the memory is not.
+  /// A member holds its own partial sums and one more: ⌈chunks ÷ members⌉ + 1. An all-gather would send as many bytes, but every member
+  /// would hold all partial sums.
   public func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
@@ -87,15 +91,16 @@ public struct TeamChunkSums: ChunkSums {
     }
   }
 
-  /// The caller's agreement.
+  /// Does `work` by the agreement that the caller of ``init(team:agreeing:)`` has given.
   public func agreeing(_ work: () throws -> Void) throws { try agreement(work) }
 
+  /// The chunks that a member computes.
   private func share(of member: Int, chunks: Int) -> Range<Int> {
     chunks * member / team.size..<chunks * (member + 1) / team.size
   }
 }
 
-/// Copies the first partial sum and adds the others.
+/// Adds a partial sum to `total`, or copies it there if it is the first.
 private func add<Scalar: RealScalar>(
   _ partial: UnsafeMutableBufferPointer<Scalar>, to total: UnsafeMutableBufferPointer<Scalar>, first: Bool
 ) {

@@ -1,15 +1,15 @@
 extension PanelShape {
-  /// Sums over the streaming side have at most this many partial sums.
+  /// The most partial sums of a sum over the streaming side.
   static let mostChunks = 16
-  /// A Gram matrix has fewer, since each is as large as it.
+  /// The partial sums of a Gram matrix. They are fewer, since each is as large as the matrix.
   static let gramChunks = 4
-  /// Elements of one panel of such a sum.
+  /// Elements of one panel of a chunk.
   static let chunkPanelElements = 1 << 21
 
   /// The streaming side in at most ``mostChunks`` chunks, each a list of panels.
   ///
-  /// A sum over the stream is formed chunk by chunk, each in order of its panels, and the chunks are added in order. The cut depends on the
-  /// shape alone, so the result does not depend on which rank forms which chunk. Chunks of small matrices are at least 64 long.
+  /// The panels of a chunk are added in their order, and the chunks in theirs. The cut depends on the shape alone, so the sum does not
+  /// depend on which rank forms which chunk. A chunk is at least 64 long, so small matrices have fewer chunks.
   var chunks: [[Range<Int>]] {
     let (chunk, panel) = (chunkLength, chunkPanelLength)
     return stride(from: 0, to: stream, by: chunk).map { start in

@@ -1,8 +1,14 @@
 extension PanelShape {
-  /// Elements of one panel that a factor is updated with; two such panels live at once.
+  /// Elements of one panel that a triangular factor is updated with. Two such panels live at once.
   static let factorElements = 1 << 21
 
-  /// Reads some lines of the streaming side, through room for them, to the rows of a column-major matrix of `core` columns.
+  /// Reads some lines of the streaming side into the rows of a column-major matrix of `core` columns.
+  ///
+  /// - Parameters:
+  ///   - lines: a range of the streaming side.
+  ///   - room: holds at least `lines.count × core` elements.
+  ///   - target: the place of the first element.
+  ///   - leading: the distance between the columns of the matrix.
   func read(
     _ lines: Range<Int>, of source: some PanelSource, through room: AlignedBuffer<Double>,
     into target: UnsafeMutablePointer<Double>, leading: Int
@@ -15,7 +21,7 @@ extension PanelShape {
       }
       return
     }
-    // Square tiles, so that what is written to is in cache.
+    // By square tiles, so that the lines of cache that are written to stay in cache.
     let tile = 16
     for first in stride(from: 0, to: lines.count, by: tile) {
       for left in stride(from: 0, to: core, by: tile) {

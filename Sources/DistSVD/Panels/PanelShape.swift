@@ -1,38 +1,41 @@
-/// How a matrix is cut: the side that is decomposed (core) and the side that streams.
+/// The cut of a matrix into panels: the smaller side is decomposed (the core), the longer side streams.
+///
+/// A tall matrix is read in panels of whole rows, a wide one in panels of whole columns. A panel is a range of the streaming side:
+///
+///     let shape = PanelShape(rows: 11_008, columns: 4_096)   // core 4,096, stream 11,008
+///     shape.panels(of: PanelShape.gramElements)              // 0..<1024, 1024..<2048, …
 public struct PanelShape: Sendable {
-  /// Elements of one panel while the Gram matrix is formed; deep panels amortize the passes over G.
+  /// Elements of one panel while the Gram matrix is formed. Deep panels make the passes over G few.
   public static let gramElements = 1 << 22
-  /// Elements of one panel while scores are made; three such panels live at once.
+  /// Elements of one panel while scores are made. Three such panels live at once.
   public static let scoreElements = 1 << 21
 
-  /// Whether the matrix has at least as many rows as columns; then rows stream.
+  /// Whether the matrix has at least as many rows as columns. Then rows stream, else columns.
   public let isTall: Bool
   /// The smaller dimension.
   public let core: Int
   /// The larger dimension.
   public let stream: Int
 
-  /// The cut of a matrix.
   public init(_ source: some PanelSource) {
     self.init(rows: source.rows, columns: source.columns)
   }
 
-  /// The cut of an `rows × columns` matrix.
   public init(rows: Int, columns: Int) {
     isTall = rows >= columns
     core = min(rows, columns)
     stream = max(rows, columns)
   }
 
-  /// Ranges of the streaming side, each of about `elements` elements and a multiple of 16 long but for the last.
+  /// Cuts the streaming side into panels of about `elements` elements each. All but the last are a multiple of 16 long.
   ///
-  /// They depend on the shape alone: a result does not change with who computes it.
+  /// The panels depend on the shape alone, so a result does not depend on which rank computes it.
   public func panels(of elements: Int) -> [Range<Int>] {
     let step = step(of: elements)
     return stride(from: 0, to: stream, by: step).map { $0..<min(stream, $0 + step) }
   }
 
-  /// The length of the first of ``panels(of:)`` on the streaming side, unless that is shorter.
+  /// The length of a panel of ``panels(of:)`` on the streaming side, which may itself be shorter.
   public func step(of elements: Int) -> Int { max(64, elements / max(core, 1) / 16 * 16) }
 
   /// The matrix rows that a panel covers.

@@ -1,12 +1,18 @@
 import CMPI
 
-/// What two matrices A and B of one shape have in common, from their elements and their products; in double.
+/// Measures of how alike two matrices A and B of one shape are, from their elements and their products, in double.
+///
+///     let products = try CrossProducts(base, tuned)
+///     products.distance    // ‖A − B‖_F
+///     products.alignment   // 1 if the columns of B are those of A, rotated among themselves and scaled
+///
+/// Invariant: squaredDistance = squaredNorms.a + squaredNorms.b − 2·innerProduct, but for rounding.
 public struct CrossProducts: Sendable, Equatable {
-  /// The same of either matrix.
+  /// One measure of both matrices.
   public struct Pair: Sendable, Equatable {
-    /// Of the first.
+    /// The measure of A.
     public let a: Double
-    /// Of the second.
+    /// The measure of B.
     public let b: Double
   }
 
@@ -18,7 +24,7 @@ public struct CrossProducts: Sendable, Equatable {
   public let squaredNorms: Pair
   /// ‖AᵀB‖²_F.
   public let squaredCross: Double
-  /// ‖AᵀA‖²_F = ‖A·Aᵀ‖²_F = Σσ⁴, and that of B.
+  /// ‖AᵀA‖²_F = ‖A·Aᵀ‖²_F = Σσ⁴, and the same of B.
   public let squaredGrams: Pair
 
   /// ‖A − B‖_F, in the units of the matrices.
@@ -26,20 +32,20 @@ public struct CrossProducts: Sendable, Equatable {
 
   /// ‖AᵀB‖_F / √(‖AᵀA‖_F·‖B·Bᵀ‖_F), from 0 to 1; nil if one of the matrices is 0.
   ///
-  /// The cosine between A·Aᵀ and B·Bᵀ: it does not change when the columns of either matrix are rotated among themselves. Centred kernel
-  /// alignment without the centring; WeightWatcher 0.7.7 calls it distance `cka`, and adds 1e-6 to a denominator below that.
+  /// It is the root of the cosine between A·Aᵀ and B·Bᵀ, so it does not change when the columns of either matrix are rotated. It is centred
+  /// kernel alignment without the centring. WeightWatcher 0.7.7 calls it distance `cka`, and adds 1e-6 to a denominator below that.
   public var alignment: Double? {
     let denominator = squaredGrams.a.squareRoot().squareRoot() * squaredGrams.b.squareRoot().squareRoot()
     return denominator > 0 ? min(squaredCross.squareRoot() / denominator, 1) : nil
   }
 
-  /// Streams both matrices, once for each block of columns of the products (``blocks(rows:columns:)``).
+  /// Streams both matrices once for each block of columns of the products (``blocks(rows:columns:)``).
   ///
-  /// ‖AᵀB‖ is that of a product of the smaller side where A is tall; where it is wide, ‖AᵀB‖² = ⟨A·Aᵀ, B·Bᵀ⟩, which are of the
-  /// smaller side too. The products are formed some columns at a time and none is held whole.
+  /// All products are square matrices of the smaller side. Where A is tall, AᵀB is one. Where A is wide, ‖AᵀB‖² = ⟨A·Aᵀ, B·Bᵀ⟩, and A·Aᵀ and
+  /// B·Bᵀ are. The products are formed some columns at a time, and none is held whole.
   ///
-  /// Collective among the ranks that share `sums`, which share the blocks; all get the same result, whose bits do not depend on how many
-  /// they are.
+  /// Collective among the ranks that share `sums`. They share the blocks, and all get the same result. Its bits do not depend on the number
+  /// of ranks.
   ///
   /// - Throws: ``SolverError/differentShapes(_:_:)``, ``SolverError/outOfMemory(bytes:)``, or what a source throws, or what the agreement
   ///   of `sums` makes of either.
@@ -64,18 +70,20 @@ public struct CrossProducts: Sendable, Equatable {
     squaredGrams = Pair(a: sum[5], b: sum[6])
   }
 
-  /// How many blocks of columns the products are formed in: so many reads of both matrices, and at most so many ranks have work.
+  /// The number of blocks of columns that the products are formed in. Both matrices are read so many times, and at most so many ranks have
+  /// work.
   public static func blocks(rows: Int, columns: Int) -> Int { blocks(PanelShape(rows: rows, columns: columns)).count }
 
   /// The floating-point operations of all blocks: 4·m·n·p for a tall matrix, 2·m·n·p for a wide one, p = min(m, n).
   public static func operations(rows: Int, columns: Int) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
-    // Gram matrices from the diagonal block down.
+    // The share of a Gram matrix that is formed: each block of columns from the diagonal block down.
     let share = 1 + 1 / Double(max(1, blocks(shape).count))
     return Double(rows) * Double(columns) * Double(shape.core) * (shape.isTall ? 2 + 2 * share : 2 * share)
   }
 
-  /// The most memory a rank needs, in bytes, beside what the sources take: about 200 MB, or 3 KB for each of min(m, n) above 32,768.
+  /// The memory that a rank needs at most, in bytes, without that of the sources: about 200 MB, and more only for min(m, n) above 32,768,
+  /// where it is 3 KB times min(m, n).
   public static func bytes(rows: Int, columns: Int) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let core = Double(shape.core)
@@ -84,20 +92,20 @@ public struct CrossProducts: Sendable, Equatable {
     return Int(exactly: 8 * (2 * panel + products + 64)) ?? .max
   }
 
-  /// Columns of one block: an eighth of all, but no fewer than make fast products, nor more than 2²² elements.
+  /// The columns of one block: an eighth of all, but enough for fast products, and no more than 2²² elements unless 128 columns are more.
   private static func width(_ shape: PanelShape) -> Int {
     let eighth = (shape.core / 128 + 1) * 16
     return min(shape.core, max(128, min(eighth, (1 << 22) / max(1, shape.core) / 16 * 16)))
   }
 
-  /// The columns of each block; they depend on the shape alone.
+  /// The columns of each block. They depend on the shape alone.
   private static func blocks(_ shape: PanelShape) -> [Range<Int>] {
     guard shape.core > 0 else { return [] }
     let step = width(shape)
     return stride(from: 0, to: shape.core, by: step).map { $0..<min(shape.core, $0 + step) }
   }
 
-  /// Room for a panel of either matrix and a block of the products.
+  /// Room for a panel of each matrix and for a block of columns of each product.
   private struct Workspace {
     let shape: PanelShape
     let panels: [Range<Int>]
@@ -105,7 +113,7 @@ public struct CrossProducts: Sendable, Equatable {
     let b: AlignedBuffer<Double>
     let gramA: AlignedBuffer<Double>
     let gramB: AlignedBuffer<Double>
-    /// AᵀB; of wide matrices it is not needed.
+    /// AᵀB of tall matrices; empty for wide ones, which do not need it.
     let cross: AlignedBuffer<Double>
 
     init(_ shape: PanelShape) throws(SolverError) {
@@ -120,8 +128,9 @@ public struct CrossProducts: Sendable, Equatable {
       cross = try AlignedBuffer(count: shape.isTall ? block : 0)
     }
 
-    /// The block's part of each sum, in the order of the properties.
+    /// The parts of all sums that a block of columns contributes, in the order of the properties of ``CrossProducts``.
     func sums(of first: some PanelSource, _ second: some PanelSource, columns: Range<Int>) throws -> [Double] {
+      // 1. Stream both matrices: the block's columns of the products, and the sums over its elements.
       var sums = [Double](repeating: 0, count: 7)
       for lines in panels {
         let (rows, across, count) = (shape.rows(lines), shape.columns(lines), lines.count * shape.core)
@@ -135,10 +144,11 @@ public struct CrossProducts: Sendable, Equatable {
         }
         addElements(lines: lines.count, columns: columns, to: &sums)
       }
+      // 2. The squares of the products.
       let height = shape.core - columns.lowerBound
       for column in columns {
         let place = column - columns.lowerBound
-        // What is below the diagonal block stands for what is right of it too.
+        // The elements below the diagonal block count twice: for themselves and for those right of the block.
         for row in 0..<height {
           let weight = row < columns.count ? 1.0 : 2.0
           let (x, y) = (gramA.start[place * height + row], gramB.start[place * height + row])
@@ -153,12 +163,13 @@ public struct CrossProducts: Sendable, Equatable {
       return sums
     }
 
-    /// `result` := (+) rows `rows`… and columns `columns` of xᵀy, for x and y as panels of the tall one of W and Wᵀ.
+    /// `result` := the rows from `rows` on and the `columns` of xᵀy, or that added to `result` unless `isFirst`; x and y are panels of the tall
+    /// one of W and Wᵀ.
     private func multiply(
       _ x: AlignedBuffer<Double>, _ y: AlignedBuffer<Double>, lines: Int, rows: Int, columns: Range<Int>, isFirst: Bool,
       into result: AlignedBuffer<Double>
     ) {
-      // A row-major panel is, to BLAS, its transpose: core × lines when tall, lines × core when wide.
+      // BLAS takes a row-major panel for its transpose: core × lines when tall, lines × core when wide.
       let leading = shape.isTall ? shape.core : lines
       let step = shape.isTall ? 1 : lines
       cblas_dgemm_into(
@@ -167,7 +178,7 @@ public struct CrossProducts: Sendable, Equatable {
         y.start + columns.lowerBound * step, Int32(leading), isFirst ? 0 : 1, result.start, Int32(shape.core - rows))
     }
 
-    /// The sums over the elements of some columns of the panels.
+    /// Adds the sums over the elements of some columns of the panels.
     private func addElements(lines: Int, columns: Range<Int>, to sums: inout [Double]) {
       let (across, down) = shape.isTall ? (1, shape.core) : (lines, 1)
       for line in 0..<lines {

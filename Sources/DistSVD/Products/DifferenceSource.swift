@@ -1,15 +1,13 @@
-/// A − B of two matrices of one shape, a panel at a time.
+/// The difference A − B of two matrices of one shape, read a panel at a time.
 ///
-/// Differences are formed in the width that is read: of weights stored in single precision or less, and not too far apart, exactly in
-/// double.
+/// Differences are formed in the width that is read. In double they are exact for weights that are stored in single precision or less and
+/// are not too far apart.
 public struct DifferenceSource<A: PanelSource, B: PanelSource>: PanelSource {
   private let a: A
   private let b: B
-  /// Elements of B that are held at a time.
+  /// The elements of B that are held at a time.
   private static var slabElements: Int { 1 << 18 }
 
-  /// A − B.
-  ///
   /// - Throws: ``SolverError/differentShapes(_:_:)``.
   public init(_ a: A, minus b: B) throws(SolverError) {
     try SolverError.checkShapes(a, b)
@@ -17,17 +15,13 @@ public struct DifferenceSource<A: PanelSource, B: PanelSource>: PanelSource {
     self.b = b
   }
 
-  /// The row count of both.
   public var rows: Int { a.rows }
-  /// The column count of both.
   public var columns: Int { a.columns }
 
-  /// Writes `rows × columns` of the difference, row-major and dense, to `panel`.
   public func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
     try readDifference(rows: rows, columns: columns, into: panel)
   }
 
-  /// Writes `rows × columns` of the difference, row-major and dense, to `panel`.
   public func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
     try readDifference(rows: rows, columns: columns, into: panel)
   }

@@ -4,23 +4,24 @@
   import Musl
 #endif
 
-/// The angles between two spaces that are given by orthonormal vectors (Björck and Golub 1973).
+/// The angles between two spaces, each given by orthonormal vectors (Björck and Golub 1973).
 public struct PrincipalAngles: Sendable, Equatable {
-  /// As many as the smaller space has dimensions, ascending, in radians from 0 to π/2.
+  /// The angles in radians, ascending, from 0 to π/2. There are as many as the smaller space has dimensions.
   public let angles: [Double]
-  /// Their cosines, descending, from 0 to 1.
+  /// The cosines of ``angles``, descending, from 1 to 0.
   public let cosines: [Double]
 
-  /// The mean of cos²: ‖XᵀY‖²_F over the smaller number of vectors. 1 if one space holds the other, k/d for random spaces where
-  /// the larger has k of d dimensions.
+  /// The mean of cos², which is ‖XᵀY‖²_F over the smaller number of vectors.
+  ///
+  /// 1 if one space contains the other. About k/d for random spaces in d dimensions, of which the larger has k.
   public var overlap: Double {
     cosines.isEmpty ? 0 : cosines.reduce(0) { $0 + $1 * $1 } / Double(cosines.count)
   }
 
-  /// The angles between the spaces of `first` and `second`, or of no more than `most` vectors of either, the first ones.
+  /// The angles between the spaces that the first `most` vectors of `first` and of `second` span.
   ///
-  /// Cosines are the singular values of XᵀY; sines those of Y − X·(XᵀY), which keep their digits where an angle is small and
-  /// its cosine rounds to 1. Both go into each angle: within a few ε of the right one, small or large.
+  /// Cosines are the singular values of XᵀY, and sines those of Y − X·(XᵀY). Sines keep their digits where an angle is small and its cosine
+  /// rounds to 1. Each angle is made of both, so small and large angles are within a few ε.
   ///
   /// - Throws: ``SolverError/differentShapes(_:_:)`` if the vectors are not of one length, ``SolverError``.
   /// - Complexity: 4·d·j·k + 4·d·k² operations for j and k ≤ j vectors of length d; d·k doubles.

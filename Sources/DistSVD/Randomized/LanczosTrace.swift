@@ -1,30 +1,33 @@
-/// The trace of √A by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017), A = P·WᵀW·P with P = I − V·Vᵀ.
+/// The trace of √A for A = P·WᵀW·P with P = I − V·Vᵀ, by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017).
 ///
-/// Random sign vectors z, projected by P, start a Lanczos iteration each, all advanced together by one read of W a step. The
-/// eigenvalues and first components of the tridiagonal matrix are nodes and weights of a quadrature of zᵀ·f(A)·z, whose expectation
-/// is tr f(A). That expectation is known for f = 1 (order − rank) and f(λ) = λ (the trace of A), so only what is left of
-/// √λ after the best fit a + b·λ is estimated: its spread over the probes is a small part of that of √λ.
+/// Each of some random sign vectors z, the probes, is projected by P and starts a Lanczos iteration. One read of W advances all of them by
+/// one step. The eigenvalues of a probe's tridiagonal matrix are the nodes, and the squared first components of its eigenvectors the
+/// weights, of a quadrature of zᵀ·f(A)·z, whose expectation is tr f(A).
+///
+/// That expectation is known for f(λ) = 1, where it is order − rank, and for f(λ) = λ, where it is the trace of A. So √λ is fitted by
+/// a + b·λ, and only the rest of the fit is estimated. Its spread over the probes is a small part of that of √λ.
 struct LanczosTrace {
-  /// Reads of the matrix.
+  /// The steps of each iteration, and the reads of the matrix.
   static let steps = 16
-  /// Vectors iterated together.
+  /// The vectors that are iterated together.
   static let probes = 16
 
-  /// Nodes and weights of each probe; its weights add up to ‖P·z‖².
+  /// The nodes and weights of each probe. The weights of a probe add up to ‖P·z‖².
   private let quadratures: [[(node: Double, weight: Double)]]
+  /// order − rank.
   private let dimension: Int
   /// See ``TruncatedBasis/rescue``.
   let rescue: SolverError?
 
-  /// Runs the iteration.
+  /// Runs the iterations of all probes.
   ///
   /// Collective among the ranks of `sums`.
   ///
   /// - Parameters:
   ///   - basis: V, `order × rank`.
   ///   - signs: fills a column-major block of so many columns with random signs.
-  /// - Complexity: ``steps`` reads of the matrix, 4·m·n·probes operations each in single precision; beside them
-  ///   4·order·probes·(2·rank + steps) in double a step.
+  /// - Complexity: ``steps`` reads of the matrix. A step takes 4·m·n·probes operations in single precision and
+  ///   4·order·probes·(2·rank + steps) in double.
   init<Source: PanelSource, Sums: ChunkSums>(
     _ products: PanelProducts<Source, Sums>, basis: AlignedBuffer<Double>, rank: Int, sums: Sums,
     signs: (UnsafeMutableBufferPointer<Float>, Int) -> Void
@@ -34,10 +37,12 @@ struct LanczosTrace {
     dimension = order - rank
     let steps = min(Self.steps, dimension)
     let w = try agreed(sums) { try Workspace(order: order, rank: rank, width: width, steps: steps, basis: basis) }
+    // 1. Random signs, projected and scaled to length 1.
     signs(w.block.elements, width)
     for index in w.block.elements.indices { w.vector(0)[index] = Double(w.block.elements[index]) }
     w.project(w.vector(0))
     var recurrences = (0..<width).map { probe in Recurrence(squaredLength: w.normalize(w.vector(0), probe)) }
+    // 2. Lanczos steps of all probes, each vector made orthogonal to all before it.
     for step in 0..<steps {
       for index in w.block.elements.indices { w.block.elements[index] = Float(w.vector(step)[index]) }
       try products.normalProduct(w.block, width: width, into: w.image)
@@ -49,9 +54,10 @@ struct LanczosTrace {
         w.orthogonalize(next, against: step + 1, probe)
       }
       w.project(next)
-      // Where the probe's Krylov space is exhausted this is zero or rounding, and what follows has no weight.
+      // Where the probe's Krylov space is exhausted, the length is zero or rounding, and all that follows has no weight.
       for probe in 0..<width { recurrences[probe].offDiagonal.append(w.normalize(next, probe).squareRoot()) }
     }
+    // 3. The eigensystem of each probe's tridiagonal matrix.
     let found = try agreed(sums) { try recurrences.map { try $0.quadrature() } }
     quadratures = found.map(\.nodes)
     rescue = found.lazy.compactMap(\.rescue).first
@@ -59,10 +65,10 @@ struct LanczosTrace {
 
   /// Estimates tr √A.
   ///
-  /// - Parameter trace: of A.
+  /// - Parameter trace: the trace of A.
   /// - Returns: the estimate and its standard error, both in the units of W.
   func squareRoot(trace: Double) -> (value: Double, error: Double) {
-    // The fit weighs each node as the quadratures do, which is as the eigenvalues of A lie.
+    // The fit weighs each node as the quadratures do, so it is best where the eigenvalues of A lie.
     let points = quadratures.joined()
     let total = points.reduce(0) { $0 + $1.weight }
     guard total > 0 else { return (0, 0) }
@@ -84,7 +90,7 @@ struct LanczosTrace {
     return (value, error)
   }
 
-  /// The most memory the iteration takes: Lanczos vectors, blocks, their partial sums.
+  /// The memory that the iterations take at most, in bytes: Lanczos vectors, blocks and their partial sums.
   static func bytes(order: Int, rank: Int, partials: Int) -> Int {
     let width = probes
     return order * width * (8 * (steps + 1) + 4 * (2 + partials)) + 8 * rank * width
@@ -96,7 +102,9 @@ struct LanczosTrace {
     var diagonal: [Double] = []
     var offDiagonal: [Double] = []
 
-    /// - Throws: ``SolverError/noConvergence(info:order:)`` or what else two algorithms failed by.
+    /// The nodes and weights of the probe, and why the usual eigensolver's result was refused, if it was.
+    ///
+    /// - Throws: ``SolverError/noConvergence(info:order:)``, or another ``SolverError``, if two algorithms failed.
     func quadrature() throws(SolverError) -> (nodes: [(node: Double, weight: Double)], rescue: SolverError?) {
       let steps = diagonal.count
       let matrix = try AlignedBuffer<Double>(count: steps * steps)
@@ -113,7 +121,7 @@ struct LanczosTrace {
     }
   }
 
-  /// The vectors of the iteration: blocks of `order × width` in double, one a step, and the block that meets W, in single.
+  /// The vectors of the iterations: a block of `order × width` in double for each step, and the block in single precision that W multiplies.
   private struct Workspace {
     let order: Int
     let rank: Int
@@ -153,7 +161,7 @@ struct LanczosTrace {
       return sum
     }
 
-    /// Takes the probe's first `steps` vectors out of `x`, twice, which is enough (Giraud and others 2005).
+    /// Makes the column `probe` of `x` orthogonal to the probe's first `steps` vectors. Twice is enough (Giraud and others 2005).
     func orthogonalize(_ x: UnsafeMutablePointer<Double>, against steps: Int, _ probe: Int) {
       for _ in 0..<2 {
         for step in 0..<steps {
@@ -164,7 +172,7 @@ struct LanczosTrace {
       }
     }
 
-    /// Scales a column to length 1; returns the square of the length it had.
+    /// Scales the column `probe` to length 1, and returns the square of the length it had.
     func normalize(_ x: UnsafeMutablePointer<Double>, _ probe: Int) -> Double {
       let square = product(x, x, probe)
       if square > 0 {

@@ -1,26 +1,27 @@
 import CMPI
 
-/// Products of a matrix W with narrow blocks, which read W a panel at a time; W stands for the tall one of W and Wᵀ.
+/// Products of a matrix with narrow blocks that read the matrix a panel at a time. W stands for the tall one of the matrix and its transpose.
 ///
-/// Blocks are column-major, `core × width`. Products are single precision, in the units of W: see ``RandomizedSolver`` for the norms that
-/// they can have.
+/// Blocks are column-major, `core × width`. Products are in single precision, in the units of W. ``RandomizedSolver`` says which norms W may
+/// have.
 ///
-/// Where it is cheaper, the Gram matrix WᵀW is formed once, in single precision, and stands for W in the products that
-/// follow; every rank of `sums` then holds it.
+/// Where it is cheaper, the Gram matrix WᵀW is formed once in single precision (``formGram()``). It then stands for W in the products that
+/// follow, and every rank of `sums` holds it.
 ///
-/// Every method is collective among the ranks of `sums`, and costs one read of the matrix unless there is a Gram matrix.
+/// Every method is collective among the ranks of `sums`, and takes one read of the matrix unless there is a Gram matrix.
 struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   let shape: PanelShape
   private let source: Source
   private let sums: Sums
   private let chunks: [[Range<Int>]]
-  /// One panel of W, and its product with a block.
+  /// Room for one panel of W.
   private let weights: AlignedBuffer<Float>
+  /// Room for the product of a panel and a block.
   private let product: AlignedBuffer<Float>
-  /// WᵀW, `core × core`, lower triangle.
+  /// The lower triangle of WᵀW, `core × core`; nil unless it has been formed.
   private var explicit: AlignedBuffer<Float>?
 
-  /// Room for products with blocks of up to `width` columns.
+  /// Makes room for products with blocks of up to `width` columns.
   init(_ source: Source, width: Int, sums: Sums) throws(SolverError) {
     self.source = source
     self.sums = sums
@@ -62,7 +63,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     try sums.sum(chunks: chunks.count, into: result.prefix(core * width)) { chunk, partial in
       for (number, range) in chunks[chunk].enumerated() {
         let weights = try project(range, on: block, width: width)
-        // Wᵀ·(W·block): to BLAS a row-major panel is its transpose, core × length when W is tall, length × core when wide.
+        // Wᵀ·(W·block). BLAS takes a row-major panel for its transpose: core × length when W is tall, length × core when wide.
         LocalBLAS.multiply(
           operand(weights, length: range.count, isTransposed: true), .init(product.elements, storedRows: range.count),
           rows: core, columns: width, inner: range.count, into: partial, adding: number > 0)
@@ -70,7 +71,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     }
   }
 
-  /// `result` := (W·block)ᵀ·(W·block), `width × width`, lower triangle, summed in double.
+  /// `result` := the lower triangle of (W·block)ᵀ·(W·block), `width × width`, summed in double.
   ///
   /// - Complexity: 2·m·n·width operations, and m·width² in double; 2·core²·width and 2·core·width² with a Gram matrix.
   func projectedGram(_ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Double>) throws {
@@ -87,6 +88,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     }
   }
 
+  /// ``projectedGram(_:width:into:)`` as blockᵀ·(WᵀW·block).
   private func projectedExplicit(
     _ block: AlignedBuffer<Float>, width: Int, into result: AlignedBuffer<Double>
   ) throws {
@@ -106,7 +108,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
       wide.0.start, wide.1.start, aTransposed: true, rows: width, columns: width, inner: shape.core, into: result.start)
   }
 
-  /// `result` := WᵀW, `core × core`, lower triangle, in double.
+  /// `result` := the lower triangle of WᵀW, `core × core`, in double.
   ///
   /// - Complexity: m·n·core operations.
   func gram(into result: AlignedBuffer<Double>) throws {
@@ -124,7 +126,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     }
   }
 
-  /// Reads a panel, writes its product with `block` to ``product``, `length × width`, and returns the panel.
+  /// Reads a panel, writes its product with `block` to ``product`` as `length × width`, and returns the panel.
   private func project(_ range: Range<Int>, on block: AlignedBuffer<Float>, width: Int) throws
     -> UnsafeMutableBufferPointer<Float>
   {
@@ -136,7 +138,7 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     return weights
   }
 
-  /// A panel of the tall matrix, `length × core`, or its transpose.
+  /// A panel of the tall matrix, `length × core`, or its transpose, as a factor of a product.
   private func operand(_ weights: UnsafeMutableBufferPointer<Float>, length: Int, isTransposed: Bool)
     -> LocalBLAS.Operand
   {

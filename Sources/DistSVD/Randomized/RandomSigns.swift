@@ -1,6 +1,11 @@
 import CKernels
 
-/// Random signs in `block`, column-major; the sign of row i and column k has the index first + i·columns + k.
+/// Fills `block`, column-major, with random signs. The sign of row i and column k has the index first + i·columns + k.
+///
+/// - Parameters:
+///   - seed: the key of all random numbers.
+///   - stream: tells apart the random numbers of different matrices.
+///   - first: the index of the first sign.
 func randomSigns(
   rows: Int, columns: Int, seed: UInt64, stream: UInt64, first: UInt64, into block: UnsafeMutableBufferPointer<Float>
 ) {

@@ -1,26 +1,35 @@
-/// The leading singular vectors of a matrix by a randomized block Krylov method, and the nuclear norm of the rest.
+/// The solver that finds the leading singular vectors of a matrix by a randomized block Krylov method, and estimates the nuclear norm of
+/// the rest.
 ///
-/// Musco and Musco 2015, on WᵀW for tall W and W·Wᵀ for wide: a block of ℓ = rank + oversample random signs is multiplied by WᵀW and made
-/// orthonormal powerIterations + 1 times. All images together span the space whose projected Gram matrix gives singular values and vectors;
-/// the last one alone, which is subspace iteration, holds less of it for the same operations (docs/decisions/0007).
-/// Neither the matrix nor an array of order × order is held, but for orders up to ``TailEstimate/largestExactOrder``.
+/// The method is that of Musco and Musco (2015), on WᵀW for tall W and W·Wᵀ for wide W:
+///
+/// 1. Start with a block of ℓ = rank + oversample columns of random signs.
+/// 2. Multiply the block by WᵀW and make it orthonormal, powerIterations + 1 times. Keep all images.
+/// 3. Make all images together orthonormal. They span the space in which the leading vectors are sought.
+/// 4. Project WᵀW on that space, and take the leading eigenvectors of the small matrix.
+/// 5. Estimate the nuclear norm of what these vectors leave out (``TailEstimate``).
+///
+/// Subspace iteration would keep the last image alone, and finds less for the same operations (docs/decisions/0007). Neither the matrix nor
+/// an array of order × order is held, except where the order is small: up to ``TailEstimate/largestExactOrder``, or where
+/// ``formsGram(order:options:)``.
 ///
 /// Results are the same bits for any number of ranks that share the work, with the same threads on each.
 ///
-/// Operations, with q = powerIterations and k = min(order, (q + 1)·ℓ): 4·(q + 1)·m·n·ℓ + 2·m·n·k in single precision; about
-/// 4·order·(k·ℓ + k²) + max(m, n)·k² + 9·k³ in double; and those of ``TailEstimate``. Reads of the matrix: q + 2, and those of ``TailEstimate``.
+/// Operations, with q = powerIterations and k = min(order, (q + 1)·ℓ): 4·(q + 1)·m·n·ℓ + 2·m·n·k in single precision, about
+/// 4·order·(k·ℓ + k²) + max(m, n)·k² + 9·k³ in double, and those of ``TailEstimate``. Reads of the matrix: q + 2, and those of ``TailEstimate``.
 ///
-/// Accuracy: singular values are Ritz values, from below, and within single precision of those of the space. How far it is from the
-/// leading vectors depends on how σ falls after σ_r; ``TruncatedBasis/tailNuclearNorm`` and ``TruncatedBasis/tailSquares`` belong to the vectors found.
+/// Accuracy: singular values are Ritz values. They approach from below, and are within single precision of those of the space. The distance
+/// of the space from the leading vectors depends on how σ falls after σ_r. ``TruncatedBasis/tailNuclearNorm`` and
+/// ``TruncatedBasis/tailSquares`` belong to the vectors that were found.
 public struct RandomizedSolver: Sendable {
-  /// What shapes the result.
   public let options: RandomizedOptions
-  /// The matrix's own stream of random numbers: the signs of row i and column k of the block have index i·ℓ + k, the tail's probes follow.
+  /// The stream of random numbers of this matrix. The sign in row i and column k of the block has index i·ℓ + k; those of the tail's probes
+  /// follow.
   public let stream: UInt64
-  /// See ``TailEstimate/largestExactOrder``; tests lower it.
+  /// The largest order whose tail is found from all eigenvalues. Tests lower it.
   var largestExactOrder = TailEstimate.largestExactOrder
 
-  /// A solver for one matrix.
+  /// Makes a solver for one matrix.
   public init(_ options: RandomizedOptions, stream: UInt64) {
     self.options = options
     self.stream = stream
@@ -31,8 +40,8 @@ public struct RandomizedSolver: Sendable {
   /// Collective among the ranks that share `sums`; all get the same result.
   ///
   /// - Parameters:
-  ///   - source: finite; its order above `options.rank`, which is at least 1.
-  ///   - squaredNorm: ‖W‖²_F, 0 or from 2^−80 to 2^80: single precision then holds WᵀW, and its products with orthonormal blocks, with
+  ///   - source: a finite matrix. Its order is above `options.rank`, which is at least 1.
+  ///   - squaredNorm: ‖W‖²_F, either 0 or from 2^−80 to 2^80. Single precision then holds WᵀW and its products with orthonormal blocks, with
   ///     room at both ends. Scale a matrix of another norm by a power of two.
   /// - Throws: ``SolverError``, or what `source` throws, or what the agreement of `sums` makes of either; the same on all ranks.
   public func solve(_ source: some PanelSource, squaredNorm: Double, sums: some ChunkSums) throws -> TruncatedBasis {
@@ -62,7 +71,7 @@ public struct RandomizedSolver: Sendable {
     return basis
   }
 
-  /// The floating-point operations for an m × n matrix: those on W, which a team shares, and the rest, which each member does.
+  /// The floating-point operations for a `rows × columns` matrix: `shared` are those on W, which a team shares, `own` those of each member.
   public static func operations(rows: Int, columns: Int, options: RandomizedOptions) -> (shared: Double, own: Double) {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
@@ -83,7 +92,7 @@ public struct RandomizedSolver: Sendable {
     return (shared, own)
   }
 
-  /// Whether the Gram matrix is formed: where its m·n·order operations are fewer than those of the products that it replaces.
+  /// Whether the Gram matrix is formed, since its m·n·order operations are fewer than those of the products that it replaces.
   static func formsGram(order: Int, options: RandomizedOptions) -> Bool {
     let products = 4 * (max(0, options.powerIterations) + 1) * width(order: order, options: options)
     let tail = order <= TailEstimate.largestExactOrder ? 0 : 4 * LanczosTrace.steps * LanczosTrace.probes
@@ -100,22 +109,22 @@ public struct RandomizedSolver: Sendable {
     min(order, (max(0, options.powerIterations) + 1) * width(order: order, options: options))
   }
 
-  /// The most memory one of `members` ranks that share a matrix needs, in bytes, beside what the source takes.
+  /// The memory that one of `members` ranks needs at most, in bytes, without that of the source.
   public static func bytes(rows: Int, columns: Int, options: RandomizedOptions, members: Int = 1) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let (order, width) = (shape.core, width(order: shape.core, options: options))
     let span = span(order: order, options: options)
     let panel = shape.longestChunkPanel
-    // A member of a team holds its share of the partial sums and one more, a rank alone one at a time.
+    // A member of a team holds its share of the partial sums and one more. A rank that works alone holds one at a time.
     func held(_ chunks: Int) -> Int { members == 1 ? 1 : (chunks + members - 1) / members + 1 }
     let partials = held(PanelShape.mostChunks)
-    // The panel, its product, and that in double; the images and their basis in double; one image with its partial sums; the result and
-    // its double; the projected Gram matrix with its partial sums and the eigensolver's 2·span².
+    // The panel, its product in both widths; the images in both widths; one image with its partial sums; the result in both widths; the
+    // projected Gram matrix with its partial sums and the 2·span² of the eigensolver.
     let subspace =
       panel * (4 * order + 12 * max(span, LanczosTrace.probes)) + order * span * (4 + 8)
       + order * width * 4 * (1 + partials) + order * options.rank * (4 + 8) + 8 * span * span * (3 + partials)
       + 8 * 80 * span
-    // The Gram matrix and its partial sums; the projection of both.
+    // The Gram matrix with its partial sums, and its projection.
     let gram =
       formsGram(order: order, options: options)
       ? 4 * order * order * (1 + held(PanelShape.gramChunks)) + 20 * order * span : 0
@@ -124,16 +133,17 @@ public struct RandomizedSolver: Sendable {
 
   private struct Workspace<Source: PanelSource, Sums: ChunkSums> {
     var products: PanelProducts<Source, Sums>
-    /// The block that is multiplied: one image, and the basis of all in the end.
+    /// The block that is multiplied: one image at a time, and in the end the basis of all images.
     let block: AlignedBuffer<Float>
     /// WᵀW·block.
     let image: AlignedBuffer<Float>
-    /// The images in double, `order × k`, each with orthonormal columns, and orthonormal all together in the end.
+    /// The images in double, `order × k`. The columns of each are orthonormal, and in the end those of all together.
     let basis: AlignedBuffer<Double>
+    /// The projected Gram matrix, `k × k`.
     let gram: AlignedBuffer<Double>
   }
 
-  /// Leaves an orthonormal basis of all images in `basis` and `block`.
+  /// Makes all images, and leaves an orthonormal basis of them in `basis` and `block`.
   private func iterate(
     _ w: Workspace<some PanelSource, some ChunkSums>, width: Int, span: Int, sums: some ChunkSums
   ) throws {
@@ -142,7 +152,7 @@ public struct RandomizedSolver: Sendable {
       rows: order, columns: width, seed: options.seed, stream: stream, first: 0, into: w.block.prefix(order * width))
     for start in stride(from: 0, to: span, by: width) {
       try w.products.normalProduct(w.block, width: width, into: w.image)
-      // The last image is cut where all of them fill the space.
+      // The last image is cut where the images fill the space.
       let columns = min(width, span - start)
       try orthonormalize(w.image, in: w, from: start, columns: columns, sums: sums)
     }
@@ -175,7 +185,7 @@ public struct RandomizedSolver: Sendable {
       let vectors = try AlignedBuffer<Float>(count: order * rank)
       let leading = w.gram.start + (span - rank) * span
       DoubleLAPACK.multiply(w.basis.start, leading, rows: order, columns: rank, inner: span, into: rotated.start)
-      // LAPACK's order is ascending.
+      // LAPACK gives ascending order, and the basis is in descending order.
       for column in 0..<rank {
         let from = rotated.start + (rank - 1 - column) * order
         let to = vectors.start + column * order

@@ -1,12 +1,14 @@
-/// The nuclear norm of what a truncated basis leaves out: the trace of the square root of A = P·WᵀW·P with P = I − V·Vᵀ.
+/// The nuclear norm of the part of a matrix that a truncated basis V leaves out: tr √A for A = P·WᵀW·P with P = I − V·Vᵀ.
 ///
-/// Up to ``largestExactOrder`` from all eigenvalues of A, above by ``LanczosTrace`` (docs/decisions/0007).
+/// It comes from all eigenvalues of A up to ``largestExactOrder``, and from ``LanczosTrace`` above (docs/decisions/0007).
 struct TailEstimate {
-  /// Orders up to it: all eigenvalues. One more read of the matrix, m·n·order + 4·order²·rank + 4/3·order³ operations in double.
+  /// The largest order whose tail comes from all eigenvalues. That takes one more read of the matrix, and
+  /// m·n·order + 4·order²·rank + 4/3·order³ operations in double.
   static let largestExactOrder = 1024
 
+  /// The nuclear norm, in the units of W.
   let nuclearNorm: Double
-  /// Estimated relative standard error.
+  /// The estimated relative standard error of the nuclear norm.
   let relativeError: Double
   /// See ``TruncatedBasis/rescue``.
   let rescue: SolverError?
@@ -18,7 +20,7 @@ struct TailEstimate {
   /// - Parameters:
   ///   - leading: V, `order × rank`.
   ///   - tailSquares: the trace of A.
-  ///   - firstIndex: of the probes' random signs.
+  ///   - firstIndex: the index of the first random sign of the probes.
   init<Source: PanelSource, Sums: ChunkSums>(
     products: PanelProducts<Source, Sums>, leading: AlignedBuffer<Float>, rank: Int, tailSquares: Double, sums: Sums,
     seed: UInt64, stream: UInt64, firstIndex: UInt64, largestExactOrder: Int
@@ -41,12 +43,12 @@ struct TailEstimate {
       estimate = trace.squareRoot(trace: tailSquares)
       rescue = trace.rescue
     }
-    // Cauchy and Schwarz; reached where the tail is rounding.
+    // The bound is that of Cauchy and Schwarz. The estimate reaches it where the tail is nothing but rounding.
     nuclearNorm = min(max(estimate.value, 0), (Double(order - rank) * tailSquares).squareRoot())
     relativeError = nuclearNorm > 0 ? estimate.error / nuclearNorm : 0
   }
 
-  /// The most memory the estimate takes beside the products' panels.
+  /// The memory that the estimate takes at most, in bytes, without the panels of the products.
   static func bytes(order: Int, rank: Int, panel: Int, partials: Int) -> Int {
     let basis = 8 * order * rank
     if order <= largestExactOrder {
@@ -69,7 +71,7 @@ struct TailEstimate {
     }
   }
 
-  /// G := P·G·P = G − V·Uᵀ − U·Vᵀ with U = G·V − ½·V·(Vᵀ·G·V); the lower triangle in, all of it out.
+  /// G := P·G·P = G − V·Uᵀ − U·Vᵀ with U = G·V − ½·V·(Vᵀ·G·V). Reads the lower triangle of G, and writes both.
   private static func deflate(_ gram: AlignedBuffer<Double>, order: Int, basis: AlignedBuffer<Double>, rank: Int)
     throws(SolverError)
   {

@@ -1,31 +1,31 @@
 extension TruncatedBasis {
-  /// Refuses what no correct result can be.
+  /// Refuses a result that cannot be right.
   ///
-  /// The eigensystems and bases on the way have been tested when they were found; this is for what comes after, and between.
+  /// The eigensystems and bases on the way were tested when they were found. This test covers the steps after and between them.
   ///
   /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if one vector of random signs shows that the vectors are not orthonormal,
   ///   ``SolverError/wrongValues(sum:trace:order:)`` if they hold more than ‖W‖²_F, ``SolverError/wrongTail(nuclearNorm:frobeniusNorm:)``.
   /// - Complexity: 4·order·rank operations.
   func check(squaredNorm: Double) throws(SolverError) {
     let residual = try orthogonalityResidual()
-    // All written so that what is not a number is refused too.
+    // All guards are written so that NaN is refused too.
     guard residual <= Self.vectorTolerance(rank: rank) else { throw .wrongBasis(residual: residual, columns: rank) }
     let captured = singularValues.reduce(0) { $0 + $1 * $1 }
     guard captured <= squaredNorm * (1 + Self.energyTolerance) else {
       throw .wrongValues(sum: captured, trace: squaredNorm, order: order)
     }
-    // Σσ ≥ √Σσ². The squares are a small difference of large numbers where little is left, the sum an estimate. The other bound,
-    // Σσ ≤ √((n − r)·Σσ²), is imposed by ``TailEstimate``.
+    // Σσ ≥ √Σσ². Both need slack: the squares are a small difference of large numbers where the tail is small, and the sum is an estimate.
+    // ``TailEstimate`` imposes the other bound, Σσ ≤ √((n − r)·Σσ²).
     let most = tailNuclearNorm * (1 + 8 * tailError)
     guard tailSquares <= most * most + Self.energyTolerance * squaredNorm else {
       throw .wrongTail(nuclearNorm: tailNuclearNorm, frobeniusNorm: tailSquares.squareRoot())
     }
   }
 
-  /// Of Σσ², relative to ‖W‖²_F: products are single precision.
+  /// The tolerance of Σσ², relative to ‖W‖²_F. Products are in single precision.
   static let energyTolerance = 1e-4
 
-  /// Of ``orthogonalityResidual()``: that of rounding to single precision is below 2⁻²⁴·√rank.
+  /// The tolerance of ``orthogonalityResidual()``. Rounding to single precision makes a residual below 2⁻²⁴·√rank.
   static func vectorTolerance(rank: Int) -> Double {
     16 * Double(Float.ulpOfOne) * Double(max(rank, 1)).squareRoot()
   }

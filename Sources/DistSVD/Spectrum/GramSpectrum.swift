@@ -1,23 +1,23 @@
-/// What the Gram matrix of a matrix says of its singular values and its leading vectors; tested. In a team, the same on every member.
+/// The tested eigenvalues and leading eigenvectors of the Gram matrix G of a matrix; in a team, the same on every member.
 struct GramSpectrum {
-  /// G·x and the trace of G.
+  /// The probe that tests eigensystems of G.
   let probe: EigenProbe
   /// ‖G‖²_F.
   let squares: Double
-  /// See ``Tridiagonal/rounding``.
+  /// The factor of rounding by the way to the tridiagonal form (``Tridiagonal/rounding``).
   let rounding: Double
-  /// All eigenvalues, ascending; or why they are not believed.
+  /// All eigenvalues, ascending, or the reason to refuse them.
   let eigenvalues: Result<[Double], SolverError>
-  /// Eigenvectors of the largest, `order × count` in descending order; nil if none are wanted or believed.
+  /// The eigenvectors of the `count` largest eigenvalues, `order × count`, in descending order; nil if none are wanted or all were refused.
   let vectors: AlignedBuffer<Double>?
-  /// How many vectors there are.
+  /// The number of vectors that are wanted, at most the order.
   let count: Int
-  /// Why the vectors are another algorithm's than the usual one, or are missing.
+  /// Why the usual algorithm's vectors were refused, if they were; else nil.
   let rescue: SolverError?
 
   /// Streams `source` once.
   ///
-  /// - Parameter count: how many vectors are wanted.
+  /// - Parameter count: the number of vectors that are wanted.
   /// - Throws: ``SolverError/notFinite(order:)``, ``SolverError/outOfMemory(bytes:)``, ``SolverError/orderTooLarge(_:)``, or what `source` throws.
   init(of source: some PanelSource, vectors count: Int) throws {
     let gram = try GramMatrix<Double>(of: source)
@@ -32,15 +32,17 @@ struct GramSpectrum {
       rotate: { try form?.rotate($0, count: min(count, order)) })
   }
 
-  /// Finds the eigensystem of the reduced matrix.
+  /// Finds the eigensystem of a Gram matrix that has been reduced to Q·T·Qᵀ.
   ///
   /// Collective among the ranks that `agreeing` and `sharing` speak for.
   ///
   /// - Parameters:
-  ///   - count: vectors, at most the order.
-  ///   - agreeing: does local work; if it fails on one of the ranks, throws the same error on all.
+  ///   - tridiagonal: T.
+  ///   - squares: ‖G‖²_F.
+  ///   - count: the number of vectors that are wanted, at most the order.
+  ///   - agreeing: does local work. If the work fails on one rank, `agreeing` throws the same error on all.
   ///   - sharing: gives all ranks the numbers of the first.
-  ///   - rotate: multiplies vectors of T, the same on all ranks, by Q.
+  ///   - rotate: multiplies vectors, which are the same on all ranks, by Q.
   init(
     _ tridiagonal: Tridiagonal, probe: EigenProbe, squares: Double, count: Int,
     agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
@@ -51,6 +53,7 @@ struct GramSpectrum {
     self.squares = squares
     rounding = tridiagonal.rounding
     self.count = count
+    // 1. The eigenvalues, tested by their sum and the sum of their squares.
     let found = try settled(order, order: order, agreeing: agreeing, sharing: sharing) {
       try tridiagonal.eigenvalues()
     }
@@ -58,6 +61,7 @@ struct GramSpectrum {
       do throws(SolverError) { try probe.check(values, squares: squares) } catch { return .failure(error) }
       return .success(values)
     }
+    // 2. The vectors, by one algorithm after the other until a result passes the test.
     var (vectors, rescue): (AlignedBuffer<Double>?, SolverError?) = (nil, nil)
     if count > 0, case .success(let values) = eigenvalues {
       for algorithm in Tridiagonal.Algorithm.allCases where vectors == nil {
@@ -86,21 +90,23 @@ struct GramSpectrum {
     self.rescue = rescue
   }
 
-  /// Singular values and where they come from.
+  /// Singular values, and the way they were found.
   struct Values {
+    /// The singular values, descending.
     let singularValues: [Double]
+    /// As ``SpectrumResult/resolution``.
     let resolution: Double
     let method: SpectrumResult.Method
     let rescue: SolverError?
   }
 
-  /// Singular values that were found another way, descending, and which.
+  /// Singular values, descending, that were found by another way than the Gram matrix.
   typealias Others = (singularValues: [Double], method: SpectrumResult.Method)
 
-  /// The Gram matrix's values where they are accurate enough, tested ones of `others` where they are not.
+  /// The singular values of the Gram matrix if they are accurate enough, else those of `others`, tested.
   ///
-  /// - Parameter others: is given the Gram matrix's values, or nil if they cannot be believed; gives singular values, or why there are none; in a
-  ///   team the same on all members.
+  /// - Parameter others: finds singular values by another way, or says why there are none; in a team, the same on all members. It is given
+  ///   those of the Gram matrix, or nil if they were refused.
   func spectrum(others: (Values?) throws -> Result<Others, SolverError>) rethrows -> Result<Values, SolverError> {
     var (rough, refusal): (Values?, SolverError?) = (nil, nil)
     switch eigenvalues {
@@ -110,7 +116,7 @@ struct GramSpectrum {
       let singularValues = values.reversed().map { max($0, 0).squareRoot() }
       let largest = singularValues.first ?? 0
       let bound = SpectrumSolver.resolution(largest: largest, order: values.count) * rounding.squareRoot()
-      // Elements of G that are too small for a double leave nothing of them, and nothing to test with.
+      // Where the elements of G are too small for a double, the eigenvalues have lost their digits, and so has the trace that tests them.
       if probe.trace >= EigenProbe.leastSum, let smallest = singularValues.last, smallest >= bound {
         return .success(Values(singularValues: singularValues, resolution: 0, method: .gram, rescue: nil))
       }
@@ -129,7 +135,7 @@ struct GramSpectrum {
     }
   }
 
-  /// Refuses singular values whose squares are not those of the Gram matrix.
+  /// Refuses singular values whose squares do not add up as the eigenvalues of the Gram matrix do.
   private func check(_ singularValues: [Double]) throws(SolverError) {
     if probe.trace >= EigenProbe.leastSum {
       try probe.check(singularValues.map { $0 * $0 }, squares: squares)

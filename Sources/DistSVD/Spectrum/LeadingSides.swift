@@ -1,28 +1,31 @@
 import CMPI
 
-/// The leading vectors of both sides, from those of the smaller one: of the longer, they are W·V of the tall one of W and Wᵀ, made orthonormal.
+/// The leading singular vectors of both sides of a matrix, made from those of the smaller side.
 ///
-/// W·v_k has the length σ_k. Rounding turns it by ε·σ₁/σ_k at most, and where σ_k is nothing but rounding the QR decomposition
-/// gives what completes the others to an orthonormal set.
+/// W stands for the tall one of the matrix and its transpose. The vectors of the longer side are W·V, made orthonormal by a QR decomposition.
+/// W·v_k has the length σ_k, and rounding turns it by ε·σ₁/σ_k at most. Where σ_k is nothing but rounding, the QR decomposition completes the
+/// other vectors to an orthonormal set.
 struct LeadingSides {
   let left: SingularVectors?
   let right: SingularVectors?
+  /// Why vectors are missing or come from another algorithm, if so; else nil.
   let rescue: SolverError?
 
-  /// On one rank.
+  /// Makes the vectors of the sides that are wanted, on one rank.
   ///
   /// - Complexity: 2·m·n·count operations and 1 read of the matrix if vectors of the longer side are wanted; their memory.
   init(_ gram: GramSpectrum, _ leading: LeadingVectors?, of source: some PanelSource) throws {
     try self.init(gram, leading, of: source, share: { $0 }, agreeing: { try $0() }, adding: { _ in })
   }
 
-  /// On the ranks that `agreeing` speaks for.
+  /// Makes the vectors of the sides that are wanted, on the ranks that `agreeing` speaks for.
   ///
-  /// Collective among them; all get the same vectors.
+  /// Collective among these ranks, which all get the same vectors.
   ///
   /// - Parameters:
-  ///   - share: which of the panels this rank reads.
-  ///   - adding: adds up what the ranks have found, each its own rows.
+  ///   - share: chooses the panels that this rank reads.
+  ///   - agreeing: does local work. If the work fails on one rank, `agreeing` throws the same error on all.
+  ///   - adding: adds up the rows that the ranks have found, on all ranks.
   init(
     _ gram: GramSpectrum, _ leading: LeadingVectors?, of source: some PanelSource,
     share: ([Range<Int>]) -> [Range<Int>], agreeing: (() throws -> Void) throws -> Void,
@@ -32,6 +35,7 @@ struct LeadingSides {
       (left, right, rescue) = (nil, nil, gram.rescue)
       return
     }
+    // 1. The vectors of the longer side, if they are wanted.
     let shape = PanelShape(source)
     let count = gram.count
     var (far, refusal): (SingularVectors?, SolverError?) = (nil, nil)
@@ -49,6 +53,7 @@ struct LeadingSides {
         far = SingularVectors(image, dimension: shape.stream, count: count)
       }
     }
+    // 2. Those of the smaller side; and which side is left, which right.
     let near = SingularVectors(core, dimension: shape.core, count: count)
     left = leading.sides.contains(.left) ? (shape.isTall ? far : near) : nil
     right = leading.sides.contains(.right) ? (shape.isTall ? near : far) : nil
@@ -69,7 +74,7 @@ struct LeadingSides {
     for lines in panels {
       try source.read(
         rows: shape.rows(lines), columns: shape.columns(lines), into: panel.prefix(lines.count * shape.core))
-      // A row-major panel is, to BLAS, its transpose: core × lines when tall, lines × core when wide.
+      // BLAS takes a row-major panel for its transpose: core × lines when tall, lines × core when wide.
       cblas_dgemm_into(
         shape.isTall ? LocalBLAS.transpose : LocalBLAS.plain, LocalBLAS.plain, Int32(lines.count), Int32(count),
         Int32(shape.core), 1, panel.start, Int32(shape.isTall ? shape.core : lines.count), vectors.start,
@@ -77,7 +82,7 @@ struct LeadingSides {
     }
   }
 
-  /// Why the vectors are not W's: ‖W·v_k‖² is not λ_k.
+  /// The reason to refuse the vectors: an ‖W·v_k‖² that is not λ_k; nil if all are.
   private static func refusal(
     _ image: AlignedBuffer<Double>, rows: Int, count: Int, eigenvalues: [Double]
   ) -> SolverError? {
@@ -89,7 +94,7 @@ struct LeadingSides {
       var sum = 0.0
       for row in 0..<rows { sum += start[row] * start[row] }
       let eigenvalue = eigenvalues[order - 1 - column]
-      // Written so that what is not a number is refused too.
+      // Written so that NaN is refused too.
       guard abs(sum - eigenvalue) <= tolerance * largest else {
         return .wrongValues(sum: sum, trace: eigenvalue, order: order)
       }

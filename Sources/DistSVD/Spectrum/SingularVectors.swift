@@ -1,16 +1,18 @@
-/// Some orthonormal vectors.
+/// Some leading singular vectors of one side of a matrix, orthonormal.
 ///
-/// Of each, the component of largest magnitude is positive: the first of those within 1e-6 of it, so that rounding does not choose. Left and right vectors of a matrix are each given
-/// this sign by themselves: σ_k·u_k·v_kᵀ is its part but for the sign.
+/// Invariant: the component of largest magnitude of each vector is positive. Where several components are within 1e-6 of the largest, the first
+/// of them is, so that rounding does not choose.
+///
+/// Left and right vectors are each given this sign on their own, so σ_k·u_k·v_kᵀ is a part of the matrix only up to its sign.
 public struct SingularVectors {
-  /// How long each vector is.
+  /// The length of each vector.
   public let dimension: Int
-  /// How many there are.
+  /// The number of vectors.
   public let count: Int
-  /// `dimension × count`, column-major, in descending order of singular value.
+  /// The vectors as columns, `dimension × count`, column-major, in descending order of singular value.
   public let elements: AlignedBuffer<Double>
 
-  /// Takes over `elements`, orthonormal columns of any sign.
+  /// Takes over `elements`, orthonormal columns of any sign, and gives them the sign of the invariant.
   init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
     self.dimension = dimension
     self.count = count
@@ -24,37 +26,38 @@ public struct SingularVectors {
     }
   }
 
-  /// Vectors that were found before: `elements` as ``elements`` has them, orthonormal.
+  /// Restores vectors that were found before.
   ///
-  /// - Throws: ``SolverError`` if there is no memory.
+  /// - Parameter elements: the vectors as ``elements`` holds them.
+  /// - Throws: ``SolverError/outOfMemory(bytes:)``.
   public init(_ elements: [Double], dimension: Int) throws(SolverError) {
     let buffer = try AlignedBuffer<Double>(count: elements.count)
     _ = buffer.elements.update(fromContentsOf: elements)
     self.init(buffer, dimension: dimension, count: dimension > 0 ? elements.count / dimension : 0)
   }
 
-  /// Vector `index`, as an array.
+  /// The vector of the `index`-th largest singular value, counted from 0.
   public subscript(index: Int) -> [Double] {
     withExtendedLifetime(elements) { Array(elements.elements[index * dimension..<(index + 1) * dimension]) }
   }
 }
 
-/// Which singular vectors are wanted.
+/// A request for leading singular vectors.
 public struct LeadingVectors: Sendable, Equatable {
   /// A side of the matrix.
   public enum Side: Sendable, CaseIterable {
-    /// Vectors as long as the matrix has rows.
+    /// The left vectors, which are as long as the matrix has rows.
     case left
-    /// Vectors as long as the matrix has columns.
+    /// The right vectors, which are as long as the matrix has columns.
     case right
   }
 
-  /// How many; at least 1, and no more than min(m, n) are found.
+  /// The number of vectors of each side, at least 1. No more than min(m, n) are found.
   public let count: Int
-  /// Of which sides.
+  /// The sides whose vectors are wanted.
   public let sides: Set<Side>
 
-  /// The first `count` vectors of `sides`.
+  /// Asks for the first `count` vectors of `sides`.
   public init(_ count: Int, _ sides: Set<Side>) {
     self.count = max(1, count)
     self.sides = sides

@@ -1,28 +1,30 @@
 /// All singular values of a matrix, and its leading singular vectors if they were asked for.
 public struct SpectrumResult {
-  /// What they were found by.
+  /// A way to singular values.
   public enum Method: String, Sendable {
-    /// The eigenvalues of the Gram matrix.
+    /// All values come from the eigenvalues of the Gram matrix.
     case gram
-    /// The eigenvalues of the Gram matrix, and where they are too small for that those of the inverse of the triangular factor.
+    /// The values that the Gram matrix does not resolve come from the inverse of the triangular factor, the others from the Gram matrix.
     case inverse
-    /// A bidiagonal form of the matrix, or of its triangular factor.
+    /// All values come from a bidiagonal form of the matrix or of its triangular factor.
     case qr
   }
 
-  /// min(m, n) of them, descending, in the units of the matrix, finite and not negative.
+  /// The min(m, n) singular values, descending, in the units of the matrix, finite and not negative.
   public let singularValues: [Double]
-  /// Singular values below it are not known to 1e-6 of themselves, those far below it not at all; in the units of the matrix.
+  /// The value below which singular values are not known to 1e-6 of themselves, in the units of the matrix. Those far below it are not known
+  /// at all.
   ///
-  /// 0 where all are: of the Gram matrix that none is below the bound (``SpectrumSolver/resolution(largest:order:)``); of inverses always, and of
-  /// a bidiagonal form always, which is as exact as any: each value within a small multiple of n·ε·σ₁ of the right one.
+  /// 0 if all are known as well as they can be. With method ``Method/gram`` this means that none is below
+  /// ``SpectrumSolver/resolution(largest:order:)``. It is always so with ``Method/inverse``, and with ``Method/qr``, whose values are within a
+  /// small multiple of n·ε·σ₁.
   public let resolution: Double
-  /// What they were found by.
+  /// The way to the singular values.
   public let method: Method
-  /// Why the usual algorithm's result was refused, if another's was taken, or nothing better could be had; nil normally.
+  /// Why the usual algorithm's result was refused, if another's was taken, or nothing better could be had; else nil.
   ///
-  /// With method `gram` and a `resolution` above 0: why there is no bidiagonal form. With a request for vectors: why
-  /// they come from another algorithm, or why there are none.
+  /// With method ``Method/gram`` and a ``resolution`` above 0, it says why there is no bidiagonal form. Where vectors were asked for, it may
+  /// say why they come from another algorithm, or why there are none.
   public let rescue: SolverError?
   /// The leading left singular vectors; nil if none were asked for, or they were refused.
   public let left: SingularVectors?

@@ -1,8 +1,8 @@
 extension SpectrumSolver {
-  /// The floating-point operations for an m × n matrix; a team shares all of them.
+  /// The floating-point operations for a `rows × columns` matrix. A team shares all of them.
   ///
-  /// With p = min(m, n): m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and what the vectors take; without what comes on top where the Gram
-  /// matrix does not resolve all values, which only the result tells.
+  /// With p = min(m, n), they are m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and those of the vectors. The operations of the second
+  /// way, where the Gram matrix does not resolve all values, are left out, since only the result tells whether they are needed.
   public static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
@@ -17,9 +17,9 @@ extension SpectrumSolver {
     return operations
   }
 
-  /// The most memory one of `members` ranks that share a matrix needs, in bytes, beside what the source takes.
+  /// The memory that one of `members` ranks needs at most, in bytes, without that of the source.
   ///
-  /// - Parameter bandElements: as a team's ``solve(_:leading:on:bandElements:agreeing:)`` gets it; of no use on one rank.
+  /// - Parameter bandElements: the argument of a team's ``solve(_:leading:on:bandElements:agreeing:)``. It plays no part on one rank.
   public static func bytes(
     rows: Int, columns: Int, leading: LeadingVectors? = nil, members: Int = 1, bandElements: Int = 0
   ) -> Int {
@@ -27,7 +27,7 @@ extension SpectrumSolver {
     let core = Double(shape.core)
     let count = leading.map { Double(min($0.count, shape.core)) } ?? 0
     let isFar = leading.map { $0.sides.contains(shape.isTall ? .left : .right) } ?? false
-    // T's vectors before and after they are sorted, and as an array; those of the longer side, and what tests them.
+    // The vectors of T before and after they are sorted, and as an array; those of the longer side, and the copies that test them.
     let near = 4 * core * count
     let far = isFar ? near + 3 * Double(shape.stream) * count + panel(shape, of: PanelShape.scoreElements) : near
     let (gram, factor): (Double, Double)
@@ -46,15 +46,15 @@ extension SpectrumSolver {
         core * core
         + max(2 * panel(shape, of: PanelShape.factorElements) + 192 * core, InverseLanczos.doubles(order: shape.core))
     }
-    // The probe's vectors, T and the values, with LAPACK's workspaces of some vectors each.
+    // On top: the vectors of the probe, T and the values, with LAPACK's workspaces of some vectors each.
     let doubles = max(gram, factor + near, far) + 48 * core
-    // In floating point, since the sizes that a file claims may overflow integers.
+    // The sum is in floating point, since the sizes that a file claims may overflow integers.
     return Int(exactly: (8 * doubles).rounded(.up)) ?? .max
   }
 
   private static func weights(_ shape: PanelShape) -> Double { Double(shape.core) * Double(shape.stream) }
 
-  /// Elements of the longest panel.
+  /// The elements of the longest panel.
   private static func panel(_ shape: PanelShape, of elements: Int) -> Double {
     Double(min(shape.stream, shape.step(of: elements))) * Double(shape.core)
   }

@@ -1,17 +1,17 @@
 import MPI
 
 extension SpectrumSolver {
-  /// The spectrum of `source`, by a team of ranks; the same on every member.
+  /// Finds the spectrum of `source` by a team of ranks; the result is the same on every member.
   ///
-  /// Collective: every member of `grid` calls it, with the same matrix. All take the same way.
+  /// Collective: every member of `grid` calls it, with the same matrix. All members take the same way.
   ///
   /// - Parameters:
-  ///   - leading: which singular vectors are wanted too; every member gets them whole.
+  ///   - leading: the singular vectors that are wanted too. Every member gets them whole.
   ///   - bandElements: the most elements of `source` that a member holds at a time while the Gram matrix is formed.
-  ///   - agreeing: does local work that may fail; if it fails on one member, throws the same error on all.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
   /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
-  /// - Complexity: as on one rank, over the number of members; 10/3·m·n·p for the triangular factor, of whose lines several members read the
-  ///   same. p² / members doubles of memory, twice that where the Gram matrix does not resolve all values.
+  /// - Complexity: the operations on one rank divided by the number of members, but 10/3·m·n·p for the triangular factor, some of whose lines
+  ///   several members read. p² / members doubles of memory, and twice that where the Gram matrix does not resolve all values.
   ///
   /// The last bits depend on the number of members.
   ///
@@ -32,7 +32,7 @@ extension SpectrumSolver {
       share: { Array($0[$0.count * team.rank / team.size..<$0.count * (team.rank + 1) / team.size]) },
       agreeing: agreeing,
       adding: { image in
-        // Each row is one member's, and 0 on the others.
+        // Each row belongs to one member, and is 0 on the others.
         var whole = Array(image.elements)
         try team.allReduce(&whole, .sum)
         _ = image.elements.update(fromContentsOf: whole)

@@ -1,22 +1,23 @@
 import CMPI
 
-/// The triangular factor R of the tall one of W and Wᵀ, W = Q·R, or a square W as it is: with the singular values of W, and of the memory
-/// of its smaller side.
+/// The triangular factor R of W = Q·R, where W is the tall one of a matrix and its transpose. A square W is kept as it is.
 ///
-/// The first `order` lines are decomposed as one matrix, those that follow a panel at a time: the factor of R on top of a panel is
-/// that of all lines so far. Every step is a product of reflections, so R belongs to a matrix that differs from W by rounding.
+/// R has the singular values of W in the memory of its smaller side.
+///
+/// The first `order` lines are decomposed as one matrix, and the lines that follow a panel at a time: the factor of R on top of a panel is the
+/// factor of all lines so far. Every step is a product of reflections, so R belongs to a matrix that differs from W by rounding.
 struct TriangularFactor {
   let order: Int
-  /// `order × order`, column-major.
+  /// R, or a square W: `order × order`, column-major.
   let elements: AlignedBuffer<Double>
-  /// Whether this is R; or W, which is square.
+  /// Whether ``elements`` is R. Otherwise it is a square W.
   private(set) var isTriangular = false
-  /// Columns of R that are decomposed at once.
+  /// The columns of R that are decomposed at once.
   private static let block = 64
 
   /// Streams `source` once.
   ///
-  /// - Parameter panelElements: of a panel; tests use small ones to see the seams.
+  /// - Parameter panelElements: the elements of a panel. Tests use small ones to see the seams.
   /// - Complexity: 2·m·n·order operations, fewer for nearly square matrices, none for square ones; order² doubles and two panels.
   /// - Throws: ``SolverError``, or what `source` throws.
   ///
@@ -42,7 +43,7 @@ struct TriangularFactor {
     let panel = try AlignedBuffer<Double>(count: read.count)
     for lines in panels(order..<shape.stream) {
       try shape.read(lines, of: source, through: read, into: panel.start, leading: lines.count)
-      // Zeros change nothing; matrices of nothing else take no time.
+      // Zeros change nothing, and a matrix of zeros takes no time.
       guard panel.prefix(lines.count * order).contains(where: { $0 != 0 }) else { continue }
       let info = clapack_dtpqrt(
         Int32(lines.count), Int32(order), Int32(width), elements.start, panel.start, factors.start, work.start)
@@ -50,7 +51,7 @@ struct TriangularFactor {
     }
   }
 
-  /// Replaces the first `order` lines by their triangular factor, if that is not done.
+  /// Replaces the first `order` lines by their triangular factor, unless that has been done.
   ///
   /// - Complexity: 4/3·order³ operations.
   ///
@@ -68,7 +69,7 @@ struct TriangularFactor {
     isTriangular = true
   }
 
-  /// Singular values of W, descending; destroys the factor.
+  /// The singular values of W, descending, by a bidiagonal form. Destroys the factor.
   ///
   /// - Complexity: 8/3·order³ operations, half of them a vector at a time.
   consuming func singularValues() throws(SolverError) -> [Double] {

@@ -1,15 +1,18 @@
-/// A length cut into blocks that are dealt out in turn: block b belongs to part b % parts.
+/// A length that is cut into blocks which are dealt out in turn: block b belongs to part b % parts.
 ///
-/// Every part keeps its elements in their global order, without gaps. ScaLAPACK does this to rows and to columns.
+/// Every part keeps its elements in their global order, without gaps. ScaLAPACK cuts rows and columns this way. Ten elements in blocks of
+/// two over two parts:
+///
+///     global  0 1 | 2 3 | 4 5 | 6 7 | 8 9
+///     part    0   | 1   | 0   | 1   | 0
+///     local   0 1 | 0 1 | 2 3 | 2 3 | 4 5
 public struct CyclicAxis: Sendable, Equatable {
-  /// How many elements there are; all parts together.
+  /// The elements of all parts together.
   public let length: Int
-  /// Elements of one block; the last may be shorter.
+  /// The elements of one block; the last may be shorter.
   public let block: Int
-  /// How many parts.
   public let parts: Int
 
-  /// Cuts `length`.
   public init(length: Int, block: Int, parts: Int) {
     precondition(length >= 0 && block > 0 && parts > 0, "a length is cut into blocks and dealt to parts")
     self.length = length
@@ -17,31 +20,31 @@ public struct CyclicAxis: Sendable, Equatable {
     self.parts = parts
   }
 
-  /// How many elements `part` has; 0 if there are fewer blocks than parts.
+  /// The number of elements of `part`; it may be 0 if there are fewer blocks than parts.
   ///
   /// Fortran function: `numroc`.
   public func count(on part: Int) -> Int { count(on: part, below: length) }
 
-  /// How many of the first `limit` elements `part` has: the position in `part` of its first element from `limit` on.
+  /// The number of elements of `part` among the first `limit` of all. It is the local position of the first element from `limit` on.
   ///
   /// - Complexity: O(1).
   public func count(on part: Int, below limit: Int) -> Int {
     let (whole, rest) = limit.quotientAndRemainder(dividingBy: block)
     let (rounds, left) = whole.quotientAndRemainder(dividingBy: parts)
-    // Blocks `left` and beyond of the round that is under way: the one in the middle of which `limit` lies has `rest` elements.
+    // Of the last round, parts before `left` have a whole block, and part `left` has `rest` elements of the block that `limit` cuts.
     return rounds * block + (part < left ? block : part == left ? rest : 0)
   }
 
   /// The part that has element `index`.
   public func owner(of index: Int) -> Int { index / block % parts }
 
-  /// Where its owner keeps element `index`.
+  /// The local position of element `index` in the part that has it.
   public func local(_ index: Int) -> Int { index / (block * parts) * block + index % block }
 
-  /// The element that `part` keeps at `local`.
+  /// The global position of the element that `part` keeps at `local`.
   public func global(_ local: Int, on part: Int) -> Int { (local / block * parts + part) * block + local % block }
 
-  /// Blocks of `part` that start in `range`, in order, as ranges of elements.
+  /// The blocks of `part` that start in `range`, in order, as ranges of global positions.
   public func blocks(on part: Int, in range: Range<Int>) -> some Sequence<Range<Int>> {
     let first = global(count(on: part, below: range.lowerBound), on: part)
     return stride(from: first, to: range.upperBound, by: block * parts).lazy.map { [length, block] in
@@ -50,30 +53,30 @@ public struct CyclicAxis: Sendable, Equatable {
   }
 }
 
-/// How a matrix lies on a grid of ranks: in square blocks, dealt out row by row and column by column.
+/// The layout of a matrix on a grid of ranks: square blocks, dealt out by rows and by columns.
 ///
 /// Each rank keeps its part column-major, `localRows × localColumns`; either may be 0.
 public struct BlockCyclic: Sendable, Equatable {
-  /// The block size that was fastest for the eigensolver.
+  /// The rows and columns of a block. This size was the fastest for the eigensolver.
   public static let standardBlock = 32
 
-  /// Rows over grid rows.
+  /// The rows, dealt out over the rows of the grid.
   public let rows: CyclicAxis
-  /// Columns over grid columns.
+  /// The columns, dealt out over the columns of the grid.
   public let columns: CyclicAxis
 
-  /// Deals out a matrix of `order` on a grid of `gridRows × gridColumns`.
+  /// Deals out a square matrix on a grid of `gridRows × gridColumns`.
   public init(order: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
     self.init(rows: order, columns: order, block: block, gridRows: gridRows, gridColumns: gridColumns)
   }
 
-  /// Deals out a matrix of `rows × columns` on a grid of `gridRows × gridColumns`.
+  /// Deals out a `rows × columns` matrix on a grid of `gridRows × gridColumns`.
   public init(rows: Int, columns: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
     self.rows = CyclicAxis(length: rows, block: block, parts: gridRows)
     self.columns = CyclicAxis(length: columns, block: block, parts: gridColumns)
   }
 
-  /// Deals out a matrix of `order` on `grid`.
+  /// Deals out a square matrix on `grid`.
   init(order: Int, on grid: ProcessGrid) {
     self.init(order: order, gridRows: grid.rows, gridColumns: grid.columns)
   }
@@ -90,6 +93,6 @@ public struct BlockCyclic: Sendable, Equatable {
     (rank / columns.parts, rank % columns.parts)
   }
 
-  /// The distance between the columns of a rank's part, which Fortran wants to be at least 1.
+  /// The distance between the columns of the part of a rank in grid row `row`. Fortran wants it to be at least 1.
   public func leadingDimension(row: Int) -> Int { max(1, rows.count(on: row)) }
 }

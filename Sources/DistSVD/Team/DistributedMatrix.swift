@@ -1,19 +1,21 @@
 import CMPI
 import MPI
 
-/// A matrix that lies in blocks on a grid of ranks, and its products with vectors that every rank holds whole, if it is square.
+/// A matrix that lies in blocks on a grid of ranks.
+///
+/// Every rank holds its own part. Vectors that a matrix is multiplied by are whole on every rank, and so are the products.
 package struct DistributedMatrix<Scalar: RealScalar> {
   package let grid: ProcessGrid
   package let layout: BlockCyclic
-  /// This rank's part, column-major.
+  /// The part of this rank, column-major.
   package let elements: AlignedBuffer<Scalar>
 
-  /// Room for this rank's part of a matrix of `order`, all zero.
+  /// Allocates this rank's part of a square matrix, all zero.
   package init(order: Int, on grid: ProcessGrid) throws(SolverError) {
     try self.init(rows: order, columns: order, on: grid)
   }
 
-  /// Room for this rank's part of a matrix of `rows × columns`, all zero.
+  /// Allocates this rank's part of a `rows × columns` matrix, all zero.
   package init(rows: Int, columns: Int, on grid: ProcessGrid) throws(SolverError) {
     self.grid = grid
     layout = BlockCyclic(rows: rows, columns: columns, gridRows: grid.rows, gridColumns: grid.columns)
@@ -24,7 +26,7 @@ package struct DistributedMatrix<Scalar: RealScalar> {
   /// The number of rows of the whole matrix, and of columns if it is square.
   package var order: Int { layout.order }
 
-  /// What ScaLAPACK wants to know of the layout.
+  /// The layout as ScaLAPACK wants it described.
   ///
   /// - Throws: ``SolverError/lapack(routine:info:)``.
   ///
@@ -39,16 +41,16 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return descriptor
   }
 
-  /// The row of the whole matrix that each row of this part is.
+  /// The global row of each row of this rank's part.
   package var rows: [Int] {
     (0..<layout.rows.count(on: grid.row)).map { layout.rows.global($0, on: grid.row) }
   }
-  /// The column of the whole matrix that each column of this part is.
+  /// The global column of each column of this rank's part.
   package var columns: [Int] {
     (0..<layout.columns.count(on: grid.column)).map { layout.columns.global($0, on: grid.column) }
   }
 
-  /// A·x, on all ranks.
+  /// A·x of a square A, on all ranks.
   ///
   /// Collective: every member of the grid calls it, with the same `x`.
   ///
@@ -63,7 +65,7 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return try summed(partial, at: rows)
   }
 
-  /// Aᵀ·x, on all ranks.
+  /// Aᵀ·x of a square A, on all ranks.
   ///
   /// Collective: every member of the grid calls it, with the same `x`.
   ///
@@ -96,7 +98,7 @@ package struct DistributedMatrix<Scalar: RealScalar> {
       for i in first..<rows.count {
         let element = Double(start[i])
         below[i] += element * factor
-        // The diagonal counts once.
+        // An element of the diagonal counts once.
         if rows[i] != column { right[column] += element * local[i] }
       }
     }
@@ -117,7 +119,8 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return try grid.team.allReduced(sum, .sum)
   }
 
-  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks; column by column, so that small elements are not lost.
+  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks. Columns are added up one by one, so that small elements are not
+  /// lost.
   ///
   /// Collective: every member of the grid calls it.
   package func symmetricSquares() throws(MPIError) -> Double {
@@ -135,11 +138,11 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return try grid.team.allReduced(sum, .sum)
   }
 
-  /// The elements on the diagonal and the `offset`-th one above it (below it if negative), on all ranks.
+  /// The main diagonal and the one that lies `offset` above it (below it if negative), on all ranks.
   ///
   /// Collective: every member of the grid calls it.
   ///
-  /// - Returns: min(rows, columns) elements of the diagonal, and as many less |offset| of the other.
+  /// - Returns: min(rows, columns) elements of the main diagonal, and |offset| fewer of the other.
   package func diagonals(offset: Int) throws(MPIError) -> (main: [Double], other: [Double]) {
     let count = min(layout.rows.length, layout.columns.length)
     let others = max(0, count - abs(offset))
@@ -158,7 +161,7 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return (Array(both[..<count]), Array(both[count...]))
   }
 
-  /// The sum over the members of what each has at some positions.
+  /// The sum over all members of vectors that each gives at some positions only, on all members.
   private func summed(_ values: [Double], at positions: [Int]) throws(MPIError) -> [Double] {
     var result = [Double](repeating: 0, count: order)
     for (position, value) in zip(positions, values) { result[position] = value }
@@ -167,13 +170,13 @@ package struct DistributedMatrix<Scalar: RealScalar> {
   }
 }
 
-/// A copy in single precision.
+/// Copies a distributed matrix to single precision, each rank its own part.
 func narrowed<Scalar: RealScalar>(_ source: DistributedMatrix<Scalar>) throws(SolverError) -> DistributedMatrix<Float> {
   try DistributedMatrix(source, elements: narrowed(source.elements))
 }
 
 extension DistributedMatrix {
-  /// Other elements in the same places.
+  /// A matrix of other elements in the layout of `other`.
   fileprivate init<Other: RealScalar>(_ other: DistributedMatrix<Other>, elements: AlignedBuffer<Scalar>) {
     grid = other.grid
     layout = other.layout

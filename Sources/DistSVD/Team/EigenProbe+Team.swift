@@ -1,7 +1,7 @@
 import MPI
 
 extension EigenProbe {
-  /// Takes note of G·x and of G's trace; to be called before the eigensolver destroys G.
+  /// Computes G·x and the trace of G. Call this before the eigensolver destroys G.
   ///
   /// Collective: every member of the grid calls it.
   ///
@@ -11,7 +11,7 @@ extension EigenProbe {
     self.init(product: product, trace: try gram.trace())
   }
 
-  /// How far `values` and `vectors` are from being the eigensystem, the same on all members.
+  /// The residual of an eigensystem, as ``residual(values:images:)`` defines it; the same number on all members.
   ///
   /// Collective: every member of the grid calls it.
   ///

@@ -1,26 +1,29 @@
 import CMPI
 import MPI
 
-/// The ranks of a team arranged as a rectangle, for ScaLAPACK.
+/// The ranks of a team, arranged as a rectangle for ScaLAPACK.
 ///
-/// Rank r of the team stands in row r / columns, column r % columns. The grid is mapped on the team's own communicator: on
-/// that of all ranks BLACS would wait for every one of them.
+/// Rank r of the team stands in row r / columns and column r % columns. Six ranks make a grid of 2 × 3:
 ///
-/// Like a ``Communicator``, every member lets go of it between the same two collective calls.
+///     0 1 2
+///     3 4 5
+///
+/// The grid is mapped on the communicator of the team. On the communicator of all ranks, BLACS would wait for every one of them.
+///
+/// Like a `Communicator`, a grid must be let go by every member between the same two collective calls.
 public final class ProcessGrid {
-  /// The ranks of the grid.
   public let team: Communicator
-  /// How many rows of ranks, P: the largest divisor of the team's size up to its square root.
+  /// The rows of ranks, P: the largest divisor of the team's size that is at most its square root.
   public let rows: Int
-  /// How many columns of ranks, Q = size / P.
+  /// The columns of ranks, Q = size / P.
   public let columns: Int
-  /// BLACS's number for the grid; those of grids that are gone are used again.
+  /// The number of the grid in BLACS. Numbers of grids that are gone are used again.
   package let context: Int32
   private let systemHandle: Int32
 
-  /// This rank's row.
+  /// The row of this rank in the grid.
   public var row: Int { team.rank / columns }
-  /// This rank's column.
+  /// The column of this rank in the grid.
   public var column: Int { team.rank % columns }
 
   /// Arranges `team`.
@@ -45,13 +48,14 @@ public final class ProcessGrid {
       "BLACS arranges the ranks as told")
   }
 
-  // Never `blacs_exit`: it finalizes MPI or, told not to, still forgets every other grid.
+  // `blacs_exit` is never called: it finalizes MPI. Told not to, it still forgets every other grid.
   deinit {
     blacs_grid_exit(context)
     blacs_free_system_handle(systemHandle)
   }
 
-  /// P × Q for a team of `size`: as near to a square as its divisors allow, P ≤ Q. A prime number of ranks is one row.
+  /// The rows and columns P × Q for a team of `size`: as near to a square as the divisors of `size` allow, with P ≤ Q. A prime number of
+  /// ranks makes one row.
   public static func shape(of size: Int) -> (rows: Int, columns: Int) {
     var rows = 1
     for divisor in 1...max(size, 1) {

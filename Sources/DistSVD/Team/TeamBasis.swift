@@ -1,13 +1,13 @@
 import MPI
 
-/// The singular vectors of a matrix's smaller side, dealt out over a team of ranks.
+/// All singular vectors of the smaller side of a matrix, dealt out over a team of ranks.
 public struct TeamBasis {
-  /// Descending, in the units of the matrix; the same on every member.
+  /// All singular values, descending, in the units of the matrix; the same on every member.
   public let singularValues: [Double]
-  /// Why the usual eigensolver's result was refused, if this is the other one's; nil normally. The same on every member.
+  /// Why the result of the usual algorithm was refused, if this is the other algorithm's; else nil. The same on every member.
   public let rescue: SolverError?
   private let vectors: DistributedMatrix<Float>
-  /// Room for columns that come from all members; allocated beforehand, so that gathering cannot fail on one member.
+  /// Room for columns that arrive from all members. It is allocated beforehand, so that gathering cannot fail on one member alone.
   private let exchange: AlignedBuffer<Float>
 
   init(
@@ -19,19 +19,19 @@ public struct TeamBasis {
     exchange = try AlignedBuffer(count: Self.exchangeCount(order: vectors.order))
   }
 
-  /// Floats of the room in which columns arrive.
+  /// The floats of the room in which columns arrive.
   public static func exchangeCount(order: Int) -> Int { min(order * order, max(order, 1 << 22)) }
 
-  /// How many singular vectors there are, and how long each is.
+  /// The number of vectors, and the length of each: min(m, n).
   public var order: Int { vectors.order }
 
-  /// Gives every member some of the vectors.
+  /// Gives some of the vectors to every member.
   ///
   /// Collective: every member calls it, with the same `columns`.
   ///
   /// - Parameters:
-  ///   - columns: which vectors, counted as in ``SingularBasis/vectors``: in ascending order of singular value.
-  ///   - target: gets them, `order × columns.count`, column-major.
+  ///   - columns: the vectors to gather, counted in ascending order of singular value, as in ``SingularBasis/vectors``.
+  ///   - target: room for these vectors, `order × columns.count`, column-major.
   /// - Complexity: order · columns.count floats arrive at every member, in rounds of 2²².
   public func gather(
     _ columns: Range<Int>, into target: UnsafeMutableBufferPointer<Float>
@@ -46,12 +46,12 @@ public struct TeamBasis {
     }
   }
 
-  /// Columns that fit into `exchange`.
+  /// Gathers columns that fit into `exchange`, in one collective call.
   private func gatherRound(
     _ columns: Range<Int>, into target: UnsafeMutableBufferPointer<Float>
   ) throws(MPIError) {
     let (layout, team) = (vectors.layout, vectors.grid.team)
-    // A rank keeps a range of columns side by side.
+    // 1. Which columns each rank keeps: they lie side by side in its part.
     let kept = (0..<team.size).map { rank in
       let column = layout.position(of: rank).column
       return layout.columns.count(
@@ -59,10 +59,12 @@ public struct TeamBasis {
     }
     let heights = (0..<team.size).map { layout.rows.count(on: layout.position(of: $0).row) }
     let counts = zip(kept, heights).map { $0.count * $1 }
+    // 2. Exchange the parts of all ranks.
     let mine = (kept[team.rank].lowerBound * heights[team.rank], counts[team.rank])
     (exchange.start + counts[..<team.rank].reduce(0, +)).update(from: vectors.elements.start + mine.0, count: mine.1)
     try team.allGather(exchange.elements, counts: counts)
 
+    // 3. Put the blocks of each rank in their places.
     var from = UnsafePointer(exchange.start)
     guard let to = target.baseAddress else { return }
     for rank in 0..<team.size {
@@ -79,14 +81,14 @@ public struct TeamBasis {
 }
 
 extension Precision {
-  /// The basis of `source`, by a team of ranks that each read a share of it; tested, and by another eigensolver if the usual one's is
-  /// wrong (``TeamBasis/rescue``).
+  /// Decomposes `source` by a team of ranks, each of which reads a share of it. The result is tested, and found by another algorithm if the
+  /// usual one's is wrong.
   ///
   /// Collective: every member of `grid` calls it.
   ///
   /// - Parameters:
   ///   - bandElements: the most elements of `source` that a member holds at a time.
-  ///   - agreeing: does local work that may fail; if it fails on one member, throws the same error on all.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
   /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
   public func teamBasis(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,

@@ -1,13 +1,13 @@
 import MPI
 
-/// The Gram matrix of the smaller side of a matrix, its lower triangle dealt out in blocks over a team of ranks.
+/// The Gram matrix of the smaller side of a matrix, with its lower triangle dealt out in blocks over a team of ranks.
 ///
-/// Each member reads its share of the longer side and multiplies it out, one panel of columns of G at a time; the members'
-/// panels are added and each keeps its own blocks of the sum. No member ever holds more of G than its part and one panel.
+/// Each member reads its share of the longer side and multiplies it out, one panel of columns of G at a time. The panels of all members are
+/// added, and each member keeps its own blocks of the sum. No member ever holds more of G than its part and one panel.
 ///
-/// The last bits depend on the number of members, which decides the order of additions, and on `bandElements`.
+/// The last bits depend on `bandElements` and on the number of members, which decides the order of additions.
 public struct TeamGram<Scalar: RealScalar> {
-  /// G as it lies on the grid. Only what lies on or below the diagonal has a meaning.
+  /// G on the grid. Only the elements on and below the diagonal have a meaning.
   package let matrix: DistributedMatrix<Scalar>
 
   /// min(m, n).
@@ -18,9 +18,9 @@ public struct TeamGram<Scalar: RealScalar> {
   /// Collective: every member of `grid` calls it, with the same matrix and the same `bandElements`.
   ///
   /// - Parameters:
-  ///   - source: the whole matrix; a member reads only its share (``PanelShape/share(of:among:)``).
-  ///   - bandElements: the most elements of W that a member holds at a time. G's sum over the members is formed once for each band.
-  ///   - agreeing: does local work that may fail; if it fails on one member, throws the same error on all.
+  ///   - source: the whole matrix, of which a member reads only its share (``PanelShape/share(of:among:)``).
+  ///   - bandElements: the most elements of W that a member holds at a time. G is summed over the members once for each band.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
   /// - Throws: what `agreeing` throws, or `MPIError`.
   /// - Complexity: m·n·order / members operations; 1 read of the matrix; order²/2 scalars through `MPI_Reduce_scatter` for each band.
   public init(
@@ -31,7 +31,7 @@ public struct TeamGram<Scalar: RealScalar> {
       of: source, on: grid, bandElements: bandElements, panelElements: GramPanels.elements, agreeing: agreeing)
   }
 
-  /// The same with panels of another size; tests use small ones to see the seams.
+  /// Streams `source` once with panels of another size. Tests use small ones to see the seams.
   package init(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int, panelElements: Int,
     agreeing: (() throws -> Void) throws -> Void
@@ -41,7 +41,7 @@ public struct TeamGram<Scalar: RealScalar> {
     let panels = GramPanels(BlockCyclic(order: shape.core, on: grid), elements: panelElements)
     let bands = shape.bands(of: team.rank, among: team.size, elements: bandElements)
     let (matrix, band, product, parts) = try agreed(agreeing) {
-      // Before hours of products for a matrix that cannot be decomposed.
+      // A matrix that cannot be decomposed is refused here, not after hours of products.
       try TeamEigensolver.checkOrder(shape.core, members: team.size)
       return (
         try DistributedMatrix<Scalar>(order: shape.core, on: grid),
@@ -66,13 +66,13 @@ public struct TeamGram<Scalar: RealScalar> {
   }
 }
 
-/// The panels of columns in which a Gram matrix is formed: each holds the columns J from the first row of J down.
+/// The panels of columns in which a team forms a Gram matrix. A panel holds the columns J, from the first row of J down.
 struct GramPanels {
   /// Elements of one panel: wide enough for fast products, small against a member's part of G.
   static let elements = 1 << 20
 
   let layout: BlockCyclic
-  /// The columns of each panel: a multiple of block · grid columns, so that every member has its turn in each.
+  /// The columns of each panel: a multiple of block · grid columns, so that every member has columns in each.
   let columns: [Range<Int>]
 
   init(_ layout: BlockCyclic, elements: Int = GramPanels.elements) {
@@ -81,21 +81,21 @@ struct GramPanels {
     columns = stride(from: 0, to: order, by: step).map { $0..<min(order, $0 + step) }
   }
 
-  /// Columns of one panel.
+  /// The columns of one panel.
   static func width(order: Int, gridColumns: Int, _ elements: Int = GramPanels.elements) -> Int {
     let unit = BlockCyclic.standardBlock * gridColumns
     return max(1, elements / max(order, 1) / unit) * unit
   }
 
-  /// Scalars of the largest panel.
+  /// The scalars of the largest panel.
   var largestCount: Int { layout.order * (columns.first?.count ?? 0) }
 
-  /// `product` := this member's part of G[J.lowerBound…, J], column-major and dense.
+  /// `product` := G[J.lowerBound…, J] of this member's lines alone, column-major and dense.
   func multiply<Scalar: RealScalar>(
     _ band: AlignedBuffer<Scalar>, lines: Int, isTall: Bool, columns: Range<Int>, into product: AlignedBuffer<Scalar>
   ) {
     let (order, first) = (layout.order, columns.lowerBound)
-    // To BLAS a row-major band is its transpose: order × lines when tall, lines × order when wide. Without lines the product is 0.
+    // BLAS takes a row-major band for its transpose: order × lines when tall, lines × order when wide. Without lines the product is 0.
     let leading = isTall ? order : max(1, lines)
     let start = UnsafePointer(band.start + first * (isTall ? 1 : lines))
     Scalar.multiply(
@@ -103,9 +103,10 @@ struct GramPanels {
       columns: columns.count, inner: lines, product.start)
   }
 
-  /// Sorts a panel by owner: for each rank its columns in order, of each column what lies in or below its diagonal block.
+  /// Sorts the elements of a panel by owner: rank by rank, the columns of a rank in order, and of each column the elements in its diagonal
+  /// block and below.
   ///
-  /// - Returns: the elements of each rank.
+  /// - Returns: the number of elements of each rank.
   func pack<Scalar: RealScalar>(
     _ product: AlignedBuffer<Scalar>, columns panel: Range<Int>, into parts: AlignedBuffer<Scalar>
   ) -> [Int] {
@@ -128,7 +129,7 @@ struct GramPanels {
     }
   }
 
-  /// Adds a rank's own part of a panel, packed, to its part of G.
+  /// Adds the packed part of a panel to this rank's part of G.
   func add<Scalar: RealScalar>(
     _ part: AlignedBuffer<Scalar>, columns panel: Range<Int>, to matrix: DistributedMatrix<Scalar>
   ) {

@@ -1,26 +1,27 @@
 import CMPI
 import MPI
 
-/// The triangular factor R of the tall one of W and Wᵀ, or a square W as it is, dealt out over a team of ranks.
+/// The triangular factor R of the tall one of W and Wᵀ, dealt out over a team of ranks; a square W as it is.
 ///
-/// As ``TriangularFactor``, with panels as long as R: a matrix of 2·order rows is decomposed, its upper half kept, the lower half filled with
-/// the next lines.
+/// It is made like ``TriangularFactor``, with panels as long as R: a stack of 2·order rows is decomposed, its upper half is kept as R, and its
+/// lower half is filled with the next lines.
 struct TeamTriangularFactor {
-  /// R in the first `order` rows.
+  /// The stack, with R in its first `order` rows.
   private let stack: DistributedMatrix<Double>
   private let order: Int
 
-  /// Streams `source` once; members that share rows or columns of the grid read the same lines.
+  /// Streams `source` once. Members in one row or column of the grid read the same lines.
   ///
   /// Collective: every member of `grid` calls it, with the same matrix.
   ///
-  /// - Parameter agreeing: does local work that may fail; if it fails on one member, throws the same error on all.
+  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
   /// - Complexity: 10/3·m·n·order / members operations, none for square matrices; 2·order² / members doubles and 32 lines.
   ///
   /// C function: `pdgeqrf`.
   init(
     of source: some PanelSource, on grid: ProcessGrid, agreeing: (() throws -> Void) throws -> Void
   ) throws {
+    // 1. Make room before the first collective call.
     let shape = PanelShape(source)
     let order = shape.core
     self.order = order
@@ -36,6 +37,7 @@ struct TeamTriangularFactor {
       )
     }
     self.stack = stack
+    // 2. Fill the free rows of the stack with the next lines, and decompose it, until there are no more lines.
     var next = 0
     repeat {
       let first = next == 0 ? 0 : order
@@ -53,18 +55,19 @@ struct TeamTriangularFactor {
           Int32(work.count)))
       try TeamReduction.check(info, of: "p?geqrf", agreeing)
     } while next < shape.stream
+    // 3. Leave nothing but R.
     if shape.stream > order { clearBelowDiagonal() }
   }
 
-  /// The rows of the matrix that is decomposed.
+  /// The rows of the stack.
   private static func height(_ shape: PanelShape) -> Int { min(shape.stream, 2 * shape.core) }
 
-  /// Doubles of the room that lines are read through.
+  /// The doubles of the room that lines are read through.
   private static func roomCount(_ shape: PanelShape) -> Int {
     BlockCyclic.standardBlock * (shape.isTall ? shape.core : height(shape))
   }
 
-  /// Doubles that a member holds: at most so many.
+  /// The most doubles that a member holds.
   static func doubles(_ shape: PanelShape, members: Int) -> Double {
     let grid = ProcessGrid.shape(of: members)
     let layout = BlockCyclic(
@@ -74,7 +77,7 @@ struct TeamTriangularFactor {
       + Double(roomCount(shape)) + 4 * Double(rows + columns)
   }
 
-  /// Singular values of W, descending, the same on every member, or why there are none; destroys the factor.
+  /// The singular values of W, descending, or the reason why there are none; the same on every member. Destroys the factor.
   ///
   /// Collective: every member of the grid calls it.
   ///
@@ -101,7 +104,7 @@ struct TeamTriangularFactor {
     ) { try DoubleLAPACK.bidiagonalSingularValues(both.main, both.other) }
   }
 
-  /// Makes the first `order` rows upper triangular.
+  /// Makes the first `order` rows of the stack upper triangular.
   private func clearBelowDiagonal() {
     let (rows, columns) = (stack.rows, stack.columns)
     let end = stack.layout.rows.count(on: stack.grid.row, below: order)
@@ -112,7 +115,7 @@ struct TeamTriangularFactor {
     }
   }
 
-  /// Writes this member's elements of some lines of the streaming side to the rows from `first` on.
+  /// Writes this member's elements of some lines of the streaming side to the rows of the stack from `first` on.
   private func fill(
     _ lines: Range<Int>, at first: Int, of source: some PanelSource, through room: AlignedBuffer<Double>
   ) throws {
@@ -120,7 +123,7 @@ struct TeamTriangularFactor {
     let (rows, columns) = (stack.layout.rows, stack.layout.columns)
     let (gridRow, gridColumn) = (stack.grid.row, stack.grid.column)
     let leading = rows.count(on: gridRow)
-    // Rows of the stack that lines become, as lines.
+    // This member's rows of the stack that are filled, and the line that goes to each.
     let own = (rows.count(on: gridRow, below: first)..<rows.count(on: gridRow, below: first + lines.count))
       .map { (local: $0, line: rows.global($0, on: gridRow) - first + lines.lowerBound) }
     let target = stack.elements.elements
@@ -148,7 +151,7 @@ struct TeamTriangularFactor {
     }
   }
 
-  /// Runs of lines that follow one another, as local rows do.
+  /// Runs of consecutive lines, which go to consecutive local rows.
   private func contiguous(_ own: ArraySlice<(local: Int, line: Int)>) -> [(local: Int, line: Int, count: Int)] {
     var runs: [(local: Int, line: Int, count: Int)] = []
     for (local, line) in own {

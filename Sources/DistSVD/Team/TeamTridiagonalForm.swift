@@ -1,18 +1,18 @@
 import CMPI
 import MPI
 
-/// A symmetric matrix as Q·T·Qᵀ, Q dealt out over a team of ranks and T on each of them.
+/// A symmetric matrix as Q·T·Qᵀ with T tridiagonal. Q is dealt out over a team of ranks, T is whole on each of them.
 struct TeamTridiagonalForm {
   let tridiagonal: Tridiagonal
-  /// Q as reflectors, below the subdiagonal.
+  /// Q as reflectors below the subdiagonal.
   private let reflectors: DistributedMatrix<Double>
   private let factors: AlignedBuffer<Double>
 
-  /// Reduces the symmetric matrix in the lower triangle of `matrix`, in its own memory.
+  /// Reduces the symmetric matrix in the lower triangle of `matrix`, in the memory of the matrix.
   ///
   /// Collective: every member of the grid calls it.
   ///
-  /// - Parameter agreeing: does local work that may fail; if it fails on one member, throws the same error on all.
+  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
   /// - Complexity: 4/3·order³ / members operations, half of them a vector at a time.
   ///
   /// C function: `pdsytrd`. `p?syevd`, which finds vectors, has no mode without them.
@@ -36,7 +36,7 @@ struct TeamTridiagonalForm {
     tridiagonal = Tridiagonal(diagonal: both.main, offDiagonal: both.other)
   }
 
-  /// Z := Q·Z, with Z `order × count`, whole and the same on every member, before and after.
+  /// Z := Q·Z, with Z `order × count`, column-major. Z is whole and the same on every member, before and after.
   ///
   /// Collective: every member of the grid calls it.
   ///
@@ -75,12 +75,12 @@ struct TeamTridiagonalForm {
   }
 }
 
-/// What the calls of ScaLAPACK that reduce a matrix have in common.
+/// The workspace and the check of errors that ScaLAPACK's reductions of a matrix have in common.
 enum TeamReduction {
-  /// Doubles of a workspace that is enough for `pdsytrd`, `pdormtr`, `pdgeqrf` and `pdgebrd` of a part of `height × width`.
+  /// The doubles of a workspace that is enough for `pdsytrd`, `pdormtr`, `pdgeqrf` and `pdgebrd` of a part of `height × width`.
   ///
-  /// With blocks of b they ask for max(b·(height + 1), 3b), max(b·(height + width), b·(b − 1)/2) + b², b·(height + width + b) and
-  /// b·(height + width + 1) + width.
+  /// With blocks of b, these routines ask for max(b·(height + 1), 3b), max(b·(height + width), b·(b − 1)/2) + b², b·(height + width + b) and
+  /// b·(height + width + 1) + width, in this order.
   static func workspace(height: Int, width: Int) -> Int {
     let block = BlockCyclic.standardBlock
     return block * (height + width + 4 * block) + width

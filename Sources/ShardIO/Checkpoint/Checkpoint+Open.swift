@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// The steps of ``Checkpoint/open(_:io:)``, and the warnings they leave.
+/// The steps of ``Checkpoint/open(_:io:)``, and the warnings that they collect.
 struct CheckpointOpening {
   let path: FilePath
   let io: SourceKind
@@ -11,7 +11,7 @@ struct CheckpointOpening {
     self.io = io
   }
 
-  /// A checkpoint of one file.
+  /// Opens a checkpoint of one file.
   mutating func file() throws(CheckpointError) -> Checkpoint {
     let name = path.lastComponent?.string ?? path.string
     if name.hasSuffix(".safetensors.index.json") {
@@ -21,11 +21,11 @@ struct CheckpointOpening {
     return try checkpoint(of: [shard], index: nil)
   }
 
-  /// A checkpoint of all shards of a folder.
+  /// Opens a checkpoint of all shards of a folder.
   mutating func folder() throws(CheckpointError) -> Checkpoint {
     let names: [String]
     do {
-      // The dot hides unfinished downloads and the `._` files that macOS leaves beside real ones.
+      // A dot begins the names of unfinished downloads, and of the `._` files that macOS leaves beside real ones.
       names = try Folder.names(in: path).filter { !$0.hasPrefix(".") }
     } catch {
       throw CheckpointError(.cannotOpen(path, error.errno))
@@ -63,7 +63,7 @@ struct CheckpointOpening {
 
   private func readIndex() throws(CheckpointError) -> ShardIndex {
     let file = path.appending(ShardIndex.fileName)
-    let limit = 1 << 30  // ten times the index that a header of the largest size would need
+    let limit = 1 << 30  // Ten times the index of a header of the largest size.
     do {
       let source = try io.open(file)
       guard source.size <= limit else {
@@ -159,7 +159,7 @@ struct CheckpointOpening {
       }
     }
     warnAboutUnmapped(zip(tensors, isMapped).filter { !$1 }.map(\.0), in: shards)
-    // A sparse file can be as large as Int.max, and there may be several.
+    // The sum is in 128 bits, since a sparse file can be as large as Int.max and there may be several.
     let bytes = tensors.reduce(UInt128(0)) { $0 + UInt128($1.info.byteRange.count) }
     if let claimed = index.totalSize, claimed != "\(bytes)" {
       warnings.append(
@@ -167,7 +167,7 @@ struct CheckpointOpening {
     }
   }
 
-  /// The position of a name among tensors in order of name.
+  /// The position of a name among tensors that are in order of name; nil if it is not there.
   ///
   /// - Complexity: O(log n) comparisons.
   private static func ordinal(of name: String, in tensors: [CheckpointTensor]) -> Int? {

@@ -2,45 +2,52 @@ import SystemPackage
 
 /// One safetensors file of a checkpoint.
 public struct Shard: Sendable {
-  /// Its name in the checkpoint's folder.
+  /// The name of the file in the checkpoint's folder.
   public let fileName: String
-  /// Where to open it.
+  /// The path that opens the file.
   public let path: FilePath
-  /// Checked against the file.
+  /// The header, checked against the file.
   public let header: ShardHeader
 }
 
 /// A tensor and the shard that holds it.
 public struct CheckpointTensor: Sendable {
-  /// Its entry in that shard's header.
+  /// The entry of the tensor in the header of its shard.
   public let info: TensorInfo
-  /// The position in ``Checkpoint/shards``.
+  /// The position of the shard in ``Checkpoint/shards``.
   public let shard: Int
 }
 
-/// What a checkpoint holds, by its headers. No data has been read and no file stays open.
+/// The contents of a checkpoint, by its headers. No data has been read, and no file stays open.
+///
+///     let checkpoint = try Checkpoint.open(folder, io: .auto)
+///     if let tensor = checkpoint.tensor(named: "lm_head.weight") {
+///       print(tensor.info.shape, checkpoint.shards[tensor.shard].fileName)
+///     }
 public struct Checkpoint: Sendable {
-  /// As given by the user.
+  /// The path that the user has given.
   public let path: FilePath
-  /// By the bytes of their file names.
+  /// The shards, in order of the bytes of their file names.
   public let shards: [Shard]
-  /// By the bytes of their names. The position is the ordinal that decides ties, so it must not
-  /// depend on a locale, on Unicode tables or on how tensors were spread over shards.
+  /// The tensors of all shards, in order of the bytes of their names.
+  ///
+  /// The position of a tensor is its ordinal, which decides ties between scores. So it must not depend on a locale, on Unicode tables, or on
+  /// the shards that tensors were put into.
   public let tensors: [CheckpointTensor]
-  /// One line each: what is odd but can be lived with.
+  /// Oddities that do no harm, one line each.
   public let warnings: [String]
 
-  /// Opens a checkpoint: a folder with a shard index, a folder without, or one file.
+  /// Opens a checkpoint: a folder with a shard index, a folder without one, or a single file.
   ///
-  /// In a folder with `model.safetensors.index.json` the index says which shards count, and is
-  /// checked against them; in one without, all `*.safetensors` count. Symbolic links are followed.
+  /// In a folder with `model.safetensors.index.json`, the index says which shards count, and is checked against them. In a folder without it,
+  /// all `*.safetensors` count. Symbolic links are followed.
   ///
-  /// Call it on one rank: it reads every header.
+  /// Call this on one rank, since it reads every header.
   ///
   /// - Parameters:
-  ///   - path: of the folder or file.
-  ///   - io: how to read; the headers are a small part of the files.
-  /// - Throws: ``CheckpointError``, for the first rule broken in the order of file names.
+  ///   - path: the folder or file.
+  ///   - io: the way to read the headers, which are a small part of the files.
+  /// - Throws: ``CheckpointError`` for the first broken rule, in the order of file names.
   /// - Complexity: O(h log n) for n tensors in headers of h bytes altogether.
   public static func open(_ path: FilePath, io: SourceKind) throws(CheckpointError) -> Checkpoint {
     let type: FileType
@@ -68,7 +75,7 @@ public struct Checkpoint: Sendable {
     return nil
   }
 
-  /// Whether `left` comes before `right` by UTF-8 bytes: the order of tensor names everywhere.
+  /// Whether `left` comes before `right` by their UTF-8 bytes. This is the order of tensor names everywhere.
   public static func bytewiseLess(_ left: String, _ right: String) -> Bool {
     ExactName(left) < ExactName(right)
   }

@@ -2,24 +2,24 @@ import CKernels
 import Glibc
 import SystemPackage
 
-/// A list of tensors without weights, in JSON or gzip of it: what a checkpoint would hold, in a few kilobytes.
+/// A file that lists the tensors of a model without their weights, in JSON or gzipped JSON.
 ///
-/// Either one model, `{"tensors": [["name", [rows, columns], "BF16"], …]}`, or several by name,
+/// It holds one model, `{"tensors": [["name", [rows, columns], "BF16"], …]}`, or several models by name,
 /// `{"Llama-3-70B": {"tensors": …}, …}`. Other keys are ignored.
 public enum ShapesFile {
-  /// In bytes of text: a model of a million tensors has a tenth of it.
+  /// The most bytes of text that are read. A model of a million tensors has a tenth of them.
   static let largestText = 1 << 28
 
-  /// Whether `path` is named like such a file; a shard index is not one.
+  /// Whether `path` has the name of such a file. A shard index is none.
   public static func isOne(_ path: FilePath) -> Bool {
     let name = path.lastComponent?.string ?? ""
     return (name.hasSuffix(".json") || name.hasSuffix(".json.gz")) && !name.hasSuffix(".safetensors.index.json")
   }
 
-  /// Reads the tensors of a model, as a checkpoint of one shard that holds them one after another.
+  /// Reads the tensors of a model as a checkpoint of one shard, which holds them one after another.
   ///
-  /// - Parameter model: its name; nil if the file holds one model only.
-  /// - Throws: ``CheckpointError`` for the first rule broken.
+  /// - Parameter model: the name of the model; nil if the file holds only one.
+  /// - Throws: ``CheckpointError`` for the first broken rule.
   /// - Complexity: O(bytes) expected time, O(bytes) memory.
   public static func read(_ path: FilePath, model: String?) throws(CheckpointError) -> Checkpoint {
     let text = try text(of: path)
@@ -38,13 +38,13 @@ public enum ShapesFile {
     return Checkpoint(path: path, shards: [shard], tensors: sorted, warnings: [])
   }
 
-  /// The tensors of `model` in `text`. Pure: any bytes end in tensors or an error.
+  /// The tensors of `model` in `text`. Any bytes end in tensors or an error.
   static func parse(_ text: [UInt8], model: String?) throws(ShapesFileError) -> [TensorInfo] {
     var parser = try ShapesParser(text)
     return try parser.tensors(of: model)
   }
 
-  /// The file's text, unpacked if it begins like gzip.
+  /// The text of the file, unpacked if it begins like gzip.
   private static func text(of path: FilePath) throws(CheckpointError) -> [UInt8] {
     let bytes: [UInt8]
     do {
@@ -75,21 +75,21 @@ public enum ShapesFile {
   }
 }
 
-/// Why a file is no list of tensor shapes: one case per rule.
+/// The rule by which a file is no list of tensor shapes.
 public enum ShapesFileError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The text is not JSON.
   case json(JSONError)
   /// The gzip stream breaks off or fails its checksum.
   case damagedGzip
-  /// More text than any model has.
+  /// The text is longer than that of any model.
   case tooLarge
   /// Unpacking found no memory.
   case noMemory
   /// The text, or a model, is something other than an object.
   case notAnObject(what: String, found: String)
-  /// There are several models and none was named, or not one of them.
+  /// There are several models, and none was named, or one that is not there.
   case modelNotChosen(wanted: String?, models: [String])
-  /// A model was named, but the file holds one without a name.
+  /// A model was named, but the file holds one model without a name.
   case unnamedModel(wanted: String)
   /// There is no list of tensors.
   case noTensors
@@ -97,10 +97,10 @@ public enum ShapesFileError: Error, Equatable, Sendable, CustomStringConvertible
   case duplicate(String)
   /// An entry is not `[name, shape, dtype]`.
   case malformedEntry(number: Int, problem: String)
-  /// The sizes of a tensor overflow.
+  /// The size of a tensor overflows.
   case sizeOverflow(tensor: String)
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     switch self {
     case .json(let error): return "\(error)"
@@ -138,7 +138,9 @@ private struct ShapesParser {
     json = try JSONReader(text)
   }
 
-  /// Two walks: the first to learn the models' names, so that a wrong one is answered with all of them.
+  /// The tensors of a model.
+  ///
+  /// It takes two walks over the text. The first finds the names of all models, so that an error can list them.
   mutating func tensors(of model: String?) throws(ShapesFileError) -> [TensorInfo] {
     let names = try topLevelKeys()
     if names.contains("tensors") {
@@ -157,7 +159,7 @@ private struct ShapesParser {
     throw .modelNotChosen(wanted: model, models: names.map(\.string))
   }
 
-  /// The keys of the outermost object; the reader then stands at its start again.
+  /// The keys of the outermost object. The reader stands at its start again afterwards.
   private mutating func topLevelKeys() throws(ShapesFileError) -> [ExactName] {
     let kind = try json.peek()
     guard kind == .object else { throw .notAnObject(what: "the file", found: kind.rawValue) }
@@ -230,7 +232,7 @@ private struct ShapesParser {
     return (name, shape, dtype)
   }
 
-  /// `start` and the bytes of a tensor; nil beyond 2⁶³. Types of less than a byte round up.
+  /// The end of a tensor that begins at byte `start`; nil if it does not fit in `Int`. Types of less than a byte round up.
   private static func end(after start: Int, shape: [Int], dtype: DType) -> Int? {
     var bits = UInt128(dtype.bits)
     for size in shape {

@@ -6,14 +6,14 @@ import SystemPackage
   import Musl
 #endif
 
-/// A file without a name, for data that must not outlive the process: however that ends, nothing is left behind.
+/// A file without a name, for data that must not outlive the process. Nothing is left behind, however the process ends.
 ///
-/// One owner; not for several threads at once.
+/// It has one owner, and is not for several threads at once.
 public final class AnonymousFile {
   private let path: FilePath
   private let descriptor: FileDescriptor
 
-  /// Makes the file on the file system of `folder`.
+  /// Makes an empty file on the file system of `folder`.
   public init(in folder: FilePath) throws(WriteError) {
     let name = "spill.\(String(UInt64.random(in: .min ... .max), radix: 16))"
     path = folder.appending(name)
@@ -40,7 +40,7 @@ public final class AnonymousFile {
     try descriptor.writeAll(bytes, at: offset, path: path)
   }
 
-  /// Fills `bytes` from `offset`, where all of them have been written.
+  /// Fills `bytes` from `offset`. All of these bytes must have been written before.
   public func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) {
     var done = 0
     while done < bytes.count {
@@ -55,9 +55,9 @@ public final class AnonymousFile {
     }
   }
 
-  /// Writes everything to the disk and gives up the copy in memory, so that reading reads the disk again.
+  /// Writes everything to the disk and drops the copy in memory, so that reads go to the disk again. File systems in memory keep their copy.
   ///
-  /// C functions: fsync(2), posix_fadvise(2). File systems that live in memory keep their copy.
+  /// C functions: fsync(2), posix_fadvise(2).
   public func dropFromMemory() throws(WriteError) {
     do {
       try SystemCalls.synchronize(descriptor)
@@ -69,7 +69,9 @@ public final class AnonymousFile {
 }
 
 extension FileDescriptor {
-  /// Writes all of `bytes` at `offset`, however many calls that takes; `path` is for the error.
+  /// Writes all of `bytes` at `offset`, in as many calls as that takes.
+  ///
+  /// - Parameter path: names the file in an error.
   func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int, path: FilePath) throws(WriteError) {
     var rest = bytes[...]
     while !rest.isEmpty {

@@ -1,16 +1,16 @@
 import Glibc
 import Synchronization
 
-/// Keeps the process alive when a mapped file is cut short, or its disk fails, while its bytes are read.
+/// The handler that keeps the process alive when a mapped file is cut short, or its disk fails, while its bytes are read.
 ///
-/// The kernel answers a read of a page that is gone with SIGBUS, which would kill the run without a word
-/// about the file. Asking for the size first does not help: a panel takes milliseconds to decode, and
-/// `cp` over a checkpoint truncates it at any moment. So a handler puts zeros where the rest of the file
-/// was, notes that in the region, and lets the reader finish; ``MappedFile`` then drops the result and
-/// throws. A SIGBUS from any other address goes where it went before.
+/// The kernel answers a read of a page that is gone with SIGBUS, which would kill the run without a word about the file. Asking for the size
+/// first does not help: a panel takes milliseconds to decode, and `cp` over a checkpoint truncates it at any moment.
+///
+/// So the handler maps zeros where the rest of the file was, notes that in the region, and lets the reader finish. ``MappedFile`` then drops
+/// the result and throws. A SIGBUS from any other address goes to the handler that was there before.
 enum BusErrorGuard {
-  /// Address space that is being watched. The handler may be looking at a region at any time, so regions
-  /// are never freed; those no longer needed are used again.
+  /// A stretch of addresses that is watched. The handler may look at a region at any time, so regions are never freed. Those no longer needed
+  /// are used again.
   struct Region: ~Copyable {
     /// The first address; ``free`` while the region is unused.
     fileprivate let start = Atomic(Region.free)
@@ -22,17 +22,17 @@ enum BusErrorGuard {
       self.next = next
     }
 
-    /// No address lies at or above this one.
+    /// The start of an unused region. No address lies at or above this one.
     fileprivate static let free = UInt.max
   }
 
-  /// The newest region; the others follow from `next`. Atomic, and what it points to is all atomics.
+  /// The newest region; the others follow from `next`. Unsafe access is sound, since this is atomic and a region is made of atomics.
   private nonisolated(unsafe) static let head = Atomic<UnsafeMutablePointer<Region>?>(nil)
-  /// Bytes of a page; a power of two.
+  /// The bytes of a page, a power of two.
   static let pageSize = sysconf(CInt(_SC_PAGESIZE))
-  /// Held to take a region, never by the handler.
+  /// Whether the handler is installed. The lock is held while a region is taken, and never by the handler.
   private static let registration = Mutex(false)
-  // Written once, before the handler exists; then only read.
+  // The handler that was there before. Unsafe access is sound: it is written once, before our handler exists, and then only read.
   private nonisolated(unsafe) static let previous = UnsafeMutablePointer<sigaction>.allocate(capacity: 1)
 
   /// Watches the pages of a mapping until ``unwatch(_:)``.
@@ -49,7 +49,7 @@ enum BusErrorGuard {
     }
   }
 
-  /// Stops watching; call it before the mapping goes.
+  /// Stops watching a region. Call this before the mapping goes.
   static func unwatch(_ region: UnsafeMutablePointer<Region>) {
     region.pointee.start.store(Region.free, ordering: .releasing)
   }
@@ -72,7 +72,7 @@ enum BusErrorGuard {
   }
 
   private static func install() {
-    _ = (pageSize, head.load(ordering: .relaxed))  // so that no global is initialized inside the handler
+    _ = (pageSize, head.load(ordering: .relaxed))  // Globals are initialized here, so that the handler never does it.
     previous.initialize(to: sigaction())
     var action = sigaction()
     action.__sigaction_handler.sa_sigaction = { _, info, _ in BusErrorGuard.handle(info) }
@@ -80,7 +80,7 @@ enum BusErrorGuard {
     sigaction(SIGBUS, &action, previous)
   }
 
-  /// Runs inside the signal handler: no allocation, no locks, only atomics and system calls.
+  /// Handles SIGBUS. This runs inside a signal handler, so it allocates nothing, takes no lock, and uses only atomics and system calls.
   private static func handle(_ info: UnsafeMutablePointer<siginfo_t>?) {
     let savedErrno = errno
     defer { errno = savedErrno }
@@ -88,11 +88,12 @@ enum BusErrorGuard {
     let address = UInt(bitPattern: info.pointee._sifields._sigfault.si_addr)
     let wasSentByKernel = info.pointee.si_code > 0
     if wasSentByKernel, replaceWithZeros(from: address) { return }
-    // Not ours. Going back runs into the same fault again, with the previous handler in place.
+    // The fault is not in a watched region. The previous handler is put in place, and gets the same fault when this one returns.
     sigaction(SIGBUS, previous, nil)
     if !wasSentByKernel { raise(SIGBUS) }
   }
 
+  /// Maps zeros from the page of `address` to the end of its region; false if no region holds the address.
   private static func replaceWithZeros(from address: UInt) -> Bool {
     var candidate = head.load(ordering: .acquiring)
     while let region = candidate {

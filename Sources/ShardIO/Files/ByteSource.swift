@@ -1,53 +1,59 @@
 import SystemPackage
 
-/// A file whose bytes can be read at any offset, from any thread.
+/// A file whose bytes can be read at any offset, from any thread. All input files are read through one.
 ///
-/// The one way input files are read. Both kinds find out when the file is cut short, or written to, under them.
+///     let source = try SourceKind.auto.open(path)
+///     var scratch = ScratchBytes()
+///     let prefix = try source.withBytes(in: 0..<8, scratch: &scratch) { [UInt8]($0) }
+///
+/// Invariant: bytes that ``withBytes(in:scratch:_:)`` returns from are those of the file as it was opened. A file that is cut short or written
+/// to meanwhile makes it throw.
 public protocol ByteSource: Sendable {
-  /// As given by the user or the index.
+  /// The path as the user or the index has given it.
   var path: FilePath { get }
-  /// In bytes, when the file was opened.
+  /// The size of the file in bytes, as of opening it.
   var size: Int { get }
-  /// Whether lending copies, so that bytes nobody needs cost time.
+  /// Whether lending copies the bytes, so that bytes that nobody needs cost time.
   var copiesBytes: Bool { get }
 
-  /// Lends the bytes of `range`; the buffer is valid only during the call.
+  /// Lends the bytes of `range` to `body`. The buffer is valid only during the call.
   ///
   /// - Parameters:
-  ///   - range: within `0..<size`.
-  ///   - scratch: reused by sources that must copy.
-  /// - Throws: ``SourceError``, or what `body` throws. The error may come after `body` has run, when
-  ///   the bytes turn out not to have been the file's: drop what was made from them.
+  ///   - range: a part of `0..<size`.
+  ///   - scratch: memory that sources use which must copy.
+  /// - Throws: ``SourceError``, or what `body` throws. The error may come after `body` has run, if the bytes turn out not to have been those of
+  ///   the file. Then drop what `body` has made of them.
   func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R
 
-  /// Brings bytes that will be read soon into the system's page cache. Waits for the disk: call it from a thread that
-  /// has nothing better to do (``Prefetcher``).
+  /// Brings bytes that will be read soon into the system's page cache. It waits for the disk, so call it from a thread that has nothing
+  /// better to do (``Prefetcher``).
   ///
-  /// Advice: what lies outside the file or cannot be read is left out, and nothing is said about it.
+  /// This is advice. Bytes that lie outside the file or cannot be read are left out without an error.
   ///
   /// - Complexity: one copy of the bytes; two system calls if both ends of the range are cached already.
   func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes)
 
-  /// Gives back the memory that bytes no longer needed take up in this process; they stay in the page cache, and may be
-  /// read again. Advice, too.
+  /// Gives back the memory that bytes no longer needed take up in this process. They stay in the page cache and may be read again. This is
+  /// advice.
   func release(_ range: Range<Int>)
 }
 
-/// How input files are read: `--io`.
+/// A way to read input files; the values of the option `--io`.
 public enum SourceKind: String, Sendable, CaseIterable {
-  /// By the file system that holds the file: ``pread`` on network file systems, else ``mmap``.
+  /// ``pread`` for files on network file systems, ``mmap`` for others.
   case auto
-  /// Mapped into memory: no copies.
+  /// Maps files into memory, which copies nothing.
   case mmap
-  /// Read with pread(2): for Lustre, NFS and the like, where mapping is slow.
+  /// Reads with pread(2), for Lustre, NFS and other file systems where mapping is slow.
   case pread
 
   /// Opens a file for reading.
   ///
-  /// - Throws: ``SourceError``. With ``auto``, a file that cannot be mapped, for want of address space or because its
-  ///   file system cannot do it, is read with pread(2).
+  /// With ``auto``, a file is read with pread(2) if it cannot be mapped, for want of address space or because its file system cannot do it.
+  ///
+  /// - Throws: ``SourceError``.
   public func open(_ path: FilePath) throws(SourceError) -> any ByteSource {
     let file = try InputDescriptor(path: path)
     switch self {
@@ -65,7 +71,7 @@ public enum SourceKind: String, Sendable, CaseIterable {
 }
 
 extension Errno {
-  /// Whether mmap(2) failed for a reason that pread(2) does not have: no address space, or a file system without it.
+  /// Whether mmap(2) failed for a reason that pread(2) does not have: no address space, or a file system without mapping.
   fileprivate var isAboutMapping: Bool {
     switch self {
     case .noMemory, .operationNotSupportedByDevice, .notSupported: true

@@ -1,19 +1,22 @@
 import SystemPackage
 
-/// A file that is written at offsets under a temporary name and appears by rename.
+/// A file that is written at offsets under a temporary name, and appears under its own name by rename.
 ///
-/// The rank that creates it reserves the space; other ranks open it for update; any of them writes its
-/// own ranges. When all have synchronized, one renames it and synchronizes the folder. So a reader sees
-/// the whole file or none, also after a power cut.
+/// 1. One rank creates the file and reserves its space: ``init(creating:size:)``.
+/// 2. The other ranks open it: ``init(openingForUpdate:)``.
+/// 3. Each rank writes its own ranges and synchronizes: ``write(_:at:)``, ``synchronize()``.
+/// 4. When all have done so, one rank renames the file and synchronizes the folder: ``rename(_:to:)``, ``synchronizeDirectory(_:)``.
+///
+/// A reader therefore sees the whole file or none, even after a power cut.
 public struct DurableFile: ~Copyable, Sendable {
   private let path: FilePath
   private let descriptor: FileDescriptor
 
-  /// Creates a file of `size` bytes and takes the space, so that a full disk is found now.
+  /// Creates a file of `size` bytes and reserves the space, so that a full disk is found now and not by a later write.
   ///
-  /// Where the file system cannot reserve space (NFS before 4.2, for one), the file only gets its size.
+  /// Where the file system cannot reserve space, as NFS before 4.2, the file only gets its size.
   ///
-  /// - Throws: ``WriteError``; `fileExists` if the name is taken. Leaves nothing behind.
+  /// - Throws: ``WriteError``, with `fileExists` if the name is taken. After an error no file is left.
   public init(creating path: FilePath, size: Int) throws(WriteError) {
     let descriptor: FileDescriptor
     do {
@@ -48,12 +51,14 @@ public struct DurableFile: ~Copyable, Sendable {
     try? descriptor.close()
   }
 
-  /// Writes all of `bytes` at `offset`, however many calls that takes.
+  /// Writes all of `bytes` at `offset`, in as many calls as that takes.
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
     try descriptor.writeAll(bytes, at: offset, path: path)
   }
 
-  /// Waits until the data is on the disk: fsync(2). Every rank that wrote calls it.
+  /// Waits until the data is on the disk. Every rank that has written calls it.
+  ///
+  /// C function: fsync(2).
   public func synchronize() throws(WriteError) {
     do {
       try SystemCalls.synchronize(descriptor)
@@ -62,7 +67,7 @@ public struct DurableFile: ~Copyable, Sendable {
     }
   }
 
-  /// Gives a finished file its name, replacing what had it.
+  /// Gives a finished file its name. A file that has the name already is replaced.
   public static func rename(_ from: FilePath, to: FilePath) throws(WriteError) {
     do {
       try SystemCalls.rename(from, to: to)
@@ -71,7 +76,7 @@ public struct DurableFile: ~Copyable, Sendable {
     }
   }
 
-  /// Waits until names created or changed in a folder are on the disk.
+  /// Waits until names that were created or changed in a folder are on the disk.
   public static func synchronizeDirectory(_ path: FilePath) throws(WriteError) {
     do {
       let folder = try FileDescriptor.open(path, .readOnly, options: [.directory, .closeOnExec])
@@ -81,8 +86,9 @@ public struct DurableFile: ~Copyable, Sendable {
     }
   }
 
-  /// Writes a small file whole: under a temporary name beside it, synchronized, renamed, and the folder
-  /// synchronized. After an error the temporary file is gone and what had the name is untouched.
+  /// Writes a small file whole: under a temporary name beside `path`, synchronized, renamed, and the folder synchronized.
+  ///
+  /// After an error the temporary file is gone, and a file that had the name is untouched.
   public static func writeWhole(_ bytes: [UInt8], to path: FilePath) throws(WriteError) {
     let folder = path.removingLastComponent()
     let suffix = String(UInt64.random(in: .min ... .max), radix: 16)
@@ -107,7 +113,7 @@ public struct DurableFile: ~Copyable, Sendable {
   }
 
   private static func reserve(_ size: Int, for descriptor: FileDescriptor) throws(Errno) {
-    if size == 0 { return }  // fallocate(2) refuses it
+    if size == 0 { return }  // fallocate(2) refuses a size of 0.
     do {
       try SystemCalls.allocate(descriptor, size: size)
     } catch .notSupportedOnSocket, .noFunction {

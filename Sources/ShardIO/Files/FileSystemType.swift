@@ -1,11 +1,11 @@
 /// The file system that holds a file, as statfs(2) names it.
 struct FileSystemType: RawRepresentable, Hashable, Sendable {
-  /// `f_type`: the magic number.
+  /// The magic number of the file system, `f_type`.
   let rawValue: UInt32
 
   static let nfs = FileSystemType(rawValue: 0x6969)
   static let lustre = FileSystemType(rawValue: 0x0BD0_0BD0)
-  /// sshfs, gcsfuse, BeeGFS and many others in user space, and virtio-fs.
+  /// File systems in user space, such as sshfs, gcsfuse and BeeGFS, and virtio-fs.
   static let fuse = FileSystemType(rawValue: 0x6573_5546)
   static let smb = FileSystemType(rawValue: 0x517B)
   static let smb2 = FileSystemType(rawValue: 0xFE53_4D42)
@@ -28,13 +28,13 @@ struct FileSystemType: RawRepresentable, Hashable, Sendable {
   static let parallels = FileSystemType(rawValue: 0x7C7C_6673)
   static let vmware = FileSystemType(rawValue: 0xBACB_ACBC)
 
-  /// Those whose bytes come over a network, or from another process: there a page fault is a round trip of its own, so
-  /// mapping is many times slower than reading, and a server that goes away kills the process.
+  /// The file systems whose bytes come over a network or from another process. There each page fault is a round trip, so mapping is many
+  /// times slower than reading, and a server that goes away kills the process.
   private static let remote: Set<FileSystemType> = [
     nfs, lustre, fuse, smb, smb2, cifs, plan9, ceph, gpfs, beegfs, afs, kernelAFS, orangefs, panfs, coda, ncp, stornext,
     ibrix, gfs2, ocfs2, virtualBox, parallels, vmware,
   ]
 
-  /// How a file there is best read: ``SourceKind/pread`` if it is remote, else ``SourceKind/mmap``.
+  /// The best way to read a file on this file system: ``SourceKind/pread`` if it is remote, else ``SourceKind/mmap``.
   var bestKind: SourceKind { Self.remote.contains(self) ? .pread : .mmap }
 }

@@ -6,9 +6,9 @@ import SystemPackage
   import Musl
 #endif
 
-/// What a run does to folders.
+/// The operations on folders that a run needs, with errors that name the path.
 public enum Folder {
-  /// The names in a folder, hidden ones too, in byte-wise order.
+  /// The names in a folder, hidden ones included, in byte-wise order.
   public static func names(in path: FilePath) throws(WriteError) -> [String] {
     do {
       return try SystemCalls.names(in: path).sorted { ExactName($0) < ExactName($1) }
@@ -17,8 +17,9 @@ public enum Folder {
     }
   }
 
-  /// Whether a path leads somewhere. Where the system cannot tell, there is no answer but an error: what is taken for missing might be
-  /// passed over, or written again.
+  /// Whether there is a file or folder at a path.
+  ///
+  /// Where the system cannot tell, this throws. A file that is taken for missing might be passed over, or written again.
   public static func exists(_ path: FilePath) throws(WriteError) -> Bool {
     do {
       _ = try path.stat()
@@ -30,7 +31,7 @@ public enum Folder {
     }
   }
 
-  /// Whether two paths lead to one file or folder, by whatever names; false if either leads nowhere.
+  /// Whether two paths lead to the same file or folder; false if either leads nowhere.
   public static func isSame(_ left: FilePath, _ right: FilePath) throws(WriteError) -> Bool {
     guard try exists(left), try exists(right), let left = try? left.stat(), let right = try? right.stat() else {
       return false
@@ -38,7 +39,7 @@ public enum Folder {
     return left.deviceID == right.deviceID && left.inode == right.inode
   }
 
-  /// Makes a folder, and those above it that are missing. One that is already there is left as it is.
+  /// Makes a folder and those above it that are missing. A folder that is there already is left as it is.
   public static func create(_ path: FilePath) throws(WriteError) {
     do {
       try makeWithParents(path)
@@ -47,7 +48,7 @@ public enum Folder {
     }
   }
 
-  /// Removes a file; one that is not there is none to remove.
+  /// Removes a file. Does nothing if there is none.
   public static func remove(_ path: FilePath) throws(WriteError) {
     do {
       try SystemCalls.remove(path)
@@ -57,9 +58,9 @@ public enum Folder {
     }
   }
 
-  /// Removes a folder of files; one that is not there is none to remove.
+  /// Removes a folder and the files in it. Does nothing if there is no such folder.
   ///
-  /// Only one level: a folder inside is not ours, and stops it.
+  /// A folder inside is not ours, so it makes this throw.
   public static func removeTree(_ path: FilePath) throws(WriteError) {
     do {
       for name in try SystemCalls.names(in: path) { try SystemCalls.remove(path.appending(name)) }
@@ -70,7 +71,7 @@ public enum Folder {
     }
   }
 
-  /// Removes a folder that holds nothing.
+  /// Removes an empty folder.
   public static func removeEmpty(_ path: FilePath) throws(WriteError) {
     do {
       try SystemCalls.removeFolder(path)

@@ -1,15 +1,15 @@
 import Glibc
 import SystemPackage
 
-/// An open regular file: what the two kinds of source share.
+/// An open regular file that is read; the part that both kinds of ``ByteSource`` share.
 struct InputDescriptor: ~Copyable, Sendable {
   let path: FilePath
   let size: Int
   let descriptor: FileDescriptor
-  /// When it was last written to, as of opening it.
+  /// The time of the last write, as of opening the file.
   private let modified: Modification
 
-  /// Time of the last write; file systems keep it to a few milliseconds or better.
+  /// The time of a write, which file systems keep to a few milliseconds or better.
   private struct Modification: Equatable {
     let seconds: Int
     let nanoseconds: Int
@@ -20,14 +20,14 @@ struct InputDescriptor: ~Copyable, Sendable {
     }
   }
 
-  /// Bytes that ``prefetch(_:scratch:)`` reads at a time: the scratch memory stays in the second-level cache.
+  /// The bytes that ``prefetch(_:scratch:)`` reads at a time: few enough for the second-level cache.
   private static let prefetchBytes = 1 << 18
 
-  /// Opens for reading; symbolic links are followed, as the Hugging Face cache needs.
+  /// Opens a file for reading. Symbolic links are followed, since the cache of Hugging Face is made of them.
   init(path: FilePath) throws(SourceError) {
     let descriptor: FileDescriptor
     do {
-      // A pipe without a writer would block open(2) for ever.
+      // Non-blocking, since a pipe without a writer would block open(2) for ever.
       descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
     } catch {
       throw .cannotOpen(path, error as? Errno ?? .ioError)
@@ -43,8 +43,7 @@ struct InputDescriptor: ~Copyable, Sendable {
       try? descriptor.close()
       throw error as? SourceError ?? .cannotOpen(path, error as? Errno ?? .ioError)
     }
-    // The kernel reads further ahead. Matrices are read from front to back, whether in rows or, a part of each row at
-    // a time, in columns.
+    // Makes the kernel read further ahead. Matrices are read from front to back: in rows, or in columns by a part of each row at a time.
     SystemCalls.adviseSequential(descriptor)
   }
 
@@ -52,12 +51,12 @@ struct InputDescriptor: ~Copyable, Sendable {
     try? descriptor.close()
   }
 
-  /// Where the file lies.
+  /// The type of the file system that holds the file.
   var fileSystem: FileSystemType { SystemCalls.fileSystem(of: descriptor) }
 
-  /// Checks that the file has been left alone since it was opened: its size, and the time of its last write.
+  /// Checks that nothing has written to the file since it was opened, by its size and the time of its last write.
   ///
-  /// The size alone does not do: `cp` over a file cuts it short and fills it again, with other bytes.
+  /// The size alone is not enough: `cp` over a file cuts it short and fills it again with other bytes.
   func checkUnchanged() throws(SourceError) {
     let stat: Stat
     do {
@@ -69,7 +68,7 @@ struct InputDescriptor: ~Copyable, Sendable {
     if Modification(stat) != modified { throw .rewritten(path) }
   }
 
-  /// Fills `buffer` with the bytes of `range`, which lies within `0..<size`, and checks that they are the file's.
+  /// Fills `buffer` with the bytes of `range`, a part of `0..<size`, and checks that the file is unchanged.
   func read(_ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(SourceError) {
     var done = 0
     while done < range.count {
@@ -83,7 +82,7 @@ struct InputDescriptor: ~Copyable, Sendable {
       }
       if count == 0 {
         try checkUnchanged()
-        // The size is as before, so the end was reached and gone again between the two calls.
+        // The size is as before, so the file was cut short and filled again between the two calls.
         throw .cannotRead(path, offset: offset, .ioError)
       }
       done += count
@@ -91,11 +90,10 @@ struct InputDescriptor: ~Copyable, Sendable {
     try checkUnchanged()
   }
 
-  /// See ``ByteSource/prefetch(_:scratch:)``.
+  /// Brings bytes into the page cache by reading them (``ByteSource/prefetch(_:scratch:)``).
   ///
-  /// By reading, not by posix_fadvise(2): its WILLNEED fills the page cache with single pages (Linux 6.18), which takes
-  /// several times as long as what the kernel reads ahead of a reader, slows down every later read of them, and is
-  /// ignored by some network file systems.
+  /// posix_fadvise(2) with WILLNEED would not do. It fills the page cache with single pages (Linux 6.18), which takes several times as long as
+  /// the kernel's own reading ahead, and slows down every later read of these pages. Some network file systems ignore it.
   func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     let range = range.clamped(to: 0..<size)
     guard !range.isEmpty, !isCached(range) else { return }
@@ -106,7 +104,7 @@ struct InputDescriptor: ~Copyable, Sendable {
     }
   }
 
-  /// Whether both ends of a range are in the page cache; files are read from front to back, so then the rest is, too.
+  /// Whether both ends of a range are in the page cache. Files are read from front to back, so the rest of the range then is too.
   private func isCached(_ range: Range<Int>) -> Bool {
     SystemCalls.isCached(descriptor, at: range.lowerBound)
       && SystemCalls.isCached(descriptor, at: range.upperBound - 1)

@@ -1,16 +1,13 @@
 import Glibc
 import SystemPackage
 
-/// A file mapped into memory; lending copies nothing.
+/// A file that is mapped into memory. Lending its bytes copies nothing.
 public final class MappedFile: ByteSource {
   private let file: InputDescriptor
   private let mapping: Mapping
 
-  /// As given to ``init(path:)``.
   public var path: FilePath { file.path }
-  /// In bytes, when the file was opened.
   public var size: Int { file.size }
-  /// Lending copies nothing.
   public var copiesBytes: Bool { false }
 
   /// Maps a regular file, read-only.
@@ -29,30 +26,29 @@ public final class MappedFile: ByteSource {
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
     let result = Result { try body(UnsafeRawBufferPointer(rebasing: mapping.bytes[range])) }
-    // Bytes past a new end of the file read as zeros, silently up to the end of the page; whatever the
-    // body made of them, even an error, is not about the file.
+    // Bytes past a new end of the file read as zeros, silently up to the end of the page. Whatever the body made of them, even an error, says
+    // nothing about the file.
     try file.checkUnchanged()
     if mapping.wasHit { throw SourceError.cannotRead(path, offset: range.lowerBound, .ioError) }
     return try result.get()
   }
 
-  /// See ``ByteSource/prefetch(_:scratch:)``.
   public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     file.prefetch(range, scratch: &scratch)
   }
 
-  /// See ``ByteSource/release(_:)``. Pages that `range` shares with its neighbours go too, and come back when needed.
+  /// Gives back the pages of `range`. Pages that it shares with its neighbours go too, and come back when they are needed.
   public func release(_ range: Range<Int>) {
     mapping.release(range.clamped(to: 0..<size))
   }
 }
 
-/// Address space that shows a file, given back when its owner goes.
+/// A stretch of addresses that shows a file. It is unmapped when its owner goes.
 private struct Mapping: ~Copyable {
   let bytes: UnsafeRawBufferPointer
   private let region: UnsafeMutablePointer<BusErrorGuard.Region>?
 
-  /// Maps the whole file; nothing at all for an empty one, which mmap(2) refuses.
+  /// Maps the whole file. Maps nothing for an empty file, which mmap(2) refuses.
   init(of file: borrowing InputDescriptor) throws(SourceError) {
     guard file.size > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -73,16 +69,17 @@ private struct Mapping: ~Copyable {
     munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)
   }
 
-  /// Takes pages out of the process's memory.
+  /// Takes the pages of a range out of the memory of this process.
   func release(_ range: Range<Int>) {
     guard let start = bytes.baseAddress, !range.isEmpty else { return }
     let first = range.lowerBound & ~(BusErrorGuard.pageSize - 1)
     madvise(UnsafeMutableRawPointer(mutating: start + first), range.upperBound - first, CInt(MADV_DONTNEED))
   }
 
-  /// Whether some page could not be read and was replaced by zeros.
+  /// Whether a page could not be read and was replaced by zeros.
   var wasHit: Bool { region.map(BusErrorGuard.wasHit) ?? false }
 }
 
-// The memory is read-only and stays mapped as long as its only owner lives; the region is all atomics.
+// Sharing between threads is sound: the memory is read-only and stays mapped as long as its only owner lives, and the region is made of
+// atomics.
 extension Mapping: @unchecked Sendable {}

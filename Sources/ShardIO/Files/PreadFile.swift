@@ -1,14 +1,11 @@
 import SystemPackage
 
-/// A file read with pread(2), into the caller's scratch memory.
+/// A file that is read with pread(2) into the caller's scratch memory.
 public final class PreadFile: ByteSource {
   private let file: InputDescriptor
 
-  /// As given to ``init(path:)``.
   public var path: FilePath { file.path }
-  /// In bytes, when the file was opened.
   public var size: Int { file.size }
-  /// Lending copies into the scratch memory.
   public var copiesBytes: Bool { true }
 
   /// Opens a regular file.
@@ -20,7 +17,7 @@ public final class PreadFile: ByteSource {
     self.file = file
   }
 
-  /// - Complexity: one fstat(2), and one pread(2) per 2 GiB, unless the file system delivers less than asked.
+  /// - Complexity: one fstat(2), and one pread(2) for each 2 GiB, unless the file system delivers less than it is asked for.
   public func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {
@@ -30,11 +27,10 @@ public final class PreadFile: ByteSource {
     return try body(UnsafeRawBufferPointer(buffer))
   }
 
-  /// See ``ByteSource/prefetch(_:scratch:)``.
   public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     file.prefetch(range, scratch: &scratch)
   }
 
-  /// Nothing to give back: lent bytes lie in the caller's scratch memory.
+  /// Does nothing, since lent bytes lie in the caller's scratch memory.
   public func release(_ range: Range<Int>) {}
 }

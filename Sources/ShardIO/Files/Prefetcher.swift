@@ -1,25 +1,24 @@
 import Dispatch
 import Synchronization
 
-/// Reads what will be needed next into the page cache, on a thread of its own, while the caller computes.
+/// A thread that reads bytes which will be needed next into the page cache, while the caller computes.
 ///
-/// The thread waits for the disk most of the time; of what is cached already it looks at little.
+/// The thread mostly waits for the disk. It takes little time for bytes that are cached already.
 public final class Prefetcher: Sendable {
   private let queue = DispatchQueue(label: "prefetch", qos: .utility)
-  /// Counts the requests of ``start(_:)``: one that is not the newest stops.
+  /// The number of the newest request of ``start(_:)``. Older requests stop.
   private let request = Atomic(0)
-  /// Bytes between two looks at the count.
+  /// The bytes that are read between two looks at ``request``.
   private static let step = 8 << 20
 
-  /// Has nothing to do yet.
   public init() {}
 
   deinit { stop() }
 
-  /// Reads ranges of files, in their order, instead of what an earlier call asked for. Returns at once.
+  /// Begins to read ranges of files in their order, instead of those of an earlier call. Returns at once.
   public func start(_ parts: [(source: any ByteSource, ranges: [Range<Int>])]) {
     let number = request.add(1, ordering: .relaxed).newValue
-    // The queue keeps no owner alive: what is left of a request goes with the prefetcher.
+    // The queue does not keep the prefetcher alive, so a request ends with it.
     queue.async { [weak self] in
       var scratch = ScratchBytes()
       for (source, ranges) in parts {
@@ -33,20 +32,20 @@ public final class Prefetcher: Sendable {
     }
   }
 
-  /// Ends what ``start(_:)`` has under way, within one step.
+  /// Ends the request of ``start(_:)`` that is under way, within one step.
   public func stop() {
     request.add(1, ordering: .relaxed)
   }
 
-  /// A range that is being read.
+  /// A range that ``enqueue(_:_:)`` has begun to read.
   public struct Pending {
     fileprivate let work: DispatchWorkItem
 
-    /// Returns when it has been read, or could not be.
+    /// Returns when the range has been read, or could not be read.
     public func wait() { work.wait() }
   }
 
-  /// Reads a range after all others that were asked for. Returns at once.
+  /// Begins to read a range, after all ranges that were asked for before. Returns at once.
   public func enqueue(_ source: any ByteSource, _ range: Range<Int>) -> Pending {
     let work = DispatchWorkItem {
       var scratch = ScratchBytes()

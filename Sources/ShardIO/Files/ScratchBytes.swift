@@ -1,17 +1,17 @@
-/// Memory that a source may copy into, kept from one read to the next.
+/// Memory that a source may copy bytes into. It is kept from one read to the next.
 ///
-/// One owner, so it needs no lock: a thread that decodes has its own.
+/// It has one owner and so needs no lock: each thread that decodes has its own.
 public struct ScratchBytes: ~Copyable {
   private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-  /// Holds nothing until a source asks for room.
+  /// Takes no memory before a source asks for room.
   public init() {}
 
   deinit {
     buffer.deallocate()
   }
 
-  /// The first `count` bytes, at a 64-byte boundary; contents undefined. Valid until the next call.
+  /// The first `count` bytes, aligned to 64. Their contents are undefined, and they are valid until the next call.
   mutating func reserve(_ count: Int) -> UnsafeMutableRawBufferPointer {
     if buffer.count < count {
       buffer.deallocate()
@@ -21,5 +21,5 @@ public struct ScratchBytes: ~Copyable {
   }
 }
 
-// The memory belongs to this value alone, and moving it to another thread moves the only pointer.
+// Sending to another thread is sound: the memory belongs to this value alone, and the only pointer to it moves along.
 extension ScratchBytes: @unchecked Sendable {}

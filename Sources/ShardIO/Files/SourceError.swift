@@ -1,12 +1,12 @@
 import SystemPackage
 
-/// What is wrong with an input; decides the exit status.
+/// The kind of fault of an input, which decides the exit status.
 public enum InputFailure: Sendable, Equatable {
-  /// The content breaks a rule.
+  /// The contents break a rule.
   case data
   /// The input is missing or may not be read.
   case noInput
-  /// The operating system failed to read it.
+  /// The operating system failed to read the input.
   case io
 }
 
@@ -14,7 +14,7 @@ public enum InputFailure: Sendable, Equatable {
 public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   /// open(2) or fstat(2) failed.
   case cannotOpen(FilePath, Errno)
-  /// A directory, device, pipe or socket.
+  /// The path leads to a directory, device, pipe or socket.
   case notAFile(FilePath)
   /// mmap(2) failed.
   case cannotMap(FilePath, Errno)
@@ -25,7 +25,7 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The file has been written to since it was opened; its size is the same.
   case rewritten(FilePath)
 
-  /// What kind of failure it is.
+  /// The kind of fault.
   public var kind: InputFailure {
     switch self {
     case .cannotOpen(_, let errno): errno.isAboutThePath ? .noInput : .io
@@ -34,7 +34,7 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     switch self {
     case .cannotOpen(let path, let errno):
@@ -55,7 +55,7 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension Errno {
-  /// Whether the cause is the path given rather than the machine.
+  /// Whether the cause is the path that was given, not the machine.
   var isAboutThePath: Bool {
     switch self {
     case .noSuchFileOrDirectory, .permissionDenied, .notPermitted, .notDirectory, .isDirectory,

@@ -2,44 +2,47 @@ import CKernels
 import Glibc
 import SystemPackage
 
-/// The C calls on files and folders that swift-system lacks, errors as `Errno`. Each is retried when
-/// a signal interrupts it.
+/// The C calls on files and folders that swift-system lacks, with errors as `Errno`. Calls that a signal interrupts are repeated.
 enum SystemCalls {
-  /// fallocate(2): takes the space now, so that no write finds the disk full later.
+  /// Reserves the space of a file, so that no write finds the disk full later.
   ///
-  /// Not posix_fallocate(3), which writes zeros into every block where the file system lacks support.
+  /// C function: fallocate(2). posix_fallocate(3) would write zeros into every block where the file system lacks support.
   static func allocate(_ descriptor: FileDescriptor, size: Int) throws(Errno) {
     try check { frog_fallocate(descriptor.rawValue, size) }
   }
 
-  /// fsync(2).
+  /// C function: fsync(2).
   static func synchronize(_ descriptor: FileDescriptor) throws(Errno) {
     try check { fsync(descriptor.rawValue) }
   }
 
-  /// rename(2).
+  /// C function: rename(2).
   static func rename(_ from: FilePath, to: FilePath) throws(Errno) {
     try check { from.withPlatformString { from in to.withPlatformString { to in Glibc.rename(from, to) } } }
   }
 
-  /// unlink(2).
+  /// C function: unlink(2).
   static func remove(_ path: FilePath) throws(Errno) {
     try check { path.withPlatformString { unlink($0) } }
   }
 
-  /// mkdir(2), for everyone that the umask lets.
+  /// Makes a folder with all permissions that the umask leaves.
+  ///
+  /// C function: mkdir(2).
   static func makeFolder(_ path: FilePath) throws(Errno) {
     try check { path.withPlatformString { mkdir($0, 0o777) } }
   }
 
-  /// rmdir(2).
+  /// C function: rmdir(2).
   static func removeFolder(_ path: FilePath) throws(Errno) {
     try check { path.withPlatformString { rmdir($0) } }
   }
 
-  /// flock(2), exclusively and without waiting.
+  /// Locks a file exclusively, without waiting.
   ///
-  /// - Returns: false if another process has it.
+  /// C function: flock(2).
+  ///
+  /// - Returns: false if another process holds the lock.
   static func lock(_ descriptor: FileDescriptor) throws(Errno) -> Bool {
     do {
       try check { flock(descriptor.rawValue, LOCK_EX | LOCK_NB) }
@@ -49,13 +52,15 @@ enum SystemCalls {
     }
   }
 
-  /// getpid(2).
+  /// C function: getpid(2).
   static var processID: Int32 { getpid() }
 
-  /// Whether a process of this node is there, by kill(2) without a signal: it need not be the user's own.
+  /// Whether there is a process of this number on this node, of this user or another.
+  ///
+  /// C function: kill(2) without a signal.
   static func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 || errno != ESRCH }
 
-  /// gethostname(2).
+  /// C function: gethostname(2).
   static var hostName: String {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
       guard let start = buffer.baseAddress, gethostname(start, 255) == 0 else { return "unknown" }
@@ -64,7 +69,9 @@ enum SystemCalls {
     }
   }
 
-  /// The time of day, as `2026-01-31T23:59:59Z`: time(2), gmtime_r(3), strftime(3).
+  /// The time, as `2026-01-31T23:59:59Z`.
+  ///
+  /// C functions: time(2), gmtime_r(3), strftime(3).
   static var timestamp: String {
     var seconds = time(nil)
     var parts = tm()
@@ -77,12 +84,16 @@ enum SystemCalls {
     }
   }
 
-  /// fstatfs(2); a type that has no name here if the system does not tell.
+  /// The type of the file system that holds a file; one without a name here if the system does not tell.
+  ///
+  /// C function: fstatfs(2).
   static func fileSystem(of descriptor: FileDescriptor) -> FileSystemType {
     FileSystemType(rawValue: frog_file_system(descriptor.rawValue))
   }
 
-  /// posix_fadvise(2): the file will be read from front to back. Advice; nothing is lost if it is not taken.
+  /// Tells the system that a file will be read from front to back. Nothing is lost if the advice is not taken.
+  ///
+  /// C function: posix_fadvise(2).
   static func adviseSequential(_ descriptor: FileDescriptor) {
     _ = posix_fadvise(descriptor.rawValue, 0, 0, CInt(POSIX_FADV_SEQUENTIAL))
   }
@@ -92,7 +103,7 @@ enum SystemCalls {
     frog_is_cached(descriptor.rawValue, offset) != 0
   }
 
-  /// The names in a folder, in no order.
+  /// The names in a folder, in no particular order.
   static func names(in folder: FilePath) throws(Errno) -> [String] {
     guard let stream = folder.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
     defer { closedir(stream) }
@@ -103,7 +114,7 @@ enum SystemCalls {
         if errno != 0 { throw Errno(rawValue: errno) }
         return names
       }
-      // The name is a C array inside the entry, ended by NUL; the entry lives until the next call.
+      // The name is a C array inside the entry, ended by NUL. The entry is valid until the next call.
       let name = withUnsafeBytes(of: &entry.pointee.d_name) {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
@@ -111,6 +122,7 @@ enum SystemCalls {
     }
   }
 
+  /// Repeats a call until it succeeds or fails for another reason than a signal.
   private static func check(_ call: () -> CInt) throws(Errno) {
     while call() != 0 {
       let error = Errno(rawValue: errno)

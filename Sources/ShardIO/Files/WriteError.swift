@@ -2,7 +2,7 @@ import SystemPackage
 
 /// An output that cannot be written.
 public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What was being done, as a verb.
+  /// The operation that failed. The raw value is its verb in a message.
   public enum Operation: String, Sendable {
     case create, open, reserve = "reserve space for", write, synchronize, rename, remove, inspect = "look at", list =
       "read the folder", lock
@@ -10,19 +10,17 @@ public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
 
   /// The file or folder.
   public let path: FilePath
-  /// What failed.
   public let operation: Operation
-  /// The cause, as the operating system puts it.
+  /// The cause, as the operating system gives it.
   public let errno: Errno
 
-  /// An error made from its parts.
   public init(path: FilePath, operation: Operation, errno: Errno) {
     self.path = path
     self.operation = operation
     self.errno = errno
   }
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     "cannot \(operation.rawValue) \(shown(path)): \(errno)\(remedy.map { " (\($0))" } ?? "")"
   }

@@ -1,16 +1,15 @@
 import SystemPackage
 
-/// A checkpoint that cannot be used: one line that names the file, the tensor, what was claimed, what
-/// was found, and what to do.
+/// The reason why a checkpoint cannot be used. Its description names the file, the tensor, the claim, the finding and the remedy.
 public struct CheckpointError: Error, Sendable, CustomStringConvertible {
-  /// Decides the exit status.
+  /// The kind of fault, which decides the exit status.
   public let kind: InputFailure
-  /// The rule broken, if the fault is in the header of one file.
+  /// The rule that is broken, if the fault is in the header of one file.
   public let headerError: HeaderError?
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public let description: String
 
-  /// A fault of one file or directory.
+  /// Describes a fault of one file or folder.
   init(kind: InputFailure, path: FilePath, problem: String) {
     self.kind = kind
     headerError = nil

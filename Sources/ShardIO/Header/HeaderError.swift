@@ -1,11 +1,10 @@
-/// Why a file is not the safetensors file it claims to be: one case per rule.
+/// The rule by which a file is not the safetensors file it claims to be.
 ///
-/// Each case carries what the file claims, what was found, and the tensor. The file's name is added
-/// by ``CheckpointError``.
+/// Each case carries the claim of the file, the finding, and the tensor. ``CheckpointError`` adds the name of the file.
 public enum HeaderError: Error, Equatable, Sendable, CustomStringConvertible {
   // The eight bytes before the header.
 
-  /// Too short even for the length of the header.
+  /// The file is too short even for the length of the header.
   case fileTooSmall(size: Int)
   /// The header's claimed length is above ``ShardHeader/largestHeader``.
   case headerTooLarge(claimed: UInt64)
@@ -22,7 +21,7 @@ public enum HeaderError: Error, Equatable, Sendable, CustomStringConvertible {
   case metadataNotString(key: String, found: String)
   /// A key of `__metadata__`, or `__metadata__` itself, comes twice.
   case duplicateMetadata(key: String)
-  /// Two entries for one tensor.
+  /// Two entries have the name of one tensor.
   case duplicateTensor(String)
 
   // The entry of a tensor.
@@ -35,10 +34,10 @@ public enum HeaderError: Error, Equatable, Sendable, CustomStringConvertible {
   case wrongType(tensor: String, field: String, expected: String, found: String)
   /// A dimension or an offset is not a whole number from 0 to `Int.max`.
   case wrongNumber(tensor: String, field: String, found: String)
-  /// The type's name is none of ``DType``.
+  /// The name of the type is none of those of ``DType``.
   case unknownDType(tensor: String, found: String)
 
-  // What the entries say together. Offsets are bytes from the start of the data.
+  // The entries together. Offsets are bytes from the start of the data.
 
   /// The data ends before it begins.
   case reversedOffsets(tensor: String, begin: Int, end: Int)
@@ -53,7 +52,7 @@ public enum HeaderError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The data does not end where the file ends: bytes are missing, or belong to no tensor.
   case wrongFileSize(claimed: Int, fileSize: Int)
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     switch self {
     case .fileTooSmall(let size):

@@ -1,16 +1,16 @@
-/// Reads the JSON of a header into tensor entries with offsets as written.
+/// The parser of the JSON of a header.
 ///
-/// The rules are those of the reference reader (Rust, 0.8): fields beyond the three are ignored, keys
-/// come in any order, `__metadata__` may be null. Stricter on purpose: a duplicate key is an error,
-/// since readers that keep the first and readers that keep the last would score different weights.
+/// The rules are those of the reference reader (Rust, 0.8): an entry has three fields and others are ignored, keys come in any order, and
+/// `__metadata__` may be null. One rule is stricter on purpose: a key that comes twice is an error, since readers that keep the first and
+/// readers that keep the last would see different weights.
 struct HeaderParser {
-  /// What a header says, duplicates ruled out.
+  /// The contents of a header, without duplicates.
   struct Document {
     var entries: [Entry] = []
     var metadata: [ExactName: String] = [:]
   }
 
-  /// An entry as written; its offsets count from the start of the data and are not checked yet.
+  /// An entry as it is written. Its offsets count from the start of the data, and have not been checked.
   struct Entry {
     let name: String
     let dtype: DType
@@ -18,7 +18,7 @@ struct HeaderParser {
     let begin: Int
     let end: Int
 
-    /// The order of the data; where offsets are equal, of the names' bytes.
+    /// Whether `left` comes before `right` in the data; by the bytes of the names where the offsets are equal.
     static func isBefore(_ left: Entry, _ right: Entry) -> Bool {
       if left.begin != right.begin { return left.begin < right.begin }
       if left.end != right.end { return left.end < right.end }
@@ -28,11 +28,11 @@ struct HeaderParser {
 
   private var document = Document()
   private var json: JSONReader<HeaderError>
-  /// The numbers of the array read last: one buffer for all shapes and offsets.
+  /// The numbers of the array that was read last, in one buffer for all shapes and offsets.
   private var numbers: [Int] = []
   private var shapes = ShapePool()
 
-  /// No entry is shorter, so there cannot be more of them than room for this many bytes each.
+  /// The bytes of the shortest entry, which bound the number of entries of a header.
   private static let shortestEntry = #""":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"#.utf8.count
 
   /// Parses the whole header.
@@ -46,7 +46,7 @@ struct HeaderParser {
 
   private init(_ header: [UInt8]) throws(HeaderError) {
     json = try JSONReader(header)
-    // Address space; pages that stay empty cost no memory. Growing step by step would copy, and hold two arrays.
+    // Room for the most entries there can be. Pages that stay empty take no memory, while growing step by step would hold two arrays.
     document.entries.reserveCapacity(header.count / Self.shortestEntry)
   }
 

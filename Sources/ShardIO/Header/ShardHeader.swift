@@ -1,30 +1,34 @@
 import Crypto
 
-/// The header of one safetensors file, checked against the file's size.
+/// The header of one safetensors file, checked against the size of the file.
 ///
-/// Format: <https://huggingface.co/docs/safetensors>. Eight bytes give the length N of the header,
-/// little-endian; N bytes of JSON follow, then the data of the tensors, without gaps, to the end of
-/// the file.
+/// A file (<https://huggingface.co/docs/safetensors>) has three parts:
+///
+/// 1. Eight bytes, little-endian: the length N of the header.
+/// 2. N bytes of JSON: the header, with type, shape and offsets of each tensor.
+/// 3. The data of the tensors, without gaps, to the end of the file.
+///
+/// Invariant: the byte ranges of ``tensors`` follow one another from ``dataStart`` to ``fileSize``, and each has the bytes of its shape and type.
 public struct ShardHeader: Sendable {
-  /// The limit of the format on N, in bytes.
+  /// The largest length N that the format allows, in bytes.
   public static let largestHeader = 100_000_000
 
-  /// The tensors by offset; where offsets are equal, which takes empty tensors, by the bytes of the name.
+  /// The tensors in order of offset. Empty tensors at one offset are in order of the bytes of their names.
   public let tensors: [TensorInfo]
-  /// Free text that the writer left, such as `format: pt`.
+  /// Free text of the writer, such as `format: pt`.
   public let metadata: [ExactName: String]
-  /// Where the data begins, in bytes from the start of the file.
+  /// The offset of the data, in bytes from the start of the file.
   public let dataStart: Int
-  /// In bytes.
+  /// The size of the file, in bytes.
   public let fileSize: Int
-  /// The SHA-256 of everything before the data, the eight bytes of the prefix included; empty if no file was read.
+  /// The SHA-256 of all bytes before the data, with the eight of the length; empty if no file was read.
   public private(set) var digest: [UInt8] = []
 
   /// Reads and checks the header of a file.
   ///
-  /// Nothing is allocated for a claimed size before that size is known to lie inside the file.
+  /// Nothing is allocated for a size that the file claims before that size is known to lie inside the file.
   ///
-  /// - Throws: ``CheckpointError``, kind `.data` for a broken rule and `.io` when reading fails.
+  /// - Throws: ``CheckpointError``, of kind `.data` for a broken rule and `.io` if reading fails.
   /// - Complexity: O(N log n) time for n tensors, O(N) memory, one read.
   public static func read(from source: some ByteSource) throws(CheckpointError) -> ShardHeader {
     do {
@@ -46,7 +50,7 @@ public struct ShardHeader: Sendable {
     }
   }
 
-  /// A copy: a mapped file may change under a reader, and what has been checked must stay so.
+  /// A copy of some bytes. A mapped file may change under a reader, and what has been checked must stay as it is.
   private static func bytes(of source: some ByteSource, in range: Range<Int>) throws -> [UInt8] {
     var scratch = ScratchBytes()
     return try source.withBytes(in: range, scratch: &scratch) { [UInt8]($0) }
@@ -55,8 +59,8 @@ public struct ShardHeader: Sendable {
   /// The length N of the header, from the first bytes of the file.
   ///
   /// - Parameters:
-  ///   - prefix: the first eight bytes, or all there are.
-  ///   - fileSize: in bytes.
+  ///   - prefix: the first eight bytes of the file, or all there are.
+  ///   - fileSize: the size of the file, in bytes.
   public static func headerLength(prefix: [UInt8], fileSize: Int) throws(HeaderError) -> Int {
     guard prefix.count >= 8, fileSize >= 8 else { throw .fileTooSmall(size: fileSize) }
     let claimed = prefix.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -66,26 +70,28 @@ public struct ShardHeader: Sendable {
     return length
   }
 
-  /// Checks the JSON of a header against the size of its file. Pure: any bytes end in a header or an error.
+  /// Parses the JSON of a header, and checks it against the size of its file. Any bytes end in a header or an error.
   ///
   /// - Parameters:
   ///   - header: the N bytes after the first eight.
-  ///   - fileSize: of the whole file, in bytes.
+  ///   - fileSize: the size of the whole file, in bytes.
   public static func parse(header: [UInt8], fileSize: Int) throws(HeaderError) -> ShardHeader {
+    // 1. The entries, in the order of their data.
     let dataStart = 8 + header.count
     var document = try HeaderParser.read(header)
     document.entries.sort(by: HeaderParser.Entry.isBefore)
-    // First the chain of offsets, in numbers that cannot overflow since nothing is added to them.
+    // 2. The chain of offsets. Nothing is added to them, so they cannot overflow.
     var expected = 0
     for entry in document.entries {
       try check(entry, expected: expected)
       expected = entry.end
     }
+    // 3. The end of the data is the end of the file.
     let (claimed, overflow) = dataStart.addingReportingOverflow(expected)
     guard !overflow, claimed == fileSize else {
       throw .wrongFileSize(claimed: overflow ? .max : claimed, fileSize: fileSize)
     }
-    // Every offset now lies between zero and the file's size less `dataStart`.
+    // 4. Every offset is now known to lie between 0 and the size of the data.
     let tensors = document.entries.map {
       TensorInfo(
         name: $0.name, dtype: $0.dtype, shape: $0.shape, byteRange: dataStart + $0.begin..<dataStart + $0.end)
@@ -93,11 +99,12 @@ public struct ShardHeader: Sendable {
     return ShardHeader(tensors: tensors, metadata: document.metadata, dataStart: dataStart, fileSize: fileSize)
   }
 
+  /// Checks that an entry begins where the one before ends, and that its bytes are those of its shape and type.
   private static func check(_ entry: HeaderParser.Entry, expected: Int) throws(HeaderError) {
     let (name, begin, end) = (entry.name, entry.begin, entry.end)
     guard begin <= end else { throw .reversedOffsets(tensor: name, begin: begin, end: end) }
     guard begin == expected else { throw .holeOrOverlap(tensor: name, begin: begin, expected: expected) }
-    // The product in the order of the reference reader, which decides what overflows before a zero.
+    // The product goes in the order of the reference reader, since the order decides what overflows before a zero.
     var bits = UInt64(1)
     var overflows = false
     for factor in entry.shape { multiply(&bits, by: factor, &overflows) }

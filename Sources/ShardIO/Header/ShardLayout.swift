@@ -1,16 +1,19 @@
-/// Where everything goes in a safetensors file, before any data exists: with the offsets known, ranks
-/// write their tensors in parallel.
+/// The header and the offsets of a safetensors file that is to be written. Once the offsets are known, ranks write their tensors in parallel.
+///
+///     let layout = try ShardLayout(tensors: [.init(name: "w", dtype: .f32, shape: [2, 3])], metadata: [:])
+///     layout.header            // the first bytes of the file
+///     layout.byteRange(of: "w")   // the place of the data: 24 bytes
 public struct ShardLayout: Sendable {
-  /// A tensor to be written.
+  /// A tensor that is to be written.
   public struct Tensor: Sendable {
-    /// Unique in the file, and not `__metadata__`.
+    /// The name, unique in the file and not `__metadata__`.
     public let name: String
     /// The type of the elements.
     public let dtype: DType
-    /// Sizes by dimension, the last one contiguous; empty for a scalar.
+    /// The sizes by dimension, the last one contiguous; empty for a scalar.
     public let shape: [Int]
 
-    /// A tensor made from its parts; ``ShardLayout`` checks them.
+    /// Describes a tensor; ``ShardLayout`` checks the parts.
     public init(name: String, dtype: DType, shape: [Int]) {
       self.name = name
       self.dtype = dtype
@@ -18,26 +21,28 @@ public struct ShardLayout: Sendable {
     }
   }
 
-  /// The length and the JSON, padded with spaces so that the data starts at a multiple of 8.
+  /// The first bytes of the file: the length and the JSON, padded with spaces so that the data starts at a multiple of 8.
   ///
-  /// Equal input gives equal bytes: metadata is sorted by the bytes of its keys.
+  /// Equal input gives equal bytes, since metadata is sorted by the bytes of its keys.
   public let header: [UInt8]
-  /// In bytes, header included.
+  /// The size of the file in bytes, with the header.
   public let fileSize: Int
   private let ranges: [ExactName: Range<Int>]
 
   /// Lays out a file.
   ///
-  /// Data goes by size of type, largest first, then in the order given; so every tensor of whole-byte
-  /// elements starts at a multiple of its element size.
+  /// Tensors of larger types come first, and tensors of types of one size in the order given. So every tensor of whole-byte elements starts at a
+  /// multiple of its element size.
   ///
   /// - Throws: ``LayoutError``.
   /// - Complexity: O(n log n) for n tensors.
   public init(tensors: [Tensor], metadata: [String: String]) throws(LayoutError) {
+    // 1. The order of the data.
     let ordered = tensors.enumerated().sorted {
       ($1.element.dtype.bits, $0.offset) < ($0.element.dtype.bits, $1.offset)
     }.map(\.element)
 
+    // 2. The JSON, with the offsets of each tensor.
     var json = JSONWriter()
     json.openObject()
     if !metadata.isEmpty {
@@ -72,6 +77,7 @@ public struct ShardLayout: Sendable {
     }
     json.closeObject()
 
+    // 3. The padded header, and offsets from the start of the file.
     var text = json.text
     text += Array(repeating: UInt8(ascii: " "), count: (8 - text.count % 8) % 8)
     guard text.count <= ShardHeader.largestHeader else { throw .headerTooLarge(bytes: text.count) }
@@ -83,7 +89,7 @@ public struct ShardLayout: Sendable {
     ranges = dataRanges.mapValues { dataStart + $0.lowerBound..<dataStart + $0.upperBound }
   }
 
-  /// Where the data of a tensor goes, in bytes from the start of the file; nil for an unknown name.
+  /// The place of the data of a tensor, in bytes from the start of the file; nil for an unknown name.
   public func byteRange(of name: String) -> Range<Int>? {
     ranges[ExactName(name)]
   }
@@ -101,21 +107,21 @@ public struct ShardLayout: Sendable {
   }
 }
 
-/// Tensors that no safetensors file can hold.
+/// The reason why no safetensors file can hold some tensors.
 public enum LayoutError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// Two tensors of one name.
+  /// Two tensors have one name.
   case duplicateName(String)
-  /// The name that the format keeps for itself.
+  /// A tensor has the name that the format keeps for itself.
   case reservedName(String)
   case negativeDimension(tensor: String, shape: [Int])
   /// The size of the tensor, or of the file up to it, does not fit in `Int` bits.
   case tooLarge(tensor: String)
   /// Packed elements end inside a byte.
   case partialByte(tensor: String, bits: Int)
-  /// Above ``ShardHeader/largestHeader``; spread the tensors over more files.
+  /// The header is longer than ``ShardHeader/largestHeader``. Spread the tensors over more files.
   case headerTooLarge(bytes: Int)
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     switch self {
     case .duplicateName(let name): "two tensors are named \(quoted(name))"

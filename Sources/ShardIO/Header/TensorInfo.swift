@@ -1,15 +1,15 @@
-/// One entry of a shard's header.
+/// One tensor in the header of a shard.
 public struct TensorInfo: Sendable, Equatable {
-  /// The name, exactly as stored. It comes from a file: print ``quoted(_:)``, never the name itself.
+  /// The name, exactly as it is stored. It comes from a file, so print ``quoted(_:)`` of it, never the name itself.
   public let name: String
   /// The type of the elements.
   public let dtype: DType
-  /// Sizes by dimension, the last one contiguous; empty for a scalar.
+  /// The sizes by dimension, the last one contiguous; empty for a scalar.
   public let shape: [Int]
-  /// Where the data lies, in bytes from the start of the file.
+  /// The place of the data, in bytes from the start of the file.
   public let byteRange: Range<Int>
 
-  /// An entry made from its parts. Those read by ``ShardHeader`` have been checked against the file.
+  /// Describes a tensor. The parts are not checked here; ``ShardHeader`` checks those that it reads against the file.
   ///
   /// - Precondition: the elements of `shape` fit in `Int` bits.
   public init(name: String, dtype: DType, shape: [Int], byteRange: Range<Int>) {
@@ -19,13 +19,13 @@ public struct TensorInfo: Sendable, Equatable {
     self.byteRange = byteRange
   }
 
-  /// The number of elements: 1 for a scalar.
+  /// The number of elements, which is 1 for a scalar.
   ///
-  /// The product is known to fit, yet a partial product before a zero may not (`[2⁶¹, 6, 0]` is
-  /// accepted, as by the reference reader), so the multiplication wraps rather than traps.
+  /// The product is known to fit, but a partial product before a zero may not: `[2⁶¹, 6, 0]` is accepted, as by the reference reader. So the
+  /// multiplication wraps instead of trapping.
   public var elementCount: Int { shape.reduce(1, &*) }
 
-  /// Names compare by their bytes; `==` on `String` holds é and e + ◌́ equal.
+  /// Whether all parts are equal, names by their bytes. `==` of `String` takes é and e + ◌́ for equal.
   public static func == (left: TensorInfo, right: TensorInfo) -> Bool {
     ExactName(left.name) == ExactName(right.name) && left.dtype == right.dtype && left.shape == right.shape
       && left.byteRange == right.byteRange

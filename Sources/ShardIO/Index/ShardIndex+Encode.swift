@@ -1,10 +1,10 @@
 extension ShardIndex {
-  /// The text of an index, with the tensors in byte-wise order of name; equal input gives equal bytes.
+  /// The text of an index, with the tensors in byte-wise order of their names. Equal input gives equal bytes.
   ///
   /// - Parameters:
-  ///   - entries: every tensor once.
-  ///   - totalSize: bytes of tensor data in all files, headers left out.
-  ///   - metadata: further text beside `total_size`.
+  ///   - entries: every tensor once, in any order.
+  ///   - totalSize: the bytes of tensor data in all files, without headers.
+  ///   - metadata: free text beside `total_size`.
   public static func encode(_ entries: [Entry], totalSize: Int, metadata: [String: String] = [:]) -> [UInt8] {
     var json = JSONWriter()
     json.openObject()

@@ -1,29 +1,28 @@
-/// The text of `model.safetensors.index.json`: which shard holds which tensor.
+/// The contents of `model.safetensors.index.json`, which says which shard holds which tensor.
 public struct ShardIndex: Sendable {
   /// The only name under which an index counts.
   public static let fileName = "model.safetensors.index.json"
 
-  /// One line of `weight_map`.
+  /// One tensor of `weight_map` and its shard.
   public struct Entry: Sendable {
-    /// The name, exactly as stored; print ``quoted(_:)``.
+    /// The name of the tensor, exactly as it is stored. Print ``quoted(_:)`` of it.
     public let tensor: String
-    /// A plain file name: not empty, no separators, no `..`, no NUL.
+    /// The name of a file beside the index: not empty, without separators, `..` and NUL.
     public let file: String
 
-    /// A line made from its parts.
+    /// Makes an entry of an index that is to be written.
     public init(tensor: String, file: String) {
       self.tensor = tensor
       self.file = file
     }
   }
 
-  /// In the order of the text.
+  /// The entries, in the order of the text.
   public let entries: [Entry]
-  /// `metadata.total_size`, as written: bytes of tensor data in all shards. It is often wrong, and
-  /// sometimes not even a whole number.
+  /// `metadata.total_size` as it is written: the bytes of tensor data in all shards. It is often wrong, and sometimes not even a whole number.
   public let totalSize: String?
 
-  /// Parses and checks an index. Pure: any bytes end in an index or an error.
+  /// Parses and checks an index. Any bytes end in an index or an error.
   ///
   /// Keys other than `weight_map` and `metadata.total_size` are ignored.
   ///
@@ -34,7 +33,7 @@ public struct ShardIndex: Sendable {
   }
 }
 
-/// Why an index is no shard index: one case per rule.
+/// The rule by which a text is no shard index.
 public enum ShardIndexError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The text is not JSON.
   case json(JSONError)
@@ -48,10 +47,10 @@ public enum ShardIndexError: Error, Equatable, Sendable, CustomStringConvertible
   case duplicateTensor(String)
   /// The file of a tensor is not a string.
   case fileNotString(tensor: String, found: String)
-  /// The file of a tensor lies elsewhere, or has a name no file can have.
+  /// The file of a tensor lies elsewhere than beside the index, or has a name that no file can have.
   case badFileName(tensor: String, file: String)
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     switch self {
     case .json(let error): "the \(error)"
@@ -113,7 +112,7 @@ private struct ShardIndexParser {
       guard names.insert(ExactName(tensor)).inserted else { throw .duplicateTensor(tensor) }
       let kind = try json.peek()
       guard kind == .string else { throw .fileNotString(tensor: tensor, found: kind.rawValue) }
-      // Neighbours are mostly in one shard: they share its name.
+      // Most neighbours are in one shard, and share the string of its name.
       let token = try json.readToken()
       if !json.isEqual(token, to: file) || file.isEmpty {
         file = json.string(of: token)
@@ -140,7 +139,7 @@ private struct ShardIndexParser {
     return totalSize
   }
 
-  /// A separator or `..` would reach outside the checkpoint's directory; other loaders follow them.
+  /// Whether a name is that of a file beside the index. Other loaders follow separators and `..` out of the folder of the checkpoint.
   private static func isPlainFileName(_ name: String) -> Bool {
     let bytes = Array(name.utf8)
     let hasForbidden = bytes.contains { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") || $0 == 0 }

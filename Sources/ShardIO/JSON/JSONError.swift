@@ -1,6 +1,6 @@
-/// Text that is not JSON, and the byte where that shows.
+/// The rule of JSON that a text breaks, and the byte where it does.
 public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The rule of RFC 8259, or of the reference reader, that the text breaks.
+  /// A rule of RFC 8259, or of the reference reader of safetensors. The raw value completes a message that begins with "JSON".
   public enum Problem: String, Sendable, CaseIterable {
     case invalidUTF8 = "is not UTF-8"
     case unexpectedEnd = "ends in the middle of a value"
@@ -18,22 +18,21 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case tooDeep = "is nested more than 127 deep"
   }
 
-  /// The rule broken.
+  /// The rule that is broken.
   public let problem: Problem
-  /// Counted from the first byte of the JSON text.
+  /// The byte where that shows, counted from the first byte of the JSON text.
   public let offset: Int
 
-  /// An error made from its parts.
   public init(problem: Problem, offset: Int) {
     self.problem = problem
     self.offset = offset
   }
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String { "JSON \(problem.rawValue), at byte \(offset)" }
 }
 
-/// An error that a reader of some JSON document throws: for syntax, or for what the document says.
+/// An error that the reader of some JSON document throws, for its syntax or for its contents.
 protocol JSONReadingError: Error {
   init(json: JSONError)
 }

@@ -1,18 +1,25 @@
-/// A strict pull parser: it walks once over the bytes and builds nothing but the strings asked for.
+/// A strict pull parser of JSON. It walks once over the bytes, and builds only the strings that are asked for.
 ///
-/// It accepts exactly what `serde_json` accepts, since the reference reader of safetensors stands on
-/// it: UTF-8 checked up front, no byte order mark, nesting of at most 127, no raw control characters,
-/// no half surrogate pairs, numbers within the range of a double.
+///     var json = try JSONReader<SomeError>(bytes)
+///     guard try json.peek() == .object else { … }
+///     try json.beginObject()
+///     while let key = try json.nextKey() {
+///       if key == "name" { name = try json.readString() } else { try json.skipValue() }
+///     }
+///     try json.finish()
 ///
-/// Every index goes through the bounds checks of `Array` or `Span`, and every rule ends in an error, so
-/// no content can trap or read out of bounds.
+/// It accepts exactly the texts that `serde_json` accepts, on which the reference reader of safetensors is built: UTF-8 is checked up front,
+/// there is no byte order mark, nesting is at most 127 deep, and there are no raw control characters, no half surrogate pairs and no numbers
+/// beyond the range of a double.
 ///
-/// Headers repeat the same few keys a million times: ``nextKeyToken()`` and ``readToken()`` check a
-/// string without copying it.
+/// Every index goes through the bounds checks of `Array` or `Span`, and every broken rule ends in an error. So no content can trap or read
+/// out of bounds.
 ///
-/// - Complexity: O(bytes) time; memory for one string at a time, beside the text itself.
+/// Headers repeat the same few keys a million times. ``nextKeyToken()`` and ``readToken()`` check a string without copying it.
+///
+/// - Complexity: O(bytes) time; memory for one string at a time, without that of the text.
 struct JSONReader<Failure: JSONReadingError> {
-  /// The kinds of value, told apart by their first byte.
+  /// A kind of value, which its first byte tells. The raw value is the kind's name in a message.
   enum Kind: String {
     case object = "an object"
     case array = "an array"
@@ -24,17 +31,17 @@ struct JSONReader<Failure: JSONReadingError> {
 
   /// A number as the reference reader sees it.
   enum Number {
-    /// Digits only, below 2⁶⁴.
+    /// A number of digits only, below 2⁶⁴.
     case unsigned(UInt64)
-    /// Anything else that is a number, as written: negative, a fraction, an exponent, or too large.
+    /// Any other number as it is written: negative, with a fraction or an exponent, or 2⁶⁴ and more.
     case other(String)
   }
 
-  /// A string of the text, checked; it becomes a `String` by ``string(of:)``, if anybody needs one.
+  /// A string of the text that has been checked. ``string(of:)`` makes a `String` of it where one is needed.
   enum Token {
-    /// Without escapes: the bytes between the quotes are the string.
+    /// A string without escapes: the positions of its bytes in the text.
     case plain(Range<Int>)
-    /// With escapes, which are resolved here.
+    /// A string that had escapes, which are resolved.
     case resolved(String)
   }
 
@@ -44,12 +51,12 @@ struct JSONReader<Failure: JSONReadingError> {
   private let bytes: [UInt8]
   private(set) var position = 0
   private var depth = 0
-  /// Whether the last token opened a container: then no comma may come before the next element.
+  /// Whether the last token has opened a container, so that no comma may come before the next element.
   private var isFirst = false
 
-  /// A reader at the start of `bytes`.
+  /// Makes a reader that stands at the start of `bytes`.
   ///
-  /// - Throws: `invalidUTF8` wherever in the text the bad byte is, before any other rule.
+  /// - Throws: ``JSONError/Problem/invalidUTF8``, wherever in the text the bad byte is.
   init(_ bytes: [UInt8]) throws(Failure) {
     self.bytes = bytes
     do {
@@ -61,19 +68,19 @@ struct JSONReader<Failure: JSONReadingError> {
 
   // MARK: Containers
 
-  /// Enters an object whose `{` has been seen by ``peek()``.
+  /// Enters an object. ``peek()`` must have seen its `{`.
   mutating func beginObject() throws(Failure) { try begin() }
 
-  /// Enters an array whose `[` has been seen by ``peek()``.
+  /// Enters an array. ``peek()`` must have seen its `[`.
   mutating func beginArray() throws(Failure) { try begin() }
 
-  /// The next key of the object entered last, its colon consumed; nil at the closing brace.
+  /// Reads the next key of the object entered last, and its colon; nil at the closing brace.
   mutating func nextKey() throws(Failure) -> String? {
     guard let token = try nextKeyToken() else { return nil }
     return string(of: token)
   }
 
-  /// ``nextKey()`` without a copy.
+  /// Reads the next key as ``nextKey()`` does, without copying it.
   mutating func nextKeyToken() throws(Failure) -> Token? {
     guard try nextMember(closing: UInt8(ascii: "}")) else { return nil }
     guard current == UInt8(ascii: "\"") else { throw failure(current == nil ? .unexpectedEnd : .keyExpected) }
@@ -84,7 +91,7 @@ struct JSONReader<Failure: JSONReadingError> {
     return key
   }
 
-  /// Whether the array entered last has another element, at which the reader then stands.
+  /// Whether the array entered last has another element. The reader then stands at that element.
   mutating func nextElement() throws(Failure) -> Bool {
     try nextMember(closing: UInt8(ascii: "]"))
   }
@@ -122,7 +129,7 @@ struct JSONReader<Failure: JSONReadingError> {
 
   // MARK: Values
 
-  /// The kind of the value that comes next; consumes white space only.
+  /// The kind of the next value. Only white space before it is read.
   mutating func peek() throws(Failure) -> Kind {
     skipSpace()
     switch current {
@@ -138,7 +145,7 @@ struct JSONReader<Failure: JSONReadingError> {
     }
   }
 
-  /// Reads and checks the next value, whatever it is, and forgets it.
+  /// Reads and checks the next value, whatever it is.
   mutating func skipValue() throws(Failure) {
     switch try peek() {
     case .object:
@@ -154,12 +161,12 @@ struct JSONReader<Failure: JSONReadingError> {
     }
   }
 
-  /// Reads the string whose opening quote has been seen by ``peek()``, escapes resolved.
+  /// Reads a string, and resolves its escapes. ``peek()`` must have seen its opening quote.
   mutating func readString() throws(Failure) -> String {
     string(of: try readToken())
   }
 
-  /// ``readString()`` without a copy, unless there are escapes.
+  /// Reads a string as ``readString()`` does, without copying it unless there are escapes.
   mutating func readToken() throws(Failure) -> Token {
     position += 1
     let start = position
@@ -182,7 +189,7 @@ struct JSONReader<Failure: JSONReadingError> {
     }
   }
 
-  /// Whether a token stands for `name`, by bytes.
+  /// Whether the bytes of a token's string are those of `name`.
   func isEqual(_ token: Token, to name: String) -> Bool {
     switch token {
     case .plain(let range): range.count == name.utf8.count && bytes[range].elementsEqual(name.utf8)
@@ -190,7 +197,7 @@ struct JSONReader<Failure: JSONReadingError> {
     }
   }
 
-  /// Reads the number whose first byte has been seen by ``peek()``.
+  /// Reads a number. ``peek()`` must have seen its first byte.
   mutating func readNumber() throws(Failure) -> Number {
     let start = position
     var isInteger = true
@@ -239,7 +246,7 @@ struct JSONReader<Failure: JSONReadingError> {
     while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
   }
 
-  /// Where the next quote, backslash or control character is, or the end.
+  /// The position of the next quote, backslash or control character, or the end of the text.
   private var endOfPlainCharacters: Int {
     let span = bytes.span
     var end = position
@@ -257,14 +264,14 @@ struct JSONReader<Failure: JSONReadingError> {
     }
   }
 
-  /// One digit at least.
+  /// Reads digits, at least one.
   private mutating func skipDigits() throws(Failure) {
     let start = position
     while let byte = current, Self.isDigit(byte) { position += 1 }
     if position == start { throw failure(.invalidNumber) }
   }
 
-  /// The value of a run of digits, nil from 2⁶⁴ on.
+  /// The value of a run of digits; nil from 2⁶⁴ on.
   private func unsigned(_ digits: Range<Int>) -> UInt64? {
     var value: UInt64 = 0
     for index in digits {
@@ -276,7 +283,7 @@ struct JSONReader<Failure: JSONReadingError> {
     return value
   }
 
-  /// The slow path of ``readToken()``: copies, since escapes make the text differ from the bytes.
+  /// The slow path of ``readToken()``, which copies the string, since escapes make it differ from the bytes.
   private mutating func readEscapedString(from start: Int) throws(Failure) -> String {
     var text = Array(bytes[start..<position])
     while let byte = current {
@@ -316,7 +323,7 @@ struct JSONReader<Failure: JSONReadingError> {
     position += 1
   }
 
-  /// The character after `\u`, from one code unit or a surrogate pair.
+  /// Reads the character after `\u`, from one code unit or from a surrogate pair.
   private mutating func readUnicodeEscape() throws(Failure) -> Unicode.Scalar {
     let start = position
     let first = try readHexadecimal()

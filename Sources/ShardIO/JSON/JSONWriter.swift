@@ -1,38 +1,39 @@
-/// JSON without white space, written from the front.
+/// A writer of JSON without white space.
+///
+///     var json = JSONWriter()
+///     json.openObject()
+///     json.key("shape")
+///     json.numbers([2, 3])
+///     json.closeObject()      // json.text is {"shape":[2,3]}
 public struct JSONWriter {
-  /// What has been written so far.
+  /// The bytes written so far.
   public private(set) var text: [UInt8] = []
   private var needsComma = false
 
-  /// An empty text.
   public init() {}
 
-  /// Forgets the text, and keeps its memory for the next one.
+  /// Forgets the text and keeps its memory for the next one.
   public mutating func reset() {
     text.removeAll(keepingCapacity: true)
     needsComma = false
   }
 
-  /// `{`, as a value.
   public mutating func openObject() { open("{") }
 
-  /// `}`
   public mutating func closeObject() { close("}") }
 
-  /// `[`, as a value.
   public mutating func openArray() { open("[") }
 
-  /// `]`
   public mutating func closeArray() { close("]") }
 
-  /// A key of the object opened last; its value comes next.
+  /// Writes a key of the object opened last. Its value must come next.
   public mutating func key(_ name: String) {
     string(name)
     text.append(UInt8(ascii: ":"))
     needsComma = false
   }
 
-  /// A value in quotes; escapes what JSON does not allow raw, and nothing else.
+  /// Writes a string, and escapes only the characters that JSON does not allow raw.
   public mutating func string(_ value: String) {
     separate()
     text.append(UInt8(ascii: "\""))
@@ -59,23 +60,20 @@ public struct JSONWriter {
     }
   }
 
-  /// A whole number.
   public mutating func number(_ value: Int) {
     separate()
     text.append(contentsOf: String(value).utf8)
   }
 
-  /// An array of whole numbers.
+  /// Writes an array of whole numbers.
   public mutating func numbers(_ values: [Int]) {
     openArray()
     for value in values { number(value) }
     closeArray()
   }
 
-  /// `true` or `false`.
   public mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
 
-  /// `null`
   public mutating func null() { literal("null") }
 
   private mutating func literal(_ word: String) {

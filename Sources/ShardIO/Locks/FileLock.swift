@@ -1,30 +1,37 @@
 import Synchronization
 import SystemPackage
 
-/// A file that one process at a time holds, on any node that sees it.
+/// A file that one process at a time holds, on any node that sees the file.
 ///
-/// The lock is flock(2), which the kernel gives up when the process ends, however it ends: a file that is left over without a lock is
-/// stale, and the next one takes it over. fcntl(2) would lose the lock as soon as any part of the process closed the file; its
-/// open-file-description locks, which do not, are Linux's own, and are the same thing as flock(2) on NFS, where both become locks of the
-/// server, and on Lustre, where both need a mount with `flock`. Where the file system knows no locks, and says so, the process that the file names
-/// decides: it is looked for if it ran on this node. With locks that hold on one node only (NFS mounted with `nolock`, Lustre with
-/// `localflock`), runs on two nodes do not see each other.
+///     let lock = try FileLock(folder.appending("lock"))   // throws LockError.taken if another process holds it
+///     defer { lock.release() }
 ///
-/// Whoever holds it has written its own name into it, for others to tell the user. One owner; the lock lasts as long as the object.
+/// Invariant: while the object lives and is not released, the file at ``path`` is locked by this process and holds its ``LockHolder``, so that
+/// other processes can tell their user who holds the lock.
+///
+/// **How it locks.** The lock is flock(2), which the kernel gives up when the process ends, however it ends. A file that is left over without
+/// a lock is stale, and the next process takes it over.
+///
+/// **Why not fcntl(2).** Its locks are lost as soon as any part of the process closes the file. Its open-file-description locks are not, but
+/// exist on Linux only, and are the same as flock(2) on NFS, where both become locks of the server, and on Lustre, where both need a mount with
+/// `flock`.
+///
+/// **Without locks.** Where the file system says that it knows no locks, the process that the file names decides. It is looked for if it ran on
+/// this node. Where locks hold on one node only (NFS mounted with `nolock`, Lustre with `localflock`), runs on two nodes do not see each other.
 public final class FileLock: Sendable {
   private let path: FilePath
-  /// nil once released.
+  /// The open file; nil once the lock is released.
   private let descriptor: Mutex<FileDescriptor?>
 
-  /// More is not read of what is there: a line that a run has written is far shorter.
+  /// The most bytes that are read of a file that is there. The line that a run writes is far shorter.
   private static let longestLine = 1024
-  /// How often the file may be removed between opening and locking it, before something else must be wrong.
+  /// The number of attempts after which the file, removed each time between opening and locking, is given up.
   private static let attempts = 100
 
-  /// Takes the lock, without waiting, and writes this process into the file.
+  /// Takes the lock without waiting, and writes this process into the file.
   ///
-  /// - Parameter path: in a folder that is there; the file need not be.
-  /// - Throws: ``LockError``: `.taken` and `.unknown`, with who has it, or `.failed`.
+  /// - Parameter path: the file. Its folder must exist, the file need not.
+  /// - Throws: ``LockError``: `.taken` or `.unknown` with the holder, or `.failed`.
   public init(_ path: FilePath) throws(LockError) {
     self.path = path
     for _ in 0..<Self.attempts {
@@ -39,9 +46,9 @@ public final class FileLock: Sendable {
     descriptor.withLock { try? $0?.close() }
   }
 
-  /// Removes the file and gives up the lock, in this order: nobody can lock a file that is about to go. Does nothing the second time.
+  /// Removes the file and gives up the lock, in this order, so that nobody locks a file that is about to go. Does nothing the second time.
   ///
-  /// A file that something else has put in its place stays.
+  /// If another file has been put in its place, that file stays.
   public func release() {
     descriptor.withLock { held in
       guard let descriptor = held else { return }
@@ -51,9 +58,9 @@ public final class FileLock: Sendable {
     }
   }
 
-  /// One attempt.
+  /// Makes one attempt to take the lock.
   ///
-  /// - Returns: the file, locked and written; nil if its last holder removed it meanwhile.
+  /// - Returns: the file, locked and with this process written into it; nil if its last holder removed it meanwhile.
   private static func acquire(_ path: FilePath) throws(LockError) -> FileDescriptor? {
     guard let (descriptor, isNew) = try open(path) else { return nil }
     do {
@@ -71,7 +78,7 @@ public final class FileLock: Sendable {
       switch error {
       case let error as LockError: throw error
       case let error as WriteError:
-        // Locked, but no room for a name.
+        // The file is locked, but there is no room to write into it.
         try? SystemCalls.remove(path)
         throw .failed(error)
       default: throw .failed(WriteError(path: path, operation: .lock, errno: error as? Errno ?? .ioError))
@@ -79,7 +86,9 @@ public final class FileLock: Sendable {
     }
   }
 
-  /// - Returns: nil if the file came or went meanwhile.
+  /// Opens the file, or makes it.
+  ///
+  /// - Returns: the file, and whether it is new; nil if it came or went meanwhile.
   private static func open(_ path: FilePath) throws(LockError) -> (FileDescriptor, isNew: Bool)? {
     do {
       do {
@@ -88,7 +97,7 @@ public final class FileLock: Sendable {
           permissions: [.ownerReadWrite, .groupRead, .otherRead])
         return (new, true)
       } catch Errno.fileExists {
-        // A pipe would block, a link could lead anywhere.
+        // Not blocking, since the file may be a pipe. Not following, since a link could lead anywhere.
         let old = try FileDescriptor.open(path, .readWrite, options: [.closeOnExec, .nonBlocking, .noFollow])
         guard try old.stat().type == .regular else {
           try old.close()
@@ -103,12 +112,12 @@ public final class FileLock: Sendable {
     }
   }
 
-  /// Locks an open file, or finds out that there is nobody to lock it against.
+  /// Locks an open file. Where there are no locks, finds out whether another process may still hold it.
   ///
-  /// Where there are no locks, a file that this process has made is its own, as is one whose process is known to be gone. Two processes
-  /// that find the same stale file at the same moment may then both take it; there is no call that would prevent it.
+  /// Without locks, this process takes a file that it has made, and one whose process is known to be gone. Two processes that find the same
+  /// stale file at the same moment may then both take it. There is no call that would prevent it.
   ///
-  /// - Returns: false if another process has it.
+  /// - Returns: false if another process holds the file.
   private static func lock(_ descriptor: FileDescriptor, isNew: Bool, path: FilePath) throws -> Bool {
     do {
       return try SystemCalls.lock(descriptor)
@@ -118,13 +127,15 @@ public final class FileLock: Sendable {
     }
   }
 
-  /// Whether a process that left a file where there are no locks is known to be gone.
+  /// Whether the process that a file names, where there are no locks, is known to be gone.
+  ///
+  /// - Throws: ``LockError/unknown(_:holder:)`` if this node cannot tell.
   static func isStale(_ holder: LockHolder?, path: FilePath) throws(LockError) -> Bool {
     guard let holder, holder.isLocal else { throw .unknown(path, holder: holder) }
     return holder.isGone
   }
 
-  /// Whether the path still leads to the open file.
+  /// Whether the path still leads to the file that was opened.
   private static func leads(_ path: FilePath, to descriptor: FileDescriptor) -> Bool {
     guard let there = try? path.stat(followTargetSymlink: false), let here = try? descriptor.stat() else {
       return false
@@ -132,7 +143,7 @@ public final class FileLock: Sendable {
     return there.deviceID == here.deviceID && there.inode == here.inode
   }
 
-  /// nil if it cannot be read, or makes no sense.
+  /// The process that an open file names; nil if the file cannot be read or makes no sense.
   private static func holder(in descriptor: FileDescriptor) -> LockHolder? {
     let text = try? [UInt8](unsafeUninitializedCapacity: longestLine) { buffer, count in
       count = try descriptor.read(fromAbsoluteOffset: 0, into: UnsafeMutableRawBufferPointer(buffer))

@@ -1,21 +1,21 @@
 import SystemPackage
 
-/// A lock that cannot be had.
+/// The reason why a ``FileLock`` was not taken.
 public enum LockError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// Another process has it; nil if it has not written yet who it is, or its words make no sense.
+  /// Another process holds the lock. The holder is nil if it has not written its name yet, or the file makes no sense.
   case taken(FilePath, by: LockHolder?)
-  /// The file system knows no locks, and from here it cannot be told whether the process that the file names still runs; nil if the
+  /// The file system knows no locks, and this node cannot tell whether the process that the file names still runs. The holder is nil if the
   /// file names none.
   case unknown(FilePath, holder: LockHolder?)
   /// The file cannot be made, read, written or removed.
   case failed(WriteError)
 
-  /// Whether the file itself is the trouble, not that another run has it.
+  /// Whether the file could not be accessed, as opposed to held by another run.
   public var isAboutAccess: Bool {
     if case .failed = self { true } else { false }
   }
 
-  /// One line, without a full stop.
+  /// The error in words, on one line without a full stop.
   public var description: String {
     switch self {
     case .taken(let path, let holder):
@@ -28,19 +28,19 @@ public enum LockError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The process that holds a lock, in its own words; nothing in them is trusted.
+/// The process that holds a lock, as it has written itself into the file. Nothing in the file is trusted.
 public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
-  /// The node's name.
+  /// The name of the process's node.
   public let host: String
-  /// On that node.
+  /// The number of the process on that node.
   public let process: Int32
-  /// When the process began, in clock ticks since that node did (`/proc/PID/stat`); 0 where the system does not tell. With ``process``
-  /// it tells a process from later ones of the same number.
+  /// The start of the process in clock ticks since its node started (`/proc/PID/stat`); 0 where the system does not tell. It tells a process
+  /// from later ones of the same number.
   public let start: UInt64
-  /// When it took the lock, as `2026-01-31T23:59:59Z`.
+  /// The time when the process took the lock, as `2026-01-31T23:59:59Z`.
   public let since: String
 
-  /// This process, now.
+  /// This process, with the time now.
   static var current: LockHolder {
     let process = SystemCalls.processID
     return LockHolder(
@@ -49,12 +49,12 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
   }
 
   init(host: String, process: Int32, start: UInt64, since: String) {
-    // A blank would end the word.
+    // A blank would end the word in the line.
     self.host = String(host.unicodeScalars.map { $0.properties.isWhitespace ? "_" : Character($0) })
     (self.process, self.start, self.since) = (process, start, since)
   }
 
-  /// Reads what ``line`` writes; nil for anything else.
+  /// Reads a ``line``; nil for any other text.
   init?(_ text: [UInt8]) {
     guard let end = text.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
     let words = text[..<end].split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map {
@@ -65,13 +65,13 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     self.init(host: words[0], process: process, start: start, since: words[3])
   }
 
-  /// `host pid start since`, and a line feed.
+  /// The text of the file: `host process start since` and a line feed.
   var line: [UInt8] { Array("\(host) \(process) \(start) \(since)\n".utf8) }
 
-  /// Whether it ran, or runs, on this node.
+  /// Whether the process runs, or ran, on this node.
   var isLocal: Bool { host == Self.current.host }
 
-  /// Whether it ran here and is known to have ended: no process of its number began when it did.
+  /// Whether the process ran on this node and is known to have ended: no process of its number has started when it did.
   var isGone: Bool {
     guard isLocal else { return false }
     guard SystemCalls.isAlive(process) else { return true }
@@ -79,6 +79,6 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     return found != start
   }
 
-  /// As an error names it.
+  /// The holder as an error names it.
   public var description: String { "process \(process) on \(quoted(host)), since \(quoted(since))" }
 }

@@ -1,46 +1,48 @@
-/// What the weights of one quantized matrix are multiplied by: one scale for each block of a grid.
+/// The scales that the weights of one quantized matrix are multiplied by: one for each block of a grid.
 ///
-/// Blocks have `blockRows × blockColumns` weights of the stored matrix; the last of a row or column of
-/// blocks may have fewer. 128 × 128 is `weight_scale_inv` of DeepSeek-V3, one block of all weights a
-/// scale per tensor, 1 × (all columns) a scale per row.
+/// A block has `blockRows × blockColumns` weights of the stored matrix. The last block of a row or column of blocks may have fewer. Common
+/// grids are:
 ///
-/// Scales are kept in `Float`, so that scale · weight is exact in `Double` and rounded once in `Float`.
+/// - 128 × 128: `weight_scale_inv` of DeepSeek-V3;
+/// - 1 × (all columns): a scale for each row;
+/// - (all rows) × (all columns): a scale for the tensor.
+///
+/// Scales are kept in `Float`, so that scale · weight is exact in `Double`, and rounded once in `Float`.
 public struct BlockScales: Sendable, Equatable {
-  /// Rows of the stored matrix, at least 1.
+  /// The rows of the stored matrix, at least 1.
   public let storedRows: Int
-  /// Columns of the stored matrix, at least 1.
+  /// The columns of the stored matrix, at least 1.
   public let storedColumns: Int
-  /// Rows of a block.
+  /// The rows of a block.
   public let blockRows: Int
-  /// Columns of a block.
+  /// The columns of a block.
   public let blockColumns: Int
-  /// ⌈storedRows / blockRows⌉.
+  /// The number of blocks above one another, ⌈storedRows / blockRows⌉.
   public let rowBlocks: Int
-  /// ⌈storedColumns / blockColumns⌉.
+  /// The number of blocks beside one another, ⌈storedColumns / blockColumns⌉.
   public let columnBlocks: Int
-  /// The slab of the stack that these are for; 0 for a matrix.
+  /// The slab of a stack that the scales are for; 0 for a matrix.
   public let slab: Int
-  /// How many slabs the scale tensor has scales for.
+  /// The number of slabs that the tensor of scales has scales for.
   public let slabs: Int
-  /// `rowBlocks × columnBlocks`, row-major, finite and not negative.
+  /// The scales, `rowBlocks × columnBlocks`, row-major, finite and not negative.
   public let values: [Float]
 
   /// Reads the scales of one matrix.
   ///
-  /// The shape of `tensor` must be `[slabs, rowBlocks, columnBlocks]`, give or take dimensions of 1: a
-  /// scale per tensor may have shape [] or [1], scales per row [m] or [m, 1].
+  /// The shape of `tensor` must be `[slabs, rowBlocks, columnBlocks]`, but dimensions of 1 may be missing or added: a scale for the tensor may
+  /// have shape [] or [1], and scales for rows [m] or [m, 1].
   ///
-  /// Zero is accepted: it is what some quantizers write for a block of zeros, and the product is as good as any.
-  /// A negative scale is refused: no quantizer divides by one, so it means that these are not the scales
-  /// they are taken for.
+  /// A scale of 0 is accepted, since some quantizers write it for a block of zeros. A negative scale is refused: no quantizer makes one, so
+  /// these are not the scales that they are taken for.
   ///
   /// - Parameters:
-  ///   - source: the file of the scales, not always that of the weights.
-  ///   - tensor: F32, BF16, F16, or F64 whose values `Float` holds exactly.
-  ///   - slab: which matrix of a stack; 0 for one matrix.
-  ///   - blockRows: at least 1; may be more than there are rows, as may `blockColumns`.
-  /// - Throws: ``CheckpointError``: `.data` for another type or shape, a byte range that does not match
-  ///   shape and file, and a scale that is NaN, infinite or negative, with its position; `.io` if reading fails.
+  ///   - source: the file of the scales, which need not be that of the weights.
+  ///   - tensor: a tensor of F32, BF16, F16, or of F64 whose values `Float` holds exactly.
+  ///   - slab: the position of the matrix in a stack; 0 for a single matrix.
+  ///   - blockRows: at least 1. It may be more than there are rows, and `blockColumns` more than there are columns.
+  /// - Throws: ``CheckpointError``. Its kind is `.data` for another type or shape, for a byte range that does not match shape and file, and for a
+  ///   scale that is NaN, infinite or negative, with its position. It is `.io` if reading fails.
   /// - Complexity: O(scales of the slab), one read.
   public init(
     source: any ByteSource, tensor: TensorInfo, slab: Int, blockRows: Int, blockColumns: Int, storedRows: Int,
@@ -49,6 +51,7 @@ public struct BlockScales: Sendable, Equatable {
     func refuse(_ problem: String) -> CheckpointError {
       CheckpointError(kind: .data, path: source.path, problem: "tensor \(quoted(tensor.name)) \(problem)")
     }
+    // 1. Check type and shape against the grid.
     guard Self.scaleTypes.contains(tensor.dtype) else {
       throw refuse("has dtype \(tensor.dtype.rawValue), which is no type for scales")
     }
@@ -72,6 +75,7 @@ public struct BlockScales: Sendable, Equatable {
       tensor.byteRange.count.quotientAndRemainder(dividingBy: width) == (total, 0)
     else { throw refuse("does not match its file, which has \(source.size) bytes") }
 
+    // 2. Read the scales of the slab, and check each.
     let start = tensor.byteRange.lowerBound + slab * perSlab * width
     let found = try Self.read(source, bytes: start..<start + perSlab * width, as: tensor.dtype)
     var values: [Float] = []
@@ -122,8 +126,8 @@ extension BlockScales {
   ///
   /// - Parameters:
   ///   - values: the weights at positions `columns` of `runs`.
-  ///   - row: where the row is stored.
-  ///   - runs: the columns that the matrix takes, none past ``storedColumns``.
+  ///   - row: the stored position of the row.
+  ///   - runs: the columns that the matrix takes, none beyond ``storedColumns``.
   func apply<Scalar: DecodableScalar>(
     to values: UnsafeMutableBufferPointer<Scalar>, row: Int, columns: Range<Int>, of runs: IndexRuns
   ) {
@@ -136,7 +140,7 @@ extension BlockScales {
           values, by: UnsafeBufferPointer(rebasing: scales[block...]), block: blockColumns, offset: offset)
         return
       }
-      // Positions ascend as stored, so those of one block follow each other.
+      // Stored positions ascend, so those of one block follow each other.
       var position = columns.lowerBound
       while position < columns.upperBound {
         let block = runs.stored(position) / blockColumns

@@ -1,14 +1,14 @@
 import CKernels
 
 extension IndexRuns {
-  /// Copies the elements at `positions` out of what is stored, one after the other.
+  /// Copies the elements at `positions` to consecutive places.
   ///
   /// - Parameters:
-  ///   - positions: within 0..<``total``.
-  ///   - span: the stored elements from `stored(positions.lowerBound)` to that of the last position.
-  ///   - elementBytes: of one element.
-  ///   - destination: as many bytes as `positions` have.
-  /// - Complexity: O(bytes copied), one loop in CKernels for all whole runs.
+  ///   - positions: a part of 0..<``total``.
+  ///   - span: the stored elements from that of the first position to that of the last.
+  ///   - elementBytes: the bytes of one element.
+  ///   - destination: room for the bytes of all positions.
+  /// - Complexity: O(bytes that are copied), in one loop of CKernels for all whole runs.
   func gather(
     _ positions: Range<Int>, from span: UnsafeRawBufferPointer, elementBytes: Int,
     into destination: UnsafeMutableRawBufferPointer
@@ -26,7 +26,7 @@ extension IndexRuns {
         to + (part.lowerBound - positions.lowerBound) * elementBytes, runs)
     }
     if isConsecutive(positions) { return copy(positions, length: positions.count, runs: 1) }
-    // A part of a run, whole runs, a part of a run; each may be missing.
+    // The end of a run, whole runs, and the beginning of a run. Each of the three may be missing.
     let firstWhole = (positions.lowerBound + length - 1) / length
     let pastWhole = positions.upperBound / length
     if positions.lowerBound < firstWhole * length {

@@ -1,21 +1,26 @@
-/// The positions that a matrix takes along one dimension of a stored tensor: `count` runs of `length`
-/// consecutive ones, the first run at `first`, and `stride` from the start of one run to the next.
+/// The positions that a matrix takes along one dimension of a stored tensor.
 ///
-/// The queries of interleaved heads, `[heads, 3, d]`, are runs of d rows with stride 3d; every second
-/// column has length 1 and stride 2. Position 0 … ``total`` − 1 counts what is taken; a stored position
-/// counts what is there.
+/// They are `count` runs of `length` consecutive positions. The first run starts at `first`, and each run `stride` after the start of the one
+/// before. The queries of interleaved heads, `[heads, 3, d]`, are runs of d rows with stride 3d:
+///
+///     let rows = IndexRuns(first: 0, length: 2, stride: 6, count: 2)!   // d = 2, two heads: takes 0 1 and 6 7
+///     rows.total         // 4
+///     rows.stored(2)     // 6
+///
+/// A *position*, from 0 to ``total`` − 1, counts the elements that are taken. A *stored position* counts all elements that are there.
 public struct IndexRuns: Sendable, Equatable {
   /// The stored position of the first run.
   public let first: Int
-  /// Consecutive positions in a run, at least 1.
+  /// The consecutive positions of a run, at least 1.
   public let length: Int
-  /// From the start of one run to that of the next, at least `length`.
+  /// The distance from the start of one run to the start of the next, at least `length`.
   public let stride: Int
-  /// The number of runs; 0 only where there is nothing to take.
+  /// The number of runs; 0 only if nothing is taken.
   public let count: Int
 
-  /// Runs that overlap nowhere and end within `Int`; nil for others. The stride of a single run plays no
-  /// part: it is raised to the length if it is smaller.
+  /// Makes runs; nil if they overlap or do not end within `Int`.
+  ///
+  /// The stride of a single run plays no part, and is raised to the length if it is smaller.
   public init?(first: Int, length: Int, stride: Int, count: Int) {
     guard first >= 0, length >= 1, stride >= 0, count >= 1, count == 1 || stride >= length else { return nil }
     let (gaps, tooFar) = (count - 1).multipliedReportingOverflow(by: stride)
@@ -27,7 +32,7 @@ public struct IndexRuns: Sendable, Equatable {
     self.count = count
   }
 
-  /// All positions of a dimension, as one run from 0; none for a count that is not positive.
+  /// Takes all positions of a dimension, as one run from 0; none if `count` is not positive.
   public init(all count: Int) {
     first = 0
     length = max(count, 1)
@@ -35,7 +40,7 @@ public struct IndexRuns: Sendable, Equatable {
     self.count = count > 0 ? 1 : 0
   }
 
-  /// One run.
+  /// Takes one run.
   ///
   /// - Precondition: `positions` starts at 0 or later.
   public init(_ positions: Range<Int>) {
@@ -46,16 +51,16 @@ public struct IndexRuns: Sendable, Equatable {
     count = positions.isEmpty ? 0 : 1
   }
 
-  /// How many positions are taken.
+  /// The number of positions that are taken.
   public var total: Int { length * count }
 
-  /// One past the last stored position.
+  /// The stored position after the last that is taken.
   public var end: Int { count == 0 ? first : first + (count - 1) * stride + length }
 
-  /// Whether all runs follow each other without a gap.
+  /// Whether the runs follow each other without gaps.
   public var isOneRun: Bool { count <= 1 || stride == length }
 
-  /// The stored position of `position`.
+  /// The stored position of the element at `position`.
   ///
   /// - Precondition: 0 ≤ `position` < ``total``.
   public func stored(_ position: Int) -> Int {
@@ -64,23 +69,23 @@ public struct IndexRuns: Sendable, Equatable {
     return first + run * stride + offset
   }
 
-  /// How many of the positions taken are stored before `stored`.
+  /// The number of positions whose stored positions are before `stored`.
   func positions(before stored: Int) -> Int {
     guard stored > first else { return 0 }
     let (run, offset) = (stored - first).quotientAndRemainder(dividingBy: stride)
     return run >= count ? total : run * length + min(offset, length)
   }
 
-  /// The consecutive stored ranges that `positions` cover, ascending, as few as can be.
+  /// The stored ranges that `positions` cover, ascending and as few as possible.
   ///
-  /// - Precondition: `positions` within 0..<``total``; may be empty.
-  /// - Complexity: O(1) for each.
+  /// - Precondition: `positions` lies within 0..<``total``. It may be empty.
+  /// - Complexity: O(1) for each range.
   public func pieces(of positions: Range<Int>) -> Pieces {
     precondition(positions.lowerBound >= 0 && positions.upperBound <= total, "positions outside the runs")
     return Pieces(runs: self, positions: positions)
   }
 
-  /// Stored ranges, made as they are asked for.
+  /// A sequence of stored ranges, which are made as they are asked for.
   public struct Pieces: Sequence, IteratorProtocol, Sendable {
     private let runs: IndexRuns
     private var positions: Range<Int>
@@ -90,7 +95,7 @@ public struct IndexRuns: Sendable, Equatable {
       self.positions = positions
     }
 
-    /// The next range; never empty.
+    /// The next range, which is never empty.
     public mutating func next() -> Range<Int>? {
       guard !positions.isEmpty else { return nil }
       let position = positions.lowerBound
@@ -102,7 +107,7 @@ public struct IndexRuns: Sendable, Equatable {
     }
   }
 
-  /// Whether `positions` are stored one after the other.
+  /// Whether the elements at `positions` are stored one after the other.
   func isConsecutive(_ positions: Range<Int>) -> Bool {
     isOneRun || positions.isEmpty || positions.lowerBound / length == (positions.upperBound - 1) / length
   }
@@ -129,7 +134,6 @@ extension IndexRuns: Codable {
     }
   }
 
-  /// Writes the four numbers.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: Key.self)
     try values.encode(first, forKey: .first)

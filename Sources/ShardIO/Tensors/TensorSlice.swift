@@ -1,22 +1,23 @@
-/// Which part of a stored tensor is a matrix: rows and columns of one slab of
-/// `[slabs, storedRows, storedColumns]`.
+/// The part of a stored tensor that is a matrix: some rows and columns of one slab of `[slabs, storedRows, storedColumns]`.
 ///
-/// A tensor of rank 2 has one slab. One of rank 3 has a slab for every position of its first dimension,
-/// such as an expert. Any rank may also be seen as out × (all other dimensions), as the kernels of a
-/// convolution, out × (in·kh·kw), are. Nothing is checked before ``TensorView`` sees the tensor.
+/// - A tensor of rank 2 has one slab.
+/// - A tensor of rank 3 has a slab for every position of its first dimension, such as an expert.
+/// - A tensor of any rank may be taken as one slab of out × (all other dimensions), as the kernels of a convolution are: out × (in·kh·kw).
+///
+/// Nothing is checked before ``TensorView`` sees the tensor.
 public struct TensorSlice: Sendable, Equatable, Codable {
-  /// Rows of a slab.
+  /// The rows of a slab.
   public let storedRows: Int
-  /// Columns of a slab; elements of a row are contiguous.
+  /// The columns of a slab. The elements of a row are contiguous.
   public let storedColumns: Int
-  /// Counted from 0; 0 where there is one.
+  /// The number of the slab, counted from 0.
   public let slab: Int
   /// The rows that the matrix takes.
   public let rows: IndexRuns
   /// The columns that the matrix takes.
   public let columns: IndexRuns
 
-  /// A part of a slab.
+  /// Takes some rows and columns of a slab.
   public init(storedRows: Int, storedColumns: Int, slab: Int = 0, rows: IndexRuns, columns: IndexRuns) {
     self.storedRows = storedRows
     self.storedColumns = storedColumns
@@ -25,21 +26,20 @@ public struct TensorSlice: Sendable, Equatable, Codable {
     self.columns = columns
   }
 
-  /// A whole slab.
+  /// Takes a whole slab.
   public init(whole rows: Int, columns: Int, slab: Int = 0) {
     self.init(
       storedRows: rows, storedColumns: columns, slab: slab, rows: IndexRuns(all: rows),
       columns: IndexRuns(all: columns))
   }
 
-  /// Whether the elements of the matrix lie one after the other in the file: it takes all columns, and
-  /// one run of rows.
+  /// Whether the elements of the matrix lie one after the other in the file, since it takes all columns and one run of rows.
   public var isContiguous: Bool { hasAllColumns && rows.isOneRun }
 
-  /// Whether rows that follow each other are consecutive.
+  /// Whether the matrix takes all columns, so that stored rows which follow each other are consecutive in the file.
   var hasAllColumns: Bool { columns.isOneRun && columns.total == storedColumns }
 
-  /// How many slabs a tensor of this shape has when seen as this slice sees it; nil if it cannot be.
+  /// The number of slabs of this slice's rows and columns that a tensor of a shape has; nil if it cannot be taken as such.
   func slabs(of shape: [Int]) -> Int? {
     guard shape.count >= 2, shape.allSatisfy({ $0 >= 0 }) else { return nil }
     if shape.count == 3, shape[1] == storedRows, shape[2] == storedColumns { return shape[0] }
@@ -48,7 +48,7 @@ public struct TensorSlice: Sendable, Equatable, Codable {
   }
 }
 
-/// The product of dimensions, none negative; nil past the range of `Int`. A zero makes zero of any others.
+/// The product of dimensions that are not negative; nil if it does not fit in `Int`. It is 0 if any dimension is 0, however large the others.
 func product(_ dimensions: some Sequence<Int>) -> Int? {
   var result = 1
   var overflow = false

@@ -1,18 +1,18 @@
 extension TensorView {
-  /// Weights that are scaled are decoded so many at a time, to be scaled while they are in the first-level cache.
+  /// The number of weights that are decoded at a time if they are scaled: few enough to stay in the first-level cache.
   private static let chunk = 4096
 
-  /// Decodes a panel, row-major and dense, scaled if there are scales.
+  /// Decodes a panel, row-major and dense, and multiplies it by the scales if there are any.
   ///
   /// - Parameters:
-  ///   - rows: within `0..<self.rows`; may be empty.
-  ///   - columns: within `0..<self.columns`; may be empty.
-  ///   - destination: `rows.count × columns.count`; its contents are undefined after an error.
-  ///   - scratch: this thread's own.
+  ///   - rows: a part of `0..<self.rows`; may be empty.
+  ///   - columns: a part of `0..<self.columns`; may be empty.
+  ///   - destination: room for `rows.count × columns.count` values. They are undefined after an error.
+  ///   - scratch: the scratch memory of this thread.
   /// - Throws: ``SourceError``.
-  /// - Complexity: O(elements of the panel), and for columns that are not consecutive O(what lies between them).
-  ///   A row panel is one sequential read for each run of rows. A column panel reads row by row; sources that copy also
-  ///   read what lies between, while that is little.
+  /// - Complexity: O(elements of the panel), and for columns that are not consecutive O(all elements between them). A panel of whole rows takes
+  ///   one sequential read for each run of rows. Another panel is read row by row; sources that copy read over the gaps between rows while these
+  ///   are small.
   public func decode<Scalar: DecodableScalar>(
     rows: Range<Int>, columns: Range<Int>, into destination: UnsafeMutableBufferPointer<Scalar>,
     scratch: inout ScratchBytes
@@ -29,7 +29,7 @@ extension TensorView {
         decode(stored: bytes, first: position, into: UnsafeMutableBufferPointer(rebasing: destination[part]))
       }
     } else if scales == nil && slice.columns.isConsecutive(columns) {
-      // Rows may be a few elements long, so that whatever else is done for each of them would show.
+      // Rows may be a few elements long, so everything that is done for each row is kept to the least.
       let (dtype, firstRow, count) = (dtype, rows.lowerBound, columns.count)
       try lendRows(rows: rows, columns: columns, scratch: &scratch) { row, span in
         let start = (row - firstRow) * count
@@ -45,12 +45,12 @@ extension TensorView {
     }
   }
 
-  /// Decodes and scales bytes that ``withStoredBytes(of:scratch:gathered:_:)`` lent, or a part of them.
+  /// Decodes and scales the bytes that ``withStoredBytes(of:scratch:gathered:_:)`` has lent, or a part of them.
   ///
   /// - Parameters:
-  ///   - stored: whole elements.
-  ///   - first: the position of the first of them in the matrix, row-major.
-  ///   - destination: one value for each.
+  ///   - stored: the bytes of whole elements.
+  ///   - first: the position of the first of these elements in the matrix, row-major.
+  ///   - destination: room for one value for each element.
   /// - Complexity: O(elements).
   public func decode<Scalar: DecodableScalar>(
     stored: UnsafeRawBufferPointer, first: Int, into destination: UnsafeMutableBufferPointer<Scalar>
@@ -68,7 +68,9 @@ extension TensorView {
     }
   }
 
-  /// Decodes columns of one row out of the stored elements from the first of them to the last.
+  /// Decodes columns of one row.
+  ///
+  /// - Parameter span: the stored elements from that of the first column to that of the last.
   private func decode<Scalar: DecodableScalar>(
     span: UnsafeRawBufferPointer, row: Int, columns: Range<Int>, into destination: UnsafeMutableBufferPointer<Scalar>
   ) {

@@ -3,7 +3,7 @@ extension TensorView {
   ///
   /// - Parameters:
   ///   - elements: positions in the matrix, row-major.
-  ///   - body: gets the position of the first element of a piece, and the bytes.
+  ///   - body: is given the position of the first element of a piece, and the bytes of the piece.
   /// - Throws: ``SourceError``.
   func lendElements(
     _ elements: Range<Int>, scratch: inout ScratchBytes,
@@ -26,13 +26,13 @@ extension TensorView {
     }
   }
 
-  /// Lends part of each row: the stored elements from the first of `columns` to the last.
+  /// Lends a part of each row: the stored elements from that of the first of `columns` to that of the last.
   ///
-  /// Sources that copy lend several rows at once, with what lies between their parts.
+  /// Sources that copy lend several rows at once, with the gaps between their parts.
   ///
   /// - Parameters:
-  ///   - columns: not empty.
-  ///   - body: gets the row of the matrix and the bytes.
+  ///   - columns: the columns to lend, at least one.
+  ///   - body: is given the row of the matrix, and the bytes.
   /// - Throws: ``SourceError``.
   func lendRows(
     rows: Range<Int>, columns: Range<Int>, scratch: inout ScratchBytes,
@@ -61,8 +61,8 @@ extension TensorView {
     }
   }
 
-  /// How many rows of a column panel to borrow at once: all where that costs nothing, a few where
-  /// reading over the gaps is cheaper than a system call per row, else one.
+  /// The number of rows of a column panel that are borrowed at once: all if lending copies nothing, several if reading over the gaps takes less
+  /// time than a system call for each row, else one.
   private func rowsPerLoan(rowBytes: Int, spanBytes: Int, rows: Int) -> Int {
     guard source.copiesBytes else { return rows }
     guard rowBytes - spanBytes <= Self.smallGap || spanBytes >= rowBytes / 4 else { return 1 }

@@ -1,14 +1,14 @@
 extension TensorView {
-  /// Lends the stored bytes of consecutive elements of the matrix, without what lies between them in the file.
+  /// Lends the stored bytes of elements of the matrix, without the bytes that lie between them in the file.
   ///
   /// - Parameters:
-  ///   - elements: positions in the matrix, row-major; may be empty.
-  ///   - scratch: this thread's own.
-  ///   - gathered: another one; used if the elements are not consecutive in the file, and then holds all of them.
-  ///   - body: gets the bytes, valid only during the call.
+  ///   - elements: consecutive positions in the matrix, row-major; may be empty.
+  ///   - scratch: the scratch memory of this thread.
+  ///   - gathered: another scratch memory, which holds the elements if they are not consecutive in the file.
+  ///   - body: is given the bytes, which are valid only during the call.
   /// - Throws: ``SourceError``, or what `body` throws. The error may come after `body` has run, as in
   ///   ``ByteSource/withBytes(in:scratch:_:)``.
-  /// - Complexity: O(elements), and for columns that are not consecutive O(what lies between them).
+  /// - Complexity: O(elements), and for columns that are not consecutive O(all elements between them).
   public func withStoredBytes<R>(
     of elements: Range<Int>, scratch: inout ScratchBytes, gathered: inout ScratchBytes,
     _ body: (UnsafeRawBufferPointer) throws -> R
@@ -23,7 +23,7 @@ extension TensorView {
     return try body(UnsafeRawBufferPointer(target))
   }
 
-  /// Where the elements lie, if nothing else lies between them.
+  /// The byte range of the elements, if nothing else lies between them; else nil.
   private func consecutiveBytes(of elements: Range<Int>) -> Range<Int>? {
     let (firstRow, firstColumn) = elements.lowerBound.quotientAndRemainder(dividingBy: columns)
     let (lastRow, lastColumn) = (elements.upperBound - 1).quotientAndRemainder(dividingBy: columns)
@@ -53,7 +53,7 @@ extension TensorView {
     }
     var position = elements.lowerBound
     while position < elements.upperBound {
-      // The rest of a row, whole rows, or the beginning of one.
+      // The rest of a row, whole rows, or the beginning of a row.
       let (row, column) = position.quotientAndRemainder(dividingBy: columns)
       let left = elements.upperBound - position
       let isWhole = column == 0 && left >= columns

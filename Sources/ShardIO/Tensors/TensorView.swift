@@ -1,43 +1,51 @@
 import SystemPackage
 
-/// A matrix in a file, whole or part of a stored tensor, whose panels can be decoded to `Float` or `Double`.
+/// A matrix in a file, whose panels can be decoded to `Float` or `Double`. It is a stored tensor or a part of one.
+///
+///     let view = try TensorView(source: source, tensor: tensor.info)
+///     var scratch = ScratchBytes()
+///     try view.decode(rows: 0..<16, columns: 0..<view.columns, into: panel, scratch: &scratch)
+///
+/// Invariant: every element of the matrix lies inside the byte range of its tensor, and that inside the file. It is checked once, when the view
+/// is made, so decoding checks only that rows and columns are those of the matrix.
 public struct TensorView: Sendable {
-  /// The file, open as long as any of its views lives.
+  /// The file, which stays open as long as any of its views lives.
   public let source: any ByteSource
-  /// The name of the stored tensor, exactly as stored; print ``quoted(_:)``.
+  /// The name of the stored tensor, exactly as it is stored. Print ``quoted(_:)`` of it.
   public let name: String
-  /// One for which ``DType/isDecodable`` holds.
+  /// The stored type, one for which ``DType/isDecodable`` holds.
   public let dtype: DType
-  /// Which part of the tensor the matrix is.
+  /// The part of the tensor that is the matrix.
   public let slice: TensorSlice
-  /// What decoded weights are multiplied by; nil for weights that are meant as stored.
+  /// The scales that decoded weights are multiplied by; nil for weights that need none.
   public let scales: BlockScales?
-  /// Rows of the matrix.
+  /// The rows of the matrix.
   public let rows: Int
-  /// Columns of the matrix.
+  /// The columns of the matrix.
   public let columns: Int
 
-  /// Where the slab begins in the file.
+  /// The offset of the slab in the file, in bytes.
   private let slabStart: Int
 
-  /// Sources that copy are read in pieces of this size, so that they are decoded from cache.
+  /// The most bytes that sources which copy lend at once, so that they are decoded from cache.
   static let loanBytes = 1 << 20
-  /// Reading on over a gap of this size costs no more than another system call and seek.
+  /// The largest gap, in bytes, that takes no longer to read over than another system call and seek.
   static let smallGap = 32 << 10
 
-  /// A view of `tensor`, or of a part of it, in `source`.
+  /// Makes a view of `tensor`, or of a part of it, in `source`.
   ///
   /// - Parameters:
-  ///   - slice: nil for all of a tensor of rank 2.
-  ///   - scales: of the stored matrix, or the ones that all slabs share; they may have come from another file.
-  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size
-  ///   inside the file, the slice lies inside its shape, and the scales are for a matrix as stored.
+  ///   - slice: the part of the tensor; nil for all of a tensor of rank 2.
+  ///   - scales: the scales of the stored matrix, or those that all slabs share. They may come from another file.
+  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size inside the file, the
+  ///   slice lies inside the shape, and the scales are for a matrix of the stored shape.
   public init(
     source: any ByteSource, tensor: TensorInfo, slice: TensorSlice? = nil, scales: BlockScales? = nil
   ) throws(CheckpointError) {
     func refuse(_ problem: String) -> CheckpointError {
       CheckpointError(kind: .data, path: source.path, problem: "tensor \(quoted(tensor.name)) \(problem)")
     }
+    // 1. The tensor: a type that can be decoded, and a byte range of its size inside the file.
     guard slice != nil || tensor.shape.count == 2 else {
       throw refuse("has shape \(shown(tensor.shape)), which is no matrix")
     }
@@ -48,6 +56,7 @@ public struct TensorView: Sendable {
       tensor.byteRange.count.quotientAndRemainder(dividingBy: elementBytes) == (elements, 0)
     else { throw refuse("does not match its file, which has \(source.size) bytes") }
 
+    // 2. The slice: inside the shape.
     let slice = slice ?? TensorSlice(whole: tensor.shape[0], columns: tensor.shape[1])
     guard let slabs = slice.slabs(of: tensor.shape) else {
       throw refuse(
@@ -61,6 +70,7 @@ public struct TensorView: Sendable {
         "has \(slice.storedRows) × \(slice.storedColumns) weights, fewer than the \(slice.rows.end) × \(slice.columns.end) "
           + "of which part is asked for")
     }
+    // 3. The scales: of this matrix.
     if let scales {
       guard (scales.storedRows, scales.storedColumns) == (slice.storedRows, slice.storedColumns),
         scales.slabs == 1 || (scales.slab, scales.slabs) == (slice.slab, slabs)
@@ -78,17 +88,17 @@ public struct TensorView: Sendable {
     self.scales = scales
     rows = slice.rows.total
     columns = slice.columns.total
-    // A slab lies inside the tensor, whose bytes fit in Int; without elements there is nothing to skip.
+    // The product cannot overflow: the slab lies inside the tensor, whose bytes fit in Int. Without elements there is nothing to skip.
     slabStart =
       elements == 0
       ? tensor.byteRange.lowerBound
       : tensor.byteRange.lowerBound + slice.slab * slice.storedRows * slice.storedColumns * elementBytes
   }
 
-  /// Bytes of one stored element.
+  /// The bytes of one stored element.
   var elementBytes: Int { dtype.bits / 8 }
 
-  /// The bytes of stored elements of the slab, counted row by row.
+  /// The byte range of `count` stored elements of the slab from number `element` on, counted row by row.
   func bytes(from element: Int, count: Int) -> Range<Int> {
     let start = slabStart + element * elementBytes
     return start..<start + count * elementBytes

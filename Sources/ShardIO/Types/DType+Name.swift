@@ -1,7 +1,7 @@
 extension DType {
-  /// The type of this name, by bytes; nil if there is none.
+  /// The type whose name has exactly these bytes; nil if there is none.
   ///
-  /// Unlike `init(rawValue:)` it never compares Unicode text, which a hostile name makes slow (``ExactName``).
+  /// Unlike `init(rawValue:)`, this never compares Unicode text, which hostile names make slow (``ExactName``).
   ///
   /// - Complexity: O(bytes).
   public init?(exactly name: String) {

@@ -1,4 +1,4 @@
-/// The element types of safetensors 0.8. The raw value is the name in a header.
+/// An element type of safetensors 0.8. The raw value is its name in a header.
 public enum DType: String, Sendable, CaseIterable, Codable {
   case bool = "BOOL"
   case f4 = "F4"
@@ -23,7 +23,7 @@ public enum DType: String, Sendable, CaseIterable, Codable {
   case i64 = "I64"
   case u64 = "U64"
 
-  /// Bits per element. Types of 4 and 6 bits are packed, so a tensor of them must fill whole bytes.
+  /// The bits of an element. Types of 4 and 6 bits are packed, so a tensor of them must fill whole bytes.
   public var bits: Int {
     switch self {
     case .f4: 4
@@ -35,8 +35,8 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     }
   }
 
-  /// Whether ``TensorView`` can decode this type to floating point. Weights of 8 bits are decoded as
-  /// stored; most need ``BlockScales`` to mean anything.
+  /// Whether ``TensorView`` can decode this type to floating point. Weights of 8 bits are decoded as they are stored; most mean little before
+  /// ``BlockScales`` multiply them.
   public var isDecodable: Bool {
     switch self {
     case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2: true

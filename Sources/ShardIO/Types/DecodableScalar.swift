@@ -1,7 +1,7 @@
 /// A type that stored weights are decoded to: `Float` or `Double`.
 ///
-/// Widening is exact. F64 to `Float` rounds to nearest, ties to even, and becomes infinite past the
-/// range of `Float`. Every NaN stays a NaN.
+/// Widening is exact. Decoding F64 to `Float` rounds to nearest, ties to even, and gives infinity past the range of `Float`. Every NaN stays a
+/// NaN.
 public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
   /// Decodes `destination.count` little-endian values that start at `source`, at any alignment.
   ///
@@ -10,8 +10,9 @@ public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
   static func decode(
     _ source: UnsafeRawBufferPointer, as dtype: DType, into destination: UnsafeMutableBufferPointer<Self>)
 
-  /// Multiplies `values[i]` by `scales[(i + offset) / block]`, rounding each product once. In `Double` the
-  /// product of a scale and a value decoded from 32 bits or fewer is exact.
+  /// Multiplies `values[i]` by `scales[(i + offset) / block]`, and rounds each product once.
+  ///
+  /// In `Double`, the product of a scale and a value that was decoded from 32 bits or fewer is exact.
   ///
   /// - Precondition: 0 ≤ `offset` < `block`, and `scales` reaches as far as `values`.
   /// - Complexity: O(count), at memory speed where blocks are long; the loops are in CKernels.
@@ -19,7 +20,7 @@ public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
     _ values: UnsafeMutableBufferPointer<Self>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int)
 }
 
-/// The C loops take pointers that are never null, so no empty range may reach them.
+/// The pointers for a decoding loop of C; nil for an empty range, since the loops take no null pointers.
 @inline(__always)
 func decodePointers<Scalar>(
   _ source: UnsafeRawBufferPointer, as dtype: DType, into destination: UnsafeMutableBufferPointer<Scalar>
@@ -30,7 +31,7 @@ func decodePointers<Scalar>(
   return (from, to)
 }
 
-/// As ``decodePointers(_:as:into:)``, for scaling.
+/// The pointers for a scaling loop of C; nil for an empty range, since the loops take no null pointers.
 @inline(__always)
 func scalePointers<Scalar>(
   _ values: UnsafeMutableBufferPointer<Scalar>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int

@@ -1,7 +1,6 @@
 import CKernels
 
 extension Double: DecodableScalar {
-  /// Decodes with the loops of CKernels; see ``DecodableScalar/decode(_:as:into:)``.
   public static func decode(
     _ source: UnsafeRawBufferPointer, as dtype: DType, into destination: UnsafeMutableBufferPointer<Double>
   ) {
@@ -13,11 +12,10 @@ extension Double: DecodableScalar {
     case .bf16: frog_decode_bf16_to_f64(from, to, destination.count)
     case .f32: frog_decode_f32_to_f64(from, to, destination.count)
     case .f64: frog_decode_f64_to_f64(from, to, destination.count)
-    default: break  // refused by decodePointers
+    default: break  // decodePointers has refused all others.
     }
   }
 
-  /// Multiplies with the loop of CKernels; see ``DecodableScalar/scale(_:by:block:offset:)``.
   public static func scale(
     _ values: UnsafeMutableBufferPointer<Double>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int
   ) {

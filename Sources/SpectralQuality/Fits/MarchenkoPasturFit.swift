@@ -1,40 +1,47 @@
-/// The Marchenko–Pastur law that fits the bulk of a spectrum: what random noise of one variance would give.
+/// The Marchenko–Pastur law that fits the bulk of a spectrum. It is the spectrum of random noise of one variance.
 ///
-/// WeightWatcher 0.7.7's fit, step by step. Eigenvalues are scaled to mean 1, λ' = λ·W_scale². Their density, a triangular kernel estimate
-/// of half-width 0.1 at 1000 points from 0 to max λ' + ½, is compared where it is above 0.01 with the law's; σ minimises the sum of
-/// squared differences, first on a grid, then by Nelder–Mead to 10⁻⁴. A square matrix compares √λ' with the quarter circle √(4 − x²)/(πσ²).
+/// The fit is that of WeightWatcher 0.7.7, step by step:
+///
+/// 1. Scale the eigenvalues to mean 1: λ' = λ·W_scale².
+/// 2. Estimate their density by a triangular kernel of half-width 0.1, at 1000 points from 0 to max λ' + ½.
+/// 3. Choose the σ that minimises the sum of squared differences between the law and this density, at the points where it is above 0.01; first on
+///    a grid, then by Nelder–Mead to 10⁻⁴.
+/// 4. Count the eigenvalues beyond the end of the law.
+///
+/// For a square matrix, √λ' is compared with the quarter circle √(4 − x²)/(πσ²).
 public struct MarchenkoPasturFit: Sendable, Equatable {
-  /// σ of the noise, of the scaled spectrum.
+  /// The standard deviation σ of the noise, for the scaled spectrum.
   public let sigma: Double
-  /// (σ(1 + √(M/N)))²/W_scale²: where the bulk ends.
+  /// The eigenvalue where the bulk ends, (σ(1 + √(M/N)))²/W_scale².
   public let bulkMax: Double
-  /// (σ(1 − √(M/N)))²/W_scale²: where it begins.
+  /// The eigenvalue where the bulk begins, (σ(1 − √(M/N)))²/W_scale².
   public let bulkMin: Double
-  /// How many eigenvalues lie beyond the bulk's end by more than its Tracy–Widom fluctuation.
+  /// The number of eigenvalues that lie beyond the end of the bulk by more than its Tracy–Widom fluctuation.
   public let spikes: Int
-  /// The bulk's end over the largest eigenvalue.
+  /// The end of the bulk over the largest eigenvalue.
   public let softRank: Double
   /// W_scale = √(count/Σλ).
   public let scale: Double
 
-  /// Why there is no fit.
+  /// The reason why there is no fit.
   public enum Failure: Error, Sendable {
     /// All eigenvalues are zero, or there are none.
     case noSpectrum
     /// Eigenvalues lie so far apart that the density is nowhere above 0.01.
     case tooSparse
-    /// No σ has its support where the density's peak is. The original reports the grid's first σ.
+    /// For no σ does the support of the law contain the peak of the density. WeightWatcher reports the first σ of its grid then.
     case noBulk
   }
 
-  /// What each point costs where the support does not fit the density.
+  /// The root of the cost of each point where the support does not fit the density.
   private static let penalty = 1000.0
 
-  /// The fit to eigenvalues of a matrix whose sides are `larger` and `smaller`.
+  /// Fits the law to eigenvalues of a matrix whose sides are `larger` and `smaller`.
   ///
-  /// - Parameter eigenvalues: ascending, finite, ≥ 0. Those of one matrix, of a convolution's positions, or of several replicas.
+  /// - Parameter eigenvalues: ascending, finite, ≥ 0. They may be those of one matrix, of all positions of a convolution, or of several replicas.
   /// - Complexity: O(n) for the density + 250 evaluations of 1000 points.
   public static func fit(_ eigenvalues: [Double], larger: Int, smaller: Int) throws(Failure) -> MarchenkoPasturFit {
+    // 1. Scale the eigenvalues.
     let total = eigenvalues.compensatedSum
     guard let largest = eigenvalues.last, total > 0, total.isFinite, larger > 0, smaller > 0 else {
       throw .noSpectrum
@@ -44,10 +51,11 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
     let ratio = Double(larger) / Double(smaller)
     let inverseRoot = 1 / ratio.squareRoot()
     guard let top = scaled.last, top.isFinite, top > 0, largest > 0, scale.isFinite else { throw .noSpectrum }
+    // 2. Their density.
     let density = KernelDensity(larger == smaller ? scaled.map { $0.squareRoot() } : scaled)
     guard let end = density.points.last, !density.points.isEmpty else { throw .tooSparse }
 
-    /// Σ (law − density)², or a penalty for each point.
+    /// Σ (law − density)² over the points, or a penalty for each point.
     func cost(_ sigma: Double) -> Double {
       if larger == smaller {
         var sum = CompensatedSum()
@@ -71,10 +79,12 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
       return sum.value
     }
 
+    // 3. The best σ, on a grid and then near its best point.
     let guess = (top / ((1 + inverseRoot) * (1 + inverseRoot))).squareRoot()
     let (gridSigma, gridCost) = Self.smallest(of: cost, from: 0.05 * guess, to: 2 * guess, step: 0.01 * guess)
     guard gridCost < Self.penalty * Self.penalty else { throw .noBulk }
     let sigma = NelderMead.minimum(of: cost, near: gridSigma)
+    // 4. The bulk's edges, and the eigenvalues beyond.
     let (bulkMin, bulkMax) = (Self.edge(sigma, 1 - inverseRoot), Self.edge(sigma, 1 + inverseRoot))
     let fluctuation = inverseRoot * power(bulkMax, 2.0 / 3) * power(Double(smaller), -2.0 / 3)
     let spikeBound = bulkMax + fluctuation.squareRoot()
@@ -85,15 +95,16 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
 
   private static func edge(_ sigma: Double, _ factor: Double) -> Double { sigma * factor * (sigma * factor) }
 
-  /// The first smallest value on the grid that `scipy.optimize.brute` makes: numpy's `arange`, whose spacing is the rounded difference of
-  /// its first two points.
+  /// The smallest cost on the grid of `scipy.optimize.brute`, the first of equal ones.
+  ///
+  /// The grid is numpy's `arange`, whose spacing is the rounded difference of its first two points.
   private static func smallest(
     of cost: (Double) -> Double, from start: Double, to stop: Double, step: Double
   ) -> (sigma: Double, cost: Double) {
     let steps = ((stop - start) / step).rounded(.up)
     let spacing = start + step - start
     var best = (sigma: start, cost: cost(start))
-    // 195 or 196 by how the quotient rounds; a degenerate step makes NaN, and no further point.
+    // There are 195 or 196 points, as the quotient rounds. A degenerate step makes NaN, and no second point.
     guard steps > 1, steps < 1000 else { return best }
     for index in 1..<Int(steps) {
       let sigma = start + Double(index) * spacing
@@ -104,7 +115,7 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
   }
 }
 
-/// The triangular kernel's density estimate at 1000 equal points, where it is above 0.01.
+/// The density estimate of a triangular kernel at 1000 equal points, without the points where it is 0.01 or less.
 struct KernelDensity {
   let points: [Double]
   let values: [Double]
@@ -112,7 +123,7 @@ struct KernelDensity {
   let peak: Double
 
   /// - Parameter samples: ascending, ≥ 0, finite.
-  /// - Complexity: O(1000 · samples within 0.2).
+  /// - Complexity: O(1000 · the samples within a width of 0.2).
   init(_ samples: [Double]) {
     let (count, width, threshold) = (1000, 0.1, 0.01)
     let last = (samples.last ?? 0) + 0.5
@@ -142,9 +153,9 @@ struct KernelDensity {
   }
 }
 
-/// Nelder and Mead's simplex search in one dimension, in the steps of `scipy.optimize.fmin` with its defaults.
+/// The simplex search of Nelder and Mead in one dimension, with the steps and defaults of `scipy.optimize.fmin`.
 enum NelderMead {
-  /// Where `cost` is smallest near `start`, to 10⁻⁴ in the position and the value.
+  /// The position where `cost` is smallest near `start`, to 10⁻⁴ in position and value.
   static func minimum(of cost: (Double) -> Double, near start: Double) -> Double {
     var best = (x: start, cost: cost(start))
     let moved = start == 0 ? 0.00025 : 1.05 * start

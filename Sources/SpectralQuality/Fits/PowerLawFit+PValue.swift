@@ -1,17 +1,16 @@
 extension PowerLawFit {
-  /// How plausible the power law is: the share of spectra drawn from the fit that fit worse than this one does.
+  /// The p-value of the power law: the share of spectra drawn from the fit that fit worse than this one does.
   ///
-  /// The semiparametric bootstrap of Clauset, Shalizi and Newman (2009, §4.1): each of the n values comes from the fitted power law
-  /// with probability spikes/n, else from the values below xmin, with replacement; xmin is looked for anew in each. Below 0.1 the
-  /// power law is ruled out. With b spectra the share has a standard error of ½/√b at most: 2500 give two decimals.
+  /// It is the semiparametric bootstrap of Clauset, Shalizi and Newman (2009, §4.1). Each of the n values comes from the fitted power law with
+  /// probability spikes/n, else from the values below xmin, with replacement. xmin is sought anew in each spectrum. Below 0.1 the power law is
+  /// ruled out. With b spectra, the share has a standard error of at most ½/√b, so 2500 give two decimals.
   ///
   /// - Parameters:
-  ///   - eigenvalues: those that were fitted.
-  ///   - bootstraps: how many spectra to draw, b.
-  ///   - seed: with `stream` chooses the random numbers (Philox4x32-10 of seed, stream and position), the same on every machine
-  ///     whose C library rounds `pow` alike.
-  ///   - stream: one for each matrix.
-  /// - Returns: 0 to 1; nil without a fit or without spectra to draw.
+  ///   - eigenvalues: the values that were fitted.
+  ///   - bootstraps: the number of spectra to draw, b.
+  ///   - seed: the key of all random numbers (``CounterRandom``). They are the same on every machine whose C library rounds `pow` alike.
+  ///   - stream: the stream of random numbers, one for each matrix.
+  /// - Returns: a share from 0 to 1; nil without a fit, or without spectra to draw.
   /// - Complexity: b fits and sorts.
   public func pValue(_ eigenvalues: [Double], bootstraps: Int, seed: UInt64, stream: UInt64) -> Double? {
     guard status == .success, bootstraps > 0 else { return nil }
@@ -35,7 +34,7 @@ extension PowerLawFit {
         }
       }
       let refit = Self.fit(drawn)
-      // A spectrum without a fit is no better than this one.
+      // A spectrum without a fit counts as worse.
       if refit.status != .success || refit.distance >= distance { worse += 1 }
     }
     return Double(worse) / Double(bootstraps)

@@ -1,13 +1,16 @@
 /// The power law p(λ) ∝ λ^−α for λ ≥ xmin that fits the tail of a spectrum best.
 ///
-/// Method of Clauset, Shalizi and Newman (2009) as WeightWatcher 0.7.7 does it: every eigenvalue above 10⁻⁵ but the largest is
-/// tried as xmin, α is its maximum likelihood estimate, and the first xmin of the smallest distance D wins. D compares the
-/// distribution functions at the eigenvalues, the empirical one from below: D = max |1 − (x_j/x_i)^(1−α) − (j−i)/n|.
+///     let fit = PowerLawFit.fit(eigenvalues)
+///     if fit.status == .success { print(fit.alpha, fit.xmin, fit.distance) }
 ///
-/// Small spectra follow the original too: fewer than 20 values take the estimate α = 1 + (n − 1)/S with at least 8 of them, fewer than
-/// 8 take all. There the original reports σ of an α of 0, −1/√n; here it is (α − 1)/√n as everywhere.
+/// The method is that of Clauset, Shalizi and Newman (2009), as in WeightWatcher 0.7.7. Every eigenvalue above 10⁻⁵ but the largest is tried as
+/// xmin. α is the maximum likelihood estimate for the values from xmin on. The xmin of the smallest distance D wins, the first of equal ones. D
+/// compares the two distribution functions at the eigenvalues, the empirical one from below: D = max |1 − (x_j/x_i)^(1−α) − (j−i)/n|.
+///
+/// Small spectra follow WeightWatcher too. With fewer than 20 values the estimate is α = 1 + (n − 1)/S, and a tail has at least 8 values; with
+/// fewer than 8, all values are the tail. WeightWatcher reports σ = −1/√n then, which belongs to an α of 0. Here σ is (α − 1)/√n always.
 public struct PowerLawFit: Sendable, Equatable {
-  /// Whether there is a fit, and why not.
+  /// Whether there is a fit, and the reason if there is none.
   public enum Status: String, Sendable {
     /// The figures are those of a fit.
     case success
@@ -15,30 +18,30 @@ public struct PowerLawFit: Sendable, Equatable {
     case tooFewEigenvalues
     /// No tail has two values that differ by more than rounding.
     ///
-    /// The original divides by the sum of their logarithms all the same and reports α = ∞ or one of 13 digits.
+    /// WeightWatcher divides by the sum of their logarithms all the same, and reports α = ∞ or an α of 13 digits.
     case allEqual
     /// An eigenvalue is NaN or infinite.
     case notFinite
   }
 
-  /// Whether the other figures are those of a fit; all are −1 if not.
+  /// Whether the other figures are those of a fit. If not, all but ``considered`` are −1.
   public let status: Status
   /// The exponent, above 1.
   public let alpha: Double
-  /// D, the largest distance of the two distribution functions, 0 to 1.
+  /// The largest distance of the two distribution functions, D, from 0 to 1.
   public let distance: Double
-  /// (α − 1)/√n for n values in the tail: the standard error of α.
+  /// The standard error of α, (α − 1)/√n for n values in the tail.
   public let sigma: Double
   /// The eigenvalue where the tail begins.
   public let xmin: Double
-  /// The largest eigenvalue fitted.
+  /// The largest eigenvalue that was fitted.
   public let xmax: Double
-  /// How many eigenvalues are xmin or more.
+  /// The number of eigenvalues that are xmin or more.
   public let spikes: Int
-  /// How many eigenvalues were above 10⁻⁵.
+  /// The number of eigenvalues above ``threshold``.
   public let considered: Int
 
-  /// Eigenvalues that are not above count as zeros; the original's constant, not relative to the largest.
+  /// The value above which eigenvalues count. Others are taken for zeros. It is WeightWatcher's constant, and not relative to the largest.
   public static let threshold = 1e-5
 
   static func failed(_ status: Status, considered: Int = 0) -> PowerLawFit {
@@ -46,15 +49,15 @@ public struct PowerLawFit: Sendable, Equatable {
       status: status, alpha: -1, distance: -1, sigma: -1, xmin: -1, xmax: -1, spikes: -1, considered: considered)
   }
 
-  /// The fit to eigenvalues; sorts them if they are not ascending.
+  /// Fits the law to eigenvalues.
   ///
   /// - Parameters:
-  ///   - eigenvalues: λ ≥ 0.
-  ///   - candidates: xmin is looked for in here only.
-  /// - Complexity: O(n²) at worst, close to O(n) for spectra of trained matrices: see ``TailSearch``.
+  ///   - eigenvalues: λ ≥ 0, in any order.
+  ///   - candidates: the range in which xmin is sought; nil for all eigenvalues.
+  /// - Complexity: O(n²) at worst, and close to O(n) for spectra of trained matrices (``TailSearch``).
   ///
-  /// Accuracy: α to a few ε, because logarithms are taken of ratios of neighbours. α and D do not change by a bit when all
-  /// eigenvalues above the threshold are multiplied by a power of two and stay above it.
+  /// Accuracy: α is right to a few ε, because logarithms are taken of ratios of neighbours. α and D keep every bit when all eigenvalues above the
+  /// threshold are multiplied by a power of two and stay above it.
   public static func fit(_ eigenvalues: [Double], candidates: ClosedRange<Double>? = nil) -> PowerLawFit {
     guard eigenvalues.allSatisfy(\.isFinite) else { return .failed(.notFinite) }
     let sorted = eigenvalues.ascending

@@ -1,39 +1,47 @@
-/// The search for the tail of smallest D, over all candidates, without looking at all n² pairs.
+/// The search for the tail of the smallest D over all candidates, without computing all n² deviations.
 ///
-/// Both terms of the deviation 1 − (x_j/x_i)^(1−α) − (j−i)/n grow with j. So between two positions already looked at it lies within
-/// bounds made of their values, and where those are below the largest deviation found, nothing in between can change the maximum.
-/// And a candidate is given up as soon as one deviation is above the best D of another; the position where the one before was
-/// worst is tried first, which settles most candidates with one power.
+/// Two observations make it fast:
 ///
-/// The result is bit for bit that of looking at all pairs: every deviation is computed by the same operations, a maximum does not
-/// depend on order, and of equal distances the first candidate wins.
+/// - In the deviation 1 − (x_j/x_i)^(1−α) − (j−i)/n, the first two terms together grow with j, and so does (j−i)/n. So the deviation between two
+///   positions lies within bounds made of the terms at these positions. Where the bounds are below the largest deviation found, nothing between
+///   the positions can change the maximum.
+/// - A candidate is given up as soon as one of its deviations is above the best D. The position where the candidate before deviated most is tried
+///   first, which settles most candidates with one power.
+///
+/// Invariant: the result is bit for bit that of computing all deviations. Each is computed by the same operations, a maximum does not depend on
+/// order, and of equal distances the first candidate wins.
 struct TailSearch {
+  /// A tail.
   struct Candidate: Equatable {
+    /// The position of its first value, xmin.
     let start: Int
     let alpha: Double
     let distance: Double
   }
 
-  /// Below this number of values, WeightWatcher's rules for small spectra hold.
+  /// The number of values below which WeightWatcher's rules for small spectra hold.
   static let smallCount = 20
-  /// The fewest values of a tail by those rules.
+  /// The fewest values of a tail by these rules.
   static let smallTail = 8
-  /// Tails whose mean logarithm above xmin is no larger have nothing but rounding in them.
+  /// The mean logarithm above xmin up to which the values of a tail differ by rounding alone.
   static let equalSpread = 1e-12
-  /// What rounding may add to a bound: pow and three operations on values up to 1 are off by less than 10⁻¹⁵.
+  /// The most that rounding adds to a bound: `pow` and three operations on values up to 1 are off by less than 10⁻¹⁵.
   private static let slack = 1e-14
 
-  /// Ascending, above 0.
+  /// The values, ascending and above 0.
   private let values: [Double]
   /// S_i = Σ_{j ≥ i} ln(x_j/x_i).
   private let logSums: [Double]
+  /// The positions that are tried as xmin.
   private let starts: Range<Int>
-  /// Where the latest candidate deviated most.
+  /// The position where the latest candidate deviated most.
   private var worst = 0
+  /// The intervals of the candidate under way that have not been ruled out.
   private var intervals: [Interval] = []
-  /// How many deviations have been computed, which is where the time goes; n²/2 without pruning.
+  /// The number of deviations computed so far, which take most of the time. Without pruning there are n²/2.
   private(set) var deviations = 0
 
+  /// Two positions whose deviations have been computed, and the first two terms of each.
   private struct Interval {
     let low: Int
     let lowTheory: Double
@@ -43,7 +51,7 @@ struct TailSearch {
 
   init(_ values: [Double], candidates: ClosedRange<Double>?) {
     self.values = values
-    // S_i = S_{i+1} + (n_i − 1)·ln(x_{i+1}/x_i): terms ≥ 0 only, where Σ ln x_j − n·ln x_i would cancel.
+    // 1. The sums of logarithms. S_i = S_{i+1} + (n_i − 1)·ln(x_{i+1}/x_i) has only terms ≥ 0; Σ ln x_j − n·ln x_i would cancel.
     var sums = [Double](repeating: 0, count: values.count)
     var sum = CompensatedSum()
     for index in stride(from: values.count - 2, through: 0, by: -1) {
@@ -54,6 +62,7 @@ struct TailSearch {
       sums[index] = sum.value
     }
     logSums = sums
+    // 2. The candidates: all values but the largest, fewer in small spectra, and only those in the range asked for.
     var starts = 0..<(values.count - 1)
     if values.count < Self.smallTail {
       starts = 0..<1
@@ -68,14 +77,14 @@ struct TailSearch {
     self.starts = starts
   }
 
-  /// α of the tail that begins at `start`; nil if its values are equal but for rounding.
+  /// The exponent α of the tail that begins at `start`; nil if its values are equal but for rounding.
   func exponent(_ start: Int) -> Double? {
     let count = Double(values.count - start)
     guard logSums[start] > Self.equalSpread * count else { return nil }
     return 1 + (values.count < Self.smallCount ? count - 1 : count) / logSums[start]
   }
 
-  /// The deviation of one eigenvalue; `decay` is 1 − α.
+  /// The first two terms of the deviation at a position, which are the law's distribution function; `decay` is 1 − α.
   private mutating func theory(_ position: Int, from start: Int, decay: Double) -> Double {
     deviations += 1
     return 1 - power(values[position] / values[start], decay)
@@ -84,13 +93,14 @@ struct TailSearch {
   /// The candidate of the smallest D, the first of equal ones; nil if no tail has a spread.
   mutating func best() -> Candidate? {
     var best: Candidate?
-    // A few candidates from everywhere first: the sooner a good D is known, the more of the rest is given up at once.
+    // A few candidates from everywhere come first. The sooner a good D is known, the more of the rest is given up at once.
     let step = max(1, starts.count / 64)
     for start in stride(from: starts.lowerBound, to: starts.upperBound, by: step) { consider(start, &best) }
     for start in starts where step > 1 { consider(start, &best) }
     return best
   }
 
+  /// Replaces the best candidate by that which begins at `start`, if that has a smaller D, or the same D and an earlier start.
   private mutating func consider(_ start: Int, _ best: inout Candidate?) {
     guard let alpha = exponent(start) else { return }
     guard let found = best else {
@@ -108,15 +118,17 @@ struct TailSearch {
   /// D of the tail that begins at `start`; nil as soon as it is known to be above `limit`.
   private mutating func distance(_ start: Int, alpha: Double, limit: Double) -> Double? {
     let decay = 1 - alpha
-    // Logarithms so wide apart that n/S vanishes beside 1: no power law.
+    // There is no power law where the logarithms are so wide apart that n/S vanishes beside 1.
     guard decay < 0 else { return 1 <= limit ? 1 : nil }
     let count = Double(values.count - start)
     let last = values.count - 1
+    // 1. The position where the candidate before deviated most.
     var largest = 0.0
     if worst > start, worst <= last {
       largest = abs(theory(worst, from: start, decay: decay) - Double(worst - start) / count)
       if largest > limit { return nil }
     }
+    // 2. The last position; the first has no deviation.
     intervals.removeAll(keepingCapacity: true)
     let lastTheory = theory(last, from: start, decay: decay)
     let atLast = abs(lastTheory - Double(last - start) / count)
@@ -125,6 +137,7 @@ struct TailSearch {
       worst = last
       if largest > limit { return nil }
     }
+    // 3. Halve intervals until none can hold a larger deviation.
     intervals.append(Interval(low: start, lowTheory: 0, high: last, highTheory: lastTheory))
     while let interval = intervals.popLast() {
       guard interval.high - interval.low > 1 else { continue }

@@ -1,21 +1,22 @@
 /// Random numbers that are a function of a seed, a stream and an index: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011).
 ///
-/// The seed is the key, stream and half the index are the counter, and each block serves two indices; the same numbers as CKernels'
-/// `frog_random_bits`, which this module may not import.
+/// The seed is the key. The stream and half the index are the counter, and each block of 128 bits serves two indices. The numbers are those of
+/// `frog_random_bits` in CKernels, which this module may not import.
 struct CounterRandom {
   let seed: UInt64
   let stream: UInt64
 
-  /// 64 bits.
+  /// 64 random bits.
   func bits(_ index: UInt64) -> UInt64 {
     let words = block(index >> 1)
     return index & 1 == 0
       ? UInt64(words.1) << 32 | UInt64(words.0) : UInt64(words.3) << 32 | UInt64(words.2)
   }
 
-  /// Uniform in (0, 1): odd multiples of 2⁻⁵³.
+  /// A number spread evenly over (0, 1), an odd multiple of 2⁻⁵³.
   func uniform(_ index: UInt64) -> Double { (Double(bits(index) >> 12) + 0.5) * 0x1p-52 }
 
+  /// The block of 128 bits that serves the indices 2·position and 2·position + 1.
   func block(_ position: UInt64) -> (UInt32, UInt32, UInt32, UInt32) {
     var counter = (
       UInt32(truncatingIfNeeded: position), UInt32(truncatingIfNeeded: position >> 32),

@@ -1,11 +1,12 @@
-/// Counts of values in equal bins from their least to their greatest, as `numpy.histogram` has them: each bin holds its lower edge, the
-/// last one its upper edge too.
+/// Counts of values in equal bins from the least value to the greatest, as `numpy.histogram` has them.
+///
+/// Each bin holds its lower edge. The last bin holds its upper edge too.
 struct Histogram {
-  /// count + 1 edges, ascending.
+  /// The edges of the bins, ascending: one more than there are bins.
   let edges: [Double]
   let counts: [Int]
 
-  /// nil if there are no values, or they are not finite.
+  /// Counts `values`; nil if there are none, or if they are not finite.
   ///
   /// - Complexity: O(count).
   init?(_ values: [Double], bins: Int) {
@@ -21,7 +22,7 @@ struct Histogram {
     var counts = [Int](repeating: 0, count: bins)
     for value in values {
       var bin = min(Int((value - low) / (high - low) * Double(bins)), bins - 1)
-      // Division rounds: the edges decide.
+      // The division rounds, so the edges decide.
       if bin > 0, value < edges[bin] { bin -= 1 }
       if bin < bins - 1, value >= edges[bin + 1] { bin += 1 }
       counts[bin] += 1

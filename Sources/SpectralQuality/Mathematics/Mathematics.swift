@@ -6,17 +6,17 @@
   import Darwin
 #endif
 
-// The C library's functions under names of our own: the files of this module need no import of it.
+// The functions of the C library under names of our own, so that no other file of this module imports it.
 
 func power(_ base: Double, _ exponent: Double) -> Double { pow(base, exponent) }
 func exponential(_ x: Double) -> Double { exp(x) }
 func naturalLog(_ x: Double) -> Double { log(x) }
 func decimalLog(_ x: Double) -> Double { log10(x) }
-/// ln(1 + x), with the digits that 1 + x loses.
+/// ln(1 + x), with the digits that adding 1 would lose.
 func naturalLog(onePlus x: Double) -> Double { log1p(x) }
 func cosine(_ x: Double) -> Double { cos(x) }
 
-/// A sum that keeps what each addition rounds off (Neumaier 1974): its error does not grow with the number of terms.
+/// A sum that keeps the part which each addition rounds off (Neumaier 1974), so that its error does not grow with the number of terms.
 struct CompensatedSum {
   private var total = 0.0
   private var lost = 0.0
@@ -31,7 +31,7 @@ struct CompensatedSum {
 }
 
 extension Sequence<Double> {
-  /// Σ of the elements, error independent of their number.
+  /// The sum of the elements, by ``CompensatedSum``.
   var compensatedSum: Double {
     var sum = CompensatedSum()
     for value in self { sum.add(value) }
@@ -40,7 +40,7 @@ extension Sequence<Double> {
 }
 
 extension Array<Double> {
-  /// The first index whose element is `bound` or more, of an ascending array. O(log count).
+  /// The first index of an ascending array whose element is `bound` or more. O(log count).
   func lowerBound(_ bound: Double) -> Int {
     var low = 0
     var high = count
@@ -51,6 +51,6 @@ extension Array<Double> {
     return low
   }
 
-  /// Itself if ascending, else sorted. O(count) where it is.
+  /// The elements in ascending order. O(count) if they are so already.
   var ascending: [Double] { zip(self, dropFirst()).allSatisfy { $0 <= $1 } ? self : sorted() }
 }

@@ -1,4 +1,4 @@
-/// Statistics of a model's layers that a few odd ones do not move. Values that are not finite are left out.
+/// Statistics that a few odd values do not move. Values that are not finite are left out.
 public enum RobustStatistics {
   /// The middle value, or the mean of the two in the middle; nil without values. O(n).
   public static func median(_ values: [Double]) -> Double? {
@@ -7,18 +7,20 @@ public enum RobustStatistics {
     let middle = values.count / 2
     let upper = select(middle, from: &values)
     guard values.count.isMultiple(of: 2) else { return upper }
-    // After selection all before the middle are no larger.
+    // After the selection, no value before the middle is larger.
     let lower = values[..<middle].max() ?? upper
-    // The half of each first: the sum of two large values may overflow.
+    // Each is halved first, since the sum of two large values may overflow.
     return lower / 2 + upper / 2
   }
 
-  /// The median of |x − median|, not scaled; 1.4826 times it estimates a normal distribution's standard deviation. O(n).
+  /// The median of |x − median|; nil without values. O(n).
+  ///
+  /// It is not scaled: 1.4826 times it estimates the standard deviation of a normal distribution.
   public static func medianAbsoluteDeviation(_ values: [Double]) -> Double? {
     median(values).flatMap { middle in median(values.map { abs($0 - middle) }) }
   }
 
-  /// The Theil–Sen slope: the median of (y_j − y_i)/(x_j − x_i) over all pairs of different x; nil without such a pair.
+  /// The Theil–Sen slope, which is the median of (y_j − y_i)/(x_j − x_i) over all pairs of different x; nil without such a pair.
   ///
   /// - Complexity: O(n²) time and memory: 64 MB at 4096 points.
   public static func theilSen(_ points: [(x: Double, y: Double)]) -> Double? {
@@ -42,14 +44,16 @@ public enum RobustStatistics {
 
   /// The share of values within a range; nil without values. O(n).
   ///
-  /// - Parameter range: WeightWatcher calls layers of 2 ≤ α ≤ 6 well trained.
+  /// - Parameter range: by default 2 to 6, since WeightWatcher calls layers of 2 ≤ α ≤ 6 well trained.
   public static func share(_ values: [Double], within range: ClosedRange<Double> = 2...6) -> Double? {
     let values = values.filter(\.isFinite)
     guard !values.isEmpty else { return nil }
     return Double(values.count { range.contains($0) }) / Double(values.count)
   }
 
-  /// The element of that rank; reorders so that none before it is larger. Hoare's selection, O(n) but for unlucky orders.
+  /// The element of a rank in ascending order, by Hoare's selection. O(n), but for unlucky orders.
+  ///
+  /// The values are reordered so that none before the element is larger.
   private static func select(_ rank: Int, from values: inout [Double]) -> Double {
     var (low, high) = (0, values.count - 1)
     while low < high {

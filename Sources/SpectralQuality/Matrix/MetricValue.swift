@@ -1,14 +1,13 @@
-/// One cell of a table of metrics.
+/// The value of one cell in a table of metrics.
 public enum MetricValue: Sendable, Equatable {
   /// A finite number.
   case number(Double)
   /// A whole number.
   case count(Int)
-  /// Words.
   case text(String)
 }
 
-/// Columns as they are appended. What is not finite has no value: a table holds no NaN.
+/// The columns of a row, in the order in which they are appended. A number that is not finite becomes no value, so a table holds no NaN.
 struct ColumnList {
   private(set) var columns: [(name: String, value: MetricValue?)] = []
 
@@ -52,7 +51,7 @@ struct ColumnList {
     count("num_traps", fit?.spikes)
   }
 
-  /// The names of what `append` appends.
+  /// The names of the columns that `append` appends.
   static func names(_ append: (inout ColumnList) -> Void) -> [String] {
     var list = ColumnList()
     append(&list)

@@ -1,15 +1,15 @@
-/// What the spectrum of a matrix with its entries shuffled tells: how much of W's is correlation, and whether single large entries
-/// make traps.
+/// The metrics of a matrix W whose entries have been shuffled. They tell how much of the spectrum of W is correlation, and whether single large
+/// entries make traps.
 public struct RandomizedMetrics: Sendable {
-  /// The largest eigenvalue of all replicas.
+  /// The largest eigenvalue of all shuffled replicas.
   public let largest: Double
-  /// ``SpectralDistance/jensenShannon(_:_:)`` of W's spectrum and the first replica's.
+  /// The ``SpectralDistance/jensenShannon(_:_:)`` of the spectra of W and of the first replica.
   public let distance: Double?
-  /// The largest eigenvalue of the first replica over W's.
+  /// The largest eigenvalue of the first replica over that of W.
   public let softRank: Double?
-  /// W's largest eigenvalue less the first replica's.
+  /// The largest eigenvalue of W less that of the first replica.
   public let maximumDistance: Double?
-  /// The Marchenko–Pastur law of all replicas' eigenvalues together; its spikes are the correlation traps.
+  /// The Marchenko–Pastur law of the eigenvalues of all replicas together. Its spikes are the correlation traps.
   public let marchenkoPastur: MarchenkoPasturFit?
 
   init?(_ spectrum: Spectrum, _ replicas: [Spectrum], _ reasons: inout ReasonList) {

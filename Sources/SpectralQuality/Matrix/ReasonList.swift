@@ -1,7 +1,9 @@
-/// Why columns have no value; the first reason given stays.
+/// The reasons why columns have no value. A column keeps the first reason that it is given.
 struct ReasonList {
+  /// Column → reason.
   private(set) var reasons: [String: String] = [:]
 
+  // The columns that one failed step leaves without a value.
   static let fit = [
     "alpha", "xmin", "xmax", "D", "sigma", "num_pl_spikes", "raw_alpha", "Lambda", "alpha_tpl",
     "tpl_gain", "pl_pvalue", "ERG_gap", "alpha_weighted", "log_alpha_norm",
@@ -17,7 +19,7 @@ struct ReasonList {
     for column in columns where reasons[column] == nil { reasons[column] = reason }
   }
 
-  /// The Marchenko–Pastur fit, or nil and why `columns` have no value.
+  /// The Marchenko–Pastur fit of eigenvalues. If there is none, gives `columns` the reason.
   mutating func fitBulk(_ eigenvalues: [Double], of spectrum: Spectrum, for columns: [String]) -> MarchenkoPasturFit? {
     do throws(MarchenkoPasturFit.Failure) {
       return try MarchenkoPasturFit.fit(eigenvalues, larger: spectrum.larger, smaller: spectrum.smaller)
@@ -46,7 +48,7 @@ struct ReasonList {
 }
 
 extension VectorSummary {
-  /// WeightWatcher's names, in its order.
+  /// The parts of a summary under WeightWatcher's names, in its order.
   static var columns: [(name: String, parts: any KeyPath<VectorSummary, Parts> & Sendable)] {
     [("vec_entropy", \.entropy), ("loc_ratio", \.localizationRatio), ("part_ratio", \.participationRatio)]
   }

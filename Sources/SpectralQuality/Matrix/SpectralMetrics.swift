@@ -1,55 +1,62 @@
-/// Every metric of one matrix that its spectrum tells.
+/// All metrics of one matrix that come from its spectrum.
 ///
-/// Names and definitions are WeightWatcher 0.7.7's; ``columns`` has its column names and order. A metric that does not apply, or has
-/// no value, is nil, and ``reasons`` says why under the column's name.
+///     let spectrum = try Spectrum(singularValues: values, rows: 4096, columns: 11_008)
+///     let metrics = SpectralMetrics(spectrum, options: SpectralOptions(fitsMarchenkoPastur: true))
+///     metrics.fit.alpha
+///     metrics.columns        // WeightWatcher's names and values
+///
+/// Definitions, column names and their order are those of WeightWatcher 0.7.7.
+///
+/// Invariant: a metric that was asked for and has no value is nil, and ``reasons`` holds the reason under the name of its column.
 public struct SpectralMetrics: Sendable {
-  /// The matrix's sides, kernel positions, and eigenvalues.
+  /// The sides, kernel positions and eigenvalues of the matrix.
   public let spectrum: Spectrum
   /// Norms, ranks and entropy.
   public let norms: SpectralNorms
-  /// The power law, of clipped eigenvalues if fingers were to be fixed.
+  /// The power law; that of the clipped spectrum if fingers were fixed.
   public let fit: PowerLawFit
-  /// The fit before fingers were clipped, and how many there were; nil if not asked for.
+  /// The fit before fingers were clipped, and the number of fingers; nil if not asked for.
   public let fingers: FingerFix?
   /// The truncated power law; nil if not asked for, or there is none.
   public let truncated: TruncatedPowerLaw?
   /// The power law's p-value; nil if not asked for, or there is no fit.
   public let pValue: Double?
-  /// α·log10 max λ: α̂.
+  /// α̂ = α·log10 max λ.
   public let alphaWeighted: Double?
   /// log10 Σ λ^α.
   public let logAlphaNorm: Double?
-  /// The tail of det X = 1.
+  /// The tail that meets the condition det X = 1.
   public let volume: VolumeCondition?
-  /// Tail of det X = 1 less the power law's, in eigenvalues.
+  /// The number of eigenvalues in the tail of det X = 1, less that in the tail of the power law.
   public let ergGap: Int?
   /// The Marchenko–Pastur law of the bulk; nil if not asked for, or there is none.
   public let marchenkoPastur: MarchenkoPasturFit?
-  /// What the spectrum of shuffled entries tells; nil if none was given.
+  /// The metrics of spectra of shuffled entries; nil if none were given.
   public let randomized: RandomizedMetrics?
-  /// Localization of singular vectors; nil if none were given, or there is no xmin.
+  /// The localization of singular vectors; nil if none were given, or there is no xmin.
   public let vectors: VectorSummary?
-  /// What α says of the matrix's training.
+  /// The verdict of α on the training of the matrix.
   public let warning: TrainingWarning
-  /// Column → why it has no value, in words.
+  /// Column → the reason why it has no value, in words.
   public let reasons: [String: String]
   private let options: SpectralOptions
-  /// Whether vectors were given, of which ``vectors`` may still tell nothing.
+  /// Whether vectors were given, even if ``vectors`` is nil.
   private let hasVectors: Bool
 
-  /// Metrics of a spectrum.
+  /// Computes the metrics of a spectrum.
   ///
   /// - Parameters:
-  ///   - spectrum: of W.
-  ///   - randomized: spectra of W with its entries shuffled, each by other random numbers; the first is compared with W's, and all
-  ///     together show the bulk and the traps. WeightWatcher takes 5 below 100 eigenvalues, else 1. Empty for none.
-  ///   - vectors: localization of singular vectors and their eigenvalues; empty for none.
-  ///   - options: what to compute.
-  /// - Complexity: that of the fits asked for; O(n) for the rest.
+  ///   - spectrum: the spectrum of a matrix W.
+  ///   - randomized: the spectra of W with its entries shuffled, each by other random numbers. The first is compared with that of W, and all
+  ///     together show the bulk and the traps. WeightWatcher takes 5 for fewer than 100 eigenvalues, else 1.
+  ///   - vectors: the localization of singular vectors, with their eigenvalues.
+  ///   - options: the metrics to compute.
+  /// - Complexity: that of the fits that are asked for; O(n) for the rest.
   public init(
     _ spectrum: Spectrum, randomized: [Spectrum] = [],
     vectors: [(eigenvalue: Double, metrics: VectorMetrics)] = [], options: SpectralOptions = SpectralOptions()
   ) {
+    // 1. Norms.
     self.spectrum = spectrum
     self.options = options
     let eigenvalues = spectrum.eigenvalues
@@ -65,6 +72,7 @@ public struct SpectralMetrics: Sendable {
       }
     }
 
+    // 2. The power law, and what follows from its α.
     var fingers: FingerFix?
     var fit = PowerLawFit.failed(.tooFewEigenvalues, considered: eigenvalues.count)
     if eigenvalues.count >= options.minimumEigenvalues {
@@ -86,6 +94,7 @@ public struct SpectralMetrics: Sendable {
         ReasonList.fit, "fit: " + Self.reason(fit, of: eigenvalues.count, minimum: options.minimumEigenvalues))
     }
 
+    // 3. The truncated power law, and the p-value of the power law.
     var truncated: TruncatedPowerLaw?
     if options.fitsTruncated, isFitted {
       let start = options.truncatesFromPeak ? PowerLawFit.nearPeak(eigenvalues) : fit
@@ -99,6 +108,7 @@ public struct SpectralMetrics: Sendable {
       isFitted
       ? fit.pValue(eigenvalues, bootstraps: options.bootstraps, seed: options.seed, stream: options.stream) : nil
 
+    // 4. The condition det X = 1.
     let volume = VolumeCondition(eigenvalues)
     self.volume = volume
     ergGap = isFitted ? volume.map { $0.count - fit.spikes } : nil
@@ -106,9 +116,11 @@ public struct SpectralMetrics: Sendable {
       reasons.add(ReasonList.volume, "det X: fewer than two eigenvalues, or all equal")
     }
 
+    // 5. The bulk, and the spectra of shuffled entries.
     marchenkoPastur =
       options.fitsMarchenkoPastur ? reasons.fitBulk(eigenvalues, of: spectrum, for: ReasonList.bulk) : nil
     self.randomized = RandomizedMetrics(spectrum, randomized, &reasons)
+    // 6. Singular vectors, over the bulk and the tail.
     var summary: VectorSummary?
     hasVectors = !vectors.isEmpty
     if hasVectors {
@@ -137,21 +149,24 @@ public struct SpectralMetrics: Sendable {
     }
   }
 
-  /// Columns that WeightWatcher has not; they follow its own.
+  /// The columns that WeightWatcher does not have. They follow those that it has.
   public static let ownColumns = ["alpha_tpl", "tpl_gain", "pl_pvalue"]
-  /// What the spectrum of shuffled entries tells.
+  /// The columns of spectra of shuffled entries.
   public static let randomizedColumns = ReasonList.randomized
-  /// What singular vectors tell.
+  /// The columns of singular vectors.
   public static let vectorColumns = ReasonList.vectors
 
-  /// A row of details.csv: `identity`, which is layer_id, name, longname and layer_type, and the metrics, in WeightWatcher's order.
+  /// A row of details.csv, in WeightWatcher's order of columns.
+  ///
+  /// - Parameter identity: the columns layer_id, name, longname and layer_type.
   public func row(
     _ identity: [(name: String, value: MetricValue?)]
   ) -> [(name: String, value: MetricValue?)] {
     Self.ordered(identity + columns)
   }
 
-  /// WeightWatcher's order, which is that of pandas: layer_id and name, the others by ASCII, capitals before small letters; ours last.
+  /// Columns in WeightWatcher's order, which is that of pandas: layer_id and name, then the others by ASCII, capitals before small letters. Our
+  /// own columns come last.
   public static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)]
   {
     func place(_ name: String) -> Int {
@@ -167,10 +182,10 @@ public struct SpectralMetrics: Sendable {
     }
   }
 
-  /// The metrics under WeightWatcher's column names, in its order; those of options not asked for are left out.
+  /// The metrics under WeightWatcher's column names, in its order. Metrics that were not asked for are left out.
   ///
-  /// Failed fits have −1 in alpha, xmin, D, sigma and num_pl_spikes as in the original, but nothing where it reports numbers made of
-  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`: `alpha` is the power law's always.
+  /// A failed fit has −1 in alpha, xmin, D, sigma and num_pl_spikes as in WeightWatcher, but no value where WeightWatcher reports numbers made of
+  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`; `alpha` is always that of the power law.
   public var columns: [(name: String, value: MetricValue?)] {
     var list = ColumnList()
     let fitted = fit.status == .success
@@ -224,21 +239,20 @@ public struct SpectralMetrics: Sendable {
   }
 }
 
-/// What α says of a matrix's training, in WeightWatcher's words.
+/// The verdict of α on the training of a matrix, in WeightWatcher's words.
 public enum TrainingWarning: String, Sendable {
-  /// 2 ≤ α ≤ 6, or no fit. The original calls a failed fit over-trained, as its α is −1.
+  /// 2 ≤ α ≤ 6, or no fit. WeightWatcher calls a failed fit over-trained, since its α is −1.
   case none = ""
   /// α < 2.
   case overTrained = "over-trained"
   /// α > 6: over-parameterised.
   case underTrained = "under-trained"
 
-  /// Below: over-trained.
+  /// The α below which a matrix is over-trained.
   public static let overTrainedBound = 2.0
-  /// Above: under-trained, over-parameterised.
+  /// The α above which a matrix is under-trained, or over-parameterised.
   public static let underTrainedBound = 6.0
 
-  /// The warning of a fit.
   public init(_ fit: PowerLawFit) {
     guard fit.status == .success else {
       self = .none

@@ -1,26 +1,26 @@
-/// Metrics that are sums over a spectrum: norms, ranks, entropy. Logarithms are decimal, the entropy's natural.
+/// The norms, ranks and entropy of a spectrum. Logarithms are decimal, but natural in the entropy.
 public struct SpectralNorms: Sendable, Equatable {
-  /// Σλ, the squared Frobenius norm.
+  /// The squared Frobenius norm, Σλ.
   public let norm: Double
-  /// max λ, the squared spectral norm.
+  /// The squared spectral norm, max λ.
   public let largest: Double
   /// log10 Σλ; nil for all zeros.
   public let logNorm: Double?
   /// log10 max λ; nil for all zeros.
   public let logLargest: Double?
-  /// Σλ/max λ; nil for all zeros.
+  /// The stable rank, Σλ/max λ; nil for all zeros.
   public let stableRank: Double?
-  /// How many √λ are above max √λ · N · 2⁻⁵².
+  /// The number of √λ above max √λ · N · 2⁻⁵².
   public let matrixRank: Int
-  /// −Σ p ln p / ln rank with p = λ/Σλ + 10⁻¹⁰: 1 if all singular values are equal; nil for all zeros.
+  /// The entropy −Σ p ln p / ln rank with p = λ/Σλ + 10⁻¹⁰, which is 1 if all singular values are equal; nil for all zeros.
   ///
-  /// At rank 1 one direction is all there is, and the entropy is 0. The original divides by ln(1 + 10⁻¹⁰) there and reports 23 times
-  /// the number of eigenvalues.
+  /// It is 0 at rank 1, where there is only one direction. WeightWatcher divides by ln(1 + 10⁻¹⁰) there, and reports 23 times the number of
+  /// eigenvalues.
   public let entropy: Double?
-  /// How many λ are below 10⁻⁶.
+  /// The number of λ below ``weakTolerance``.
   public let weakRankLoss: Int
 
-  /// WeightWatcher's bound for weak ranks, absolute.
+  /// WeightWatcher's absolute bound for weak ranks.
   public static let weakTolerance = 1e-6
   /// WeightWatcher's EPSILON in double precision.
   private static let entropyFloor = 1e-10
@@ -56,7 +56,7 @@ public struct SpectralNorms: Sendable, Equatable {
 
   /// log10 Σ λ^α over all eigenvalues.
   ///
-  /// Summed relative to the largest: λ^α alone overflows for large α, and the original then reports ∞.
+  /// The sum is taken relative to the largest λ, since λ^α overflows for large α. WeightWatcher reports ∞ then.
   static func logAlphaNorm(_ eigenvalues: [Double], alpha: Double) -> Double? {
     guard let top = eigenvalues.last, top > 0, alpha > 0 else { return nil }
     let sum = eigenvalues.lazy.map { power($0 / top, alpha) }.compensatedSum

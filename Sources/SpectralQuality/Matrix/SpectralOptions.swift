@@ -1,23 +1,23 @@
-/// Which metrics of a spectrum to compute beyond those that cost next to nothing.
+/// The metrics of a spectrum that are computed beyond those that take next to no time.
 public struct SpectralOptions: Sendable, Equatable {
-  /// Spectra of fewer eigenvalues get no power-law fit; WeightWatcher skips their matrices.
+  /// The fewest eigenvalues of a spectrum that gets a power-law fit. WeightWatcher skips matrices with fewer.
   public var minimumEigenvalues: Int
-  /// Whether to clip fingers: see ``PowerLawFit/clippingFingers(_:)``.
+  /// Whether to clip fingers (``PowerLawFit/clippingFingers(_:)``).
   public var fitsFingers: Bool
   /// Whether to fit a truncated power law above the power law's xmin.
   public var fitsTruncated: Bool
-  /// Whether the truncated fit looks for its xmin near the peak of the density, as `fit='E_TPL'` does.
+  /// Whether the truncated fit seeks its xmin near the peak of the density, as `fit='E_TPL'` does.
   public var truncatesFromPeak: Bool
-  /// Whether to fit a Marchenko–Pastur law to the spectrum. That of shuffled entries gets one wherever there is one.
+  /// Whether to fit a Marchenko–Pastur law to the spectrum. Spectra of shuffled entries always get one.
   public var fitsMarchenkoPastur: Bool
-  /// How many spectra to draw for the p-value; 0 for none.
+  /// The number of spectra to draw for the p-value; 0 for no p-value.
   public var bootstraps: Int
-  /// Chooses the random numbers of the p-value.
+  /// The key of the random numbers of the p-value.
   public var seed: UInt64
-  /// One for each matrix, so that their random numbers are independent.
+  /// The stream of random numbers, one for each matrix, so that those of two matrices are independent.
   public var stream: UInt64
 
-  /// Power-law fit and norms alone, unless asked for more.
+  /// Asks for the power-law fit and the norms, and for whatever is set.
   public init(
     minimumEigenvalues: Int = 8, fitsFingers: Bool = false, fitsTruncated: Bool = false,
     truncatesFromPeak: Bool = false, fitsMarchenkoPastur: Bool = false, bootstraps: Int = 0, seed: UInt64 = 0,

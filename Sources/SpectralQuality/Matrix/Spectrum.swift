@@ -1,35 +1,36 @@
-/// Eigenvalues λ = σ² of a matrix, ascending, and the matrix's shape.
+/// The spectrum of a matrix W: the eigenvalues λ = σ² of WᵀW, and the shape of W.
 ///
-/// As WeightWatcher takes them: of W as it is, without 1/N and without centring. A convolution has one matrix per position
-/// of its kernel; their eigenvalues are pooled, and halved (W scaled by √½).
+/// WeightWatcher's conventions hold. The eigenvalues are those of W as it is, without a factor 1/N and without centring. A convolution has one
+/// matrix for each position of its kernel. Their eigenvalues are pooled and halved, as if W were scaled by √½.
 public struct Spectrum: Sendable, Equatable {
-  /// λ, ascending, finite, ≥ 0; `smaller × kernelPositions` values.
+  /// The eigenvalues λ, ascending, finite, ≥ 0. There are `smaller × kernelPositions`.
   public let eigenvalues: [Double]
-  /// N, the longer side of one position's matrix. The original exchanges N and M once for each position of a kernel with more columns than
+  /// The longer side N of the matrix of one position. WeightWatcher exchanges N and M once for each position of a kernel with more columns than
   /// rows, so that even numbers of positions leave N < M.
   public let larger: Int
-  /// M, the shorter side.
+  /// The shorter side M.
   public let smaller: Int
-  /// kh·kw; 1 for a matrix.
+  /// The positions of a kernel, kh·kw; 1 for a matrix.
   public let kernelPositions: Int
-  /// The largest singular value, in the units of W (of √½·W for a convolution).
+  /// The largest singular value, in the units of W; of √½·W for a convolution.
   public let largestSingularValue: Double
-  /// The smallest singular value; of a convolution the largest of its positions' smallest, as WeightWatcher has it.
+  /// The smallest singular value. For a convolution it is the largest of the smallest values of all positions, as in WeightWatcher.
   public let smallestSingularValue: Double
-  /// How many singular values are 0 but for rounding: not above max σ · N · 2⁻⁵², each position by its own max σ.
+  /// The number of singular values that are 0 but for rounding: at most max σ · N · 2⁻⁵², where each position has its own max σ.
   public let rankLoss: Int
 
-  /// The spectrum of a matrix of `rows × columns` from its min(rows, columns) singular values, in any order.
+  /// Makes the spectrum of a matrix.
   ///
-  /// - Throws: ``SpectrumError`` if the number of values does not fit the shape, or one of them is negative, NaN, or too
-  ///   large to be squared.
+  /// - Parameter singularValues: the min(rows, columns) singular values, in any order.
+  /// - Throws: ``SpectrumError`` if the number of values does not fit the shape, or if one is negative, NaN, or too large to be squared.
   /// - Complexity: O(n log n).
   public init(singularValues: [Double], rows: Int, columns: Int) throws(SpectrumError) {
     try self.init(kernels: [singularValues], rows: rows, columns: columns, scale: 1)
   }
 
-  /// The pooled spectrum of a convolution: `kernels[p]` holds the min(rows, columns) singular values of position p.
+  /// Makes the pooled spectrum of a convolution.
   ///
+  /// - Parameter kernels: the min(rows, columns) singular values of each position, in any order.
   /// - Throws: ``SpectrumError``, as for a matrix, or if there is no position.
   /// - Complexity: O(n log n) for n values in all.
   public init(pooling kernels: [[Double]], rows: Int, columns: Int) throws(SpectrumError) {
@@ -68,20 +69,20 @@ public struct Spectrum: Sendable, Equatable {
     rankLoss = loss
   }
 
-  /// N / M ≥ 1.
+  /// The aspect ratio N / M, at least 1.
   public var aspectRatio: Double { Double(larger) / Double(smaller) }
 }
 
-/// Why values are no spectrum.
+/// The reason why values are no spectrum.
 public enum SpectrumError: Error, Equatable, CustomStringConvertible {
-  /// A shape without elements, or a convolution without positions.
+  /// The shape has no elements, or the convolution no positions.
   case noValues(rows: Int, columns: Int)
   /// A matrix of this shape has another number of singular values.
   case countMismatch(values: Int, rows: Int, columns: Int)
-  /// Negative, NaN, infinite, or with a square beyond what Double holds.
+  /// A value is negative, NaN or infinite, or its square is.
   case notASingularValue(Double)
 
-  /// What was claimed and what was found.
+  /// The error in words, on one line.
   public var description: String {
     switch self {
     case .noValues(let rows, let columns): "a matrix of \(rows) × \(columns) has no singular values"

@@ -1,23 +1,23 @@
-/// How localized a vector is: whether few of its entries carry it.
+/// Measures of the localization of a vector, which is large if few entries hold most of its length.
 public struct VectorMetrics: Sendable, Equatable {
-  /// Entropy, in nats, of the histogram of |v_i| over 100 equal bins: ln 100 if even, 0 if all are equal.
+  /// The entropy, in nats, of the histogram of |v_i| over 100 equal bins: ln 100 if the bins are equally full, 0 if all |v_i| are equal.
   public let entropy: Double
-  /// ‖v‖₁/‖v‖∞: 1 if one entry is all, the length if all are equal.
+  /// ‖v‖₁/‖v‖∞: 1 if only one entry is not 0, the length if all |v_i| are equal.
   public let localizationRatio: Double
-  /// ‖v‖₂/‖v‖₄: 1 if one entry is all, length^¼ if all are equal.
+  /// ‖v‖₂/‖v‖₄: 1 if only one entry is not 0, length^¼ if all |v_i| are equal.
   public let participationRatio: Double
 
-  /// Metrics that were computed before.
+  /// Restores metrics that were computed before.
   public init(entropy: Double, localizationRatio: Double, participationRatio: Double) {
     self.entropy = entropy
     self.localizationRatio = localizationRatio
     self.participationRatio = participationRatio
   }
 
-  /// nil if the vector is empty, all zeros, has an entry that is not finite, or entries whose sum is not.
+  /// Computes the metrics of a vector; nil if it is empty, is all zeros, or has an entry or a sum of entries that is not finite.
   ///
-  /// The sign and the scale of the vector do not matter. WeightWatcher's `discrete_entropy`, `localization_ratio` and
-  /// `participation_ratio`, with its 10⁻¹⁰ added to each bin's density.
+  /// The sign and the scale of the vector do not matter. The metrics are WeightWatcher's `discrete_entropy`, `localization_ratio` and
+  /// `participation_ratio`, with the 10⁻¹⁰ that it adds to the density of each bin.
   ///
   /// - Complexity: O(length).
   public init?(_ vector: [Double]) {
@@ -31,16 +31,16 @@ public struct VectorMetrics: Sendable, Equatable {
     let total = densities.compensatedSum
     entropy = -densities.lazy.map { $0 / total * naturalLog($0 / total) }.compensatedSum
     localizationRatio = sizes.lazy.map { $0 / largest }.compensatedSum
-    // Of entries scaled to at most 1, whose fourth powers cannot overflow.
+    // The entries are scaled to at most 1, so that their fourth powers cannot overflow.
     let squares = sizes.lazy.map { ($0 / largest) * ($0 / largest) }
     participationRatio =
       squares.compensatedSum.squareRoot() / squares.map { $0 * $0 }.compensatedSum.squareRoot().squareRoot()
   }
 }
 
-/// Means and variances of vector metrics over the bulk (λ < xmin) and the tail (λ ≥ xmin) of a spectrum.
+/// The means and variances of vector metrics over the bulk (λ < xmin) and over the tail (λ ≥ xmin) of a spectrum.
 public struct VectorSummary: Sendable, Equatable {
-  /// Mean and variance (over the count, not the count less one) of a set; nil if it is empty.
+  /// The mean and variance of a set of values. The variance is over the count, not over the count less one.
   public struct Moments: Sendable, Equatable {
     /// Σx/n.
     public let mean: Double
@@ -55,24 +55,24 @@ public struct VectorSummary: Sendable, Equatable {
     }
   }
 
-  /// One metric over both parts.
+  /// The moments of one metric over both parts of a spectrum.
   public struct Parts: Sendable, Equatable {
-    /// λ < xmin; nil if there is none.
+    /// The moments over vectors of λ < xmin; nil if there is none.
     public let bulk: Moments?
-    /// λ ≥ xmin; nil if there is none.
+    /// The moments over vectors of λ ≥ xmin; nil if there is none.
     public let tail: Moments?
   }
 
-  /// Of ``VectorMetrics/entropy``.
+  /// The moments of ``VectorMetrics/entropy``.
   public let entropy: Parts
-  /// Of ``VectorMetrics/localizationRatio``.
+  /// The moments of ``VectorMetrics/localizationRatio``.
   public let localizationRatio: Parts
-  /// Of ``VectorMetrics/participationRatio``.
+  /// The moments of ``VectorMetrics/participationRatio``.
   public let participationRatio: Parts
 
   /// - Parameters:
-  ///   - vectors: a metric and the eigenvalue of each vector, in any order; of a convolution those of all positions.
-  ///   - xmin: where the tail begins.
+  ///   - vectors: the metrics and the eigenvalue of each vector, in any order; for a convolution, those of all positions.
+  ///   - xmin: the eigenvalue where the tail begins.
   public init(_ vectors: [(eigenvalue: Double, metrics: VectorMetrics)], xmin: Double) {
     func parts(_ metric: (VectorMetrics) -> Double) -> Parts {
       Parts(

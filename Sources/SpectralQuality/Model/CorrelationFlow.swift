@@ -1,21 +1,21 @@
-/// How α goes through a model's depth, for the matrices of one role: correlation flow.
+/// The correlation flow: statistics of α through the depth of a model, for the matrices of one role.
 public struct CorrelationFlow: Sendable, Equatable {
-  /// How many layers have a fit.
+  /// The number of layers that have a fit.
   public let count: Int
-  /// Median α; nil without fits.
+  /// The median of α; nil without fits.
   public let median: Double?
-  /// Median of |α − median|, not scaled.
+  /// The median of |α − median|, not scaled.
   public let medianAbsoluteDeviation: Double?
-  /// Theil–Sen slope: change of α per layer; nil below two layers.
+  /// The Theil–Sen slope, which is the change of α for each layer; nil below two layers.
   public let slope: Double?
-  /// Mean |Δα| from one fitted layer to the next; nil below two.
+  /// The mean of |Δα| from one fitted layer to the next; nil below two layers.
   public let meanAbsoluteChange: Double?
-  /// Share of layers of 2 ≤ α ≤ 6.
+  /// The share of layers of 2 ≤ α ≤ 6.
   public let wellTrainedShare: Double?
 
-  /// The flow of one role.
+  /// Computes the flow of one role.
   ///
-  /// - Parameter layers: depth and α of each matrix, in any order; nil where there is no fit.
+  /// - Parameter layers: the depth and α of each matrix, in any order; α is nil where there is no fit.
   /// - Complexity: O(n²) for n layers.
   public init(_ layers: [(depth: Int, alpha: Double?)]) {
     let fitted = layers.sorted { $0.depth < $1.depth }.compactMap { layer in

@@ -1,28 +1,28 @@
-/// How a matrix's fit scales its share of the budget: well-trained layers more, over-parameterised ones less.
+/// A rule by which the fit of a matrix scales its share of the budget: well-trained layers get more, over-parameterised ones less.
 ///
-/// The multiplier is 2^t with |t| ≤ ½, from 0.707 to 1.414: no matrix gets more than twice what another would for its fit alone, and
-/// without a fit it is 1.
+/// The multiplier is 2^t with |t| ≤ ½, so it lies between 0.707 and 1.414. No matrix gets more than twice the share of another for its fit alone.
+/// Without a fit the multiplier is 1.
 ///
-/// - `alpha`: t over α is a line through (1, 0), (2, ½), (4, ½), (6, −½), constant beyond. Best are 2 ≤ α ≤ 4, where
-///   WeightWatcher finds the best-trained layers; it falls through 1 at α = 5 to its least at α = 6, beyond which a layer has more
-///   parameters than it has learned with. Below 2 a few directions are all, and a large α is no safe reading of them: it
-///   falls back to 1.
-/// - `alpha-hat`: t = −z/4, |t| ≤ ½, with z = (α̂ − median)/(1.4826·MAD) over the model's fitted matrices. α̂ = α·log10 λmax depends
-///   on the model's scale, so only its rank among its own matrices means anything; smaller is better. 1 where MAD = 0.
+/// - `alpha`: t as a function of α is the line through (1, 0), (2, ½), (4, ½) and (6, −½), constant beyond. It is largest for 2 ≤ α ≤ 4, where
+///   WeightWatcher finds the best-trained layers. The multiplier falls through 1 at α = 5 to its least at α = 6, beyond which a layer has more
+///   parameters than it has learned with. Below α = 2 a few directions dominate, and α is no safe measure of training; the multiplier falls back
+///   to 1.
+/// - `alpha-hat`: t = −z/4 with z = (α̂ − median)/(1.4826·MAD) over the fitted matrices of the model. α̂ = α·log10 λmax depends on the scale of the
+///   model, so it only compares matrices of one model; smaller is better. The multiplier is 1 where MAD = 0.
 public enum QualityWeight: String, Sendable, CaseIterable {
   /// Every multiplier is 1.
   case none
-  /// By α.
+  /// The multiplier follows from α.
   case alpha
-  /// By α̂ against the model's others.
+  /// The multiplier follows from α̂ among the matrices of the model.
   case alphaHat = "alpha-hat"
 
-  /// Every multiplier is between these.
+  /// The bounds of all multipliers.
   public static let bounds = 0.5.squareRoot()...2.0.squareRoot()
 
   /// The multipliers of a model's matrices.
   ///
-  /// - Parameter fits: α and α̂ of each; nil where there is no fit.
+  /// - Parameter fits: α and α̂ of each matrix; nil where there is no fit.
   /// - Complexity: O(n).
   public func multipliers(_ fits: [(alpha: Double?, alphaWeighted: Double?)]) -> [Double] {
     switch self {
@@ -39,7 +39,7 @@ public enum QualityWeight: String, Sendable, CaseIterable {
     }
   }
 
-  /// 2^t of one α; 1 without.
+  /// The multiplier of a matrix by the rule `alpha`; 1 without a fit.
   public static func multiplier(alpha: Double?) -> Double {
     guard let alpha, alpha.isFinite, alpha > 1 else { return 1 }
     if alpha <= 2 { return multiplier(exponent: (alpha - 1) / 2) }

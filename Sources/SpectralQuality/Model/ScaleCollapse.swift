@@ -1,38 +1,39 @@
-/// Matrices whose scale has changed out of step with the rest of the model: fine-tuning or distillation that made a layer vanish or explode.
+/// The search for matrices whose scale has changed out of step with the rest of the model, since fine-tuning or distillation has made a layer
+/// vanish or explode.
 ///
-/// WeightWatcher gives no thresholds; these are ours. A step of 0.5 in log10 of an eigenvalue is a factor 1.8 in the weights; five
-/// median deviations (3.4 standard deviations of a normal distribution) leave out what moves with the rest.
+/// WeightWatcher gives no thresholds, so these are our own. A step of 0.5 in log10 of an eigenvalue is a factor of 1.8 in the weights. Five median
+/// absolute deviations, which are 3.4 standard deviations of a normal distribution, leave out the changes that the rest of the model shares.
 public enum ScaleCollapse {
-  /// The least change beyond the median's, in log10 of an eigenvalue or of a squared norm.
+  /// The least change beyond the median change, in log10 of an eigenvalue or of a squared norm.
   public static let leastChange = 0.5
-  /// How many median absolute deviations of the model's changes count as out of step.
+  /// The number of median absolute deviations of the model's changes beyond which a change is out of step.
   public static let deviations = 5.0
-  /// Of one model alone: how many standard deviations below its group a matrix's log10 λmax must lie.
+  /// The robust z below which log10 λmax of a matrix counts as collapsed within its group, for one model alone.
   public static let robustScore = -3.5
-  /// The fewest matrices of a group that say what is usual.
+  /// The fewest matrices of a group that show what is usual in it.
   public static let leastGroup = 5
 
-  /// A matrix's change of scale against its base.
+  /// The change of scale of a matrix against its base.
   public struct Change: Sendable, Equatable {
-    /// d = Δ log10 λmax; nil if one side is zero.
+    /// The change of the largest eigenvalue, d = Δ log10 λmax; nil if it is zero before or after.
     public let spectral: Double?
-    /// Δ log10 Σλ; nil if one side is zero.
+    /// The change of the squared Frobenius norm, Δ log10 Σλ; nil if it is zero before or after.
     public let frobenius: Double?
-    /// d less the model's median.
+    /// ``spectral`` less its median over the model.
     public let spectralExcess: Double?
-    /// The same of the squared Frobenius norm.
+    /// ``frobenius`` less its median over the model.
     public let frobeniusExcess: Double?
-    /// |d − median| > max(0.5, 5·MAD).
+    /// Whether |d − median| > max(0.5, 5·MAD).
     public let isSpectralOutlier: Bool
-    /// The same of the squared Frobenius norm.
+    /// Whether ``frobenius`` is as far from its median.
     public let isFrobeniusOutlier: Bool
-    /// Whether either is out of step, or the matrix has become, or no longer is, all zeros.
+    /// Whether either change is an outlier, or only one of base and tuned matrix is all zeros.
     public let isFlagged: Bool
   }
 
-  /// Flags of a model against its base, matrix by matrix.
+  /// The changes of a model against its base, matrix by matrix.
   ///
-  /// - Parameter pairs: logs of largest eigenvalue and of Σλ before and after; nil for a matrix of zeros.
+  /// - Parameter pairs: log10 of the largest eigenvalue and of Σλ, before and after; nil for a matrix of zeros.
   /// - Complexity: O(n).
   public static func changes(
     _ pairs: [(base: (largest: Double?, norm: Double?), tuned: (largest: Double?, norm: Double?))]
@@ -55,6 +56,7 @@ public enum ScaleCollapse {
     }
   }
 
+  /// The changes less their median, and the largest that is not out of step.
   private static func excess(_ changes: [Double?]) -> (values: [Double?], bound: Double) {
     let known = changes.compactMap { $0 }
     let middle = RobustStatistics.median(known) ?? 0
@@ -62,9 +64,9 @@ public enum ScaleCollapse {
     return (changes.map { $0.map { $0 - middle } }, max(leastChange, deviations * spread))
   }
 
-  /// The robust z of each log10 λmax of one model within its group (role and shape): (x − median)/(1.4826·MAD).
+  /// The robust z of each log10 λmax of one model within its group of role and shape: (x − median)/(1.4826·MAD).
   ///
-  /// Below ``robustScore`` a matrix counts as collapsed. nil for a matrix of zeros, for groups of fewer than ``leastGroup``, and where
+  /// A matrix with a z below ``robustScore`` counts as collapsed. z is nil for a matrix of zeros, in groups of fewer than ``leastGroup``, and where
   /// more than half of a group are equal.
   ///
   /// - Complexity: O(n).
