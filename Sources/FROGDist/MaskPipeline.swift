@@ -178,7 +178,7 @@ package struct MaskPipeline: MatrixCommand {
     let worker = try ScoringWorker(method, of: input, quota: quota, journal: journal, watch: context.watch)
     let pass = MatrixPass(worker, over: input, teams: run.teams, watch: context.watch)
     let resumed = try pass.run(as: "scores", scoring.work, run.planner, in: context)
-    let rescued = try context.rescued(worker.matrices.map { ($0.record.name, $0.record.rescue) })
+    let rescued = try context.rescued(worker.matrices.map { ($0.name, $0.record.rescue) })
     return (worker, StageTotals(written: journal.written, resumed: resumed, rescued: rescued))
   }
 

@@ -13,12 +13,10 @@ struct SpectrumMeasurement: MatrixMeasurement {
       task, positions: catalog.kernelPositions(of: task.matrix), side: side(of: task.matrix), metrics)
   }
 
-  func record(
-    _ spectra: MatrixSpectra, of task: MatrixTask, run: String, in writer: RecordWriter
-  ) throws -> SpectrumRecord {
+  func record(_ spectra: MatrixSpectra, in writer: RecordWriter) throws -> SpectrumRecord {
     try SpectrumRecord(
-      run: run, ordinal: task.ordinal, name: task.matrix.name, members: task.memberCount, rescue: spectra.rescue,
-      resolution: spectra.resolution, singularValues: spectra.singularValues.map { try writer.section($0) },
+      rescue: spectra.rescue, resolution: spectra.resolution,
+      singularValues: spectra.singularValues.map { try writer.section($0) },
       replicas: spectra.replicas.map { try $0.map { try writer.section($0) } },
       vectors: spectra.vectors.map { try writer.section($0) },
       leading: spectra.leading.map { try writer.section($0) })
@@ -28,10 +26,10 @@ struct SpectrumMeasurement: MatrixMeasurement {
     try row(of: task.ordinal, spectra)
   }
 
-  func row(_ record: SpectrumRecord, from reader: RecordReader) throws -> AnalyzedMatrix {
+  func row(_ record: SpectrumRecord, of ordinal: Int, from reader: RecordReader) throws -> AnalyzedMatrix {
     let spectra = try MatrixSpectra(record, from: reader)
     if let leading = record.leading { _ = try reader.read(leading, of: Double.self) }
-    return try row(of: record.ordinal, spectra)
+    return try row(of: ordinal, spectra)
   }
 
   private func row(of ordinal: Int, _ spectra: MatrixSpectra) throws -> AnalyzedMatrix {

@@ -25,7 +25,7 @@ struct JournalRecordTests {
 
   /// A record of a 200 × 300 matrix with this many candidates, each with a score beside it.
   private func write(_ count: Int) throws {
-    let writer = try RecordWriter(path)
+    let writer = try RecordWriter(path, .test)
     let keys = try writer.section(candidates(count))
     let scores = try writer.section((0..<count).map { Float($0) })
     _ = try writer.finish(
@@ -36,7 +36,8 @@ struct JournalRecordTests {
   /// Everything that is in the record.
   private func readAll() throws -> (MatrixRecord, [frog_candidate], [Float]) {
     let reader = try RecordReader(path)
-    let record = try reader.contents(as: MatrixRecord.self)
+    let (head, record) = try reader.contents(as: MatrixRecord.self)
+    #expect(head.run == "r" && head.ordinal == 0 && head.name == "w")
     _ = try reader.read(record.noise, of: Float.self)
     _ = try reader.read(record.histogram, of: Int.self)
     _ = try reader.read(record.singularValues, of: Double.self)
@@ -93,7 +94,7 @@ struct JournalRecordTests {
   @Test("one that is not finished leaves nothing behind")
   func unfinished() throws {
     do {
-      let writer = try RecordWriter(path)
+      let writer = try RecordWriter(path, .test)
       _ = try writer.section(candidates(100))
       #expect(folder.names.count == 1 && folder.names[0].hasSuffix(RecordWriter.temporarySuffix))
     }

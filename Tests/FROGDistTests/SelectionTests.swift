@@ -124,7 +124,7 @@ struct CandidateTests {
     panels: [(Range<Int>, Range<Int>)]
   ) throws -> CandidateSet {
     let path = folder.path.appending("candidates")
-    let record = try RecordWriter(path)
+    let record = try RecordWriter(path, .test)
     // Something before it, so that offsets matter.
     _ = try record.section([UInt8](repeating: 1, count: 13))
     var set = CandidateSet(path: path, matrixColumns: columns)

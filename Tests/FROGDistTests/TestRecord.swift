@@ -10,14 +10,18 @@ import TestSupport
 extension RecordWriter {
   /// Finishes a record of `rows × columns` whose factors are 0, 1, 2 …, with one value in each of these bins.
   func finish(
-    _ ordinal: Int = 0, name: String = "w", run: String = "r", rows: Int, columns: Int, bins: [Int] = [],
-    runs: [CandidateRun]
+    rows: Int, columns: Int, bins: [Int] = [], runs: [CandidateRun]
   ) throws -> MatrixRecord {
     let record = MatrixRecord(
-      run: run, ordinal: ordinal, name: name, solver: MatrixSolver(.exact), rescue: nil, relativeError: 0.5,
+      solver: MatrixSolver(.exact), rescue: nil, relativeError: 0.5,
       rankOneShare: .infinity, mean: 2, noise: try section((0..<rows + columns).map { Float($0) }),
       histogram: try section(bins.flatMap { [$0, 1] }), singularValues: try section([3.0, 2.0]), runs: runs)
     try finish(record)
     return record
   }
+}
+
+extension RecordHead {
+  /// Whose the records of tests are.
+  static let test = RecordHead(run: "r", ordinal: 0, name: "w")
 }

@@ -1,5 +1,4 @@
 import RunCore
-import Weights
 
 /// What a stage measures of every matrix, and how the journal keeps it.
 ///
@@ -20,9 +19,7 @@ package protocol MatrixMeasurement {
   /// The journal's record; its arrays are written on the way.
   ///
   /// Local: the owner of the matrix calls it.
-  ///
-  /// - Parameter run: ``Journal/run``.
-  func record(_ finding: Finding, of task: MatrixTask, run: String, in writer: RecordWriter) throws -> Record
+  func record(_ finding: Finding, in writer: RecordWriter) throws -> Record
 
   /// The row of a matrix that has been measured just now.
   func row(_ finding: Finding, of task: MatrixTask) throws -> Row
@@ -30,32 +27,23 @@ package protocol MatrixMeasurement {
   /// The row of a matrix that an earlier process has measured, once every byte of its record has been looked at.
   ///
   /// - Throws: anything if the record is damaged.
-  func row(_ record: Record, from reader: RecordReader) throws -> Row
+  func row(_ record: Record, of ordinal: Int, from reader: RecordReader) throws -> Row
 }
 
 /// What the journal keeps of a matrix of which nothing but its row is kept.
 package struct RowRecord<Row: MatrixRow>: RecordContents {
   package static var currentVersion: Int { 1 }
 
-  package var version = Self.currentVersion
-  package let run: String
-  package let ordinal: Int
-  package let name: String
-  /// Ranks that did it together.
-  let members: Int
   let row: Row
 }
 
 extension MatrixMeasurement where Finding == Row, Record == RowRecord<Row> {
-  package func record(_ finding: Row, of task: MatrixTask, run: String, in writer: RecordWriter) -> RowRecord<Row> {
-    RowRecord(
-      run: run, ordinal: task.ordinal, name: task.matrix.name, members: task.memberCount, row: finding)
-  }
+  package func record(_ finding: Row, in writer: RecordWriter) -> RowRecord<Row> { RowRecord(row: finding) }
 
   package func row(_ finding: Row, of task: MatrixTask) -> Row { finding }
 
-  package func row(_ record: RowRecord<Row>, from reader: RecordReader) throws -> Row {
-    guard record.row.ordinal == record.ordinal else { throw reader.damage }
+  package func row(_ record: RowRecord<Row>, of ordinal: Int, from reader: RecordReader) throws -> Row {
+    guard record.row.ordinal == ordinal else { throw reader.damage }
     return record.row
   }
 }

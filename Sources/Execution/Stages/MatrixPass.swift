@@ -23,7 +23,7 @@ package protocol MatrixWorker: AnyObject {
   /// The finished matrix that a record holds, once every byte of the record has been looked at.
   ///
   /// - Throws: anything if the record is damaged.
-  func item(of record: Record, from reader: RecordReader) throws -> Item
+  func item(_ head: RecordHead, _ record: Record, from reader: RecordReader) throws -> Item
 
   /// Takes over what an earlier process has finished.
   ///
@@ -94,7 +94,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
     on world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int
   ) throws -> Journal.Recovered<Worker.Item> {
     try worker.journal.recover(input.catalog.names, world: world, owner: owner) {
-      (reader, record: Worker.Record) in try worker.item(of: record, from: reader)
+      (reader, head, record: Worker.Record) in try worker.item(head, record, from: reader)
     }
   }
 

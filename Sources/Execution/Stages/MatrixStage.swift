@@ -71,8 +71,10 @@ private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
     self.watch = watch
   }
 
-  func item(of record: Measurement.Record, from reader: RecordReader) throws -> Measurement.Row {
-    try measurement.row(record, from: reader)
+  func item(
+    _ head: RecordHead, _ record: Measurement.Record, from reader: RecordReader
+  ) throws -> Measurement.Row {
+    try measurement.row(record, of: head.ordinal, from: reader)
   }
 
   func begin(with recovered: Journal.Recovered<Measurement.Row>, on world: Communicator) -> Rounds {
@@ -92,8 +94,8 @@ private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
   }
 
   private func keep(_ finding: Measurement.Finding, of task: MatrixTask) throws -> Measurement.Row {
-    let writer = try journal.begin(task.ordinal)
-    try writer.finish(measurement.record(finding, of: task, run: journal.run, in: writer))
+    let writer = try journal.begin(task.ordinal, named: task.matrix.name)
+    try writer.finish(measurement.record(finding, in: writer))
     journal.count(writer)
     return try measurement.row(finding, of: task)
   }

@@ -1,7 +1,8 @@
+import Execution
 import MPI
 
 /// How far approximate scores of a few matrices choose what exact scores would.
-struct AuditComparison {
+struct AuditComparison: Codable {
   /// Kept weights that are compared at a time.
   static let windowLength = 1 << 22
 
@@ -48,32 +49,32 @@ struct AuditComparison {
   /// Of nothing.
   init() {}
 
-  /// The comparisons of all ranks together.
+  /// The comparisons of all matrices together, which the ranks have made of their own.
   ///
   /// Collective: every rank calls it. The sums are formed in order of ordinal, whoever made them.
-  static func sum(_ own: [(ordinal: Int, comparison: AuditComparison)], over world: Communicator) throws
-    -> AuditComparison
-  {
-    let numbers = own.flatMap { ordinal, found in
-      [Double(ordinal), Double(found.kept), Double(found.common), found.errors, found.largestError, found.scaleError]
+  ///
+  /// - Parameter count: of all matrices.
+  static func sum(_ own: [AuditedMatrix], count: Int, over world: Communicator) throws -> AuditComparison {
+    try AuditedMatrix.gather(own, count: count, over: world).reduce(into: AuditComparison()) { total, matrix in
+      let found = matrix.comparison
+      total.kept += found.kept
+      total.common += found.common
+      total.errors += found.errors
+      total.largestError = max(total.largestError, found.largestError)
+      total.scaleError = max(total.scaleError, found.scaleError)
     }
-    let width = 6
-    let rows = try world.allGather(numbers).flatMap { numbers in
-      stride(from: 0, to: numbers.count, by: width).map { Array(numbers[$0..<$0 + width]) }
-    }
-    var total = AuditComparison()
-    for row in rows.sorted(by: { $0[0] < $1[0] }) {
-      total.kept += Int(row[1])
-      total.common += Int(row[2])
-      total.errors += row[3]
-      total.largestError = max(total.largestError, row[4])
-      total.scaleError = max(total.scaleError, row[5])
-    }
-    return total
   }
 
   /// Share of the exactly chosen weights that are chosen; 1 if there are none.
   var overlap: Double { kept == 0 ? 1 : Double(common) / Double(kept) }
   /// Mean relative error of the scores that both keep.
   var meanError: Double { common == 0 ? 0 : errors / Double(common) }
+}
+
+/// How far the approximate scores of one matrix choose what its exact scores would.
+struct AuditedMatrix: MatrixRow {
+  let ordinal: Int
+  let comparison: AuditComparison
+  /// Nothing is decomposed for it.
+  var rescue: String? { nil }
 }

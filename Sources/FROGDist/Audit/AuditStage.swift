@@ -38,7 +38,7 @@ struct AuditStage {
       guard (try? planner.schedule(matrices, attempt.work)) != nil else { break }
       // The same ranks as before have each matrix, so that each compares its own.
       let approximate = try select(attempt, from: sample, chosen, schedule, as: "audit-rank-\(rank)")
-      found = try compare(truth, approximate)
+      found = try compare(truth, approximate, count: chosen.count)
       tried.append(.init(rank: rank, overlap: found.overlap))
       if found.overlap >= scoring.targetOverlap ?? 0 { break }
     }
@@ -77,15 +77,17 @@ struct AuditStage {
     }
   }
 
-  private func compare(_ truth: [ScoredMatrix], _ approximate: [ScoredMatrix]) throws -> AuditComparison {
+  private func compare(
+    _ truth: [ScoredMatrix], _ approximate: [ScoredMatrix], count: Int
+  ) throws -> AuditComparison {
     let own = try world.agreeing {
       let byOrdinal = Dictionary(approximate.map { ($0.ordinal, $0) }) { first, _ in first }
       return try truth.compactMap { exact in
         try byOrdinal[exact.ordinal].map {
-          (exact.ordinal, try AuditComparison(exact: exact, approximate: $0))
+          AuditedMatrix(ordinal: exact.ordinal, comparison: try AuditComparison(exact: exact, approximate: $0))
         }
       }
     }
-    return try AuditComparison.sum(own, over: world)
+    return try AuditComparison.sum(own, count: count, over: world)
   }
 }

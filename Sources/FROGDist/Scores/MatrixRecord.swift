@@ -4,10 +4,6 @@ import RunCore
 struct MatrixRecord: RecordContents {
   static let currentVersion = 1
 
-  var version = Self.currentVersion
-  let run: String
-  let ordinal: Int
-  let name: String
   let solver: MatrixSolver
   /// Why the usual solver's result was refused; nil normally.
   let rescue: String?

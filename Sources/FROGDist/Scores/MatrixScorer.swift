@@ -57,7 +57,7 @@ struct MatrixScorer {
     }
     var moments = TeamMoments(task, shape: scores.shape)
     let countedBefore = counts.histogram.bins
-    let record = try task.locally { task.isOwner ? try journal.begin(task.ordinal) : nil }
+    let record = try task.locally { task.isOwner ? try journal.begin(task.ordinal, named: task.matrix.name) : nil }
     var runs: [CandidateRun] = []
     let steps = scores.share.steps
     for step in 0..<steps {
@@ -87,7 +87,7 @@ struct MatrixScorer {
         record, task, units, runs: runs, factors: factors, histogram: histogram,
         decomposition: scores.decomposition)
       return .scored(
-        ScoredMatrix(finished, at: record.path, columns: task.matrix.columns, units: units), histogram)
+        ScoredMatrix(finished, of: task.matrix, ordinal: task.ordinal, at: record.path, units: units), histogram)
     }
   }
 
@@ -137,7 +137,7 @@ struct MatrixScorer {
     var row = factors.row
     row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: units.storedShift) }
     let finished = MatrixRecord(
-      run: journal.run, ordinal: task.ordinal, name: task.matrix.name, solver: decomposition.solver,
+      solver: decomposition.solver,
       rescue: decomposition.rescue?.description, relativeError: factors.relativeError,
       rankOneShare: factors.rankOneShare, mean: factors.mean, noise: try record.section(row + factors.column),
       histogram: try record.section(ScoreHistogram.encode(histogram)),

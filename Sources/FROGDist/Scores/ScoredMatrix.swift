@@ -6,20 +6,25 @@ import SystemPackage
 
 /// What scoring a matrix leaves behind, on the rank that owns it.
 struct ScoredMatrix {
+  /// The position of the matrix in the catalog.
+  let ordinal: Int
+  /// The checkpoint's name for the matrix.
+  let name: String
   let record: MatrixRecord
   let candidates: CandidateSet
   let units: ScoreUnits
   /// The border of the selection in this matrix, once known.
   var cut = Cut.nothing
 
-  var ordinal: Int { record.ordinal }
   /// The ranked value at the border, in the units of weights; nil if nothing is kept.
   var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
 
-  /// What a journal holds of a matrix with `columns` columns.
-  init(_ record: MatrixRecord, at path: FilePath, columns: Int, units: ScoreUnits) {
+  /// What the journal holds of a matrix, in the record at `path`.
+  init(_ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, at path: FilePath, units: ScoreUnits) {
+    self.ordinal = ordinal
+    name = matrix.name
     self.record = record
-    candidates = CandidateSet(path: path, matrixColumns: columns, runs: record.runs)
+    candidates = CandidateSet(path: path, matrixColumns: matrix.columns, runs: record.runs)
     self.units = units
   }
 }
@@ -30,7 +35,9 @@ struct RecoveredScores {
   let histogram: [Int]
 
   /// - Throws: ``RunFailure`` if the record is not one of `matrix`, or damaged.
-  init(_ reader: RecordReader, _ record: MatrixRecord, of matrix: Catalog.Matrix, units: ScoreUnits) throws {
+  init(
+    _ reader: RecordReader, _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, units: ScoreUnits
+  ) throws {
     guard record.noise.count(of: Float.self) == matrix.rows + matrix.columns,
       let histogram = ScoreHistogram.decode(try reader.read(record.histogram, of: Int.self)),
       histogram.reduce(0, &+) == matrix.size
@@ -38,7 +45,7 @@ struct RecoveredScores {
     _ = try reader.read(record.noise, of: Float.self)
     _ = try reader.read(record.singularValues, of: Double.self)
     for run in record.runs { try Self.check(run, of: matrix, reader) }
-    self.matrix = ScoredMatrix(record, at: reader.path, columns: matrix.columns, units: units)
+    self.matrix = ScoredMatrix(record, of: matrix, ordinal: ordinal, at: reader.path, units: units)
     self.histogram = histogram
   }
 

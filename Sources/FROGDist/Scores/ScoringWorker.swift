@@ -43,9 +43,9 @@ final class ScoringWorker: MatrixWorker {
   /// What the ranks tell each other in the rounds.
   var counts: [Int] { quota.isGlobal ? tally.histogram.bins : [] }
 
-  func item(of record: MatrixRecord, from reader: RecordReader) throws -> RecoveredScores {
+  func item(_ head: RecordHead, _ record: MatrixRecord, from reader: RecordReader) throws -> RecoveredScores {
     try RecoveredScores(
-      reader, record, of: input.catalog.matrices[record.ordinal], units: units[record.ordinal])
+      reader, record, of: input.catalog.matrices[head.ordinal], ordinal: head.ordinal, units: units[head.ordinal])
   }
 
   func begin(with recovered: Journal.Recovered<RecoveredScores>, on world: Communicator) throws -> Rounds {

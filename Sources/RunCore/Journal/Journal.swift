@@ -28,7 +28,9 @@ package final class Journal {
   }
 
   /// Starts the record of a matrix.
-  package func begin(_ ordinal: Int) throws -> RecordWriter { try RecordWriter(path(of: ordinal)) }
+  package func begin(_ ordinal: Int, named name: String) throws -> RecordWriter {
+    try RecordWriter(path(of: ordinal), RecordHead(run: run, ordinal: ordinal, name: name))
+  }
 
   /// Counts what a record took.
   package func count(_ record: RecordWriter) {
@@ -64,7 +66,7 @@ package final class Journal {
   /// - Complexity: one read of all records, divided among their owners.
   package func recover<Contents: RecordContents, Item>(
     _ names: [String], world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int,
-    read: (_ record: RecordReader, _ contents: Contents) throws -> Item
+    read: (_ reader: RecordReader, _ head: RecordHead, _ contents: Contents) throws -> Item
   ) throws -> Recovered<Item> {
     let found = try world.broadcasting(
       world.agreeing { world.isRoot ? try ordinals(below: names.count) : [] })
@@ -95,11 +97,11 @@ package final class Journal {
   }
 
   private func item<Contents: RecordContents, Item>(
-    _ ordinal: Int, named name: String, read: (RecordReader, Contents) throws -> Item
+    _ ordinal: Int, named name: String, read: (RecordReader, RecordHead, Contents) throws -> Item
   ) throws -> Item {
-    let record = try RecordReader(path(of: ordinal))
-    let contents: Contents = try record.contents()
-    guard contents.run == run, contents.ordinal == ordinal, contents.name == name else { throw record.damage }
-    return try read(record, contents)
+    let reader = try RecordReader(path(of: ordinal))
+    let (head, contents): (RecordHead, Contents) = try reader.contents()
+    guard head.run == run, head.ordinal == ordinal, head.name == name else { throw reader.damage }
+    return try read(reader, head, contents)
   }
 }

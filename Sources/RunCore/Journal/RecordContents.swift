@@ -4,15 +4,48 @@
 package protocol RecordContents: Codable {
   /// Raised when a reader of the old version would misread the new one.
   static var currentVersion: Int { get }
+}
 
-  /// ``currentVersion`` of the writer.
-  var version: Int { get }
+/// What every record says of itself: whose it is, and which matrix it is about.
+package struct RecordHead: Codable, Equatable {
+  /// ``RecordContents/currentVersion`` of the writer; nil until the contents are known.
+  var version: Int?
   /// ``RunIdentity/digest()`` of the run it belongs to.
-  var run: String { get }
+  package let run: String
   /// The position of the matrix in the catalog.
-  var ordinal: Int { get }
+  package let ordinal: Int
   /// The checkpoint's name for the matrix.
-  var name: String { get }
+  package let name: String
+
+  /// The head of a record to be written.
+  package init(run: String, ordinal: Int, name: String) {
+    self.run = run
+    self.ordinal = ordinal
+    self.name = name
+  }
+}
+
+/// Head and contents of a record, as they are written: one JSON object.
+struct RecordDocument<Contents: RecordContents>: Codable {
+  let head: RecordHead
+  let contents: Contents
+
+  init(_ head: RecordHead, _ contents: Contents) {
+    self.head = head
+    self.contents = contents
+  }
+
+  init(from decoder: any Decoder) throws {
+    head = try RecordHead(from: decoder)
+    contents = try Contents(from: decoder)
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var head = head
+    head.version = Contents.currentVersion
+    try head.encode(to: encoder)
+    try contents.encode(to: encoder)
+  }
 }
 
 /// A part of a record's file.

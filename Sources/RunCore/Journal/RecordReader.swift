@@ -35,15 +35,18 @@ package final class RecordReader {
 
   /// What the record is.
   ///
-  /// - Throws: ``RunFailure`` if it is damaged.
-  package func contents<Contents: RecordContents>(as type: Contents.Type = Contents.self) throws -> Contents {
+  /// - Throws: ``RunFailure`` if it is damaged, or of another version.
+  package func contents<Contents: RecordContents>(
+    as type: Contents.Type = Contents.self
+  ) throws -> (head: RecordHead, contents: Contents) {
     let start = max(0, source.size - RecordFooter.byteCount)
     let end = try source.withBytes(in: start..<source.size, scratch: &scratch) { [UInt8]($0) }
     guard let footer = RecordFooter(end, size: source.size) else { throw damage }
     let text = try read(footer.contents, of: UInt8.self)
-    guard let record = try? Self.decoder.decode(type, from: Data(text)), record.version == type.currentVersion
+    guard let record = try? Self.decoder.decode(RecordDocument<Contents>.self, from: Data(text)),
+      record.head.version == type.currentVersion
     else { throw damage }
-    return record
+    return (record.head, record.contents)
   }
 
   /// A section that is small enough to be held in memory.

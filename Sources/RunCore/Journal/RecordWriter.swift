@@ -13,6 +13,7 @@ package final class RecordWriter {
 
   /// The record's name once it is finished.
   package let path: FilePath
+  private let head: RecordHead
   private let temporary: FilePath
   private let file: DurableFile
   private let hasher = BlockHasher()
@@ -23,9 +24,12 @@ package final class RecordWriter {
   /// Spent on writing so far.
   private(set) var time = Duration.zero
 
-  /// - Parameter path: in a folder on a file system with room for 8 bytes a candidate.
-  init(_ path: FilePath) throws(WriteError) {
+  /// - Parameters:
+  ///   - path: in a folder on a file system with room for 8 bytes a candidate.
+  ///   - head: whose record it is.
+  package init(_ path: FilePath, _ head: RecordHead) throws(WriteError) {
     self.path = path
+    self.head = head
     let name = path.lastComponent?.string ?? "record"
     let unique = String(UInt64.random(in: .min ... .max), radix: 16)
     temporary = path.removingLastComponent().appending("\(name).\(unique)\(Self.temporarySuffix)")
@@ -69,9 +73,9 @@ package final class RecordWriter {
   }
 
   /// Writes what the sections are, waits for the disk, and gives the file its name.
-  package func finish(_ record: some RecordContents) throws {
-    let contents = Array(try RecordReader.encoder.encode(record))
-    let section = try section(contents)
+  package func finish(_ contents: some RecordContents) throws {
+    let text = Array(try RecordReader.encoder.encode(RecordDocument(head, contents)))
+    let section = try section(text)
     _ = try self.section(RecordFooter(contents: section).bytes)
     let start = ContinuousClock.now
     try file.synchronize()

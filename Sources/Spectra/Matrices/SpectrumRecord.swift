@@ -4,12 +4,6 @@ import RunCore
 struct SpectrumRecord: RecordContents {
   static let currentVersion = 1
 
-  var version = Self.currentVersion
-  let run: String
-  let ordinal: Int
-  let name: String
-  /// Ranks that did it together.
-  let members: Int
   /// Why the usual solver's result was refused; nil normally.
   let rescue: String?
   /// Singular values below it are not known, in the units of the weights; 0 if all are.

@@ -54,7 +54,7 @@ struct StreamOverlaps {
 
   private func vectors(_ ordinal: Int) throws -> SingularVectors? {
     let reader = try RecordReader(journal.path(of: ordinal))
-    let record: SpectrumRecord = try reader.contents()
+    let record = try reader.contents(as: SpectrumRecord.self).contents
     guard let section = record.leading else { return nil }
     let elements = try reader.read(section, of: Double.self)
     let matrix = catalog.matrices[ordinal]
