@@ -8,7 +8,7 @@ import SystemPackage
 /// the selection.
 ///
 /// Invariant: a file with a record's name is whole. ``RecordWriter`` writes under a temporary name and renames when all bytes are on the
-/// disk; what has been damaged since then, ``recover(_:world:owner:read:)`` removes.
+/// disk. ``recover(_:world:owner:read:)`` removes records that have been damaged since then.
 ///
 /// How a stage uses it, on every rank:
 ///

@@ -1,4 +1,4 @@
-/// Is told how a run goes. Its methods are called on rank 0 only, from the thread that works.
+/// A listener that is told how a run goes. Its methods are called on rank 0 only, from the thread that works.
 package protocol RunObserver: AnyObject {
   /// Tells that something is odd but can be lived with.
   func warn(_ message: String)

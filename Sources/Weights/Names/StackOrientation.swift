@@ -2,8 +2,7 @@ import ShardIO
 
 /// Tells from their shapes how the stacks `experts.gate_up_proj` and `experts.down_proj` of each layer are stored.
 ///
-/// With transposed matrices the shapes are [E, hidden, 2·inner] and [E, inner, hidden], without [E, 2·inner, hidden] and
-/// [E, hidden, inner].
+/// Transposed matrices have the shapes [E, hidden, 2·inner] and [E, inner, hidden], others [E, 2·inner, hidden] and [E, hidden, inner].
 struct StackOrientation {
   private enum Leaf: String { case joined = "gate_up_proj", down = "down_proj" }
 
