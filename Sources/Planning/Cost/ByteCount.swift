@@ -1,18 +1,18 @@
-/// An amount of memory as people write and read it.
+/// Reads and writes amounts of memory as people do.
 package enum ByteCount {
   private static let units: [(name: String, bytes: Int)] = [
     ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("kB", 1000), ("KB", 1000),
     ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("B", 1), ("", 1),
   ]
 
-  /// The bytes that `text` means: `4GiB`, `2.5 GB`, `512MB`, `65536`; nil if it is no positive amount below 2⁶³.
+  /// The number of bytes that a text such as `4GiB`, `2.5 GB`, `512MB` or `65536` means; nil if it is no positive amount below 2⁶³.
   package static func parse(_ text: String) -> Int? {
     let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     let name = text.dropFirst(digits.count).drop { $0 == " " }
     guard let unit = units.first(where: { $0.name == name })?.bytes else { return nil }
     let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
     let fraction = parts.count == 2 ? parts[1] : ""
-    // Whole numbers throughout: 19 digits do not fit a Double.
+    // Only whole numbers are used, since a Double does not hold 19 digits.
     guard !parts[0].isEmpty, parts.count == 1 || !fraction.isEmpty, fraction.count <= 9, parts[0].count <= 19,
       let mantissa = UInt128(String(parts[0] + fraction))
     else { return nil }
@@ -23,7 +23,7 @@ package enum ByteCount {
     return bytes
   }
 
-  /// `bytes` in a unit of ``parse(_:)`` with at most one decimal, never less than `bytes`: `2.1GB`.
+  /// A text such as `2.1GB` with at most one decimal, which ``parse(_:)`` reads as `bytes` or slightly more.
   package static func roundedUp(_ bytes: Int) -> String {
     for (name, unit) in [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)]
     where bytes >= unit {

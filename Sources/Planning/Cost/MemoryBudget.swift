@@ -1,34 +1,36 @@
 import FoundationEssentials
 import MPI
 
-/// How much memory a rank may use when nobody says.
+/// Finds out how much memory a rank may use where the user does not say.
 package enum MemoryBudget {
-  /// What the ranks of this node may use together: four fifths of what is available, or of the limit of the control group
-  /// where that is less.
+  /// The bytes that the ranks of this node may use together; nil where the system does not tell.
   ///
-  /// Nil where the system does not tell.
+  /// They are four fifths of the available memory, or of the limit of the control group where that is less.
   package static func ofNode() -> Int? {
     let known = [available(), groupLimit()].compactMap { $0 }
     return known.min().map { $0 / 5 * 4 }
   }
 
-  /// One limit for every rank of the run, the smallest of any node: schedules must not differ.
+  /// The bytes that each rank may use, the same on every rank, since all ranks must compute the same schedule.
+  ///
+  /// Without a given limit, it is the smallest share of a rank on any node.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter given: bytes a rank, of `--memory`.
+  /// - Parameter given: the bytes for each rank that `--memory` says; nil without the option.
   package static func agreed(given: Int?, _ world: Communicator) throws -> Int {
     if let given { return given }
     let node = try world.splitByNode()
     return try world.allReduced((ofNode() ?? .max) / node.size, .minimum)
   }
 
-  /// `MemAvailable` of /proc/meminfo.
+  /// The value of `MemAvailable` in /proc/meminfo in bytes; nil where there is none.
   private static func available() -> Int? {
     guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
     return available(inMeminfo: text)
   }
 
+  /// The value of `MemAvailable` in a text like /proc/meminfo, in bytes.
   static func available(inMeminfo text: String) -> Int? {
     guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
       let kibibytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) }), kibibytes > 0,
@@ -37,12 +39,15 @@ package enum MemoryBudget {
     return kibibytes * 1024
   }
 
-  /// The least limit of this process's control group and those above it, of either version.
+  /// The smallest memory limit in bytes of this process's control group and those above it, of either version; nil without a limit.
   private static func groupLimit() -> Int? {
     guard let groups = try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8) else { return nil }
     return groupLimit(ofGroups: groups) { try? String(contentsOfFile: $0, encoding: .utf8) }
   }
 
+  /// The smallest limit of the groups in a text like /proc/self/cgroup.
+  ///
+  /// - Parameter read: returns the content of a file by its path; nil if there is no such file.
   static func groupLimit(ofGroups text: String, read: (String) -> String?) -> Int? {
     var limits: [Int] = []
     for line in text.split(separator: "\n") {
@@ -59,7 +64,7 @@ package enum MemoryBudget {
       var group = fields[2].split(separator: "/")
       while true {
         let path = ([root] + group.map(String.init) + [file]).joined(separator: "/")
-        // `max`, or a number near 2⁶³, where there is no limit.
+        // Where there is no limit the file says `max`, or a number near 2⁶³.
         let words = read(path)?.split(whereSeparator: \.isWhitespace) ?? []
         if let limit = words.first.flatMap({ Int($0) }), limit > 0 { limits.append(limit) }
         if group.isEmpty { break }

@@ -3,13 +3,13 @@ import ShardIO
 import Weights
 
 extension MemoryModel {
-  /// Why `matrix` cannot be done under the limit by teams of up to `ranks`, and the smallest configuration that can do it.
+  /// The failure that says why teams of up to `ranks` cannot do `matrix` under the limit, and the smallest configuration that can.
   package func refusal(of matrix: Catalog.Matrix, ranks: Int) -> RunFailure {
     func needed(_ team: Int) -> Int? { bytes(rows: matrix.rows, columns: matrix.columns, team: team) }
     let alone = needed(1).map { "needs \(ByteCount.roundedUp($0)) on one process" } ?? "is too large for one process"
     let allowed = ByteCount.roundedUp(limit)
     let line = "tensor \(quoted(matrix.name)) (\(matrix.rows) × \(matrix.columns)) \(alone), \(allowed) is allowed"
-    // A larger team under the limit there is; or else more memory for a team there can be.
+    // A larger team under this limit is proposed first. If there is none, more memory is proposed for a team of these ranks.
     let sizes = TeamSizes.upTo(TeamSizes.largest).dropFirst()
     if let team = sizes.first(where: { (needed($0) ?? .max) <= limit }), team > ranks {
       let each = ByteCount.roundedUp(needed(team) ?? 0)
@@ -18,7 +18,7 @@ extension MemoryModel {
     }
     let team = max(2, min(ranks, 64))
     let (one, several) = (needed(1), needed(team) ?? .max)
-    // Panels of a team can outweigh what it divides.
+    // The panels that a member holds can outweigh what the team divides among its members. Then one rank is the better choice.
     if let one, one <= several { return RunFailure(.usage, "\(line): give --memory \(ByteCount.roundedUp(one))") }
     let each = ByteCount.roundedUp(several)
     return RunFailure(

@@ -1,10 +1,11 @@
-/// How many ranks a team may have.
+/// The numbers of ranks that a team may have.
 enum TeamSizes {
-  /// Above it the eigensolver of any matrix there is waits for messages.
+  /// The largest team. In a larger one the eigensolver waits for messages, even with the largest matrices there are.
   static let largest = 4096
 
-  /// Sizes up to `ranks`, ascending from 1, each at least an eighth above the one before, that make process grids at
-  /// most twice as wide as high: `p?syevd` slows down on long grids.
+  /// The sizes of teams up to `ranks`, ascending from 1, each at least an eighth above the one before.
+  ///
+  /// Each size makes a process grid that is at most twice as wide as high, since `p?syevd` slows down on long grids.
   static func upTo(_ ranks: Int) -> [Int] {
     var sizes: [Int] = []
     for size in 1...max(1, min(ranks, largest)) where isCompact(size) {
@@ -14,6 +15,7 @@ enum TeamSizes {
     return sizes
   }
 
+  /// Whether the process grid of a team of this size is at most twice as wide as high, or the team has at most three ranks.
   private static func isCompact(_ size: Int) -> Bool {
     if size <= 3 { return true }
     var height = Int(Double(size).squareRoot())

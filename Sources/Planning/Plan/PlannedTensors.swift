@@ -2,31 +2,30 @@ import RunCore
 import ShardIO
 import Weights
 
-/// The tensors of a checkpoint as a plan sees them: by header or list of shapes alone.
+/// The tensors of a checkpoint as a plan sees them, from headers or a list of shapes alone.
 package struct PlannedTensors: Sendable {
-  /// A tensor that is no part of the work, and why.
+  /// A tensor that no run works on.
   package struct Other: Sendable {
-    /// The tensor.
     package let info: TensorInfo
-    /// Why it is left out, or why runs refuse the checkpoint.
+    /// The reason why the tensor is left out, or why runs refuse the checkpoint.
     package let reason: String
   }
 
-  /// Of what counts.
+  /// The catalog of all tensors that are neither skipped nor refused.
   package let catalog: Catalog
-  /// In order of name.
+  /// The skipped tensors, sorted by name.
   package let skipped: [Other]
-  /// In order of name; a run stops at the first.
+  /// The refused tensors, sorted by name. A run stops at the first.
   package let refused: [Other]
-  /// One line each: what is odd but can be lived with.
+  /// What is odd but can be lived with, one line each.
   package let warnings: [String]
 
-  /// By ordinal.
+  /// The matrices that are planned, by ordinal.
   package var matrices: [Catalog.Matrix] { catalog.matrices }
 
-  /// Sorts out the tensors of `checkpoint`.
+  /// Classifies the tensors of `checkpoint`. Unlike a run, it goes on past refused tensors.
   ///
-  /// - Throws: ``RunFailure`` if no matrix is left, or a pattern matches nothing.
+  /// - Throws: ``RunFailure`` if no matrix is left, or if a pattern matches no tensor.
   package init(_ checkpoint: Checkpoint, options: CatalogOptions) throws {
     let classified = try ClassifiedCheckpoint(checkpoint, options: options)
     var skipped: [Other] = []

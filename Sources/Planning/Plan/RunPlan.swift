@@ -4,18 +4,18 @@ import Weights
 
 /// The processes that a run is planned for.
 package struct Layout: Sendable, Equatable {
-  /// Processes in all.
+  /// The number of processes in all.
   package var ranks: Int
-  /// Processes of one node; the last may have fewer.
+  /// The number of processes on each node; the last node may have fewer.
   package var ranksPerNode: Int
-  /// BLAS threads of each.
+  /// The number of BLAS threads of each process.
   package var threads: Int
-  /// Bytes that each may hold.
+  /// The bytes that each process may hold.
   package var memoryPerRank: Int
-  /// Whether nobody knows if they have that much: it is what the matrices need.
+  /// Whether `memoryPerRank` is an assumption: it is what the matrices need, and nobody knows whether the nodes have it.
   package var assumesMemory: Bool
 
-  /// A layout made from its parts, all at least 1.
+  /// Makes a layout. All numbers are at least 1.
   package init(ranks: Int, ranksPerNode: Int, threads: Int, memoryPerRank: Int, assumesMemory: Bool = false) {
     self.ranks = ranks
     self.ranksPerNode = ranksPerNode
@@ -24,10 +24,10 @@ package struct Layout: Sendable, Equatable {
     self.assumesMemory = assumesMemory
   }
 
-  /// Nodes in use.
+  /// The number of nodes in use.
   package var nodes: Int { ranks / ranksPerNode + (ranks % ranksPerNode == 0 ? 0 : 1) }
 
-  /// The ways to use nodes of `cores` cores and `memory` bytes: as many processes as cores, half as many with two
+  /// The ways to use nodes of `cores` cores and `memory` bytes each: as many processes as cores, half as many with two
   /// threads each, and so on.
   package static func choices(nodes: Int, cores: Int, memory: Int, assumesMemory: Bool = false) -> [Layout] {
     var result: [Layout] = []
@@ -43,46 +43,47 @@ package struct Layout: Sendable, Equatable {
   }
 }
 
-/// What a run will do and take, from shapes and rates alone.
+/// What a run will do, and the time and memory it will take, from shapes and rates alone.
 package struct RunPlan: Sendable {
-  /// The processes.
+  /// The processes of the run.
   package let layout: Layout
-  /// What the command does.
+  /// The command that is planned.
   package let run: any PlannedRun
-  /// The rates of one rank.
+  /// The rates of one rank with the threads of the layout.
   package let rates: MachineRates
-  /// Who does what.
   package let schedule: Schedule
-  /// By ordinal: bytes that each rank of its team needs.
+  /// The bytes that each rank of a matrix's team needs, by ordinal.
   package let memory: [Int]
-  /// What is done with a few matrices beforehand; nil if nothing is.
+  /// The work on a few matrices before all others; nil if there is none.
   package let rehearsal: Rehearsal?
-  /// From storage or the page cache, by all ranks.
+  /// The bytes that all ranks read from storage or the page cache, estimated.
   package let bytesRead: Int
-  /// What comes out, estimated.
+  /// The bytes of the results, estimated.
   package let bytesWritten: Int
-  /// Candidates that wait on disk for the selection, estimated; nil if nothing is selected.
+  /// The bytes of candidates that wait on disk for the selection, estimated; nil if nothing is selected.
   package let bytesSpilled: Int?
-  /// In order, with the names that `run.json` has for them, but for those that take next to no time.
+  /// The phases in their order, by their names in `run.json`. Those that take next to no time are left out.
   package let phases: [(name: String, seconds: Double)]
 
-  /// Weights decoded, squared and hashed by one thread: bytes a second.
+  /// The bytes a second that one thread decodes, squares and hashes in the norms pass.
   static let normsBytesPerSecond = 2.5e9
 
   /// Plans a run.
   ///
   /// - Parameters:
-  ///   - matrices: by ordinal.
-  ///   - run: what the command does.
-  ///   - rates: of this machine, with any number of threads.
+  ///   - matrices: all matrices, by ordinal.
+  ///   - run: the command that is planned.
+  ///   - rates: the rates of this machine with any number of threads, which are scaled to those of the layout.
   /// - Throws: ``RunFailure`` if a matrix does not fit in memory, or an approximation has nothing to leave out.
   package init(
     _ matrices: [Catalog.Matrix], _ run: any PlannedRun, layout: Layout, rates: MachineRates
   ) throws(RunFailure) {
+    // 1. Who does what: the schedule, and what comes before it.
     let rates = rates.with(threads: layout.threads)
     let model = MemoryModel(run.work, limit: layout.memoryPerRank)
     let schedule = try Schedule(matrices, ranks: layout.ranks, rates: rates, memory: model)
     let rehearsal = try run.rehearsal(matrices, ranks: layout.ranks, rates: rates, limit: layout.memoryPerRank)
+    // 2. Memory of each matrix, and bytes read and written.
     var memory = [Int](repeating: 0, count: matrices.count)
     var teams = [Int](repeating: 1, count: matrices.count)
     for task in schedule.tasks {
@@ -101,6 +102,7 @@ package struct RunPlan: Sendable {
     bytesRead = whole(traffic.read)
     bytesWritten = whole(traffic.written)
     bytesSpilled = traffic.spilled.map(whole)
+    // 3. The phases. The norms pass is bound by storage or by the threads that hash.
     let bytes = Double(run.checkpoints) * matrices.reduce(0.0) { $0 + Double($1.byteCount) }
     let storage = rates.readBytesPerSecond * Double(layout.nodes)
     var phases = [
@@ -112,20 +114,22 @@ package struct RunPlan: Sendable {
     self.phases = phases
   }
 
-  /// Bytes that the neediest rank holds.
+  /// The bytes that the neediest rank holds.
   package var peakMemory: Int { max(memory.max() ?? 0, rehearsal?.peakMemory ?? 0) }
-  /// From start to end.
+  /// The predicted seconds of all phases together.
   package var seconds: Double { phases.reduce(0) { $0 + $1.seconds } }
-  /// Of a phase; nil if there is none of that name.
+  /// The predicted seconds of one phase; nil if the plan has no phase of that name.
   package func seconds(of phase: String) -> Double? { phases.first { $0.name == phase }?.seconds }
-  /// Hours of all cores that the ranks take.
+  /// The predicted hours of all cores that the ranks take.
   package var coreHours: Double { seconds * Double(layout.ranks) * Double(layout.threads) / 3600 }
-  /// Floating-point operations of all matrices, and of the rehearsal.
+  /// The floating-point operations for all matrices and for the rehearsal.
   package var operations: Double { schedule.costs.reduce(rehearsal?.operations ?? 0) { $0 + $1.operations } }
 
-  /// The layout that is done first, and its plan; nil if none has the memory.
+  /// The plan of the layout that finishes first.
   ///
-  /// One with more threads to a rank must be a twentieth faster than what comes before it.
+  /// A layout replaces an earlier one of `layouts` only if it is a twentieth faster.
+  ///
+  /// - Throws: ``RunFailure`` if no layout can do the run, as when none has the memory.
   package static func fastest(
     of layouts: [Layout], _ matrices: [Catalog.Matrix], _ run: any PlannedRun, rates: MachineRates
   ) throws(RunFailure) -> RunPlan {

@@ -4,7 +4,7 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// `rates.json`: what `frog-mpi plan --calibrate` has measured, one entry for each number of threads.
+/// The document `rates.json` with the rates that `frog-mpi plan --calibrate` has measured, one entry for each number of threads.
 struct RatesFile: Codable {
   static let currentFormatVersion = 1
 
@@ -18,7 +18,9 @@ struct RatesFile: Codable {
 }
 
 extension MachineRates {
-  /// Where calibration stores rates: `$XDG_CACHE_HOME/frog-mpi/rates.json`, or under `~/.cache`; nil without a home.
+  /// The file in which calibration stores rates; nil if there is no home directory.
+  ///
+  /// It is `$XDG_CACHE_HOME/frog-mpi/rates.json`, or `~/.cache/frog-mpi/rates.json` without that variable.
   package static var file: FilePath? {
     func folder(_ name: String) -> FilePath? {
       ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : FilePath($0) }
@@ -26,8 +28,10 @@ extension MachineRates {
     return (folder("XDG_CACHE_HOME") ?? folder("HOME")?.appending(".cache"))?.appending("frog-mpi/rates.json")
   }
 
-  /// The stored rates of a rank with `threads` threads: those measured with as many, or the nearest fewer, scaled; the
-  /// built-in ones if nothing is stored.
+  /// Loads the rates of a rank with `threads` threads.
+  ///
+  /// They are those measured with as many threads, or else those of the nearest number below, or else of the smallest above, scaled to
+  /// `threads`. If nothing is stored, the built-in ones are scaled.
   ///
   /// - Throws: ``RunFailure`` if the file is there but cannot be used.
   package static func load(threads: Int, from path: FilePath? = file) throws -> MachineRates {
@@ -38,9 +42,9 @@ extension MachineRates {
 
   /// Adds these rates to the file, in place of those with as many threads.
   ///
-  /// - Throws: ``RunFailure``; then the old file is untouched.
+  /// - Throws: ``RunFailure`` if the file cannot be written; the old file is untouched then.
   package func store(to path: FilePath) throws {
-    // A file that cannot be read is replaced: this is how it is mended.
+    // A file that cannot be read is replaced, which is how calibration repairs it.
     var all = (try? Self.read(path)) ?? []
     all.removeAll { $0.threads == threads }
     all.append(self)
@@ -53,7 +57,7 @@ extension MachineRates {
     }
   }
 
-  /// By ascending number of threads; empty if there is no such file.
+  /// Reads all rates in the file, by ascending number of threads; there are none if there is no such file.
   private static func read(_ path: FilePath) throws -> [MachineRates] {
     func refuse(_ problem: String) -> RunFailure {
       RunFailure(.data, "\(shown(path)): \(problem); remove it, or make a new one with `frog-mpi plan --calibrate`")
@@ -75,11 +79,11 @@ extension MachineRates {
     return file.rates.sorted { $0.threads < $1.threads }
   }
 
-  /// The rates that all ranks plan with: those that rank 0 loads. If they cannot be used, the built-in ones.
+  /// The rates that all ranks plan with: those that rank 0 loads, or the built-in ones if its file cannot be used.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter warn: called on rank 0.
+  /// - Parameter warn: is called on rank 0 if the file cannot be used.
   static func agreed(threads: Int, world: Communicator, warn: (String) -> Void) throws -> MachineRates {
     let bytes = try world.fromRoot {
       do {

@@ -1,26 +1,26 @@
 import DistSVD
 
-/// How fast one rank of a machine works: what turns operations into seconds.
+/// The rates of one rank of a machine, which turn operations into seconds.
 package struct MachineRates: Codable, Sendable, Equatable {
-  /// BLAS threads of the rank.
+  /// The number of BLAS threads of the rank.
   package var threads: Int
-  /// How many such ranks worked at the same time when this was measured; they share memory and clock.
+  /// The number of such ranks that worked at the same time when this was measured. They share memory and clock.
   package var processes: Int
-  /// Library, version and kernels, or how the numbers came about.
+  /// The BLAS library, its version and kernels, or how else the numbers came about.
   package var source: String
-  /// Score panels: two products of 2·m·n·n operations and everything done once with every score.
+  /// The rate of score panels: two products of 2·m·n·n operations, and everything that is done once with every score.
   package var scores: RateCurve
-  /// Gram matrix, m·n² operations, with reading the panels.
+  /// The rate of the Gram matrix in double precision, m·n² operations, with reading the panels.
   package var gramDouble: RateCurve
-  /// The same in single precision.
+  /// The rate of the Gram matrix in single precision.
   package var gramSingle: RateCurve
-  /// ``DistSVD/LocalEigensolver``, counted as 9·n³ operations.
+  /// The rate of ``DistSVD/LocalEigensolver`` in double precision, counted as 9·n³ operations.
   package var eigensolverDouble: RateCurve
-  /// The same in single precision.
+  /// The rate of the local eigensolver in single precision.
   package var eigensolverSingle: RateCurve
-  /// Bytes a second that the ranks of one node read together, from storage.
+  /// The bytes a second that all ranks of one node together read from storage.
   package var readBytesPerSecond: Double
-  /// What teams lose.
+  /// The rates of teams beside those of a rank alone.
   package var teams: TeamRates
 
   enum CodingKeys: String, CodingKey {
@@ -32,7 +32,8 @@ package struct MachineRates: Codable, Sendable, Equatable {
     case readBytesPerSecond = "read_bytes_per_second"
   }
 
-  /// Calibrated on two cores of an AMD EPYC (Zen 4, docs/measurements.md); used until this machine is.
+  /// The built-in rates, which are used until this machine is calibrated. They are those of two cores of an AMD EPYC (Zen 4,
+  /// docs/measurements.md).
   package static let standard = MachineRates(
     threads: 1, processes: 2, source: "built in",
     scores: RateCurve([(256, 88e9), (1024, 92e9), (4096, 92e9)]),
@@ -42,10 +43,10 @@ package struct MachineRates: Codable, Sendable, Equatable {
     eigensolverSingle: RateCurve([(256, 22e9), (1024, 64e9), (4096, 98e9)]),
     readBytesPerSecond: 2e9, teams: .standard)
 
-  /// The same machine with another number of threads to a rank.
+  /// The rates of the same machine with another number of threads for each rank.
   ///
-  /// Products keep 97% of each thread; the reduction to tridiagonal form waits for memory, so an eighth of the
-  /// eigensolver's time does not shrink (Amdahl 1967).
+  /// With several threads, products do 97% of what as many single threads would. The reduction to tridiagonal form waits for memory, so an
+  /// eighth of the eigensolver's time does not shrink (Amdahl 1967).
   package func with(threads wanted: Int) -> MachineRates {
     guard wanted != threads, wanted > 0 else { return self }
     func products(_ threads: Int) -> Double { threads == 1 ? 1 : 0.97 * Double(threads) }
@@ -61,7 +62,7 @@ package struct MachineRates: Codable, Sendable, Equatable {
     return result
   }
 
-  /// Whether every number can be a rate.
+  /// Whether every number is finite and of a possible size, which those of a damaged or edited file may not be.
   var isSensible: Bool {
     let curves = [scores, gramDouble, gramSingle, eigensolverDouble, eigensolverSingle]
     return (1...4096).contains(threads) && processes >= 1 && curves.allSatisfy(\.isSensible)

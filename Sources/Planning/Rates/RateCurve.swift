@@ -1,12 +1,12 @@
-/// How many operations a second one rank does, by the order of the matrix it works on.
+/// The operations a second that one rank does, by the order of the matrix it works on.
 ///
-/// Small matrices pay for overheads, large ones leave the caches, so one number would not do.
+/// One number would not do, since small matrices pay for overheads and large ones leave the caches.
 package struct RateCurve: Codable, Sendable, Equatable {
-  /// A measured rate.
+  /// The measured rate at one order.
   package struct Point: Codable, Sendable, Equatable {
-    /// The smaller side of the matrix.
+    /// The order of the matrix: its shorter side.
     package var order: Int
-    /// Floating-point operations a second.
+    /// The floating-point operations a second.
     package var perSecond: Double
 
     enum CodingKeys: String, CodingKey {
@@ -15,18 +15,18 @@ package struct RateCurve: Codable, Sendable, Equatable {
     }
   }
 
-  /// By ascending order; at least one.
+  /// The measured points by ascending order, at least one.
   package var points: [Point]
 
-  /// A curve through `rates`, pairs of order and operations a second.
+  /// Makes the curve through pairs of order and operations a second, which are sorted by ascending order.
   package init(_ rates: [(order: Int, perSecond: Double)]) {
     points = rates.map { Point(order: $0.order, perSecond: $0.perSecond) }
   }
 
-  /// Operations a second at `order`: linear in log(order) between points.
+  /// The operations a second at `order`, linear in log(order) between points.
   ///
-  /// Outside the measured orders the nearest point holds: below it overheads are small in absolute terms, above it the
-  /// matrices are out of cache already and the rate has settled.
+  /// Outside the measured orders the rate is that of the nearest point. Below them overheads are small in absolute terms. Above them
+  /// matrices are out of cache already, and the rate has settled.
   package func rate(at order: Int) -> Double {
     guard let first = points.first, let last = points.last else { return 1 }
     if order <= first.order { return first.perSecond }
@@ -38,7 +38,7 @@ package struct RateCurve: Codable, Sendable, Equatable {
     return a.perSecond + share * (b.perSecond - a.perSecond)
   }
 
-  /// Whether every number can be a rate.
+  /// Whether there are points, their orders ascend, and every number is finite and at least 1.
   var isSensible: Bool {
     let orders = points.map(\.order)
     return !points.isEmpty && points.allSatisfy { $0.order >= 1 && $0.perSecond.isFinite && $0.perSecond >= 1 }
@@ -50,10 +50,10 @@ package struct RateCurve: Codable, Sendable, Equatable {
     RateCurve(points.map { ($0.order, $0.perSecond * factor) })
   }
 
-  /// log₂, linear between powers of two.
+  /// The base-2 logarithm at powers of two, and linear between them.
   ///
-  /// Not that of the C library, which may differ in the last bit from one processor to the next: ranks on unlike nodes
-  /// must come to the same schedule.
+  /// The C library's logarithm may differ in the last bit from one processor to the next, but ranks on unlike nodes must come to the same
+  /// schedule.
   private static func logarithm(_ order: Int) -> Double {
     let value = Double(order)
     return Double(value.exponent) + (value.significand - 1)

@@ -1,13 +1,12 @@
-/// What a document says of the checkpoint that its results come from.
+/// What a document such as `frog.json` says about the checkpoint that its results come from.
 package struct CheckpointSource: Codable, Sendable, Equatable {
-  /// A digest of all weights of the matrices, with names, types and shapes.
+  /// A digest of the weights of all weight matrices, with their names, types and shapes (docs/reference/formats.md).
   package var fingerprint: String
-  /// How many weight matrices the checkpoint has.
+  /// The number of weight matrices in the checkpoint.
   package var matrices: Int
-  /// N: how many weights they have together.
+  /// N, the number of weights in all of these matrices together.
   package var weights: Int
 
-  /// A checkpoint that has been measured.
   package init(fingerprint: String, matrices: Int, weights: Int) {
     self.fingerprint = fingerprint
     self.matrices = matrices

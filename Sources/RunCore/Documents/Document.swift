@@ -2,16 +2,16 @@ import FoundationEssentials
 import ShardIO
 import SystemPackage
 
-/// The one way documents are put into bytes: keys sorted, so that equal values give equal bytes.
+/// Turns the JSON documents of this program into bytes, in one way only: keys are sorted, so that equal values give equal bytes.
 package enum Document {
-  /// Indented, ended by a newline.
+  /// Encodes `value` as indented JSON that ends with a newline.
   package static func encode(_ value: some Encodable) throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
   }
 
-  /// The bytes of a small file.
+  /// Reads a whole file, which must be small enough for memory.
   ///
   /// - Throws: `SourceError`.
   package static func contents(of file: FilePath) throws -> [UInt8] {
@@ -20,7 +20,7 @@ package enum Document {
     return try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
   }
 
-  /// Why a document could not be decoded, in words.
+  /// The reason why a document could not be decoded, in words for a message.
   package static func reason(_ error: any Error) -> String {
     guard let error = error as? DecodingError else { return "\(error)" }
     let context: DecodingError.Context
@@ -34,7 +34,7 @@ package enum Document {
   }
 }
 
-/// What any of our documents says of itself, whatever else is in it.
+/// The two keys by which a document says what format it has, whatever else is in it.
 package struct DocumentFormat: Decodable {
   package let format: String
   package let formatVersion: Int?
@@ -44,7 +44,7 @@ package struct DocumentFormat: Decodable {
     case formatVersion = "format_version"
   }
 
-  /// nil if it says nothing of the kind.
+  /// Reads the keys from the bytes of a document; nil if `text` is not JSON or has no `format`.
   package init?(_ text: [UInt8]) {
     guard let found = try? JSONDecoder().decode(Self.self, from: Data(text)) else { return nil }
     self = found

@@ -1,15 +1,13 @@
 /// An optional that is written as `null` when it is nil, so that readers find every documented key.
 @propertyWrapper
 package struct ExplicitNull<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
-  /// The value, if there is one.
   package var wrappedValue: Value?
 
-  /// Wraps a value, or the lack of one.
   package init(wrappedValue: Value?) {
     self.wrappedValue = wrappedValue
   }
 
-  /// Reads a value or `null`.
+  /// Reads a value or `null`. A key that is missing altogether is an error.
   package init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)

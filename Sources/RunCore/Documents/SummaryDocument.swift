@@ -3,39 +3,38 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// A `summary.json`: what a command writes last, and reads when it is asked to go on.
+/// The document `summary.json`, which a command writes last, and reads when it is asked to go on.
 package protocol SummaryDocument: Codable, Sendable {
-  /// The name of its format.
+  /// The value of the key `format`, by which the document of one command is told from that of another.
   static var formatName: String { get }
-  /// Raised when a reader of the old version would misread the new one.
+  /// The version of the format that is written now. It is raised when a reader of the old version would misread the new one.
   static var currentFormatVersion: Int { get }
-  /// The subcommand that writes it.
+  /// The subcommand that writes the document.
   static var command: String { get }
 
   var format: String { get }
   var formatVersion: Int { get }
-  /// BLAS threads of each rank.
+  /// The number of BLAS threads of each rank.
   var threads: Int { get }
 }
 
 extension SummaryDocument {
-  /// The file's name.
   package static var fileName: String { "summary.json" }
 
-  /// Whether the summary in a folder is one of this command.
+  /// Whether a folder holds a summary, and this command wrote it.
   package static func isFormat(in path: FilePath) -> Bool {
     guard let text = try? Document.contents(of: path.appending(fileName)) else { return false }
     return DocumentFormat(text)?.format == formatName
   }
 
-  /// Reads the summary of a finished run.
+  /// Reads the summary of the finished run in a folder.
   ///
-  /// - Throws: ``RunFailure``.
+  /// - Throws: `SourceError` if it cannot be read; ``RunFailure`` if it is not a summary of this command and version.
   package static func read(in path: FilePath) throws -> Self {
     try decode(Document.contents(of: path.appending(fileName)), in: path)
   }
 
-  /// The summary of a finished run, on every rank.
+  /// Reads the summary of the finished run in a folder on rank 0, and gives it to all ranks.
   ///
   /// Collective: every rank calls it.
   package static func read(in path: FilePath, world: Communicator) throws -> Self {

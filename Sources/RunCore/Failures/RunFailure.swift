@@ -1,11 +1,11 @@
 import MPI
 import ShardIO
 
-/// A failure that a run expects to meet, in the words the user reads; all ranks throw the same one.
+/// A failure that a run expects to meet, in the words that the user reads. All ranks throw the same one.
 package struct RunFailure: RankError, CustomStringConvertible {
-  /// What kind of failure; decides the exit status.
+  /// The kind of a failure, which decides the exit status.
   package enum Kind: Int32, Sendable, CaseIterable {
-    /// The command line asks for what cannot be.
+    /// The command line asks for something impossible.
     case usage
     /// The checkpoint or output directory holds something wrong.
     case data
@@ -19,18 +19,16 @@ package struct RunFailure: RankError, CustomStringConvertible {
     case stopped
   }
 
-  /// What kind of failure.
   package let kind: Kind
-  /// One line: file, tensor, what was found, what to do.
+  /// One line that says which file and tensor, what was found, and what to do.
   package let message: String
 
-  /// A failure of this program's own finding.
   package init(_ kind: Kind, _ message: String) {
     self.kind = kind
     self.message = message
   }
 
-  /// The failure that `error` of a lower layer means; a bug or a library that misbehaved if nothing else is known.
+  /// Translates an error of a lower layer. An error of a type that is not known here counts as a bug, ``Kind/internal``.
   package init(_ error: any Error) {
     switch error {
     case let failure as RunFailure: self = failure
@@ -42,15 +40,14 @@ package struct RunFailure: RankError, CustomStringConvertible {
     }
   }
 
-  /// See ``RankError``.
+  /// Makes the failure anew from what another rank has sent: the raw value of its kind, and its message.
   package init(code: Int32, message: String) {
     self.init(Kind(rawValue: code) ?? .internal, message)
   }
 
-  /// See ``RankError``.
+  /// The raw value of ``kind``, which is what ranks send to each other.
   package var code: Int32 { kind.rawValue }
 
-  /// The line the user reads.
   package var description: String { message }
 }
 
@@ -65,16 +62,18 @@ extension RunFailure.Kind {
 }
 
 extension Communicator {
-  /// ``agree(_:)`` for work that throws anything: every rank ends with the same ``RunFailure``, or none.
+  /// Does `work` on every rank and agrees on its outcome: if it failed on any rank, all ranks throw the same ``RunFailure``.
   ///
-  /// Collective: every rank calls it. `work` must be local.
+  /// This is `agree(_:)` for work that may throw any error.
+  ///
+  /// Collective: every rank calls it. `work` must be local: a collective call inside it would wait for ranks that have failed.
   package func agreeing<Value>(_ work: () throws -> Value) throws -> Value {
     try agree { () throws(RunFailure) in
       do { return try work() } catch { throw RunFailure(error) }
     }
   }
 
-  /// Does `work` on rank 0 alone and gives its bytes to all; a failure becomes everyone's.
+  /// Does `work` on rank 0 alone and gives its bytes to all ranks. If it fails, all ranks throw its failure.
   ///
   /// Collective: every rank calls it.
   package func fromRoot(_ work: () throws -> [UInt8]) throws -> [UInt8] {

@@ -2,67 +2,87 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// The finished matrices of one stage of a run: a durable file for each, at once the space in which candidates wait for the
-/// selection and what a killed run goes on from.
+/// The records of one stage of a run: a durable file in the work folder for each finished matrix.
 ///
-/// What a record holds depends on how far the bound had risen when its matrix was scored, and so on the order of things; what is
-/// selected from all records together does not (docs/internals/journal.md).
+/// A record serves two purposes. A run that was killed goes on from the records that are there, and candidates wait in their records for
+/// the selection.
+///
+/// Invariant: a file with a record's name is whole. ``RecordWriter`` writes under a temporary name and renames when all bytes are on the
+/// disk. ``recover(_:world:owner:read:)`` removes records that have been damaged since then.
+///
+/// How a stage uses it, on every rank:
+///
+///     let journal = Journal(in: output.work, stage: "scores", run: identity.digest())
+///     let recovered = try journal.recover(names, world: world, owner: …) { record, contents in … }  // collective
+///     for ordinal in …  {                           // matrices that are not among recovered.ordinals
+///       let record = try journal.begin(ordinal)     // .frog-mpi/scores-00000007.frogrec, under a temporary name
+///       let section = try record.section(values)
+///       try record.finish(contents)                 // contents name the run, the ordinal and the section
+///       journal.count(record)
+///     }
+///
+/// What a record holds depends on how far the bound had risen when its matrix was scored, and so on the order in which matrices were
+/// scored. What is selected from all records together does not depend on it (docs/internals/journal.md).
 package final class Journal {
-  /// Ends the names of records.
+  /// The end of every record's name.
   static let suffix = ".frogrec"
 
   private let folder: FilePath
   private let stage: String
-  /// ``RunIdentity/digest`` of the run.
+  /// The ``RunIdentity/digest()`` of the run, by which its records are told from those of other runs.
   package let run: String
-  /// Bytes that this rank has written, and the time that took.
+  /// The bytes that this rank has written in all records, and the time that took.
   package private(set) var written = (bytes: 0, time: Duration.zero)
 
+  /// Makes the journal of one stage; reads and writes nothing yet.
+  ///
   /// - Parameters:
   ///   - folder: the work folder, which every rank sees.
-  ///   - stage: letters, digits and dashes; tells the records of one stage from those of others.
+  ///   - stage: the stage's name, of letters, digits and dashes. Names of records begin with it.
+  ///   - run: the ``RunIdentity/digest()`` of the run.
   package init(in folder: FilePath, stage: String, run: String) {
     self.folder = folder
     self.stage = stage
     self.run = run
   }
 
-  /// Starts the record of a matrix.
+  /// Starts the record of a matrix, under a temporary name.
   package func begin(_ ordinal: Int, named name: String) throws -> RecordWriter {
     try RecordWriter(path(of: ordinal), RecordHead(run: run, ordinal: ordinal, name: name))
   }
 
-  /// Counts what a record took.
+  /// Adds what a record took to ``written``.
   package func count(_ record: RecordWriter) {
     written.bytes += record.byteCount
     written.time += record.time
   }
 
-  /// Where the record of a matrix is, or will be.
+  /// The path of the finished record of a matrix, whether or not it exists: `STAGE-ORDINAL.frogrec`, the ordinal in eight digits or more.
   package func path(of ordinal: Int) -> FilePath {
     let digits = String(ordinal)
     return folder.appending(
       "\(stage)-\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)\(Self.suffix)")
   }
 
-  /// What an earlier process has left of the stage.
+  /// What an earlier process has left finished of the stage.
   package struct Recovered<Item> {
-    /// Of all ranks, by ordinal.
+    /// The ordinals of all matrices that have a valid record, the same on every rank.
     package var ordinals: Set<Int> = []
-    /// Of this rank.
+    /// What `read` returned for the records that this rank owns.
     package var own: [Item] = []
-    /// Records that were not what was written; they are gone. Of all ranks.
+    /// The ordinals of the records that were removed because they were damaged or of another run, ascending and the same on every rank.
     package var damaged: [Int] = []
   }
 
-  /// Reads the records that are there; damaged ones, and those of another run, are removed.
+  /// Reads the records that are there, and removes those that are damaged or belong to another run.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - names: of all matrices, by ordinal.
-  ///   - owner: who reads the record of an ordinal and keeps it, given its position among those found.
-  ///   - read: looks at every byte of a record of this run and of the matrix of that ordinal; throws if it is damaged.
+  ///   - names: the names of all matrices, by ordinal.
+  ///   - owner: returns the rank that reads and keeps the record of an ordinal. `position` is the record's place among those found.
+  ///   - read: looks at every byte of a record of this run and of the matrix of that ordinal. If it throws, the record counts as damaged.
+  /// - Throws: ``RunFailure`` if the folder cannot be listed or a damaged record cannot be removed.
   /// - Complexity: one read of all records, divided among their owners.
   package func recover<Contents: RecordContents, Item>(
     _ names: [String], world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int,
@@ -88,7 +108,7 @@ package final class Journal {
     return recovered
   }
 
-  /// Of the records that are there, ascending.
+  /// The ordinals of the records in the folder, ascending; those that are not below `count` are left out.
   private func ordinals(below count: Int) throws -> [Int] {
     try Folder.names(in: folder).compactMap { name in
       guard name.hasPrefix("\(stage)-"), name.hasSuffix(Self.suffix) else { return nil }
@@ -96,6 +116,7 @@ package final class Journal {
     }.filter { $0 >= 0 && $0 < count }.sorted()
   }
 
+  /// Reads one record; throws if it does not belong to this run and to the matrix of this ordinal and name.
   private func item<Contents: RecordContents, Item>(
     _ ordinal: Int, named name: String, read: (RecordReader, RecordHead, Contents) throws -> Item
   ) throws -> Item {

@@ -1,8 +1,8 @@
-/// What the journal keeps of a finished matrix, besides arrays: the last part of a record.
+/// What the journal keeps about a finished matrix besides arrays, as JSON at the end of a record.
 ///
-/// Nothing of it is trusted when it is read back: ``RecordReader`` checks it against its file.
+/// Nothing in it is trusted when it is read back: ``RecordReader`` checks it against the file.
 package protocol RecordContents: Codable {
-  /// Raised when a reader of the old version would misread the new one.
+  /// The version that is written now. It is raised when a reader of the old version would misread the new one.
   static var currentVersion: Int { get }
 }
 
@@ -48,15 +48,15 @@ struct RecordDocument<Contents: RecordContents>: Codable {
   }
 }
 
-/// A part of a record's file.
+/// Where an array lies in a record's file, and the hash of its bytes.
 package struct RecordSection: Codable, Equatable {
   /// The position of the first byte in the file.
   package let offset: Int
   /// The length in bytes.
   package let bytes: Int
-  /// XXH3-128 in hexadecimal digits, high word first.
+  /// The XXH3-128 of the bytes in hexadecimal digits, high word first.
   package let hash: String
 
-  /// How many elements of `type` the section holds.
+  /// The number of elements of `type` that fit in the section.
   package func count<T>(of type: T.Type) -> Int { bytes / MemoryLayout<T>.stride }
 }

@@ -2,22 +2,26 @@ import FoundationEssentials
 import ShardIO
 import SystemPackage
 
-/// A finished record, open for reading. Every byte that is read through it has been compared with its hash when the reading ends.
+/// A finished record, open for reading.
 ///
-/// One owner; not for several threads at once.
+/// ``contents(as:)`` and ``read(_:of:)`` return only what agrees with its hash. Whoever reads a section in pieces compares the hash at the
+/// section's end.
+///
+/// It has one owner, and may not be used by several threads at once.
 package final class RecordReader {
   private let source: any ByteSource
   private var scratch = ScratchBytes()
 
-  /// The file.
   package var path: FilePath { source.path }
 
+  /// Opens the record at `path`.
+  ///
   /// - Throws: `SourceError`.
   package init(_ path: FilePath) throws(SourceError) {
     source = try SourceKind.pread.open(path)
   }
 
-  /// JSON has no infinity; means of extreme scores may be one.
+  /// The encoder of contents. It writes infinity, which JSON lacks, as text, since means of extreme scores may be infinite.
   package static var encoder: JSONEncoder {
     let encoder = JSONEncoder()
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -25,7 +29,7 @@ package final class RecordReader {
     return encoder
   }
 
-  /// The counterpart of ``encoder``.
+  /// The decoder of contents, which reads what ``encoder`` writes.
   package static var decoder: JSONDecoder {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
@@ -33,9 +37,9 @@ package final class RecordReader {
     return decoder
   }
 
-  /// What the record is.
+  /// Reads the contents at the end of the record.
   ///
-  /// - Throws: ``RunFailure`` if it is damaged, or of another version.
+  /// - Throws: ``RunFailure`` if the record is damaged, or of another version than the current one.
   package func contents<Contents: RecordContents>(
     as type: Contents.Type = Contents.self
   ) throws -> (head: RecordHead, contents: Contents) {
@@ -49,9 +53,9 @@ package final class RecordReader {
     return (record.head, record.contents)
   }
 
-  /// A section that is small enough to be held in memory.
+  /// Reads a whole section, which must be small enough for memory, and checks its hash.
   ///
-  /// - Throws: ``RunFailure`` if it is damaged.
+  /// - Throws: ``RunFailure`` if the section is damaged.
   package func read<T: BitwiseCopyable>(_ section: RecordSection, of type: T.Type) throws -> [T] {
     let hasher = BlockHasher()
     hasher.begin()
@@ -60,7 +64,11 @@ package final class RecordReader {
     return elements
   }
 
-  /// Some elements of a section, whose bytes are added to a hash under way.
+  /// Reads a range of a section's elements and adds their bytes to a hash under way.
+  ///
+  /// The caller compares the hash when it has read the whole section.
+  ///
+  /// - Throws: ``RunFailure`` if the section claims bytes that the file does not have.
   package func piece<T: BitwiseCopyable>(
     _ section: RecordSection, of type: T.Type, _ range: Range<Int>, hasher: borrowing BlockHasher
   ) throws -> [T] {
@@ -79,7 +87,7 @@ package final class RecordReader {
     }
   }
 
-  /// What is thrown for bytes that are not the ones that were written.
+  /// The failure to throw for bytes that are not the ones that were written.
   package var damage: RunFailure {
     RunFailure(
       .io,

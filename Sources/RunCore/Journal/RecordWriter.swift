@@ -3,15 +3,15 @@ import FoundationEssentials
 import ShardIO
 import SystemPackage
 
-/// Writes one record: sections as they come, then what they are, under a temporary name until all of it is on the disk.
+/// Writes one record: sections as they come, then the contents that say what the sections are.
 ///
-/// Sections go one after the other, each begun, appended to and ended. A record that is not finished leaves nothing behind when its
-/// writer goes; what a killed process leaves has a temporary name.
+/// The file has a temporary name until all of it is on the disk. Sections are written one after the other: each is begun, appended to and
+/// ended. A writer that is released before ``finish(_:)`` removes its file. A process that is killed leaves a file with a temporary name.
 package final class RecordWriter {
-  /// Ends the names of files that are not finished.
+  /// The end of the name of every file that is not finished.
   static let temporarySuffix = ".tmp"
 
-  /// The record's name once it is finished.
+  /// The record's path once it is finished.
   package let path: FilePath
   private let head: RecordHead
   private let temporary: FilePath
@@ -19,14 +19,15 @@ package final class RecordWriter {
   private let hasher = BlockHasher()
   private var start = 0
   private var isFinished = false
-  /// Bytes written so far.
   private(set) var byteCount = 0
-  /// Spent on writing so far.
+  /// The time spent on writing so far, waiting for the disk included.
   private(set) var time = Duration.zero
 
+  /// Creates the file under a temporary name.
+  ///
   /// - Parameters:
-  ///   - path: in a folder on a file system with room for 8 bytes a candidate.
-  ///   - head: whose record it is.
+  ///   - path: the final name, in a folder on a file system with room for 8 bytes a candidate.
+  ///   - head: the run and the matrix that the record belongs to.
   package init(_ path: FilePath, _ head: RecordHead) throws(WriteError) {
     self.path = path
     self.head = head
@@ -46,7 +47,7 @@ package final class RecordWriter {
     hasher.begin()
   }
 
-  /// Adds to the section.
+  /// Adds elements to the section that was begun.
   package func append<T: BitwiseCopyable>(_ elements: UnsafeBufferPointer<T>) throws(WriteError) {
     let start = ContinuousClock.now
     let bytes = UnsafeRawBufferPointer(elements)
@@ -56,15 +57,15 @@ package final class RecordWriter {
     time += ContinuousClock.now - start
   }
 
-  /// Ends the section.
+  /// Ends the section that was begun, and returns where it lies and its hash.
   package func end() -> RecordSection {
     RecordSection(offset: start, bytes: byteCount - start, hash: hasher.end().hexadecimal)
   }
 
-  /// A section of these elements.
+  /// Writes a whole section.
   package func section<T: BitwiseCopyable>(_ elements: [T]) throws(WriteError) -> RecordSection {
     begin()
-    // The closure's error type is lost on the way.
+    // `withUnsafeBufferPointer` loses the type of the closure's error; a result keeps it.
     let result = elements.withUnsafeBufferPointer { buffer in
       Result { () throws(WriteError) in try append(buffer) }
     }
@@ -72,7 +73,7 @@ package final class RecordWriter {
     return end()
   }
 
-  /// Writes what the sections are, waits for the disk, and gives the file its name.
+  /// Writes head, contents and footer, waits for the disk, and gives the file its final name.
   package func finish(_ contents: some RecordContents) throws {
     let text = Array(try RecordReader.encoder.encode(RecordDocument(head, contents)))
     let section = try section(text)
@@ -86,7 +87,9 @@ package final class RecordWriter {
   }
 }
 
-/// The last bytes of a record: where its contents are, and their hash. So a record is whole, or it is none.
+/// The last 48 bytes of a record: where its contents are, and their hash.
+///
+/// A file that was cut short does not end in a footer that fits its size, so it is not taken for a record.
 struct RecordFooter {
   static let byteCount = 48
   private static let magic = Array("frog-rec".utf8)
@@ -98,14 +101,14 @@ struct RecordFooter {
     for number in [contents.offset, contents.bytes] {
       withUnsafeBytes(of: UInt64(number).littleEndian) { bytes += $0 }
     }
-    // 24 bytes so far; the hash of an empty name for a section is never needed, digits are.
+    // 24 bytes so far; 16 of the hash follow, then zeros.
     bytes += Self.packed(contents.hash)
     return bytes + [UInt8](repeating: 0, count: Self.byteCount - bytes.count)
   }
 
   init(contents: RecordSection) { self.contents = contents }
 
-  /// nil if `bytes` do not end a record of `size` bytes.
+  /// Reads a footer; nil if `bytes` cannot end a record of `size` bytes.
   init?(_ bytes: [UInt8], size: Int) {
     guard bytes.count == Self.byteCount, bytes.starts(with: Self.magic), bytes[40...].allSatisfy({ $0 == 0 }) else {
       return nil
@@ -117,6 +120,7 @@ struct RecordFooter {
     contents = RecordSection(offset: offset, bytes: count, hash: bytes[24..<40].hexadecimal)
   }
 
+  /// The bytes that lower-case hexadecimal digits stand for, two digits a byte.
   private static func packed(_ hexadecimal: String) -> [UInt8] {
     let digits = hexadecimal.utf8.map { $0 < 97 ? $0 - 48 : $0 - 87 }
     return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }

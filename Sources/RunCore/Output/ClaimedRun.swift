@@ -2,21 +2,25 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// A run's hold on its output directory: from before the first weight is read until the results have their names.
+/// A run's hold on its output directory, from before the first weight is read until the results have their names.
+///
+/// A command runs inside ``holding(_:_:checkpoints:world:watch:_:)``. There it calls ``begins(_:)`` once its identity is known, does its
+/// work, and calls ``publish(_:)`` at the end.
 package struct ClaimedRun {
   let output: OutputDirectory
   let world: Communicator
   let watch: StopWatch
   private let options: OutputOptions
-  /// On rank 0.
+  /// The claim on the directory; nil on all ranks but rank 0.
   private let claim: OutputClaim?
 
   /// Takes the output directory for as long as `body` runs.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter checkpoints: the input, which must lie elsewhere.
-  /// - Throws: what `body` throws; a folder in which something is finished stays as it is then, and the message says how to go on.
+  /// - Parameter checkpoints: the paths of the input, which must lie elsewhere.
+  /// - Throws: ``RunFailure`` if the directory cannot be taken, and what `body` throws. If there is something to resume by then, it is
+  ///   kept, and the message says how to go on unless the command line is at fault or the run was stopped. Otherwise the work folder goes.
   package static func holding<Value>(
     _ output: OutputDirectory, _ options: OutputOptions, checkpoints: [FilePath], world: Communicator, watch: StopWatch,
     _ body: (ClaimedRun) throws -> Value
@@ -43,8 +47,8 @@ package struct ClaimedRun {
   ///
   /// Collective: every rank calls it, before any record of a journal is written.
   ///
-  /// - Returns: whether there is anything left to be done.
-  /// - Throws: ``RunFailure`` naming each difference.
+  /// - Returns: whether there is any work left to do.
+  /// - Throws: ``RunFailure`` that names each difference, if what lies there is of another run.
   package func begins(_ identity: RunIdentity) throws -> Bool {
     switch try RunStart(identity, in: output, replaces: options.overwrite).settle(claim, world: world) {
     case .fresh, .unfinished:
@@ -57,9 +61,9 @@ package struct ClaimedRun {
     }
   }
 
-  /// Gives the finished files their names, and removes the work folder; from here on nobody stops the run.
+  /// Gives the finished files their names, and removes the work folder unless it is to be kept. From here on nothing stops the run.
   ///
-  /// Collective: every rank calls it, with what rank 0 has.
+  /// Collective: every rank calls it. Only rank 0's `publication` counts; it is nil on the others.
   package func publish(_ publication: Publication?) throws {
     try world.agreeing { try watch.disarm() }
     try world.agreeing {
@@ -69,7 +73,7 @@ package struct ClaimedRun {
     }
   }
 
-  /// The work folder that rank 0 has made must be there for all.
+  /// Checks that every rank sees the work folder that rank 0 has made.
   private func checkVisible() throws {
     try world.agreeing {
       guard try !Folder.exists(output.work) else { return }

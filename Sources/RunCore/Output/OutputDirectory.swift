@@ -1,55 +1,61 @@
 import ShardIO
 import SystemPackage
 
-/// The folder a run writes to. Results appear in it by rename only; until then everything lies in a work folder inside it.
+/// The folder that a run writes to. Results appear in it by rename only; until then everything lies in a work folder inside it.
 ///
-/// Rank 0 claims it, publishes and cleans up; the other ranks write into the work folder.
+/// Rank 0 claims the folder, publishes and cleans up. The other ranks write into the work folder.
+///
+/// Two files in the work folder tell how far a run is, so a process that is killed at any moment leaves one of four states:
+///
+///     fresh ── identity.json is written ──→ unfinished ── commit.json is written ──→ committed ── files are renamed ──→ finished
+///
+/// - A run that fails in `fresh` leaves the folder as it was. One that fails in `unfinished` or `committed` leaves its work folder.
+/// - `--resume` goes on from each state; the run must be the same one.
+/// - `--overwrite` alone leads from each state back to `fresh`; results of an earlier run go when those of the new one are published.
 package struct OutputDirectory: Sendable {
   /// The name of the file with what may differ between equal runs.
   package static let runName = "run.json"
-  /// The name of the work folder.
   package static let workName = ".frog-mpi"
   /// The name of the file in the work folder that says what the run is.
   static let identityName = "identity.json"
 
-  /// The folder.
   package let path: FilePath
-  /// The command that writes to it.
+  /// The command that writes to the folder.
   let kind: OutputKind
-  /// All commands that write results, the first to be asked whose a folder is first.
+  /// All commands that write results, in the order in which they are asked whether a folder holds theirs.
   private let kinds: [OutputKind]
-  /// Where the journal is, and files until they are published.
+  /// The work folder, which holds the journal, and files until they are published.
   package var work: FilePath { path.appending(Self.workName) }
-  /// What the run under way is; there from the end of the norms pass.
+  /// The file with the ``RunIdentity`` of the run under way. It exists from the end of the norms pass.
   var identityFile: FilePath { work.appending(Self.identityName) }
-  /// What is to be published; there once all of it is finished.
+  /// The file with the ``Publication`` of the run. It exists once all files to be published are finished.
   var commitFile: FilePath { work.appending("commit.json") }
-  /// Held by the run under way.
+  /// The file that the run under way holds locked.
   var lockFile: FilePath { work.appending("lock") }
 
-  /// The folder at `path`, which need not exist.
+  /// Describes the folder at `path`, which need not exist.
   ///
   /// - Parameters:
-  ///   - kind: of the command that writes to it.
-  ///   - kinds: of all commands; one that also writes the files of another comes before it.
+  ///   - kind: the command that writes to the folder.
+  ///   - kinds: all commands that write results. A command that also writes the files of another comes before it.
   package init(_ path: FilePath, of kind: OutputKind, among kinds: [OutputKind]) {
     self.path = path
     self.kind = kind
     self.kinds = kinds
   }
 
-  /// Whether a run has left a journal in a folder to go on from.
+  /// Whether an interrupted run has left a journal in the folder at `path`; also false if that cannot be found out.
   package static func isInterrupted(_ path: FilePath) -> Bool {
     (try? Folder.names(in: path.appending(workName)))?.contains(identityName) ?? false
   }
 
-  /// What a run finds.
+  /// How far the run is that a new process finds in the folder.
   enum State {
-    /// Nothing that matters to it.
+    /// No run, or nothing that matters to the new one.
     case fresh
     /// A run that began and has a journal.
     case unfinished
-    /// A run whose results only have to be given their names.
+    /// A run whose files are finished and only have to get their names.
     case committed
     /// The results of a run.
     case finished
@@ -57,20 +63,20 @@ package struct OutputDirectory: Sendable {
 
   /// Takes the folder for this run, making it if need be.
   ///
-  /// Nothing in it changes before ``publish(_:)``, but for the work folder.
+  /// Nothing in the folder but the work folder changes before ``ClaimedRun/publish(_:)``. Called on rank 0.
   ///
   /// - Parameters:
   ///   - overwrite: whether the folder may hold something already.
-  ///   - resume: whether an unfinished run in it is to be continued.
-  ///   - checkpoints: the input, which must lie elsewhere.
-  /// - Throws: ``RunFailure`` if another run has it, or it holds what neither option allows for.
+  ///   - resume: whether an unfinished run in the folder is to be continued.
+  ///   - checkpoints: the paths of the input, which must lie elsewhere.
+  /// - Throws: ``RunFailure`` if another run holds the folder, or if it holds what neither option allows for.
   func claim(overwrite: Bool, resume: Bool, checkpoints: [FilePath]) throws -> OutputClaim {
     for checkpoint in checkpoints { try checkIsApart(from: checkpoint) }
     let (names, isNew) = try namesMaking()
     try checkIsOurs(names)
     let others = names.filter { $0 != Self.workName }
     let mayReplace = overwrite || others.isEmpty
-    // Before a work folder is made in a folder that is none of ours.
+    // Refuse before making a work folder in a folder that no run has written to.
     guard mayReplace || names.contains(Self.workName) || (resume && others.contains(kind.lastName)) else {
       throw notEmpty
     }
@@ -86,9 +92,9 @@ package struct OutputDirectory: Sendable {
     }
   }
 
-  /// Results must not lie among the shards of a checkpoint.
+  /// Checks that the folder is not that of a checkpoint, since results must not lie among its shards.
   ///
-  /// - Throws: ``RunFailure``.
+  /// - Throws: ``RunFailure`` if it is.
   package func checkIsApart(from checkpoint: FilePath) throws {
     guard try !Folder.isSame(path, checkpoint) else {
       throw RunFailure(
@@ -96,12 +102,14 @@ package struct OutputDirectory: Sendable {
     }
   }
 
-  /// A folder holds what one command has made: nothing of another's results may be left beside new ones, or vouched for by them.
+  /// Checks that the folder holds no results of another command.
   ///
-  /// - Parameter names: of the files in it.
-  /// - Throws: ``RunFailure``.
+  /// They would be left beside the new results, or be vouched for by them.
+  ///
+  /// - Parameter names: the names of the files in the folder.
+  /// - Throws: ``RunFailure`` if another command has begun or finished a run in the folder.
   func checkIsOurs(_ names: [String]) throws {
-    // A run that is under way says whose it is, whatever it has published so far.
+    // A run that is under way names its command, whatever it has published so far.
     let begun = names.contains(Self.workName) ? try? RunIdentity(in: self).command : nil
     guard let owner = begun ?? kinds.first(where: { $0.owns(path, names) })?.command, owner != kind.command else {
       return
@@ -112,6 +120,7 @@ package struct OutputDirectory: Sendable {
     )
   }
 
+  /// Empties the work folder for a new run, if the options allow that in the state that was found.
   private func begin(_ claim: OutputClaim, overwrite: Bool, mayReplace: Bool) throws {
     guard overwrite || claim.state == .fresh || claim.state == .finished else {
       throw RunFailure(
@@ -129,6 +138,7 @@ package struct OutputDirectory: Sendable {
       "the output directory \(shown(path)) is not empty: choose another --out, or replace its results with --overwrite")
   }
 
+  /// The names in the folder, which is made if it does not exist.
   private func namesMaking() throws -> (names: [String], isNew: Bool) {
     do {
       return (try Folder.names(in: path), false)
@@ -150,9 +160,10 @@ package struct OutputDirectory: Sendable {
     }
   }
 
+  /// The state that the names in the work folder, and the `others` beside it, amount to.
   private func state(_ others: [String]) throws -> State {
     let inWork = try Folder.names(in: work)
-    // Without an identity, a commit is what is left of a work folder that was being removed.
+    // A commit without an identity is left over from a work folder whose removal was interrupted.
     if inWork.contains(identityFile.lastComponent?.string ?? "") {
       return inWork.contains(commitFile.lastComponent?.string ?? "") ? .committed : .unfinished
     }
@@ -160,10 +171,10 @@ package struct OutputDirectory: Sendable {
   }
 }
 
-/// An output directory that is this run's until it ends. Rank 0 has it.
+/// Rank 0's claim on an output directory, which lasts until the run ends or the claim is released.
 final class OutputClaim {
   let directory: OutputDirectory
-  /// Whether the run has made the folder.
+  /// Whether this run has made the output directory.
   let isNew: Bool
   fileprivate(set) var state = OutputDirectory.State.fresh
   private let lock: FileLock
@@ -174,22 +185,24 @@ final class OutputClaim {
     self.lock = lock
   }
 
-  /// Forgets what is in the work folder.
+  /// Empties the work folder but for the lock; the state is fresh afterwards.
   func startAnew() throws {
-    // Without its identity, what is left of a journal is nobody's.
+    // The identity goes first: if this is interrupted, records without an identity belong to no run.
     try Folder.remove(directory.commitFile)
     try Folder.remove(directory.identityFile)
     try clear { _ in false }
     state = .fresh
   }
 
-  /// Removes what a killed process did not finish and nobody goes on from; nothing that is to be published.
+  /// Removes temporary files and unfinished large files, which a killed process left and no run goes on from.
+  ///
+  /// Once a run is committed nothing is removed, since those files are to be published.
   func tidy() throws {
     guard try !Folder.exists(directory.commitFile) else { return }
     try clear { !$0.hasSuffix(RecordWriter.temporarySuffix) && !directory.kind.isLarge($0) }
   }
 
-  /// Removes files of the work folder; never the lock, nor what says how far the run is.
+  /// Removes files of the work folder, but never the lock, nor the two files that tell how far the run is.
   private func clear(except isKept: (String) -> Bool) throws {
     let always = [directory.lockFile, directory.identityFile, directory.commitFile].compactMap(\.lastComponent?.string)
     for name in try Folder.names(in: directory.work) where !always.contains(name) && !isKept(name) {
@@ -197,11 +210,11 @@ final class OutputClaim {
     }
   }
 
-  /// Leaves the folder as a failed run should: with its journal if it has one, else as it was.
+  /// Ends the claim of a failed run. A run that has a journal leaves it; otherwise the folder becomes what it was before.
   ///
   /// - Returns: whether there is something to resume.
   func abandon() -> Bool {
-    // Rather something left than something lost.
+    // If it cannot be found out whether there is a journal, nothing is removed.
     let isBegun = (try? Folder.exists(directory.identityFile)) ?? true
     if isBegun {
       try? tidy()
@@ -213,7 +226,7 @@ final class OutputClaim {
     return isBegun
   }
 
-  /// Removes the work folder, the files that tell how far the run is last.
+  /// Ends the claim and removes the work folder; the files that tell how far the run is go last.
   func remove() throws {
     try clear { _ in false }
     try Folder.remove(directory.identityFile)

@@ -1,35 +1,23 @@
 import SystemPackage
 
-/// The files by which the results of one command are known.
+/// What the output directory has to know about the files of one command.
 package struct OutputKind: Sendable {
-  /// The subcommand.
   package let command: String
   /// The name of the file with every parameter that shapes the result.
   package let recordName: String
   /// The name of the file that is written last: a folder without it is not finished.
   package let lastName: String
-  /// Whether a name is one of the large files, which are written in the work folder before anything is committed.
+  /// Whether a name is that of a large file, which is written in the work folder before anything is committed.
   let isLarge: @Sendable (String) -> Bool
-  /// Whether a file of this name goes when results replace older ones that had it.
+  /// Whether an older file of this name is removed when new results that lack such a file are published.
   let isReplaced: @Sendable (String) -> Bool
   /// Whether a folder with files of these names holds results of this command, finished or not.
   let owns: @Sendable (FilePath, _ names: [String]) -> Bool
-  /// BLAS threads of the run whose results a folder holds.
+  /// Returns the number of BLAS threads of the run whose results a folder holds.
   let threads: @Sendable (FilePath) throws -> Int
-  /// What the results in a folder say of the run that they came of; where they say nothing, it is like the one that is given.
+  /// Returns what the results in a folder say about their run. What they do not say is taken from the run that is given.
   let identity: @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
 
-  /// A command's files.
-  ///
-  /// - Parameters:
-  ///   - command: the subcommand.
-  ///   - recordName: the file with every parameter that shapes the result.
-  ///   - lastName: the file that is written last.
-  ///   - isLarge: whether a name is that of a file which is written before anything is committed.
-  ///   - isReplaced: whether a file of this name goes when results replace older ones.
-  ///   - owns: whether a folder with files of these names holds results of this command.
-  ///   - threads: BLAS threads of the run whose results a folder holds.
-  ///   - identity: what the results in a folder say of their run.
   package init(
     command: String, recordName: String, lastName: String,
     isLarge: @escaping @Sendable (String) -> Bool = { _ in false },

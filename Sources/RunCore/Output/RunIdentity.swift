@@ -4,31 +4,37 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// `.frog-mpi/identity.json`: what a run was asked and of what, so that only the same run goes on from its journal.
+/// What a run was asked to do and on which checkpoints, so that only the same run goes on from its journal: `.frog-mpi/identity.json`.
+///
+/// Invariant: the number of ranks plays no part in it, so a run may go on with more or fewer ranks. Equal identities have equal digests,
+/// since documents are encoded with sorted keys.
+///
+/// A run that began with `--budget 0.01` and is resumed with `--budget 0.02` has
+///
+///     before.options["--budget"] == "0.01"
+///     before.differences(now: now) == ["--budget was 0.01, is 0.02"]
 package struct RunIdentity: Codable {
   static let currentVersion = 2
 
-  /// ``currentVersion`` of the writer.
+  /// The ``currentVersion`` of the program that wrote the file.
   var formatVersion = Self.currentVersion
   /// The program's version.
   package let version: String
-  /// The subcommand.
   package let command: String
-  /// What was asked, in words, by option.
+  /// The values of the options in words, by option: `--split-fused` and `yes`.
   package let options: [String: String]
-  /// BLAS threads of each rank.
+  /// The number of BLAS threads of each rank.
   let threads: Int
   /// The checkpoints by name: `checkpoint`, or `base` and `tuned`.
   package let sources: [String: Source]
 
   /// A checkpoint, as far as the run depends on it.
   package struct Source: Codable, Equatable {
-    /// The weights.
+    /// The fingerprint and the counts of the weight matrices.
     package let contents: CheckpointSource
     /// The files that hold weights.
     package let shards: [Shard]
 
-    /// A checkpoint that has been measured.
     package init(_ contents: CheckpointSource, shards: [Shard]) {
       self.contents = contents
       self.shards = shards
@@ -43,10 +49,9 @@ package struct RunIdentity: Codable {
     package let bytes: Int
     /// The SHA-256 of the header, in hexadecimal digits.
     package let header: String
-    /// The fingerprint of the weights in it.
+    /// The fingerprint of the weights in the file.
     package let weights: String
 
-    /// A file that has been read.
     package init(file: String, bytes: Int, header: String, weights: String) {
       self.file = file
       self.bytes = bytes
@@ -55,10 +60,12 @@ package struct RunIdentity: Codable {
     }
   }
 
-  /// The SHA-256 of all of it, which records of the journal carry.
+  /// The SHA-256 of the encoded identity, in hexadecimal digits. Every record of the journal carries it.
   package func digest() throws -> String { SHA256.hash(data: try Document.encode(self)).hexadecimal }
 
-  /// Reads that of the run under way in a folder.
+  /// Reads the identity of the run under way in a folder.
+  ///
+  /// - Throws: ``RunFailure`` if the file is damaged or of another format version.
   init(in output: OutputDirectory) throws {
     let file = output.identityFile
     let text = try Document.contents(of: file)
@@ -71,10 +78,12 @@ package struct RunIdentity: Codable {
     self = identity
   }
 
-  /// The identity of a run that begins now, or is compared with one that does.
+  /// Describes a run that begins now, or one that it is compared with.
   ///
   /// - Parameters:
-  ///   - options: see ``words(of:)``.
+  ///   - version: the program's version.
+  ///   - options: the values of the options, as ``words(of:)`` returns them.
+  ///   - threads: the number of BLAS threads of each rank.
   ///   - sources: the checkpoints by name.
   package init(
     version: String, command: String, options: [String: String], threads: Int, sources: [String: Source]
@@ -86,13 +95,14 @@ package struct RunIdentity: Codable {
     self.sources = sources
   }
 
-  /// What the results of a finished run say of it.
+  /// Describes a finished run by what its results say.
   ///
-  /// They say nothing of files: those count as they are now, and a change of the weights in them shows in the fingerprints.
+  /// Results say nothing about the files of a checkpoint. So the files are taken from `now`; weights that have changed in them show in the
+  /// fingerprints.
   ///
   /// - Parameters:
   ///   - sources: the checkpoints that the results name.
-  ///   - now: the run that they are compared with.
+  ///   - now: the run that the finished one is compared with.
   package init(
     version: String, options: [String: String], threads: Int, sources: [String: CheckpointSource], now: RunIdentity
   ) {
@@ -102,7 +112,7 @@ package struct RunIdentity: Codable {
         uniqueKeysWithValues: sources.map { ($0, Source($1, shards: now.sources[$0]?.shards ?? [])) }))
   }
 
-  /// The members of a value by the names of the options that they are, `power_iterations` as `--power-iterations`.
+  /// The members of an encodable value as options in words: a member `power_iterations` of 2 becomes `--power-iterations` and `2`.
   package static func words(of value: some Encodable) -> [String: String] {
     let members = JSONText.members(of: value).map { key, text in
       ("--" + key.split(separator: "_").joined(separator: "-"), text)
@@ -110,7 +120,7 @@ package struct RunIdentity: Codable {
     return Dictionary(uniqueKeysWithValues: members)
   }
 
-  /// What is different now, in words; nothing if it is the same run.
+  /// The differences between this run and one that is asked for now, in words for a message; empty if they are the same run.
   package func differences(now: RunIdentity) -> [String] {
     var found: [String] = []
     if version != now.version { found.append("the program was version \(version), is \(now.version)") }
@@ -124,11 +134,11 @@ package struct RunIdentity: Codable {
         found.append("the checkpoint \(quoted(name)) is \(sources[name] == nil ? "new" : "gone")")
         continue
       }
-      // Of several checkpoints, each file is called after its own.
+      // With several checkpoints, a file is named together with its checkpoint.
       let prefix = sources.count > 1 ? name + "/" : ""
       let changes = Self.differences(of: before.shards, now: after.shards, prefix: prefix)
       found += changes
-      // Other options make other matrices; without them, config.json alone may have made some come or go.
+      // Other options choose other matrices. With the same options and files, only config.json can have changed which matrices there are.
       if isSameQuestion, changes.isEmpty, before.contents != after.contents {
         let which = sources.count > 1 ? name + " " : ""
         found.append(
@@ -138,7 +148,7 @@ package struct RunIdentity: Codable {
     return found
   }
 
-  /// What is different of the files of one checkpoint.
+  /// The differences between the files of one checkpoint, in words.
   private static func differences(of shards: [Shard], now: [Shard], prefix: String) -> [String] {
     var found: [String] = []
     let nowShards = Dictionary(now.map { ($0.file, $0) }) { first, _ in first }
@@ -162,13 +172,13 @@ package struct RunIdentity: Codable {
 }
 
 extension [String: String] {
-  /// The values of both by key, in order of key; `none` where one lacks it.
+  /// The values of both dictionaries by key, sorted by key; `none` stands for a key that one of them lacks.
   fileprivate func merged(with other: [String: String]) -> [(String, (String, String))] {
     Set(keys).union(other.keys).sorted().map { ($0, (self[$0] ?? "none", other[$0] ?? "none")) }
   }
 }
 
-/// A JSON value in words.
+/// A JSON value in words: `yes` for true, `none` for null and for an empty list.
 private struct JSONText: Decodable {
   let text: String
 

@@ -3,11 +3,11 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// Decides whether a run begins, goes on, or has nothing left to do, once it is known what it is.
+/// Decides whether a run begins, goes on, or has nothing left to do, once its identity is known.
 package struct RunStart {
   private let identity: RunIdentity
   private let output: OutputDirectory
-  /// Whether the results of another run may be replaced.
+  /// Whether results of another run in the folder may be replaced.
   private let replaces: Bool
 
   init(_ identity: RunIdentity, in output: OutputDirectory, replaces: Bool) {
@@ -16,9 +16,11 @@ package struct RunStart {
     self.replaces = replaces
   }
 
-  /// With how many threads the run in a folder began, or was finished; nil if there is none.
+  /// The number of BLAS threads of the run that a folder holds, finished or not; nil if it holds none.
   ///
   /// Collective: every rank calls it.
+  ///
+  /// - Throws: ``RunFailure`` if the folder holds results of another command.
   package static func threads(in output: OutputDirectory, world: Communicator) throws -> Int? {
     let threads = try world.agreeing {
       guard world.isRoot, try Folder.exists(output.path) else { return 0 }
@@ -35,9 +37,9 @@ package struct RunStart {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter claim: on rank 0.
-  /// - Returns: what the run finds, the same on every rank: its journal and identity are in the work folder, unless it is finished.
-  /// - Throws: ``RunFailure`` naming each difference.
+  /// - Parameter claim: rank 0's claim on the folder; nil on the other ranks.
+  /// - Returns: how far the run is, the same on every rank. Its identity is in the work folder then, unless the run is finished.
+  /// - Throws: ``RunFailure`` that names each difference, if the folder holds another run.
   func settle(_ claim: OutputClaim?, world: Communicator) throws -> OutputDirectory.State {
     let states: [OutputDirectory.State] = [.fresh, .unfinished, .committed, .finished]
     let number = try world.agreeing { try claim.map { states.firstIndex(of: try settle($0)) ?? 0 } ?? 0 }
@@ -64,6 +66,7 @@ package struct RunStart {
     return claim.state
   }
 
+  /// Writes the identity into the work folder: from here on there is a run to resume.
   private func begin() throws {
     try DurableFile.writeWhole(try Document.encode(identity), to: output.identityFile)
   }

@@ -2,9 +2,9 @@ import Dispatch
 import FoundationEssentials
 import Synchronization
 
-/// Watches how much anonymous memory this process holds: what it allocated, without mapped file pages.
+/// Watches how much anonymous memory this process holds: the memory it has allocated, without mapped pages of files.
 ///
-/// The kernel keeps no peak of it, so it is sampled; what lives shorter than the interval can be missed.
+/// The kernel keeps no peak of that, so it is sampled every 20 ms. Buffers that live shorter than the interval can be missed.
 final class MemoryProbe {
   private let peak = Peak()
   private let timer: any DispatchSourceTimer
@@ -18,11 +18,11 @@ final class MemoryProbe {
 
   deinit { timer.cancel() }
 
-  /// In bytes; 0 where the system does not tell.
+  /// The largest amount so far in bytes, of all samples and now; 0 where the system does not tell.
   var peakBytes: Int { peak.sample() }
 }
 
-/// The largest sample, shared with the timer's thread.
+/// The largest sample so far, shared with the timer's thread.
 private final class Peak: Sendable {
   private let bytes = Mutex(0)
 

@@ -1,8 +1,8 @@
-/// How long this rank has spent in each stage.
+/// Measures how long this rank spends in each stage.
 struct PhaseClock {
   private(set) var phases: [(name: String, seconds: Double)] = []
 
-  /// Times `work` as the stage `name`.
+  /// Does `work` and records its time as the stage `name`, also if it throws.
   mutating func measure<Value>(_ name: String, _ work: () throws -> Value) rethrows -> Value {
     let start = ContinuousClock.now
     defer {
@@ -13,6 +13,6 @@ struct PhaseClock {
 }
 
 extension Duration {
-  /// As a floating-point number.
+  /// The duration in seconds as a floating-point number.
   package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -1,25 +1,23 @@
 import MPI
 import ShardIO
 
-/// What the stages of every command have at hand: the ranks, who listens, who may stop them, and the time they take.
+/// What the stages of every command share: the ranks, the observer, the watch that may stop the run, and the clock of the stages.
 package final class RunContext {
   /// All ranks of the run.
   package let world: Communicator
-  /// The program's version, for the records.
+  /// The program's version, which documents name.
   package let version: String
-  /// What stops the run when there is a reason.
+  /// The watch of this rank, which stops the run when there is a reason.
   package let watch: StopWatch
-  /// All commands that write results: see ``OutputDirectory/init(_:of:among:)``.
+  /// All commands that write results, in the order that ``OutputDirectory/init(_:of:among:)`` asks for.
   package let kinds: [OutputKind]
   private let observer: any RunObserver
   private var clock = PhaseClock()
   private let memory = MemoryProbe()
 
-  /// - Parameters:
-  ///   - observer: hears how it goes, on rank 0.
-  ///   - version: the program's, for the records.
-  ///   - watch: this rank's; stops the run when there is a reason.
-  ///   - kinds: of all commands that write results.
+  /// Makes the context of a run and begins to sample this rank's memory.
+  ///
+  /// - Parameter observer: is told how the run goes, on rank 0 only.
   package init(
     on world: Communicator, observer: any RunObserver, version: String, watch: StopWatch, kinds: [OutputKind]
   ) {
@@ -30,25 +28,25 @@ package final class RunContext {
     self.kinds = kinds
   }
 
-  /// Times `work` as a stage, and tells that it has begun.
+  /// Tells the observer that a stage has begun, and does `work` as that stage on the clock.
   package func stage<Value>(_ name: String, _ work: () throws -> Value) rethrows -> Value {
     if world.isRoot { observer.began(name) }
     return try clock.measure(name, work)
   }
 
-  /// Tells how far rank 0 is with a stage.
+  /// Tells the observer how far rank 0 is with a stage: `fraction` is 0…1. It does nothing on other ranks.
   package func advanced(_ stage: String, to fraction: Double) {
     if world.isRoot { observer.advanced(stage, to: fraction) }
   }
 
-  /// Tells the user, once, whoever calls it.
+  /// Warns the user. Only rank 0 speaks, so all ranks may call it and the user reads one line.
   package func warn(_ message: String) {
     if world.isRoot { observer.warn(message) }
   }
 
-  /// Tells how much of a stage an earlier process has left finished.
+  /// Tells the observer how much of a stage an earlier process has left finished, and warns of each damaged record.
   ///
-  /// - Parameter names: of all matrices, by ordinal.
+  /// - Parameter names: the names of all matrices, by ordinal.
   package func tell<Item>(_ recovered: Journal.Recovered<Item>, of names: [String]) {
     for ordinal in recovered.damaged {
       warn("the journal's record of tensor \(quoted(names[ordinal])) was damaged: the matrix is done again")
@@ -56,11 +54,12 @@ package final class RunContext {
     if world.isRoot, !recovered.ordinals.isEmpty { observer.resumed(recovered.ordinals.count, of: names.count) }
   }
 
-  /// Matrices that the usual solver failed on, and why, by name; warns of each.
+  /// Gathers the matrices on which the usual solver failed, and warns of each.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter own: this rank's matrices; no reason for most.
+  /// - Parameter own: this rank's matrices; the reason is nil for all on which the usual solver succeeded.
+  /// - Returns: the reasons by the names of the matrices, of all ranks.
   package func rescued(_ own: [(name: String, reason: String?)]) throws -> [String: String] {
     let found = own.compactMap { matrix in matrix.reason.map { (matrix.name, $0) } }
     let texts = try world.allGather(Array(found.flatMap { [$0, $1] }.joined(separator: "\0").utf8))
@@ -75,14 +74,14 @@ package final class RunContext {
     return all
   }
 
-  /// What was measured on the way.
+  /// Gathers what all ranks have measured on the way, for `run.json`.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - sources: the checkpoints as they were given, by name.
-  ///   - blas: the library, its version and kernels.
-  ///   - written: what this rank wrote to its journals.
+  ///   - sources: the paths of the checkpoints as the user gave them, by name.
+  ///   - blas: the BLAS library, its version and kernels.
+  ///   - written: the bytes that this rank wrote to its journals, and the time that took.
   package func statistics(
     of sources: [String: String], threads: Int, blas: String, written: (bytes: Int, time: Duration),
     resumedMatrices: Int, rescued: [String: String]

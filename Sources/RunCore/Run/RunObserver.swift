@@ -1,12 +1,12 @@
-/// Hears how a run goes. Called on rank 0 only, from the thread that works.
+/// A listener that is told how a run goes. Its methods are called on rank 0 only, from the thread that works.
 package protocol RunObserver: AnyObject {
-  /// Something is odd but not wrong.
+  /// Tells that something is odd but can be lived with.
   func warn(_ message: String)
-  /// An earlier process has finished some of the matrices.
+  /// Tells that an earlier process has finished some of the matrices of a stage.
   func resumed(_ finished: Int, of count: Int)
-  /// A stage has begun.
+  /// Tells that a stage has begun.
   func began(_ phase: String)
-  /// This share, 0…1, of rank 0's part of the stage is done.
+  /// Tells that this share, 0…1, of rank 0's part of the stage is done.
   func advanced(_ phase: String, to fraction: Double)
 }
 

@@ -7,9 +7,9 @@ import MPI
 #endif
 
 extension RunStatistics {
-  /// Puts together what every rank measured.
+  /// Gathers what every rank has measured.
   ///
-  /// Collective: every rank calls it, with the same phases.
+  /// Collective: every rank calls it, with phases of the same names in the same order.
   init(
     of sources: [String: String], threads: Int, blas: String, phases: [(name: String, seconds: Double)], peakBytes: Int,
     written: (bytes: Int, time: Duration),

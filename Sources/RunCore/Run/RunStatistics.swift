@@ -1,12 +1,14 @@
-/// `run.json`: what may differ between two runs with equal results.
+/// What may differ between two runs with equal results: the document `run.json`.
+///
+/// An array with a value for each rank is in order of rank.
 package struct RunStatistics: Encodable, Sendable {
-  /// The checkpoints as they were given, by name: members of the document beside the others.
+  /// The paths of the checkpoints as the user gave them, by name. The names become keys of the document beside the other keys.
   package var sources: [String: String]
-  /// How many ranks the run had.
+  /// The number of ranks.
   package var ranks: Int
   /// The name of each rank's machine.
   package var hosts: [String]
-  /// BLAS threads of each rank.
+  /// The number of BLAS threads of each rank.
   package var threads: Int
   /// The MPI library and its version.
   package var mpi: String
@@ -16,20 +18,20 @@ package struct RunStatistics: Encodable, Sendable {
   package var phases: [Phase]
   /// The largest sample of each rank's anonymous memory, in bytes.
   package var peakAnonymousBytes: [Int]
-  /// Bytes that each rank wrote to the journal.
+  /// The bytes that each rank wrote to the journal.
   package var journalBytes: [Int]
-  /// Seconds that each rank spent on writing to the journal, waiting for the disk included.
+  /// The seconds that each rank spent on writing to the journal, waiting for the disk included.
   package var journalSeconds: [Double]
-  /// How many matrices an earlier process had finished.
+  /// The number of matrices that an earlier process had finished.
   package var resumedMatrices: Int
-  /// Matrices that the usual solver failed on, and why, by name.
+  /// The reasons why the usual solver failed, by the names of the matrices on which it did.
   package var rescued: [String: String]
 
   /// A stage of a run.
   package struct Phase: Codable, Sendable {
-    /// The stage as the pipelines call it.
+    /// The name by which ``RunContext/stage(_:_:)`` was called.
     package var name: String
-    /// Seconds that each rank took.
+    /// The seconds that each rank took.
     package var seconds: [Double]
   }
 

@@ -1,9 +1,9 @@
 import CKernels
 import MPI
 
-/// How many threads a rank may use without taking its node-mates' cores.
+/// How many threads a rank may use without taking cores from the other ranks of its node.
 package enum ThreadBudget {
-  /// The cores of this rank's affinity mask, divided among the ranks of its node that have the same mask.
+  /// The number of cores in this rank's affinity mask, divided among the ranks of its node that have the same mask.
   ///
   /// mpirun binds ranks to cores of their own, or, when there are more ranks than cores, lets all use every core: in
   /// either case the ranks of a node together get as many threads as it has cores, and each gets at least one.
@@ -16,10 +16,10 @@ package enum ThreadBudget {
     return max(1, mask.reduce(0) { $0 + $1.nonzeroBitCount } / max(1, sharers))
   }
 
-  /// How many cores this process may use.
+  /// The number of cores that this process may use, at least 1.
   package static var cores: Int { max(1, affinityMask().reduce(0) { $0 + $1.nonzeroBitCount }) }
 
-  /// One bit a core; a single one where the system does not tell.
+  /// The cores that this process may run on, one bit for each; a single core where the system does not tell.
   private static func affinityMask() -> [UInt64] {
     var words = [UInt64](repeating: 0, count: 64)
     return frog_affinity(&words, words.count) == 0 ? words : [1]

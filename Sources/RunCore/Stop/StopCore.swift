@@ -3,23 +3,28 @@ import MPI
 import Synchronization
 import SystemPackage
 
-/// What a ``StopWatch`` and its thread share.
+/// The state that a ``StopWatch`` and its thread share, and what the thread does.
+///
+/// The thread looks for a reason to stop until it finds one. It then asks the stages to leave off, through ``isRequested``, and ends the
+/// process if they have not done so when the time of ``grace(rank:)`` is up.
 final class StopCore: Sendable {
-  /// Seconds that a rank has, from the moment it learns, to leave off by itself. Rank 0 speaks first: the launcher ends the others with
-  /// it. They end by themselves where it does not, or where rank 0 cannot be reached.
+  /// The seconds that a rank has to leave off by itself, from the moment when it learns of a reason.
+  ///
+  /// Rank 0 has fewer, so that it speaks first. When it ends, the launcher ends the other ranks. They end by themselves where the launcher
+  /// does not do that, or where rank 0 cannot be reached.
   static func grace(rank: Int) -> Double { rank == 0 ? 3 : 6 }
-  /// Seconds that other ranks wait longer than rank 0 before they call it lost.
+  /// The seconds that other ranks wait longer than rank 0 before they say that no progress is made.
   static let precedence = 5.0
-  /// Seconds between two looks.
+  /// The seconds between two looks.
   private static let interval = 0.1
-  /// Seconds between two looks at the halt file: of all ranks together about a hundred a second, whatever their number.
+  /// The seconds between two looks at the halt file: all ranks together look about a hundred times a second, whatever their number.
   private var haltInterval: Double { rank == 0 ? 1 : max(1, Double(ranks) / 100) }
 
   let process: StopWatch.Process
   let wake = DispatchSemaphore(value: 0)
-  /// Whether there is a reason; what the stages look at.
+  /// Whether there is a reason to stop. The stages look at it.
   let isRequested = Atomic(false)
-  /// nil until there is a work folder.
+  /// The files by which ranks tell each other to stop; nil until there is a work folder.
   let files = Mutex<StopFiles?>(nil)
 
   private let rank: Int
@@ -47,10 +52,10 @@ final class StopCore: Sendable {
 
   // MARK: From the threads that work
 
-  /// What is thrown if there is a reason to stop.
+  /// The failure that stages throw when there is a reason to stop.
   func failure() -> RunFailure { RunFailure(.stopped, message(state.withLock { $0.reason })) }
 
-  /// See ``StopWatch/disarm()``.
+  /// Does what ``StopWatch/disarm()`` says.
   func disarm() throws(RunFailure) {
     let reason: StopReason? = state.withLock { state in
       if state.reason == nil { state.isDisarmed = true }
@@ -59,7 +64,7 @@ final class StopCore: Sendable {
     if let reason { throw RunFailure(.stopped, message(reason)) }
   }
 
-  /// Speaks, unless this rank has spoken.
+  /// Writes a line for the user, unless this rank has written one.
   func announceOnce(_ line: String) {
     state.withLock { state in
       guard !state.hasSpoken else { return }
@@ -79,25 +84,28 @@ final class StopCore: Sendable {
 
   // MARK: From the thread that looks
 
-  /// What the thread remembers from one look to the next. Times are in seconds.
+  /// What the thread remembers from one look to the next.
   private struct Looks {
     var beats = Heartbeat.count
-    /// Since anything was done here.
+    /// The seconds since anything was done on this rank.
     var idle = 0.0
-    /// Since this rank learned of a reason.
+    /// The seconds since this rank learned of a reason.
     var stopping = 0.0
+    /// The seconds since the last look at the halt file.
     var sinceHalt = Double.infinity
+    /// Whether the halt file is known to be there.
     var haltIsLeft = false
+    /// Whether an earlier look found a halt file without text.
     var haltWasEmpty = false
   }
 
-  /// Looks until ``wake`` is signalled.
+  /// Looks until ``wake`` is signalled or the watch is disarmed.
   func run() {
     var looks = Looks()
     var last = ContinuousClock.now
     while wake.wait(timeout: .now() + Self.interval) == .timedOut {
       let now = ContinuousClock.now
-      // A process that was suspended, or a machine that slept, has not waited for anybody.
+      // Time in which the process was suspended, or the machine asleep, does not count as waiting.
       let passed = min((now - last).seconds, 1)
       last = now
       guard !state.withLock({ $0.isDisarmed }) else { return }
@@ -113,6 +121,7 @@ final class StopCore: Sendable {
     }
   }
 
+  /// A reason to stop, if there is one now: a signal first, then the time, then the halt file.
   private func look(_ looks: inout Looks, _ passed: Double) -> StopReason? {
     let signal = process.signal()
     if signal != 0 { return .signal(signal, rank: rank) }
@@ -122,7 +131,7 @@ final class StopCore: Sendable {
     looks.sinceHalt = 0
     guard let text = files.readHalt() else { return nil }
     if text.isEmpty, !looks.haltWasEmpty {
-      // A rank that has just made it is about to say why; what a person has made stays empty.
+      // A rank that has just made the file is about to write the reason. A file made by a person stays empty, which the next look finds.
       looks.haltWasEmpty = true
       looks.sinceHalt = haltInterval
       return nil
@@ -131,6 +140,7 @@ final class StopCore: Sendable {
     return .halt(text)
   }
 
+  /// Notes the reason and asks the stages to leave off, unless the watch has been disarmed meanwhile.
   private func request(_ reason: StopReason) {
     state.withLock { state in
       guard !state.isDisarmed else { return }
@@ -145,7 +155,7 @@ final class StopCore: Sendable {
     if looks.stopping == 0 {
       if rank == 0 { announceOnce(message(reason)) }
       process.stopsAtNextSignal()
-      // What follows asks a file system that may no longer answer.
+      // The next calls go to a file system that may no longer answer, so the process has to end without this thread too.
       process.exitAfter(UInt32(Self.grace(rank: rank)) + 2)
       if rank == 0 { _ = files.withLock { $0 }?.isFirstToAnnounce() }
     }
@@ -153,6 +163,7 @@ final class StopCore: Sendable {
     if looks.stopping >= Self.grace(rank: rank) { exit(message(reason)) }
   }
 
+  /// Ends the process if this rank has done nothing for longer than `--rank-timeout` allows.
   private func watchProgress(_ looks: inout Looks, _ passed: Double) {
     guard let timeout = limits.rankTimeout else { return }
     let beats = Heartbeat.count
@@ -165,11 +176,11 @@ final class StopCore: Sendable {
         + "go on with the same command and --resume")
   }
 
-  /// Ends the process; the first of the ranks that come here speaks.
+  /// Ends the process. Of all ranks that come here, the first one speaks.
   private func exit(_ line: String) {
     let files = files.withLock { $0 }
     if state.withLock({ !$0.hasSpoken }), files?.isFirstToAnnounce() ?? true { announceOnce(line) }
-    // Not if the last vote has just been won.
+    // The working thread may have disarmed the watch meanwhile: then the run publishes its results and must not be ended.
     state.withLock { state in if !state.isDisarmed { process.exit() } }
   }
 }

@@ -1,10 +1,11 @@
 import ShardIO
 import SystemPackage
 
-/// The two small files by which ranks that MPI no longer reaches tell each other that the run stops.
+/// The two small files in the work folder by which ranks that MPI no longer reaches tell each other that the run stops.
 struct StopFiles: Sendable {
+  /// The name of the file that asks all ranks to stop; what it holds says why.
   static let haltName = "halt"
-  /// Made by the rank that tells the user, so that no other does.
+  /// The name of the file that the rank which tells the user makes, so that no other rank does.
   static let announcedName = "announced"
 
   let folder: FilePath
@@ -13,14 +14,14 @@ struct StopFiles: Sendable {
 
   init(in folder: FilePath) { self.folder = folder }
 
-  /// Removes what an earlier run left.
+  /// Removes the files that an earlier run left.
   func clear() throws {
     for path in [halt, announced] { try Folder.remove(path) }
   }
 
-  /// What the halt file says, at most 64 bytes of it; nil if there is none.
+  /// The text in the halt file, at most 64 bytes of it; nil if there is no such file.
   ///
-  /// Opening it, unlike asking for its size, makes network file systems look at the server.
+  /// Opening the file, unlike asking for its size, makes network file systems look at the server.
   func readHalt() -> String? {
     guard let file = try? FileDescriptor.open(halt, .readOnly, options: [.nonBlocking]) else { return nil }
     defer { try? file.close() }
@@ -29,12 +30,13 @@ struct StopFiles: Sendable {
     return String(decoding: bytes[..<count], as: UTF8.self)
   }
 
-  /// Asks all ranks to stop.
+  /// Makes the halt file, which asks all ranks to stop.
   ///
-  /// - Returns: whether the file is there now.
+  /// - Parameter text: the reason.
+  /// - Returns: whether the file is there now, whoever has made it.
   func leaveHalt(_ text: String) -> Bool { Self.create(halt, text) != .failed }
 
-  /// Whether this rank is the first that wants to speak; also if that cannot be found out.
+  /// Whether this rank is the first that wants to tell the user; also true if that cannot be found out.
   func isFirstToAnnounce() -> Bool { Self.create(announced, "") != .existed }
 
   private enum Outcome { case created, existed, failed }

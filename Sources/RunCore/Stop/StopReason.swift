@@ -4,16 +4,16 @@
   import Musl
 #endif
 
-/// Why a run is to stop.
+/// The reason why a run stops.
 enum StopReason: Equatable, Sendable {
-  /// This process got a signal.
+  /// The process of this rank got a signal.
   case signal(Int32, rank: Int)
-  /// ``StopWatch/Limits/end`` is near.
+  /// The time ``StopWatch/Limits/end`` has come.
   case time
-  /// Somebody put the halt file there; what it says, if a rank of this run wrote it.
+  /// The halt file is there, with this text in it. A person who makes the file usually leaves it empty.
   case halt(String)
 
-  /// A few words, as they stand in a message and in the halt file.
+  /// The reason in a few words, for a message and for the halt file.
   var description: String {
     switch self {
     case .signal(let number, let rank): Self.name(of: number) + (rank == 0 ? "" : " on rank \(rank)")
@@ -22,7 +22,7 @@ enum StopReason: Equatable, Sendable {
     }
   }
 
-  /// Whether a rank may have written it: other text from a file is not shown.
+  /// Whether a rank may have written this text. Other text from the halt file is not shown to the user.
   private static func isOwn(_ text: String) -> Bool {
     guard !text.isEmpty, text.utf8.count <= 40, text.hasPrefix("SIG") || text.hasPrefix("--") else { return false }
     return text.utf8.allSatisfy { (0x20..<0x7F).contains($0) }

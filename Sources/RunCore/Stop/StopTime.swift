@@ -4,14 +4,14 @@
   import Musl
 #endif
 
-/// A text that is no time, or none that can be used.
+/// A text on the command line that is no time, or a time that cannot be used.
 package enum StopTimeError: Error, Equatable, CustomStringConvertible {
-  /// Not one of the forms.
+  /// The text has none of the forms of a time.
   case malformed(String)
-  /// Over already.
+  /// The time is over already.
   case past(String)
 
-  /// What was found and what is expected.
+  /// A message that says what was found and what is expected.
   package var description: String {
     switch self {
     case .malformed(let text):
@@ -22,14 +22,14 @@ package enum StopTimeError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-/// When a run must be over, as it is written on the command line.
+/// Reads the time when a run must be over, as it is written on the command line.
 package enum StopTime {
-  /// Seconds since 1970 that `text` means.
+  /// The time that `text` means, in seconds since 1970.
   ///
   /// - Parameters:
   ///   - text: ISO 8601, in local time if it has no zone (`2026-11-21T14:00`, `2026-11-21 14:00:30+01:00`); `@1795269600`; or a
   ///     duration from now.
-  ///   - now: seconds since 1970.
+  ///   - now: the time now, in seconds since 1970.
   /// - Throws: ``StopTimeError``, also for a time that is over.
   package static func parse(_ text: String, now: Double) throws(StopTimeError) -> Double {
     let time: Double?
@@ -43,12 +43,16 @@ package enum StopTime {
     return time
   }
 
-  /// When to begin stopping so that the run is over in time: 15 s before, or half of what is left if that is less than 30 s.
+  /// The time to begin stopping so that the run is over at `time`: 15 s before it, or halfway from now if less than 30 s are left.
+  ///
+  /// All times are in seconds since 1970.
   package static func lastMoment(before time: Double, now: Double) -> Double {
     time - min(15, max(0, time - now) / 2)
   }
 
-  /// `YYYY-MM-DD`, `T` or a space, `HH:MM` or `HH:MM:SS`, and a zone or none.
+  /// Reads `YYYY-MM-DD`, `T` or a space, `HH:MM` or `HH:MM:SS`, and a zone or none; nil for anything else.
+  ///
+  /// - Returns: seconds since 1970.
   private static func calendarTime(_ text: String) -> Double? {
     let bytes = Array(text.utf8)
     guard bytes.count >= 16, bytes[4] == 0x2D, bytes[7] == 0x2D, bytes[10] == 0x54 || bytes[10] == 0x20,
@@ -74,7 +78,7 @@ package enum StopTime {
     return Double(timegm(&fields) - offset)
   }
 
-  /// Seconds that a zone is ahead of UTC: `Z`, `+01`, `+0100`, `+01:00`.
+  /// The seconds that a zone such as `Z`, `+01`, `+0100` or `+01:00` is ahead of UTC; nil if it is no zone.
   private static func zoneOffset(_ zone: ArraySlice<UInt8>) -> Int? {
     if zone.elementsEqual([0x5A]) { return 0 }
     guard let sign = zone.first, sign == 0x2B || sign == 0x2D else { return nil }
@@ -85,7 +89,7 @@ package enum StopTime {
     return (sign == 0x2B ? 1 : -1) * (hours * 3600 + minutes * 60)
   }
 
-  /// `HH:MM`.
+  /// Reads `HH:MM`; nil for anything else.
   private static func clock(_ text: ArraySlice<UInt8>) -> (hour: Int, minute: Int)? {
     let bytes = Array(text)
     guard bytes.count == 5, bytes[2] == 0x3A, let hour = number(bytes, 0..<2), let minute = number(bytes, 3..<5),
@@ -103,7 +107,7 @@ package enum StopTime {
     return month == 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
   }
 
-  /// A number of digits alone: Int's own parser takes signs too.
+  /// Reads a number of so many digits and nothing else. Int's own parser would take signs too.
   static func digits(_ text: Substring, count: ClosedRange<Int>) -> Int? {
     guard count.contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
     return Int(text)
@@ -111,13 +115,13 @@ package enum StopTime {
 }
 
 extension Duration {
-  /// Whole seconds of a text such as `90s`, `45m`, `1h30m`, `2d`; nil if it is none, is not above 0 or is above ten years.
+  /// The whole seconds of a duration such as `90s`, `45m`, `1h30m` or `2d`; nil if it is no duration, is 0 or is above ten years.
   package static func seconds(of text: String) -> Int? {
     var units: [(name: Character, seconds: Int)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
     var total = 0
     var rest = text[...]
     while !rest.isEmpty {
-      // Each unit once, the longest first.
+      // Each unit may stand once, and longer ones come first.
       guard let end = rest.firstIndex(where: { !$0.isNumber }),
         let count = StopTime.digits(rest[..<end], count: 1...9),
         let unit = units.firstIndex(where: { $0.name == rest[end] })

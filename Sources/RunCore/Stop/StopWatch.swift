@@ -12,19 +12,30 @@ import SystemPackage
 
 /// Ends a run that is asked to stop, or in which nothing happens any more.
 ///
-/// One on each rank, with a thread that looks ten times a second whether there is a reason: a signal, the time, the halt file in the work
-/// folder, or no ``Heartbeat`` for too long. The stages ask ``check()`` wherever they can leave off; all ranks then throw the same
-/// ``RunFailure``. A rank that is still running some seconds later, in a long call of LAPACK or waiting for one that is, is ended by the
-/// thread: what is finished is in the work folder already. One rank tells the user, rank 0 if it can.
+/// Each rank has one, with a thread that looks ten times a second for a reason to stop: a signal, the time, the halt file in the work
+/// folder, or no `Heartbeat` for too long. The stages call ``check()`` wherever they can leave off, inside an agreement, so that all ranks
+/// throw the same ``RunFailure``:
+///
+///     try world.agreeing {
+///       for block in blocks {
+///         try watch.check()
+///         measure(block)
+///       }
+///     }
+///
+/// A rank may still be running some seconds later, in a long call of LAPACK or waiting for a rank that is in one. The thread then ends the
+/// process; finished matrices are in the work folder already. One rank tells the user, rank 0 if it can.
+///
+/// Invariant: on each rank either a reason to stop is noted or the watch is disarmed, never both. Whichever comes first wins, so a run that
+/// publishes its results is not ended half-way.
 package final class StopWatch: Sendable {
-  /// When a run ends without being told.
+  /// The limits at which a run ends without being asked to.
   package struct Limits: Sendable {
-    /// Seconds since 1970 when stopping begins; nil for never.
+    /// The time when stopping begins, in seconds since 1970; nil for never.
     package var end: Double?
-    /// Seconds that a rank may get nothing done; nil for any number.
+    /// The seconds for which a rank may get nothing done; nil for any number.
     package var rankTimeout: Double?
 
-    /// No limits unless they are given.
     package init(end: Double? = nil, rankTimeout: Double? = nil) {
       self.end = end
       self.rankTimeout = rankTimeout
@@ -34,7 +45,7 @@ package final class StopWatch: Sendable {
   /// What a watch does to its process; tests put something else in its place.
   struct Process: Sendable {
     var signal: @Sendable () -> Int32 = { frog_caught_signal() }
-    /// From now on a second signal need not wait.
+    /// Lets a second signal end the process at once.
     var stopsAtNextSignal: @Sendable () -> Void = { frog_exit_on_signal(status) }
     var exitAfter: @Sendable (UInt32) -> Void = { frog_exit_after($0, status) }
     var exit: @Sendable () -> Void = { frog_exit_now(status) }
@@ -43,18 +54,17 @@ package final class StopWatch: Sendable {
   /// The exit status of a run that can go on: EX_TEMPFAIL of sysexits.h.
   package static let status: Int32 = 75
 
-  /// See ``Limits``.
   package let limits: Limits
   private let core: StopCore
   private let thread: Mutex<pthread_t?>
 
-  /// Catches signals and begins to look. MPI is initialized: it may set handlers of its own.
+  /// Catches signals and starts the thread. MPI must be initialized before, since it may set signal handlers of its own.
   ///
   /// - Parameters:
-  ///   - rank: of this process in the world.
-  ///   - ranks: how many there are.
-  ///   - announce: writes a line for the user; called from any thread, at most once.
-  /// - Throws: ``RunFailure`` if the system gives no thread.
+  ///   - rank: the rank of this process in the world.
+  ///   - ranks: the number of ranks in the world.
+  ///   - announce: writes a line for the user. It is called from any thread, at most once.
+  /// - Throws: ``RunFailure`` if signals cannot be caught or no thread can be started.
   package convenience init(
     rank: Int, of ranks: Int, limits: Limits, announce: @escaping @Sendable (String) -> Void
   ) throws {
@@ -70,7 +80,7 @@ package final class StopWatch: Sendable {
     self.limits = limits
     core = StopCore(rank: rank, of: ranks, limits: limits, process: process, announce: announce)
     var started = pthread_t()
-    // The thread owns the core, not the watch: a watch that is let go ends it.
+    // The thread owns the core but not the watch, so that releasing the watch ends the thread.
     let owned = Unmanaged.passRetained(core)
     let code = pthread_create(
       &started, nil,
@@ -100,30 +110,30 @@ package final class StopWatch: Sendable {
     core.process.exitAfter(0)
   }
 
-  /// Removes from a work folder what an earlier run left there. On rank 0, before any rank calls ``use(_:)``.
+  /// Removes the stop files that an earlier run left in a work folder. Rank 0 calls it before any rank calls ``use(_:)``.
   func clear(_ folder: FilePath) throws { try StopFiles(in: folder).clear() }
 
-  /// From now on ranks leave word in this work folder, and something is there to be kept.
+  /// Lets ranks tell each other through files in this work folder from now on. The message of a stop then says how to go on.
   func use(_ folder: FilePath) { core.files.withLock { $0 = StopFiles(in: folder) } }
 
-  /// Whether there is no reason to stop. A place to ask is a sign of life too.
+  /// Whether there is no reason to stop. Asking counts as a sign of life of this rank.
   package func mayGoOn() -> Bool {
     Heartbeat.beat()
     return !core.isRequested.load(ordering: .acquiring)
   }
 
-  /// A place to stop; for work that ends in an agreement.
+  /// Throws if there is a reason to stop. Call it only in work that ends in an agreement, so that all ranks stop together.
   ///
   /// - Throws: ``RunFailure`` of kind ``RunFailure/Kind/stopped`` if there is a reason.
   package func check() throws(RunFailure) {
     if !mayGoOn() { throw core.failure() }
   }
 
-  /// The last place to stop: afterwards the run is as good as done, and nothing ends it. For work that ends in an agreement.
+  /// Marks the last place where the run can stop: afterwards nothing ends it. Call it only in work that ends in an agreement.
   ///
   /// - Throws: ``RunFailure`` of kind ``RunFailure/Kind/stopped`` if there is a reason.
   func disarm() throws(RunFailure) { try core.disarm() }
 
-  /// Tells the user what all ranks have agreed on, unless this rank has told already.
+  /// Tells the user the failure that all ranks have agreed on, unless this rank has told the user already.
   package func announce(_ failure: RunFailure) { core.announceOnce(failure.message) }
 }

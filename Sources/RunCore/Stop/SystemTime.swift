@@ -6,7 +6,7 @@
 
 /// The time of day.
 package enum SystemTime {
-  /// Seconds since 1970.
+  /// The time now, in seconds since 1970.
   package static var now: Double {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)

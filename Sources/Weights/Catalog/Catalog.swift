@@ -4,20 +4,32 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// What a run works on: the matrices of a checkpoint in their order, and where each lies.
+/// The weight matrices of a checkpoint in their order, and where each lies.
+///
+/// Stored tensors and matrices are two lists: a tensor may hold several matrices, such as the experts of a stack or the parts of a fused
+/// projection. What is written goes by a third list, ``outputs``. Stored tensor `up`, [2, m, n], with two experts gives
+///
+///     tensors   up              as the checkpoint names it
+///     matrices  up[0]  up[1]    decomposed and scored one by one; their positions are the ordinals
+///     outputs   up              one set of mask tensors, from ordinals 0 and 1
+///
+/// Invariants:
+/// - Matrices are sorted by the UTF-8 bytes of their names, and no two have the same name. So ordinals depend neither on how tensors are
+///   spread over shards nor on the number of ranks.
+/// - Matrices and outputs follow from the tensors alone. Only shards and tensors travel between ranks.
+/// - In a catalog that ``restricted(to:)`` made, positions in ``matrices`` count the chosen matrices, and ``outputs`` is empty.
 package struct Catalog: Sendable {
-  /// A shard that holds some of the matrices, or of their scales.
+  /// A shard that holds some of the matrices, or some of their scales.
   package struct Shard: Codable, Sendable {
-    /// Its name in the checkpoint's folder.
+    /// The name in the checkpoint's folder.
     package let fileName: String
-    /// Where to open it.
+    /// The path by which to open the file.
     package let path: String
-    /// Bytes; every rank checks that it sees the same file.
+    /// The size in bytes, by which every rank checks that it sees the same file.
     package let size: Int
-    /// The SHA-256 of its header with the eight bytes before it, as rank 0 has read them, in hexadecimal digits.
+    /// The SHA-256 of the header with the eight bytes before it, as rank 0 has read them, in hexadecimal digits.
     package let headerDigest: String
 
-    /// A shard as it was read.
     package init(_ shard: ShardIO.Shard) {
       fileName = shard.fileName
       path = shard.path.string
@@ -28,48 +40,48 @@ package struct Catalog: Sendable {
 
   /// A stored tensor that holds one or more of the matrices.
   package struct Tensor: Codable, Sendable {
-    /// The checkpoint's name for it.
+    /// The checkpoint's name for the tensor.
     package let name: String
-    /// How its weights are stored.
+    /// The type in which its weights are stored.
     let dtype: DType
-    /// As stored.
+    /// The shape as stored.
     package let shape: [Int]
-    /// Position in ``Catalog/shards``.
+    /// The position of its shard in ``Catalog/shards``.
     package let shard: Int
-    /// First byte in the shard.
+    /// The position of its first byte in the shard.
     let offset: Int
-    /// Bytes in the shard.
+    /// The number of bytes it takes in the shard.
     let byteCount: Int
-    /// The matrices in it.
+    /// How the tensor is cut into matrices.
     package let content: MatrixContent
   }
 
   /// A weight matrix, m × n.
   package struct Matrix: Sendable {
-    /// The checkpoint's name for it; in a stack and in a split tensor followed by `[e]`, `[part]`.
+    /// The name of its tensor, followed by `[e]` for expert e of a stack and by `[part]` for a part of a fused tensor.
     package let name: String
-    /// How its weights are stored.
+    /// The type in which its weights are stored.
     package let dtype: DType
-    /// m.
+    /// The number of rows, m.
     package let rows: Int
-    /// n.
+    /// The number of columns, n.
     package let columns: Int
-    /// Position in ``Catalog/shards``.
+    /// The position of its shard in ``Catalog/shards``.
     package let shard: Int
-    /// First byte in the shard, of what it is a part of if it is one.
+    /// The position of its first byte in the shard; for a part, that of the stored matrix which the part belongs to.
     package let offset: Int
-    /// Bytes in the shard, of what it is a part of if it is one.
+    /// The number of bytes it takes in the shard; for a part, those of the stored matrix which the part belongs to.
     package let byteCount: Int
-    /// Position in the catalog's list of stored tensors.
+    /// The position of its tensor in ``Catalog/tensors``.
     package let tensor: Int
-    /// The expert's position in a stack.
+    /// The position of the expert in its stack, from 0; nil if the tensor is no stack.
     package let expert: Int?
-    /// What it is of a fused tensor.
+    /// The part of a fused tensor that it is, such as `q`; nil if the tensor was not split.
     package let part: String?
     /// Where its elements lie in the stored tensor.
     package let slice: TensorSlice
 
-    /// A stored tensor of rank 2, taken whole.
+    /// Describes a stored tensor of rank 2 that is taken whole.
     init(name: String, dtype: DType, rows: Int, columns: Int, shard: Int, offset: Int, byteCount: Int) {
       self.init(
         name: name, dtype: dtype, rows: rows, columns: columns, shard: shard, offset: offset, byteCount: byteCount,
@@ -85,11 +97,11 @@ package struct Catalog: Sendable {
       (self.tensor, self.expert, self.part, self.slice) = (tensor, expert, part, slice)
     }
 
-    /// The name without `.weight`, as frameworks call the module.
+    /// The name without `.weight`, which is how frameworks call the module.
     package var moduleName: String { name.hasSuffix(".weight") ? String(name.dropLast(7)) : name }
-    /// m·n.
+    /// The number of weights, m·n.
     package var size: Int { rows * columns }
-    /// min(m, n), the order of its Gram matrix.
+    /// min(m, n), the order of the matrix's Gram matrix.
     package var order: Int { min(rows, columns) }
   }
 
@@ -97,24 +109,27 @@ package struct Catalog: Sendable {
   package struct Output: Sendable {
     /// The stored tensor's name, followed by `[part]` if it was split.
     package let name: String
-    /// Position in the list of stored tensors.
+    /// The position of the tensor in ``Catalog/tensors``.
     package let tensor: Int
-    /// Of its matrices, in their order in the tensor.
+    /// The ordinals of its matrices, in the order in which the tensor holds them.
     package let ordinals: [Int]
   }
 
-  /// In byte-wise order of file name.
+  /// The shards; those of a checkpoint are sorted by the bytes of their file names.
   package let shards: [Shard]
-  /// In byte-wise order of name.
+  /// The stored tensors, sorted by the bytes of their names.
   package let tensors: [Tensor]
-  /// In byte-wise order of name: the position here is the **ordinal**, which decides ties.
+  /// The matrices, sorted by the bytes of their names. The position of a matrix here is its **ordinal**, which decides ties.
   package let matrices: [Matrix]
-  /// In the order of ``tensors``, the parts of one in their order.
+  /// The outputs in the order of ``tensors``; the parts of one tensor follow each other in their order.
   package let outputs: [Output]
 
   /// Cuts the tensors into their matrices.
   ///
-  /// - Throws: ``RunFailure`` if two matrices would have one name.
+  /// - Parameters:
+  ///   - shards: the files, to whose positions the tensors refer.
+  ///   - tensors: the stored tensors, sorted by the bytes of their names.
+  /// - Throws: ``RunFailure`` if two matrices would have the same name.
   package init(shards: [Shard], tensors: [Tensor]) throws(RunFailure) {
     self.shards = shards
     self.tensors = tensors
@@ -131,7 +146,9 @@ package struct Catalog: Sendable {
     outputs = Self.outputs(of: matrices, in: tensors)
   }
 
-  /// The same checkpoint, as if some of its matrices were all.
+  /// A catalog of the same checkpoint that holds only some of its matrices.
+  ///
+  /// - Parameter ordinals: the positions of these matrices in ``matrices``, ascending.
   package func restricted(to ordinals: [Int]) -> Catalog { Catalog(self, matrices: ordinals.map { matrices[$0] }) }
 
   private init(_ whole: Catalog, matrices: [Matrix]) {
@@ -141,7 +158,7 @@ package struct Catalog: Sendable {
     outputs = []
   }
 
-  /// File and name of a matrix, as a message begins.
+  /// The file and name of a matrix, with which a message begins.
   package func place(of matrix: Matrix) -> String {
     "\(shown(FilePath(shards[matrix.shard].path))): tensor \(quoted(matrix.name))"
   }
@@ -149,7 +166,7 @@ package struct Catalog: Sendable {
   /// The names of all matrices, by ordinal.
   package var names: [String] { matrices.map(\.name) }
 
-  /// N: the weights of all matrices.
+  /// N, the number of weights in all matrices.
   package var weightCount: Int { matrices.reduce(0) { $0 + $1.size } }
 
   private static func outputs(of matrices: [Matrix], in tensors: [Tensor]) -> [Output] {
@@ -170,13 +187,15 @@ package struct Catalog: Sendable {
   }
 }
 
-/// `[label]`, or nothing.
+/// `[label]`, or an empty text if there is no label.
 private func bracketed<Label>(_ label: Label?) -> String { label.map { "[\($0)]" } ?? "" }
 
 extension Catalog.Tensor {
-  /// A tensor that counts.
+  /// Describes a tensor that holds matrices.
   ///
-  /// - Parameter shape: its own, or with dimensions of 1 more.
+  /// - Parameters:
+  ///   - shard: the position of its shard in ``Catalog/shards``.
+  ///   - shape: the tensor's own shape, or that with further dimensions of 1.
   package init(_ tensor: CheckpointTensor, shard: Int, shape: [Int], content: MatrixContent) {
     let info = tensor.info
     name = info.name
@@ -188,9 +207,11 @@ extension Catalog.Tensor {
     self.content = content
   }
 
-  /// The matrices in the tensor.
+  /// The matrices in the tensor, those of one expert after the other.
+  ///
+  /// - Parameter number: the position of the tensor in ``Catalog/tensors``.
   func matrices(number: Int) -> [Catalog.Matrix] {
-    // Whole bytes: packed types are not decodable.
+    // A weight takes whole bytes: types that pack several weights in a byte cannot be decoded.
     let slabBytes = byteCount / max(content.experts ?? 1, 1)
     return (0..<(content.experts ?? 1)).flatMap { slab in
       content.parts.map { part in
@@ -207,20 +228,20 @@ extension Catalog.Tensor {
   }
 }
 
-// Matrices and outputs follow from the tensors, so only these travel between ranks.
+// Matrices and outputs follow from the tensors, so only tensors and shards travel between ranks.
 extension Catalog: Codable {
   private enum CodingKeys: CodingKey {
     case shards, tensors
   }
 
-  /// Reads what another rank has encoded.
+  /// Reads the shards and tensors that another rank has encoded, and cuts the tensors into matrices.
   package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
       shards: values.decode([Shard].self, forKey: .shards), tensors: values.decode([Tensor].self, forKey: .tensors))
   }
 
-  /// Shards and tensors.
+  /// Writes the shards and tensors.
   package func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(shards, forKey: .shards)

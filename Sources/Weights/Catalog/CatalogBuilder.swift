@@ -4,21 +4,20 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// A checkpoint with its config.json, and what becomes of each of its tensors.
+/// A checkpoint with its config.json, and the class of each of its tensors.
 package struct ClassifiedCheckpoint: Sendable {
-  /// The checkpoint.
   package let checkpoint: Checkpoint
-  /// What config.json says; nothing if there is none.
+  /// What config.json says; an empty configuration if there is no such file.
   package let config: ModelConfig
-  /// By the bytes of their names.
+  /// All tensors, sorted by the bytes of their names.
   package let tensors: [ClassifiedTensor]
-  /// One line each: what is odd but can be lived with.
+  /// What is odd but can be lived with, one line each.
   package let warnings: [String]
 
   /// Classifies every tensor.
   ///
-  /// - Parameter others: checkpoints under the same filter, whose patterns may match in one of them alone.
-  /// - Throws: ``RunFailure`` if a pattern of the filter matches no tensor: a typing error that would go unseen.
+  /// - Parameter others: checkpoints under the same filter. A pattern of the filter may match in one of them alone.
+  /// - Throws: ``RunFailure`` if a pattern matches no tensor of any of them, since a mistyped pattern would go unseen.
   package init(
     _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions
   ) throws(RunFailure) {
@@ -47,12 +46,12 @@ package struct ClassifiedCheckpoint: Sendable {
     tensors = checkpoint.tensors.map(classifier.classify)
   }
 
-  /// Files of holes can claim more; below it, sums of weights and of bytes cannot overflow.
+  /// The largest number of weights that is believed. Below it, sums of weights and of bytes cannot overflow. Sparse files can claim more.
   private static let mostWeights = UInt128(1) << 58
 
-  /// The matrices of all tensors that count.
+  /// The catalog of the matrices in all tensors that hold some. Refused tensors are left out.
   ///
-  /// - Throws: ``RunFailure`` if two would have one name, or there are more weights than can be counted.
+  /// - Throws: ``RunFailure`` if two matrices would have the same name, or if the headers claim more weights than are believed.
   package func catalog() throws(RunFailure) -> Catalog {
     let counted = tensors.filter { $0.content != nil }
     let weights = counted.reduce(UInt128(0)) { $0 + UInt128($1.tensor.info.elementCount) }
@@ -77,7 +76,7 @@ package struct ClassifiedCheckpoint: Sendable {
 }
 
 extension Catalog {
-  /// Chooses the matrices of an open checkpoint.
+  /// Chooses the matrices of a checkpoint for a run.
   ///
   /// - Throws: ``RunFailure`` if there are none, or if weights are in a form that cannot be scored.
   package init(_ classified: ClassifiedCheckpoint) throws(RunFailure) {
@@ -99,22 +98,25 @@ extension Catalog {
     self = catalog
   }
 
-  /// Reads and validates the checkpoint on rank 0 and gives the catalog to all.
+  /// Reads and validates the checkpoint at `path` on rank 0, and gives the catalog to all ranks.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter look: called on rank 0 with all tensors and what became of them.
+  /// - Parameter look: is called on rank 0 with all tensors and their classes.
   package static func load(
     _ path: FilePath, io: SourceKind, options: CatalogOptions, world: Communicator, look: (ClassifiedCheckpoint) -> Void
   ) throws -> Catalog {
     try load([path], io: io, options: options, world: world, look: look)[0]
   }
 
-  /// The same of several checkpoints under one filter, each of whose patterns has to match in one of them at least.
+  /// Reads and validates several checkpoints under one filter on rank 0, and gives their catalogs to all ranks.
+  ///
+  /// Each pattern of the filter has to match a tensor of at least one of them.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Returns: as many as `paths`.
+  /// - Parameter look: is called on rank 0 with each checkpoint's tensors and their classes.
+  /// - Returns: one catalog for each path, in their order.
   package static func load(
     _ paths: [FilePath], io: SourceKind, options: CatalogOptions, world: Communicator,
     look: (ClassifiedCheckpoint) -> Void

@@ -1,12 +1,11 @@
-/// Which tensors count, and what in them is a matrix.
+/// The options that say which tensors hold weight matrices, and how tensors are cut into matrices.
 package struct CatalogOptions: Sendable, Equatable {
-  /// `--include` and `--exclude`.
+  /// The patterns of `--include` and `--exclude`.
   package var filter = NameFilter()
-  /// Whether convolutions count; nil to let the kind of model decide.
+  /// Whether convolutions are weight matrices (`--conv`, `--no-conv`); nil to let the kind of model decide.
   package var conv: Bool?
-  /// Whether query, key and value, or gate and up projections that are stored as one matrix are taken apart.
+  /// Whether fused projections are split: query, key and value, or gate and up, that are stored as one matrix (`--split-fused`).
   package var splitFused = false
 
-  /// What the rules say, with nothing changed.
   package init() {}
 }

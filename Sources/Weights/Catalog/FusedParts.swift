@@ -1,15 +1,14 @@
 import ShardIO
 
-/// What is stored as one matrix and used as several: query, key and value, or gate and up projections.
+/// Finds the parts of fused tensors: query, key and value, or gate and up projections, that are stored as one matrix.
 package enum FusedParts {
-  /// One of the matrices.
+  /// Which rows and columns of the stored matrix one part takes.
   package struct Part: Codable, Sendable, Equatable {
     /// `q`, `k`, `v`, `gate` or `up`; nil for a matrix that is taken whole.
     package let label: String?
     let rows: IndexRuns
     package let columns: IndexRuns
 
-    /// A part of the stored matrix.
     package init(label: String?, rows: IndexRuns, columns: IndexRuns) {
       self.label = label
       self.rows = rows
@@ -17,14 +16,19 @@ package enum FusedParts {
     }
   }
 
-  /// How a tensor is laid out, or why that is unknown; nil if it is not fused.
+  /// The parts of a fused tensor, or the reason why they are unknown.
   enum Finding {
     case parts([Part])
     case unknown(reason: String)
   }
 
-  /// The parts of a tensor, from its name, the matrix it holds (`rows × columns`, once for each expert of a stack), and what
-  /// `config.json` says of heads and sizes.
+  /// Finds the parts of a tensor from its name, its size, and what `config.json` says about heads and sizes.
+  ///
+  /// - Parameters:
+  ///   - rows: the rows of the stored matrix, or of each matrix in a stack.
+  ///   - columns: the columns of the stored matrix, or of each matrix in a stack.
+  ///   - isStack: whether the tensor is a stack of experts.
+  /// - Returns: nil if the name is not that of a fused tensor.
   static func find(name: String, rows: Int, columns: Int, isStack: Bool, config: ModelConfig) -> Finding? {
     let layout = FusedLayout(rows: rows, columns: columns, config: config)
     let parts: [Part]?
@@ -40,13 +44,13 @@ package enum FusedParts {
   }
 }
 
-/// The ways in which models lay out fused projections. Every one returns nil unless the sizes add up.
+/// The ways in which models lay out fused projections. Each method stands for one way, and returns nil unless the sizes add up.
 private struct FusedLayout {
   let rows: Int
   let columns: Int
   let config: ModelConfig
 
-  /// What is known, for a message.
+  /// What config.json says about heads and sizes, for a message.
   var known: String {
     func text(_ name: String, _ value: Int?) -> String { "\(name) \(value.map(String.init) ?? "missing")" }
     return [
@@ -56,13 +60,13 @@ private struct FusedLayout {
     ].joined(separator: ", ")
   }
 
-  /// All query heads, then all key heads, then all value heads.
+  /// The parts of `qkv_proj`: the rows of all query heads, then of all key heads, then of all value heads.
   func stackedHeads() -> [FusedParts.Part]? {
     guard let heads, let size = headSize else { return nil }
     return consecutive(query: heads, other: config.keyValueHeads ?? heads, size: size)
   }
 
-  /// Under one name, three layouts.
+  /// The parts of `query_key_value`, a name under which models use three layouts.
   func queryKeyValue() -> [FusedParts.Part]? {
     guard let heads, let size = headSize else { return nil }
     switch config.modelType {
@@ -79,7 +83,7 @@ private struct FusedLayout {
     }
   }
 
-  /// Conv1D stores inputs × outputs, so the outputs are columns.
+  /// The parts of GPT-2's `c_attn`: thirds of the columns, since its Conv1D stores inputs × outputs.
   func thirdsOfColumns() -> [FusedParts.Part]? {
     guard columns % 3 == 0 else { return nil }
     let third = columns / 3
@@ -88,6 +92,7 @@ private struct FusedLayout {
     }
   }
 
+  /// The parts of `gate_up_proj`: the gate's rows, then as many of the up projection.
   func halvesOfRows() -> [FusedParts.Part]? {
     guard rows % 2 == 0 else { return nil }
     return [
@@ -96,14 +101,14 @@ private struct FusedLayout {
     ]
   }
 
-  /// Stacks are stored inputs × outputs by some models, outputs × inputs by others.
+  /// The parts of `gate_up_proj` in a stack of experts, which some models store as inputs × outputs and others as outputs × inputs.
   func expertGateUp() -> [FusedParts.Part]? {
     guard let hidden = config.hiddenSize, rows > 0, columns > 0 else { return nil }
     let hasColumnOutputs: Bool
     switch config.modelType {
     case "gpt_oss":
       guard rows == hidden, columns % 2 == 0 else { return nil }
-      // Gate and up take turns.
+      // Columns of the gate and of the up projection alternate.
       return zip(["gate", "up"], 0...).compactMap { label, first in
         IndexRuns(first: first, length: 1, stride: 2, count: columns / 2).map {
           FusedParts.Part(label: label, rows: .init(all: rows), columns: $0)
@@ -130,7 +135,7 @@ private struct FusedLayout {
     return hidden / heads
   }
 
-  /// [query heads; key heads; value heads], each of `size` rows.
+  /// Parts one after the other: `query` query heads, `other` key heads and `other` value heads, each of `size` rows.
   private func consecutive(query: Int, other: Int, size: Int) -> [FusedParts.Part]? {
     guard let queries = product(query, size), let others = product(other, size), queries > 0, others > 0,
       queries <= rows, rows - queries == 2 * others
@@ -140,7 +145,7 @@ private struct FusedLayout {
     }
   }
 
-  /// For each key and value head: the query heads that use it, the key head, the value head.
+  /// Parts in groups of rows, one group for each key head: the query heads that use it, the key head, and its value head.
   private func grouped(heads: Int, groups: Int, size: Int) -> [FusedParts.Part]? {
     guard groups > 0, heads % groups == 0, let queries = product(heads / groups, size),
       rows % groups == 0, rows / groups - queries == 2 * size
@@ -157,7 +162,7 @@ private struct FusedLayout {
     return parts.count == 3 ? parts : nil
   }
 
-  /// nil beyond what a tensor of these rows could have.
+  /// The product of two counts; nil if it is negative or more than the rows of the tensor.
   private func product(_ left: Int, _ right: Int) -> Int? {
     let (value, overflow) = left.multipliedReportingOverflow(by: right)
     return overflow || value < 0 || value > rows ? nil : value

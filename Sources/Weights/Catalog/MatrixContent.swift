@@ -1,19 +1,18 @@
-/// The weight matrices in one tensor.
+/// How one tensor is cut into weight matrices: first into the experts of a stack, then each of these into its fused parts.
 package struct MatrixContent: Codable, Sendable, Equatable {
-  /// Of the matrix that is stored, or of each in a stack.
+  /// The rows of the stored matrix, or of each matrix in a stack.
   let rows: Int
-  /// Of the matrix that is stored, or of each in a stack.
+  /// The columns of the stored matrix, or of each matrix in a stack.
   package let columns: Int
-  /// How many are stacked; nil if the tensor is no stack.
+  /// The number of experts in a stack; nil if the tensor is no stack.
   package let experts: Int?
-  /// What is fused in each; one part without a label if it is taken whole.
+  /// The parts that are fused in the stored matrix, or in each of a stack; one part without a label if it is taken whole.
   package let parts: [FusedParts.Part]
-  /// What codes of 8 bits are multiplied by.
+  /// The tensor that 8-bit codes are multiplied by; nil if the weights are stored as they are.
   package var scale: WeightScale?
 
   var matrixCount: Int { (experts ?? 1) * parts.count }
 
-  /// The matrices in a tensor whose stored matrix, or each of whose stack, is `rows × columns`.
   package init(rows: Int, columns: Int, experts: Int?, parts: [FusedParts.Part], scale: WeightScale?) {
     self.rows = rows
     self.columns = columns

@@ -5,9 +5,9 @@ import SystemPackage
 
 /// The part of a model's `config.json` that decides what a matrix is: fused projections, tied embeddings, blocks of FP8 scales.
 ///
-/// Nothing in it is trusted: a value of the wrong type counts as missing, and sizes are checked against the tensors they describe.
+/// Nothing in the file is trusted: a value of the wrong type counts as missing, and sizes are checked against the tensors they describe.
 package struct ModelConfig: Sendable, Equatable {
-  /// `model_type` of transformers, or `_class_name` of diffusers.
+  /// The value of `model_type` in transformers' files, or of `_class_name` in those of diffusers.
   package var modelType: String?
   var hiddenSize: Int?
   var heads: Int?
@@ -15,29 +15,28 @@ package struct ModelConfig: Sendable, Equatable {
   var headSize: Int?
   var intermediateSize: Int?
   var expertIntermediateSize: Int?
-  /// Falcon: one key and one value head for all query heads.
+  /// Whether all query heads of a Falcon model share one key and one value head.
   var isMultiQuery: Bool?
-  /// Falcon: query heads grouped with the key and value head they share.
+  /// Whether the query heads of a Falcon model are grouped with the key and value head they share.
   var hasGroupedHeads: Bool?
-  /// Whether the output head is the embedding.
+  /// Whether the output head is the same matrix as the token embedding.
   var tiesEmbeddings: Bool?
   /// The method by which weights were quantized.
   var quantization: String?
-  /// Rows and columns of a block that shares an FP8 scale.
+  /// The rows and columns of a block of weights that shares an FP8 scale.
   var scaleBlock: [Int]?
 
-  /// A model of which nothing is known.
+  /// Makes the configuration of a model about which nothing is known.
   package init() {}
 
-  /// The name of the file.
   static let fileName = "config.json"
-  /// Real ones have a few kilobytes.
+  /// The largest file that is read, in bytes. Real ones have a few kilobytes.
   private static let largestFile = 16 << 20
 
-  /// Reads the file beside a checkpoint.
+  /// Reads the file in the folder of a checkpoint.
   ///
-  /// - Returns: what it says, empty if there is none; and a warning if there is one that cannot be used.
-  /// - Throws: ``RunFailure`` if storage failed: what it says decides which tensors count.
+  /// - Returns: what the file says, empty if there is none; and a warning if there is a file that cannot be used.
+  /// - Throws: ``RunFailure`` if storage failed. Going on without the file would choose other matrices.
   static func read(beside checkpoint: FilePath) throws(RunFailure) -> (config: ModelConfig, warning: String?) {
     let type: FileType
     do {
@@ -62,7 +61,7 @@ package struct ModelConfig: Sendable, Equatable {
     }
   }
 
-  /// Models of pictures, whose convolutions are weight matrices by default.
+  /// Whether the model is one of images, whose convolutions are weight matrices by default.
   var isVision: Bool {
     guard let modelType else { return false }
     return Self.visionTypes.contains(modelType) || Self.visionClasses.contains(modelType)
@@ -116,7 +115,7 @@ extension ModelConfig: Decodable {
     }
   }
 
-  /// Reads the keys it knows; the language model of a composite one fills in what the outer level leaves open.
+  /// Reads the keys that are known here. In a composite model, `text_config` fills in most of what the outer level leaves open.
   package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     func value<Value: Decodable>(_ key: CodingKeys, _ type: Value.Type = Value.self) -> Value? {

@@ -4,14 +4,13 @@
   import Musl
 #endif
 
-/// `--include` and `--exclude`: shell patterns over tensor names, where `*` also matches dots.
+/// The shell patterns of `--include` and `--exclude`, which are matched against tensor names. `*` also matches dots.
 package struct NameFilter: Sendable, Equatable {
-  /// A tensor that matches one of these is a candidate even if its class is skipped.
+  /// Patterns that bring a tensor in whose name alone would have it skipped.
   package var include: [String]
-  /// A tensor that matches one of these is left out, whatever else matches.
+  /// Patterns that leave a tensor out, whatever else matches.
   package var exclude: [String]
 
-  /// Patterns as the user gave them.
   package init(include: [String] = [], exclude: [String] = []) {
     self.include = include
     self.exclude = exclude

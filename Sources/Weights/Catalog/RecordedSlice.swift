@@ -1,20 +1,19 @@
 import RunCore
 import ShardIO
 
-/// What a document says of a matrix that is a part of a stored tensor: an expert of a stack, or a fused projection.
+/// What a document says about a matrix that is a part of a stored tensor: an expert of a stack, or a part of a fused projection.
 package struct RecordedSlice: Codable, Sendable, Equatable {
   /// The shape of the stored tensor.
   package var shape: [Int]
-  /// The position of the expert; nil if the tensor is no stack.
+  /// The position of the expert in the stack, from 0; nil if the tensor is no stack.
   @ExplicitNull package var expert: Int?
-  /// `q`, `k`, `v`, `gate` or `up`; nil if the tensor was not split.
+  /// The fused part, `q`, `k`, `v`, `gate` or `up`; nil if the tensor was not split.
   @ExplicitNull package var part: String?
-  /// The rows of the stored matrix that are its own.
+  /// The rows of the stored matrix that belong to this matrix.
   package var rows: IndexRuns
-  /// The columns of the stored matrix that are its own.
+  /// The columns of the stored matrix that belong to this matrix.
   package var columns: IndexRuns
 
-  /// A part of a tensor of `shape`.
   package init(shape: [Int], expert: Int?, part: String?, rows: IndexRuns, columns: IndexRuns) {
     self.shape = shape
     self.expert = expert
@@ -25,7 +24,7 @@ package struct RecordedSlice: Codable, Sendable, Equatable {
 }
 
 extension Catalog {
-  /// Where a matrix lies in its tensor, for a document; nil if it is all of it.
+  /// Where a matrix lies in its tensor, for a document; nil if the matrix is the whole tensor.
   package func recordedSlice(of matrix: Matrix) -> RecordedSlice? {
     guard matrix.expert != nil || matrix.part != nil else { return nil }
     return RecordedSlice(

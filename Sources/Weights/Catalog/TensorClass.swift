@@ -1,8 +1,8 @@
 import ShardIO
 
-/// What a tensor is to FROG.
+/// The class of a tensor, which says whether it holds weight matrices and in which form.
 package enum TensorClass: Equatable, Sendable {
-  /// A weight matrix: decomposed, scored, masked.
+  /// A weight matrix, which is decomposed, scored and masked.
   case matrix
   /// A weight matrix of 8-bit floating point, whose values are scaled by another tensor.
   case dequantized
@@ -10,15 +10,15 @@ package enum TensorClass: Equatable, Sendable {
   case stack
   /// A convolution, taken as outputs × (inputs · height · width).
   case conv
-  /// Left out, and why; `--include` can bring it in if it is a decodable matrix.
+  /// A tensor that is left out. `--include` can bring it in if it is a matrix that can be decoded.
   case skipped(reason: String)
-  /// Weights in a form that cannot be scored: going on without them would give a wrong mask. What to do about it comes second.
+  /// Weights in a form that cannot be scored; going on without them would give a wrong mask. The remedy is what the user can do about it.
   case refused(reason: String, remedy: String = "leave it out with --exclude, or convert the checkpoint")
 
-  /// Every name, in the order of tables.
+  /// The names of all classes, in the order in which tables list them.
   package static let names = ["matrix", "dequantized", "stack", "conv", "skipped", "refused"]
 
-  /// One word.
+  /// The class in one word, as tables show it.
   package var name: String {
     switch self {
     case .matrix: "matrix"
@@ -30,7 +30,7 @@ package enum TensorClass: Equatable, Sendable {
     }
   }
 
-  /// Why it does not count.
+  /// The reason why the tensor is skipped or refused; nil for other classes.
   package var reason: String? {
     switch self {
     case .skipped(let reason), .refused(let reason, _): reason

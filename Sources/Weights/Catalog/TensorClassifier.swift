@@ -1,14 +1,13 @@
 import ShardIO
 
-/// A tensor of a checkpoint and what becomes of it.
+/// A tensor of a checkpoint with its class and the matrices in it.
 package struct ClassifiedTensor: Sendable {
-  /// The tensor.
   package let tensor: CheckpointTensor
-  /// What it is to FROG once the filter has spoken.
+  /// The class, with the patterns of `--include` and `--exclude` applied.
   package let tensorClass: TensorClass
   private let storage: Storage
 
-  /// Out of line: most tensors of a large checkpoint may hold no matrix, and there may be a million.
+  /// The matrices out of line, since a checkpoint may have a million tensors, most of which hold no matrix.
   private enum Storage: Sendable {
     case nothing
     indirect case matrices(MatrixContent)
@@ -20,21 +19,33 @@ package struct ClassifiedTensor: Sendable {
     storage = content.map { .matrices($0) } ?? .nothing
   }
 
-  /// The matrices in it; nil if it does not count.
+  /// How the tensor is cut into matrices; nil if it is skipped or refused.
   var content: MatrixContent? { if case .matrices(let content) = storage { content } else { nil } }
-  /// How many matrices it holds.
+  /// The number of matrices in the tensor.
   package var matrixCount: Int { content?.matrixCount ?? 0 }
 }
 
-/// Tells what tensors are, from names, types and shapes, the tensors beside them, and config.json.
+/// Finds the class of tensors from their names, types and shapes, the tensors beside them, and config.json.
+///
+/// The first rule that applies decides, in this order:
+///
+/// 1. `--exclude` leaves a tensor out, even one that would be refused.
+/// 2. Names of packed formats, LoRA adapters and mxfp4 scales are refused.
+/// 3. With tied embeddings, embeddings and heads of the first token embedding's shape and type are skipped, except that embedding.
+/// 4. Names of embeddings, heads, routers, biases, scales and constants are skipped, unless `--include` names the tensor.
+/// 5. The number of dimensions decides: 2 for a matrix, 3 for a stack of experts, 4 for a convolution.
+/// 6. Types that cannot be decoded, sizes that are too small, and scales that are missing or do not fit, skip or refuse the tensor.
+///
+/// So `model.embed_tokens.weight` is skipped (4), and `--include 'model.embed_tokens.*'` makes it a matrix (5). A tensor of class matrix,
+/// dequantized, stack or conv has content, and one that is skipped or refused has none. docs/reference/tensors.md has the rules in full.
 struct TensorClassifier {
-  /// A file of holes could claim billions, each of which costs memory.
+  /// The largest number of experts in a stack that is believed. A sparse file could claim billions, each of which costs memory.
   static let mostExperts = 1 << 16
 
   private let options: CatalogOptions
   private let config: ModelConfig
   private let checkpoint: Checkpoint
-  /// With tied embeddings: the one tensor that counts for all tensors of its shape and type.
+  /// The first token embedding, which stands for all embeddings and heads of its shape and type; nil without tied embeddings.
   private let tiedTo: TensorInfo?
   private let takesConvolutions: Bool
 
@@ -48,6 +59,7 @@ struct TensorClassifier {
       ? checkpoint.tensors.first { $0.info.shape.count == 2 && TensorName($0.info.name).isTokenEmbedding }?.info : nil
   }
 
+  /// Classifies one tensor of the checkpoint.
   func classify(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
     let name = TensorName(info.name)
@@ -73,7 +85,7 @@ struct TensorClassifier {
     }
   }
 
-  /// A matrix, or one for each expert of a stack.
+  /// Classifies a tensor that holds a matrix of `rows × columns`, or one for each of `experts`.
   private func matrix(
     _ tensor: CheckpointTensor, rows: Int, columns: Int, experts: Int?, isIncluded: Bool
   ) -> ClassifiedTensor {
@@ -106,7 +118,7 @@ struct TensorClassifier {
     return cut(tensor, tensorClass, rows: rows, columns: columns, experts: experts, scale: scale)
   }
 
-  /// Cuts a tensor into its experts, and these into what is fused in them.
+  /// Cuts a tensor into its experts, and these into their fused parts if that is asked for.
   private func cut(
     _ tensor: CheckpointTensor, _ tensorClass: TensorClass, rows: Int, columns: Int, experts: Int?, scale: WeightScale?
   ) -> ClassifiedTensor {
@@ -131,24 +143,25 @@ struct TensorClassifier {
       content: MatrixContent(rows: rows, columns: columns, experts: experts, parts: parts ?? [whole], scale: scale))
   }
 
+  /// Classifies a tensor of rank 4, which is taken as outputs × (inputs · height · width).
   private func convolution(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
     guard info.dtype.isDecodable, !info.dtype.isEightBit else { return other(tensor) }
     guard info.elementCount > 0 else { return leftOut(tensor, .skipped(reason: "empty")) }
-    // The elements of the tensor were counted without overflow, so those of a part can be.
+    // The product of all dimensions was computed without overflow, and it is not 0. So this product of some of them cannot overflow.
     let (rows, columns) = (info.shape[0], info.shape[1...].reduce(1, *))
     guard rows >= 2, columns >= 2 else { return leftOut(tensor, .skipped(reason: "one row or column")) }
     return cut(tensor, .conv, rows: rows, columns: columns, experts: nil, scale: nil)
   }
 
-  /// What has no place in the other classes.
+  /// Classifies a tensor that is neither a matrix nor a stack or convolution that counts: it is skipped or refused.
   private func other(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
     if info.dtype.isDecodable { return leftOut(tensor, .skipped(reason: "rank \(info.shape.count)")) }
     if info.dtype.isEightBit {
       return leftOut(tensor, .refused(reason: "holds \(info.dtype.rawValue) weights, which cannot be decoded"))
     }
-    // Integers with a scale beside them are weights in disguise.
+    // Integers with a scale beside them are the codes of quantized weights.
     if TensorName(info.name).leaf == "weight", info.shape.count >= 2,
       let scale = ["_scale", "_scale_inv", "_scale_2"].lazy.map({ info.name + $0 }).first(where: {
         checkpoint.tensor(named: $0) != nil
@@ -163,7 +176,7 @@ struct TensorClassifier {
     return leftOut(tensor, .skipped(reason: "\(info.dtype.rawValue) is not a weight type"))
   }
 
-  /// Of mxfp4, `T_blocks` of `T_scales`.
+  /// The name `T_blocks` if `name` is `T_scales` and the checkpoint has both, as mxfp4 checkpoints do.
   private func codes(scaledBy name: String) -> String? {
     let suffix = "_scales".utf8
     guard name.utf8.suffix(suffix.count).elementsEqual(suffix), let stem = String(name.utf8.dropLast(suffix.count))
@@ -174,11 +187,13 @@ struct TensorClassifier {
     return checkpoint.tensor(named: blocks) == nil ? nil : blocks
   }
 
+  /// The name of a scale that belongs to the module of a `weight`; nil if there is none.
   private func scaleBeside(_ name: String) -> String? {
     guard let module = String(name.utf8.dropLast("weight".utf8.count)) else { return nil }
     return ["scales", "SCB"].map { module + $0 }.first { checkpoint.tensor(named: $0) != nil }
   }
 
+  /// The scale of 8-bit weights, or the reason why it does not fit them.
   private enum ScaleFinding {
     case found(WeightScale)
     case none
@@ -201,7 +216,7 @@ struct TensorClassifier {
     return .none
   }
 
-  /// The tensor that stands for this one.
+  /// The name of the tensor that stands for this one because embeddings are tied; nil if this one stands for itself.
   private func tie(of info: TensorInfo, _ name: TensorName) -> String? {
     guard let tiedTo, tiedTo.shape == info.shape, tiedTo.dtype == info.dtype,
       ExactName(tiedTo.name) != ExactName(info.name),
@@ -216,7 +231,7 @@ struct TensorClassifier {
 }
 
 extension DType {
-  /// Floating point of 8 bits, which needs a scale.
+  /// Whether the type is floating point of 8 bits, which needs a scale.
   package var isEightBit: Bool {
     switch self {
     case .f8E4M3, .f8E5M2, .f8E4M3FNUZ, .f8E5M2FNUZ: true

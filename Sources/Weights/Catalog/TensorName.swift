@@ -1,14 +1,16 @@
 import ShardIO
 
-/// What the name of a tensor says of it, by the rules of docs/reference/tensors.md.
+/// What the name of a tensor says about the tensor, by the rules of docs/reference/tensors.md.
 ///
-/// Everything is compared by bytes: what Unicode holds equal is found by sorting marks, which takes a hostile name minutes.
+/// `model.layers.0.mlp.gate_proj.weight` has the leaf `weight` and the module `gate_proj`.
+///
+/// Names are compared by bytes. Comparing them as Unicode text sorts combining marks, which takes minutes for a hostile name.
 package struct TensorName {
-  /// Between dots.
+  /// The pieces between dots.
   package let parts: [ExactName]
-  /// After the last dot.
+  /// The piece after the last dot.
   package let leaf: ExactName
-  /// The module that a `weight` belongs to, else the leaf itself.
+  /// The piece before `weight` if that is the leaf; otherwise the leaf itself.
   package let module: ExactName
 
   package init(_ name: String) {
@@ -21,7 +23,7 @@ package struct TensorName {
 
   package var isUnderExperts: Bool { parts.contains("experts") }
 
-  /// Where tokens enter a model: what its output head may be tied to.
+  /// Whether the name is that of a token embedding, which the output head may be tied to.
   var isTokenEmbedding: Bool { parts.contains(where: Self.tokenEmbeddings.contains) || module == "shared" }
   var isOutputHead: Bool {
     parts.contains(where: Self.heads.contains) || (parts.contains("predictions") && parts.contains("decoder"))
@@ -38,7 +40,7 @@ package struct TensorName {
   private static let routers: Set<ExactName> = ["gate", "router", "shared_expert_gate"]
   private static let constants: Set<ExactName> = ["A_log", "inv_freq", "position_ids"]
 
-  /// Why a tensor of this name is no weight matrix, whatever it holds.
+  /// The reason why a tensor of this name is no weight matrix, whatever it holds; nil if the name says nothing of the kind.
   var reasonToSkip: String? {
     if isTokenEmbedding || parts.contains(where: Self.otherEmbeddings.contains) { return "embedding" }
     if isOutputHead { return "output head" }
@@ -50,7 +52,7 @@ package struct TensorName {
     return Self.constants.contains(leaf) ? "constant" : nil
   }
 
-  /// The method whose checkpoints have tensors of this name, with its article.
+  /// The method whose packed or adapter checkpoints have tensors of this name, with its article, such as `a LoRA adapter`.
   var packedFormat: String? {
     switch leaf {
     case "qweight", "qzeros", "g_idx": return "a GPTQ or AWQ"

@@ -2,32 +2,32 @@ import ShardIO
 
 /// The tensor that 8-bit weights are multiplied by: W = codes · scale, block by block.
 package struct WeightScale: Codable, Sendable, Equatable {
-  /// The checkpoint's name for it.
+  /// The checkpoint's name for the scale.
   package let name: String
-  /// How it is stored.
+  /// The type in which its values are stored.
   package let dtype: DType
-  /// As stored.
+  /// The shape as stored.
   package let shape: [Int]
-  /// Position in ``Catalog/shards``; not always that of the weights.
+  /// The position of its shard in ``Catalog/shards``, which need not be that of the weights.
   package internal(set) var shard: Int
-  /// First byte in the shard.
+  /// The position of its first byte in the shard.
   package let offset: Int
-  /// Bytes in the shard.
+  /// The number of bytes it takes in the shard.
   package let byteCount: Int
-  /// Rows and columns of weights that share a value.
+  /// The number of rows in a block of weights that share a value.
   package let blockRows: Int
-  /// Rows and columns of weights that share a value.
+  /// The number of columns in a block of weights that share a value.
   package let blockColumns: Int
-  /// Whether the first dimension counts experts.
+  /// Whether the first dimension counts experts, so that each has values of its own.
   let isStacked: Bool
 
   /// The block that FP8 checkpoints use unless their config.json says otherwise.
   static let defaultBlock = [128, 128]
 
-  /// What `scale` means for weights of a shape, or nil if their shapes do not fit together.
+  /// Reads from shapes which weights share a value of `scale`; nil if the shapes do not fit together.
   ///
-  /// One value; one for each row; or one for each block of `block`, ragged at the ends. A stack may have one of these for each
-  /// expert.
+  /// A scale holds one value, one for each row, or one for each block of `block[0] × block[1]` weights; blocks may be smaller at the ends.
+  /// A stack may have such values for each expert, or for all together.
   init?(_ scale: CheckpointTensor, rows: Int, columns: Int, experts: Int?, block: [Int]) {
     let info = scale.info
     guard [.f64, .f32, .bf16, .f16].contains(info.dtype), rows > 0, columns > 0 else { return nil }

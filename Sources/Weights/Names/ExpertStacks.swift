@@ -1,16 +1,16 @@
 import ShardIO
 
-/// `PREFIX.experts.NUMBER.LEAF.weight`, taken apart.
+/// The pieces of the name of a routed expert's matrix, `PREFIX.experts.NUMBER.LEAF.weight`.
 struct ExpertName {
-  /// What a routed expert is made of.
+  /// The three matrices of a routed expert.
   enum Part { case gate, up, down }
 
-  /// `PREFIX.experts`.
+  /// The name as far as `PREFIX.experts`.
   let experts: String
   let number: Int
   let part: Part
 
-  /// nil if `name` is not that of a routed expert's matrix.
+  /// Takes a name apart; nil if it is not that of a routed expert's matrix.
   init?(_ name: String, leaves: RoutedExperts) {
     let pieces = name.split(separator: ".", omittingEmptySubsequences: false)
     guard pieces.count > 4, pieces[pieces.count - 1] == "weight", pieces[pieces.count - 4] == "experts",
@@ -27,15 +27,16 @@ struct ExpertName {
   }
 }
 
-/// The stacks that routed experts become, of all layers of a checkpoint.
+/// The stacks that the routed experts of each layer of a checkpoint become in transformers 5.
 struct ExpertStacks {
   let leaves: RoutedExperts
   private var layers: [ExactName: Layer] = [:]
 
-  /// One layer's experts. A stack needs all of them, in one shape each for gate, up and down.
+  /// The experts of one layer. A stack needs all of them, and all gates of one shape, all ups and all downs too.
   private struct Layer {
     var shapes: [ExpertName.Part: [Int]] = [:]
     var numbers: [ExpertName.Part: Set<Int>] = [.gate: [], .up: [], .down: []]
+    /// Whether two matrices of one kind differ in shape, or one is not of rank 2.
     var isUneven = false
 
     mutating func insert(_ name: ExpertName, _ shape: [Int]) {
@@ -44,7 +45,7 @@ struct ExpertStacks {
       numbers[name.part, default: []].insert(name.number)
     }
 
-    /// The number of experts, if none is missing.
+    /// The number of experts; nil if a matrix is missing or the shapes differ.
     var count: Int? {
       guard !isUneven, let gate = numbers[.gate], gate == numbers[.up], gate == numbers[.down], gate.min() == 0,
         gate.max() == gate.count - 1
@@ -62,9 +63,10 @@ struct ExpertStacks {
     counts = layers.mapValues(\.count)
   }
 
+  /// The number of experts of each layer, by the name of its experts; nil where they cannot be stacked.
   private var counts: [ExactName: Int?] = [:]
 
-  /// Where one expert's matrix goes; nil if the stack it belongs to is incomplete or uneven.
+  /// Where the matrix of an expert lies in its stack; nil if the stack would be incomplete or uneven.
   func placement(of expert: ExpertName, renamings: [Renaming]) -> ParameterPlacement? {
     let key = ExactName(expert.experts)
     guard let layer = layers[key], let experts = counts[key] ?? nil, let gate = layer.shapes[.gate],
@@ -74,7 +76,7 @@ struct ExpertStacks {
     let (rows, overflow) = gate[0].addingReportingOverflow(up[0])
     guard !overflow else { return nil }
     let joined = [experts, rows, gate[1]]
-    // The renamings look at what surrounds `experts`, a dot included.
+    // Renamings may look at the dot after `experts`, so it takes part.
     let module = TransformersNames.renamed(expert.experts + ".", by: renamings)
     switch expert.part {
     case .gate:

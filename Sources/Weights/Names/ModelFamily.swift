@@ -1,18 +1,18 @@
-/// Models whose checkpoints transformers 5 loads in the same way, by `model_type` of config.json.
+/// Models whose checkpoints transformers 5 loads in the same way, told by `model_type` of config.json.
 ///
-/// Facts of transformers 5.23, `conversion_mapping.py`, restricted to what touches weight matrices. Each family was compared with the loaded
-/// parameters of small models (docs/reference/formats.md).
+/// The families below repeat facts of `conversion_mapping.py` of transformers 5.23, restricted to what touches weight matrices. Each was
+/// compared with the loaded parameters of small models (docs/reference/formats.md).
 struct ModelFamily: Sendable {
-  /// What config.json says.
+  /// The values of `model_type` in config.json.
   let modelTypes: Set<String>
-  /// Applied in this order, each to the result of the one before.
+  /// The renamings of parameters, applied in this order, each to the result of the one before.
   var renamings: [Renaming] = []
-  /// How routed experts are stored, one matrix each, if they are stacked on loading.
+  /// The leaves of routed experts that are stored one by one and stacked on loading; nil if the family has none.
   var experts: RoutedExperts?
   /// Whether stacks of experts are stored as [E, in, out] and become [E, out, in].
   var turnsStacks = false
 
-  /// The family of `modelType`; nil if it is not known what transformers does with it.
+  /// The family of a model type; nil if it is not known what transformers does with such models.
   static func of(_ modelType: String) -> ModelFamily? { all.first { $0.modelTypes.contains(modelType) } }
 
   private static let all = [
@@ -21,7 +21,7 @@ struct ModelFamily: Sendable {
     mllama, qwen2Vision,
   ]
 
-  /// The same names and shapes in memory as on disk.
+  /// Models that have the same names and shapes in memory as on disk.
   private static let unchanged = ModelFamily(modelTypes: [
     "llama", "llama4_text", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3", "falcon",
     "gpt2", "gpt_oss",
@@ -121,10 +121,10 @@ struct ModelFamily: Sendable {
     ])
 }
 
-/// The leaves of routed experts that are stored one by one, as `….experts.N.LEAF.weight`.
+/// The names of the three leaves of routed experts that are stored one by one, as `….experts.N.LEAF.weight`.
 ///
-/// In memory there are two parameters: `experts.gate_up_proj`, [E, 2·inner, hidden], the rows of the gate first, and `experts.down_proj`,
-/// [E, hidden, inner].
+/// In memory E experts are two parameters: `experts.gate_up_proj`, [E, 2·inner, hidden], with the rows of the gate first, and
+/// `experts.down_proj`, [E, hidden, inner].
 struct RoutedExperts: Sendable {
   let gate: String
   let up: String

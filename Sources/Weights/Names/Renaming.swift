@@ -1,13 +1,16 @@
-/// One step of the renaming that transformers 5 does when it loads a checkpoint: the first occurrence of some text becomes another.
+/// One step of the renaming that transformers 5 does when it loads a checkpoint: the first occurrence of a text becomes another text.
 ///
-/// Text that ends in a letter or digit ends a name there: `attention.query` is not found in `attention.query_norm`.
+/// A text that ends in a letter, digit or underscore must end a word of the name: `attention.query` is not found in
+/// `attention.query_norm`.
 enum Renaming: Sendable {
-  /// Wherever it stands.
+  /// Replaces the first text by the second, wherever it stands in the name.
   case anywhere(StaticString, StaticString)
-  /// At the start of the name alone.
+  /// Replaces the first text by the second, if the name begins with it.
   case start(StaticString, StaticString)
 
-  /// `name` in UTF-8 after this step. O(bytes of the name × bytes of the text) at worst.
+  /// The UTF-8 bytes of `name` after this step.
+  ///
+  /// - Complexity: O(bytes of the name × bytes of the text) at worst.
   func applied(to name: [UInt8]) -> [UInt8] {
     switch self {
     case .anywhere(let old, let new):
@@ -24,6 +27,7 @@ enum Renaming: Sendable {
 
   private static func bytes(_ text: StaticString) -> [UInt8] { Array("\(text)".utf8) }
 
+  /// Whether `text` stands in `name` at `position` and ends a word there if it has to.
   private static func stands(_ text: [UInt8], in name: [UInt8], at position: Int) -> Bool {
     guard name[position...].starts(with: text) else { return false }
     guard let last = text.last, isWordPart(last), name.count > position + text.count else { return true }

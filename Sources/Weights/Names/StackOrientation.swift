@@ -1,6 +1,8 @@
 import ShardIO
 
-/// How the stacks `experts.gate_up_proj` and `experts.down_proj` of each layer are stored, told from both shapes.
+/// Tells from their shapes how the stacks `experts.gate_up_proj` and `experts.down_proj` of each layer are stored.
+///
+/// Transposed matrices have the shapes [E, hidden, 2·inner] and [E, inner, hidden], others [E, 2·inner, hidden] and [E, hidden, inner].
 struct StackOrientation {
   private enum Leaf: String { case joined = "gate_up_proj", down = "down_proj" }
 
@@ -16,7 +18,7 @@ struct StackOrientation {
   /// Whether `name` is one of a layer's two stacks.
   static func isStack(_ name: String) -> Bool { parts(of: name) != nil }
 
-  /// Whether the stack `name` is stored as [E, in, out]; nil if the shapes leave it open.
+  /// Whether the stack `name` is stored transposed, as [E, in, out]; nil if the shapes leave it open.
   func isTurned(_ name: String) -> Bool? {
     guard let (layer, _) = Self.parts(of: name), let stored = shapes[ExactName(layer)], let joined = stored[.joined],
       let down = stored[.down]
@@ -30,6 +32,7 @@ struct StackOrientation {
     return turned == straight ? nil : turned
   }
 
+  /// The layer and the leaf in the name of a stack; nil for other names.
   private static func parts(of name: String) -> (layer: String, leaf: Leaf)? {
     let pieces = name.split(separator: ".", omittingEmptySubsequences: false)
     guard pieces.count > 2, pieces[pieces.count - 2] == "experts", let last = pieces.last,

@@ -4,7 +4,7 @@ extension TransformersNames {
   /// The name of the file beside the masks.
   package static let fileName = "names.json"
 
-  /// `names.json`, as docs/reference/formats.md describes it: one object, without white space, ended by a newline.
+  /// The bytes of `names.json`, as docs/reference/formats.md describes it: one JSON object without white space, ended by a newline.
   package func encode() -> [UInt8] {
     var json = JSONWriter()
     json.openObject()

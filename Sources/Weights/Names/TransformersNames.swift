@@ -1,35 +1,35 @@
 import ShardIO
 
-/// Which parameter of a transformers-5 model each tensor of a checkpoint becomes, and where in it.
+/// The parameter of a transformers-5 model that each tensor of a checkpoint becomes, and the tensor's place in it.
 ///
 /// transformers 5 renames on loading: experts that are stored one by one become stacks, GPT-NeoX's `embed_out` becomes `lm_head`, vision
-/// transformers and models with a vision tower have other module names. A consumer that holds masks under the checkpoint's names needs this
-/// to find the parameters they are for.
+/// transformers and models with a vision tower have other module names. Whoever holds masks under the checkpoint's names needs this to
+/// find the parameters that the masks are for.
 ///
-/// Parameters are named as in the model class that wrote the checkpoint. Another class of the same model differs by its base model's prefix,
-/// which transformers adds or removes on loading: a name that a model does not have is to be tried with `base_model_prefix` and a dot in
-/// front, or without it.
+/// Parameters are named as in the model class that wrote the checkpoint. Another class of the same model differs by its base model's
+/// prefix, which transformers adds or removes on loading. So a name that a model does not have is to be tried with `base_model_prefix` and
+/// a dot in front, or without it.
 package struct TransformersNames: Sendable {
   /// A tensor whose name or place differs.
   package struct Entry: Sendable, Equatable {
-    /// The checkpoint's name.
+    /// The checkpoint's name for the tensor.
     package let tensor: String
-    /// Where it goes; nil if the model has no parameter for it (layers that predict further tokens).
+    /// The tensor's place; nil if the model has no parameter for it, as with layers that predict further tokens.
     package let placement: ParameterPlacement?
   }
 
-  /// `model_type` of config.json.
+  /// The value of `model_type` in config.json; nil if there is none.
   package let modelType: String?
-  /// Whether it is known what transformers 5 does with all tensors. If not, what is not among the entries may have another name there.
+  /// Whether it is known what transformers 5 does with all tensors. If not, tensors that have no entry may have another name there.
   package let isCovered: Bool
-  /// In the order of the checkpoint; what is missing has the same name, shape and place.
+  /// The tensors that differ, in the order of the checkpoint. Where all is known, a tensor without an entry has the same name and shape.
   package let entries: [Entry]
 
-  /// The names of a checkpoint.
+  /// Finds the parameters of a checkpoint's tensors.
   ///
   /// - Parameters:
-  ///   - modelType: of config.json, nil if there is none.
-  ///   - tensors: all of the checkpoint, not only its matrices: the number of experts is counted here.
+  ///   - modelType: the value of `model_type` in config.json; nil if there is none.
+  ///   - tensors: all tensors of the checkpoint, not only its matrices, since the number of experts is counted here.
   /// - Complexity: O(bytes of all names) operations.
   package init(modelType: String?, tensors: [(name: String, shape: [Int])]) {
     self.modelType = modelType
@@ -69,34 +69,37 @@ package struct TransformersNames: Sendable {
     self.isCovered = isCovered
   }
 
-  /// `name` after all of `renamings`.
+  /// The name that all of `renamings`, one after the other, make of `name`.
   static func renamed(_ name: String, by renamings: [Renaming]) -> String {
     guard !renamings.isEmpty else { return name }
     return String(decoding: renamings.reduce(Array(name.utf8)) { $1.applied(to: $0) }, as: UTF8.self)
   }
 
-  /// Experts one by one where this family has none, or the fused gate of large DINOv2 models: transformers changes these in ways not known here.
+  /// Whether transformers changes a tensor of this name in ways that are not known here: a single expert in a family that has none, or
+  /// the fused gate of large DINOv2 models.
   private static func hasFormOfOtherFamilies(_ name: String) -> Bool {
     let pieces = name.split(separator: ".")
     let isExpert = zip(pieces, pieces.dropFirst()).contains { $0 == "experts" && Int($1) != nil }
     return isExpert || pieces.contains("weights_in") || pieces.contains("weights_out")
   }
 
-  /// Scales of quantized weights are no parameters of their own.
+  /// Whether the name is that of a scale of quantized weights, which is no parameter of its own.
   private static func isScale(_ name: String) -> Bool {
     ["_scale", "_scale_inv"].contains {
       name.utf8.count >= $0.utf8.count && name.utf8.suffix($0.utf8.count).elementsEqual($0.utf8)
     }
   }
 
-  /// `model.layers.N` of a name that begins so.
+  /// The piece `model.layers.N` of a name that begins so; nil for other names.
   private static func layer(of name: String) -> ExactName? {
     let pieces = name.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
     guard pieces.count == 4, pieces[0] == "model", pieces[1] == "layers" else { return nil }
     return ExactName(pieces.prefix(3).joined(separator: "."))
   }
 
-  /// `model.layers.N` if `name` is `model.layers.N.eh_proj.weight`: a layer that predicts a further token, which transformers does not load.
+  /// The piece `model.layers.N` if `name` is `model.layers.N.eh_proj.weight`; nil for other names.
+  ///
+  /// Such a layer predicts a further token, and transformers does not load it.
   private static func layerOfPredictor(_ name: String) -> ExactName? {
     guard let layer = layer(of: name), name.utf8.elementsEqual("\(layer.string).eh_proj.weight".utf8) else {
       return nil

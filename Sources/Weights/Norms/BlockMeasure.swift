@@ -1,13 +1,15 @@
 import CKernels
 import ShardIO
 
-/// What one rank found in one block; trivially copied between ranks.
+/// What one rank has measured in one block. Ranks send it to each other as words of 64 bits.
 struct BlockResult: BitwiseCopyable {
   var sumOfSquares = 0.0
-  /// Flat index in the matrix, or -1.
+  /// The flat index in the matrix of the block's first weight that is NaN or infinite; -1 if there is none.
   var firstNonFinite = -1
+  /// The XXH3-128 of the weights as stored.
   var hash = frog_hash128(low: 0, high: 0)
 
+  /// The number of words in ``encoded``.
   static let words = 4
   var encoded: [UInt64] {
     [sumOfSquares.bitPattern, UInt64(bitPattern: Int64(firstNonFinite)), hash.low, hash.high]
@@ -22,14 +24,14 @@ struct BlockResult: BitwiseCopyable {
   }
 }
 
-/// Measures blocks; keeps its buffers from one to the next.
+/// Measures blocks, and keeps its buffers from one block to the next.
 struct BlockMeasure: ~Copyable {
   private var reader = BlockReader()
   private var squares = SquareSums()
-  /// The matrix of the last block: most of the time that of the next.
+  /// The matrix of the last block, which most of the time is that of the next block too.
   private var open: (matrix: Int, view: TensorView)?
 
-  /// One pass over the bytes of a block, which are given back afterwards.
+  /// Measures a block in one pass over its bytes, and gives their memory back.
   mutating func callAsFunction(_ block: NormBlock, of catalog: Catalog, shards: OpenShards) throws -> BlockResult {
     let view = try self.view(block.matrix, of: catalog, shards: shards)
     var result = BlockResult()

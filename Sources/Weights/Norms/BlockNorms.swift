@@ -4,16 +4,18 @@ import MPI
 import ShardIO
 
 extension Norms {
-  /// Streams all weights once, each rank an equal share of them.
+  /// Reads all weights once, each rank an equal share of the blocks, and measures norms and hashes.
   ///
   /// Collective: every rank calls it. The result is the same on every rank, bit by bit, and for any number of ranks.
   ///
-  /// - Parameter progress: called with the share of this rank's blocks that are done; may end it by a throw.
-  /// - Throws: ``RunFailure`` naming the first weight, in order of name and index, that is NaN or infinite.
-  /// - Complexity: one read of all matrices, divided by the ranks; 32 bytes per 2²² weights are exchanged.
+  /// - Parameter progress: is called after each block with the share of this rank's blocks that are done; it may throw to end the pass.
+  /// - Throws: ``RunFailure`` that names the first weight, in order of name and index, that is NaN or infinite; or a matrix whose squared
+  ///   weights overflow or vanish in double precision.
+  /// - Complexity: one read of all matrices, divided among the ranks; 32 bytes per block of 2²² weights are exchanged.
   package static func measure(
     _ catalog: Catalog, shards: OpenShards, world: Communicator, progress: (Double) throws -> Void
   ) throws -> Norms {
+    // 1. Measure this rank's share of the blocks, reading ahead.
     let blocks = NormBlock.blocks(of: catalog)
     let share = blocks.count * world.rank / world.size..<blocks.count * (world.rank + 1) / world.size
     let own: [UInt64] = try world.agreeing {
@@ -31,10 +33,12 @@ extension Norms {
       }
       return words
     }
+    // 2. Gather the results of all blocks on every rank.
     let words = try world.allGather(own).flatMap { $0 }
     let results = blocks.indices.map {
       BlockResult(encoded: words[$0 * BlockResult.words..<($0 + 1) * BlockResult.words])
     }
+    // 3. Refuse NaN and infinity, add the partial sums, and refuse what double precision cannot hold.
     try refuseNonFinite(blocks: blocks, results: results, catalog: catalog)
     let norms = Norms(blocks: blocks, results: results, catalog: catalog)
     // Only F64 weights can be that large, or that small.
@@ -48,9 +52,10 @@ extension Norms {
     return norms
   }
 
-  /// A sum of squares below it may have lost digits to those that are no normal numbers.
+  /// The smallest sum of squares that is believed. Squares in a smaller one may have been subnormal numbers, which lose digits.
   private static let leastSquare = 0x1p-960
 
+  /// Throws a failure that names the first weight that is NaN or infinite, if there is one.
   private static func refuseNonFinite(blocks: [NormBlock], results: [BlockResult], catalog: Catalog) throws {
     let found = zip(blocks, results).filter { $0.1.firstNonFinite >= 0 }
     guard
@@ -65,7 +70,7 @@ extension Norms {
     )
   }
 
-  /// Adds the partial sums in the order of the blocks, which depends on the checkpoint alone.
+  /// Adds the partial sums in the order of the blocks, which depends on the checkpoint alone, so that the last bits do too.
   private init(blocks: [NormBlock], results: [BlockResult], catalog: Catalog) {
     var squared = [Double](repeating: 0, count: catalog.matrices.count)
     var hashes = [[frog_hash128]](repeating: [], count: catalog.matrices.count)

@@ -1,23 +1,26 @@
 import ShardIO
 
-/// Keeps the disk busy with the next blocks of the norms pass while one is measured.
+/// Reads the next blocks of the norms pass on another thread while one block is measured.
 ///
-/// What the kernel reads ahead is read by the thread that measures, whenever it gets there: on a fast disk it then spends as
-/// long on filling the page cache as the disk takes. Here another thread does that.
+/// The kernel reads ahead on the thread that measures, whenever it gets there. On a fast disk that thread then spends as long on filling
+/// the page cache as the disk takes.
 struct BlockReadAhead: ~Copyable {
-  /// Blocks of up to 32 MiB that are read ahead: more than a disk needs to be busy, little against a node's memory.
+  /// The number of blocks, of up to 32 MiB each, that are read ahead. That keeps a disk busy, and is little against a node's memory.
   static let distance = 4
-  /// Smaller blocks are left to the kernel.
+  /// The size in bytes from which a block is read ahead. Smaller ones are left to the kernel.
   static let worthwhile = 1 << 20
 
   private let prefetcher = Prefetcher()
-  /// Of each block by position, until it has been waited for.
+  /// The reads under way by the position of their block; nil where none was needed or it has been waited for.
   private var pending: [Prefetcher.Pending?] = []
 
-  /// Returns when the block at `position`, asked for in ascending order, has been read.
+  /// Returns when the block at `position` has been read ahead, and asks for the blocks after it.
   ///
-  /// - Parameter bytes: of the block at a position below `count`: its file, and where it lies there; nil if it cannot be opened, which
-  ///   whoever measures it will find out.
+  /// - Parameters:
+  ///   - position: is asked for in ascending order from 0.
+  ///   - count: the number of blocks.
+  ///   - bytes: returns the file of the block at a position below `count`, and where the block lies in it; nil if the file cannot be
+  ///     opened, which whoever measures the block will find out.
   mutating func wait(for position: Int, count: Int, _ bytes: (Int) -> (source: any ByteSource, range: Range<Int>)?) {
     while pending.count < min(count, position + 1 + Self.distance) {
       let next = bytes(pending.count).flatMap { $0.range.count < Self.worthwhile ? nil : $0 }

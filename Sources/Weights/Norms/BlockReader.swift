@@ -1,21 +1,21 @@
 import CKernels
 import ShardIO
 
-/// Reads blocks and hashes them; keeps its buffers from one to the next.
+/// Reads blocks and hashes them, and keeps its buffers from one block to the next.
 struct BlockReader: ~Copyable {
-  /// Bytes lent at a time. Copied ones, and those of a fresh mapping, are still in the second-level cache when they are
-  /// looked at for the second time.
+  /// The bytes that are read at a time, few enough to be still in the second-level cache when they are looked at for the second time,
+  /// whether they were copied or freshly mapped.
   static let loanBytes = 1 << 18
 
   private var scratch = ScratchBytes()
   private var gathered = ScratchBytes()
   private let hasher = BlockHasher()
 
-  /// The hash of a block: of its weights as stored, and in the first of a quantized matrix also of the scales.
+  /// The hash of a block's weights as stored. In the first block of a matrix with scales, it covers the scales too.
   ///
   /// - Parameters:
-  ///   - view: of the block's matrix.
-  ///   - look: gets every piece as stored, in order, and the position of its first weight in the matrix.
+  ///   - view: the matrix of the block.
+  ///   - look: is given every piece as stored, in order, and the position of its first weight in the matrix.
   /// - Throws: ``SourceError``.
   /// - Complexity: one read of the block.
   mutating func hash(
@@ -36,7 +36,7 @@ struct BlockReader: ~Copyable {
     return self.hash(hash, with: scales)
   }
 
-  /// Weights are what codes and scales make together, so a fingerprint covers both.
+  /// The hash of codes and scales together, since weights are the products of both.
   private func hash(_ codes: frog_hash128, with scales: BlockScales) -> frog_hash128 {
     hasher.begin()
     for word in [codes.low, codes.high] { withUnsafeBytes(of: word.littleEndian) { hasher.add($0) } }

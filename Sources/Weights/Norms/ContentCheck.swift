@@ -4,31 +4,33 @@ import ShardIO
 
 /// Compares the weights of matrices with what they were when the norms were measured.
 ///
-/// Size and time of the last write say nothing of a byte that a disk, a cable or a program has changed behind their back, nor of a file
-/// that has taken another's place before this rank opened it. The bytes are those that this rank has scored, or would score now: read
-/// again through the same file, and hashed as the norms pass did.
+/// Size and time of the last write do not show a byte that a disk, a cable or a program has changed without a trace, nor a file that has
+/// replaced another before this rank opened it. So the bytes are read again through the same open file, and hashed as in the norms pass:
+/// they are those that this rank has scored, or would score now.
 ///
-/// One owner; keeps its buffers from one matrix to the next.
+/// It has one owner, and keeps its buffers from one matrix to the next.
 package final class ContentCheck {
   private let catalog: Catalog
   private let norms: Norms
   private let shards: OpenShards
   private var reader = BlockReader()
 
+  /// Makes a check of the matrices of `catalog`.
+  ///
   /// - Parameters:
-  ///   - norms: of the matrices of `catalog`.
-  ///   - shards: through which the matrices are scored.
+  ///   - norms: the norms of these matrices, with the hashes of their blocks.
+  ///   - shards: the open files through which the matrices are scored.
   package init(_ catalog: Catalog, norms: Norms, shards: OpenShards) {
     self.catalog = catalog
     self.norms = norms
     self.shards = shards
   }
 
-  /// Reads a member's share of the blocks of a matrix once more.
+  /// Reads a team member's share of the blocks of a matrix once more, and compares their hashes.
   ///
-  /// Local. Call it when the matrix has been scored: then it is in the page cache, and nothing that happens to it afterwards matters.
+  /// Local. Call it when the matrix has been scored: then the bytes are in the page cache, and later changes no longer matter.
   ///
-  /// - Throws: ``RunFailure`` of kind `.io` naming shard, tensor and rows if they have changed; what reading them throws.
+  /// - Throws: ``RunFailure`` of kind `.io` that names shard, tensor and rows if they have changed; and what reading them throws.
   /// - Complexity: O(bytes of the matrix / members), 256 KiB of memory beside the scales.
   package func check(_ ordinal: Int, member: Int = 0, of members: Int = 1) throws {
     let matrix = catalog.matrices[ordinal]
@@ -41,9 +43,9 @@ package final class ContentCheck {
     }
   }
 
-  /// What explains a failure that may come of a changed checkpoint: that, if it has changed, else the failure.
+  /// The error that explains a failure: that the matrix has changed during the run, if it has; otherwise the failure itself.
   ///
-  /// Local. Weights that change while they are decomposed look like a solver that lies.
+  /// Local. Weights that change while they are decomposed look like a solver that returns wrong results.
   package func cause(of failure: any Error, scoring ordinal: Int) -> any Error {
     guard RunFailure(failure).kind != .io else { return failure }
     do {
@@ -54,7 +56,7 @@ package final class ContentCheck {
     }
   }
 
-  /// Scales that were fit to multiply weights, and no longer are, have changed.
+  /// Opens a matrix. Scales that were valid in the norms pass and no longer are have changed, so that error becomes one of kind `.io`.
   private func view(of matrix: Catalog.Matrix) throws -> TensorView {
     do {
       return try shards.view(of: matrix)
@@ -65,7 +67,7 @@ package final class ContentCheck {
 
   private func changed(_ block: NormBlock, of matrix: Catalog.Matrix) -> RunFailure {
     let (first, last) = (block.elements.lowerBound / matrix.columns, (block.elements.upperBound - 1) / matrix.columns)
-    // Codes and scales have one hash.
+    // The first block has one hash for codes and scales, so either may have changed.
     let scale = block.elements.lowerBound == 0 ? catalog.tensors[matrix.tensor].content.scale : nil
     let scales =
       scale.map { ", or its scales \(quoted($0.name)) in \(quoted(catalog.shards[$0.shard].fileName))" } ?? ""

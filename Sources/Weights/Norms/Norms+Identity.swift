@@ -1,14 +1,14 @@
 import RunCore
 
 extension CheckpointSource {
-  /// A checkpoint whose norms have been measured.
+  /// Describes a checkpoint whose norms have been measured.
   package init(_ catalog: Catalog, _ norms: Norms) {
     self.init(fingerprint: norms.fingerprint, matrices: catalog.matrices.count, weights: catalog.weightCount)
   }
 }
 
 extension RunIdentity.Source {
-  /// A checkpoint whose norms have been measured, with the files that hold its weights.
+  /// Describes a checkpoint whose norms have been measured, with the files that hold its weights.
   package init(_ catalog: Catalog, _ norms: Norms) {
     self.init(
       CheckpointSource(catalog, norms),

@@ -1,27 +1,31 @@
 import CKernels
 import ShardIO
 
-/// Sums of squares of weights.
+/// Adds up the squares of weights, and looks for NaN and infinity on the way.
 struct SquareSums: ~Copyable {
-  /// Weights squared at a time; part of the definition of a norm's last bits.
+  /// The number of weights whose squares are added to one partial sum. It takes part in the last bits of a norm, so it must not change.
   static let chunk = 2048
 
   private var decoded = [Double](repeating: 0, count: chunk)
 
-  /// Adds weights as stored, the first of which is the matrix's `first`, a chunk at a time.
+  /// Adds the squares of weights to `result`, a chunk at a time.
+  ///
+  /// - Parameters:
+  ///   - stored: the weights as stored.
+  ///   - first: the position of the first of them in the matrix.
   mutating func add(_ stored: UnsafeRawBufferPointer, of view: TensorView, first: Int, to result: inout BlockResult) {
     let width = view.dtype.bits / 8
     for offset in stride(from: 0, to: stored.count, by: Self.chunk * width) {
       let piece = UnsafeRawBufferPointer(rebasing: stored[offset..<min(stored.count, offset + Self.chunk * width)])
       let position = first + offset / width
       var sum = sumOfSquares(of: piece, at: position, of: view)
-      // A sum that is not finite is the cheap sign; only then is the weight looked for.
+      // Testing the sum is cheap. Only where it is not finite is the weight looked for.
       if !sum.isFinite, result.firstNonFinite < 0,
         let at = decode(piece, at: position, of: view, { $0.firstIndex { !$0.isFinite } })
       {
         result.firstNonFinite = position + at
       }
-      // Weights whose squares all vanish must not pass for zeros.
+      // Weights whose squares all underflow to 0 must not be taken for zeros.
       if sum == 0, view.dtype == .f64, decode(piece, at: position, of: view, { $0.contains { $0 != 0 } }) {
         sum = .leastNonzeroMagnitude
       }
@@ -29,7 +33,9 @@ struct SquareSums: ~Copyable {
     }
   }
 
-  /// Of at most ``chunk`` weights. Types without a loop of their own are decoded first; the lanes are the same.
+  /// The sum of the squares of at most ``chunk`` weights.
+  ///
+  /// Types without a loop of their own are decoded first. All loops add in the same lanes, so the order of the sum is that of any type.
   private mutating func sumOfSquares(of piece: UnsafeRawBufferPointer, at first: Int, of view: TensorView) -> Double {
     let count = piece.count / (view.dtype.bits / 8)
     switch view.dtype {
@@ -40,6 +46,7 @@ struct SquareSums: ~Copyable {
     }
   }
 
+  /// Decodes at most ``chunk`` weights for `body` to look at.
   private mutating func decode<R>(
     _ piece: UnsafeRawBufferPointer, at first: Int, of view: TensorView,
     _ body: (UnsafeMutableBufferPointer<Double>) -> R

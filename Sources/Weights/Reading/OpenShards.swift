@@ -2,23 +2,25 @@ import RunCore
 import ShardIO
 import SystemPackage
 
-/// The shards this rank has opened, each once and only when first needed.
+/// The shards that this rank has opened, each once and only when it is first needed.
 package final class OpenShards {
   private let catalog: Catalog
   private let kind: SourceKind
   private var sources: [Int: any ByteSource] = [:]
 
+  /// Makes an empty list of open shards.
+  ///
   /// - Parameters:
-  ///   - catalog: whose shards they are.
-  ///   - kind: how they are read.
+  ///   - catalog: the catalog that names the shards.
+  ///   - kind: the way in which they are read.
   package init(_ catalog: Catalog, io kind: SourceKind) {
     self.catalog = catalog
     self.kind = kind
   }
 
-  /// A shard, by its position in the catalog.
+  /// The shard at a position in the catalog, which is opened if need be.
   ///
-  /// - Throws: ``RunFailure`` if this rank's file is not there, or differs in size from the one rank 0 read.
+  /// - Throws: ``RunFailure`` if this rank's file does not exist, or differs in size from the one that rank 0 has read.
   package func source(_ number: Int) throws -> any ByteSource {
     if let open = sources[number] { return open }
     let shard = catalog.shards[number]
@@ -27,7 +29,7 @@ package final class OpenShards {
     do throws(SourceError) {
       source = try kind.open(path)
     } catch {
-      // Rank 0 has read it a moment ago.
+      // Rank 0 has read the file a moment ago, so the path is right and the file system is at fault.
       guard error.kind == .noInput else { throw error }
       throw RunFailure(.io, "\(error): rank 0 has read it; \(Self.rule)")
     }
@@ -42,7 +44,9 @@ package final class OpenShards {
 
   private static let rule = "every node must see the same checkpoint, and it must not change during a run"
 
-  /// The matrix in its file, with the scales of its weights if it has some.
+  /// A view of the matrix in its file, with the scales of its weights if it has some.
+  ///
+  /// - Throws: what ``source(_:)`` throws; `CheckpointError` if the scales are no valid numbers.
   package func view(of matrix: Catalog.Matrix) throws -> TensorView {
     let tensor = catalog.tensors[matrix.tensor]
     return try TensorView(
