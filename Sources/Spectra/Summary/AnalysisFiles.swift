@@ -3,12 +3,12 @@ import RunCore
 
 /// The files that `analyze` writes.
 package enum AnalysisFiles {
-  /// The name of the file with every parameter that shapes the result, and what came out; written last.
+  /// The name of the summary: every parameter that shapes the result, and what came out. It is written last.
   package static let summaryName = AnalysisSummary.fileName
   /// The name of the table with a line for each matrix.
   package static let detailsName = "details.csv"
 
-  /// The files by which results of `analyze` are known.
+  /// The files by which results of `analyze` are recognized.
   package static let kind = OutputKind(
     command: AnalysisSummary.command, recordName: summaryName, lastName: summaryName,
     owns: { $1.contains(summaryName) && AnalysisSummary.isFormat(in: $0) },
@@ -20,7 +20,7 @@ package enum AnalysisFiles {
         sources: ["checkpoint": summary.checkpoint], now: now)
     })
 
-  /// What was asked of a run of `analyze`.
+  /// The options of a run of `analyze` that shape its result, as words by name of option.
   static func options(_ parameters: AnalysisSummary.Parameters) -> [String: String] {
     var options = RunIdentity.words(of: parameters)
     options["--metrics"] = nil
