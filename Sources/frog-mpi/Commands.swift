@@ -6,9 +6,11 @@ import MPI
 import RunCore
 import Spectra
 
-/// The commands: this list and the folder of a command are all that a new one touches.
+/// The commands. A new command touches this list and its own folder, and nothing else.
 enum Commands {
-  /// Every command that takes its matrices through ``CommandRun``. Masks come first: their tables are also those of an analysis.
+  /// Every command that takes its matrices through ``CommandRun``.
+  ///
+  /// `mask` comes first, since its tables are also those of an analysis.
   static let onMatrices: [any RunCommand.Type] = [Mask.self, Analyze.self, Compare.self]
 
   /// Every command, in the order of the help.
@@ -19,17 +21,17 @@ enum Commands {
 protocol RunCommand: ParsableCommand {
   associatedtype Pipeline: MatrixCommand
 
-  /// What every such command is asked.
+  /// The options that every such command has.
   var common: RunArguments { get }
-  /// The stages, for what this command line asks.
+  /// The stages of the run that this command line asks for.
   var pipeline: Pipeline { get }
 
-  /// What is printed at the end.
+  /// The text that is printed at the end.
   func summary(_ outcome: CommandRun<Pipeline>.Outcome) -> String
 }
 
 extension RunCommand {
-  /// The files by which the results are known.
+  /// The files by which results of the command are recognized.
   static var kind: OutputKind { Pipeline.kind }
 
   mutating func run() throws {
