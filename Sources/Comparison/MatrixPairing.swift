@@ -5,7 +5,7 @@ import ShardIO
 /// Which matrices of two checkpoints are compared: those with the same name and shape.
 ///
 /// Invariant: entry i of ``base``, ``tuned``, ``baseOrdinals`` and ``tunedOrdinals`` is pair i, whose matrices have equal names and shapes.
-/// Every other matrix of either checkpoint is in ``mismatches``, once.
+/// The name of every other matrix of either checkpoint is in ``mismatches``, once.
 package struct MatrixPairing {
   /// The matrices of the base that have a partner. Ordinals in this catalog are the ordinals of the pairs.
   let base: Catalog

@@ -5,7 +5,7 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// Writes the masks of all ranks into shared files, hashes them, and publishes them.
+/// Writes the masks of all ranks into shared files, hashes them, and describes them for the record.
 struct MaskStage {
   let catalog: Catalog
   let scored: [ScoredMatrix]
