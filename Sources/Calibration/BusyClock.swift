@@ -4,13 +4,15 @@
   import Musl
 #endif
 
-/// Seconds that work takes on a machine of one's own.
+/// A clock that measures work as if the machine did nothing else, as far as that can be told.
 struct BusyClock {
   /// Whether all work is done by the calling thread.
   let isSingleThreaded: Bool
 
-  /// Seconds since some moment: of processor time where one thread does the work, so that what else runs on the machine does not
-  /// count, and of wall time otherwise.
+  /// Seconds since a fixed moment.
+  ///
+  /// They are seconds of processor time if one thread does the work, so that other programs on the machine do not count. Otherwise they are
+  /// seconds of wall time.
   var now: Double {
     var time = timespec()
     clock_gettime(isSingleThreaded ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time)

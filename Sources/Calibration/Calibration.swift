@@ -6,32 +6,32 @@ import MPI
 import Synchronization
 import SystemPackage
 
-/// Measures ``MachineRates`` of this machine, with the code that a run uses.
+/// Measures the ``MachineRates`` of this machine, with the code that a run uses.
 ///
-/// With several ranks, all of them measure at the same time, as in a run, and then teams of them. One rank alone imitates its neighbours by
-/// threads, and measures what a team of one loses; what is sent between ranks keeps its built-in numbers.
+/// With several ranks, all of them measure at the same time, as in a run. Then teams of them measure. A rank alone imitates its neighbours
+/// by threads, and measures what a team of one loses. The rate at which ranks exchange data then stays built in.
 package struct Calibration {
-  /// What was found.
+  /// The result of a calibration.
   package struct Outcome: Sendable {
-    /// To be stored.
+    /// The measured rates, to be stored.
     package let rates: MachineRates
-    /// What the rates of teams were fitted to.
+    /// The measurements that the rates of teams were fitted to.
     package let teams: [TeamMeasurement]
   }
 
-  /// BLAS threads of a rank.
+  /// The number of BLAS threads of each rank.
   package let threads: Int
-  /// How many ranks of a node work at the same time, or are imitated.
+  /// The number of ranks of a node that work at the same time, or are imitated.
   package let processes: Int
   private let ranks: Int
-  /// Large enough that the Gram matrix is out of cache at the last.
+  /// The orders of the matrices that are measured, ascending. At the largest usual one the Gram matrix is out of cache.
   private let orders: [Int]
   private let teamOrders: [Int]
 
-  /// Calibration by all ranks of `world`, of `threads` threads each.
+  /// A calibration by all ranks of `world`, with `threads` threads each.
   ///
-  /// With one rank of one thread, as many ranks as there are cores are imitated, since they share memory and clock; BLAS with several threads
-  /// cannot be called from several sides at once, so then one is measured alone.
+  /// One rank of one thread imitates as many ranks as there are cores, since ranks share memory and clock. BLAS with several threads cannot
+  /// be called from several sides at once, so then one rank is measured alone.
   ///
   /// Collective: every rank calls it.
   package init(threads: Int, on world: Communicator) throws {
@@ -41,8 +41,8 @@ package struct Calibration {
   }
 
   /// - Parameters:
-  ///   - neighbours: ranks of a node.
-  ///   - memory: bytes of each rank.
+  ///   - neighbours: the number of ranks of a node.
+  ///   - memory: the bytes that each rank may hold.
   init(
     threads: Int, ranks: Int, neighbours: Int, cores: Int, memory: Int, orders: [Int] = [256, 1024, 4096],
     teamOrders: [Int] = [1024, 2048]
@@ -61,19 +61,19 @@ package struct Calibration {
     processes = ranks > 1 ? neighbours : imitated
   }
 
-  /// Measures; takes about 40 seconds.
+  /// Measures all rates, in about 40 seconds.
   ///
   /// Collective: every rank of `world` calls it.
   ///
   /// - Parameters:
   ///   - scratch: a folder for a file of 256 MB, on the storage that is measured.
   ///   - progress: called on rank 0 with what is measured next.
-  /// - Returns: the same on every rank.
+  /// - Returns: the outcome, the same on every rank.
   /// - Throws: ``RunFailure``, the same on every rank, or `MPIError`.
   package func run(on world: Communicator, scratch: FilePath, progress: (String) -> Void) throws -> Outcome {
     func tell(_ line: String) { if world.isRoot { progress(line) } }
     tell("reading")
-    // A node's ranks share its storage: one of them is enough. First, since it fails where rates cannot be stored.
+    // The ranks of a node share its storage, so one of them is enough. Reading comes first, since it fails where rates cannot be stored.
     let read = try world.agreeing { world.isRoot ? try ReadRate.measure(in: scratch) : 0 }
     LocalBLAS.useThreads(threads)
     let clock = BusyClock(isSingleThreaded: threads == 1)
@@ -88,9 +88,9 @@ package struct Calibration {
     return Outcome(rates: rates, teams: teams)
   }
 
-  /// The rates of a rank alone, the others built in.
+  /// The rates of a rank alone. All other rates are the built-in ones.
   ///
-  /// - Parameter measure: the numbers of ``StageRates`` at an order, the mean of all ranks that work.
+  /// - Parameter measure: gives the numbers of ``StageRates`` at an order, as the mean over all ranks that work.
   func stages(progress: (String) -> Void, measure: (Int) throws -> [Double]) rethrows -> MachineRates {
     var rates = MachineRates.standard
     rates.threads = threads
@@ -107,7 +107,7 @@ package struct Calibration {
     return rates
   }
 
-  /// The numbers of this rank, or of those that it imitates.
+  /// The numbers of ``StageRates`` for this rank, or the mean over the ranks that it imitates.
   func measure(_ order: Int, clock: BusyClock) throws -> [Double] {
     guard ranks == 1, processes > 1 else { return try StageRates(clock: clock).measure(order: order) }
     let results = Mutex<[Result<[Double], any Error>]>([])
@@ -118,7 +118,7 @@ package struct Calibration {
     return Self.mean(try results.withLock { try $0.map { try $0.get() } })
   }
 
-  /// The mean of each number.
+  /// The mean of each number over all lists.
   private static func mean(_ all: [[Double]]) -> [Double] {
     (all.first ?? []).indices.map { index in all.reduce(0) { $0 + $1[index] } / Double(all.count) }
   }

@@ -1,6 +1,6 @@
 import DistSVD
 
-/// A matrix whose rows are those of a small random one, over and over, with a ramp that keeps it of full rank.
+/// A matrix whose rows are pieces of one short sequence of random numbers, each from another place.
 final class CalibrationMatrix: PanelSource {
   let rows: Int
   let columns: Int
@@ -9,7 +9,7 @@ final class CalibrationMatrix: PanelSource {
   init(rows: Int, columns: Int) throws {
     self.rows = rows
     self.columns = columns
-    // A linear congruential generator: any numbers without structure will do.
+    // Any numbers without structure will do, such as those of a linear congruential generator.
     var state: UInt32 = 1
     values = (0..<1 << 18).map { _ in
       state = state &* 1_664_525 &+ 1_013_904_223
@@ -25,7 +25,7 @@ final class CalibrationMatrix: PanelSource {
     fill(rows, columns, panel) { Double($0) }
   }
 
-  /// The address of an element, scrambled, decides it: the same in whatever panel it is read.
+  /// Fills a panel. The position of an element in the matrix decides its value, so it is the same in whatever panel it is read.
   private func fill<Scalar>(
     _ rows: Range<Int>, _ columns: Range<Int>, _ panel: UnsafeMutableBufferPointer<Scalar>, _ convert: (Float) -> Scalar
   ) {

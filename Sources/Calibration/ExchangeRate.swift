@@ -2,14 +2,14 @@ import RunCore
 import DistSVD
 import MPI
 
-/// How fast ranks exchange arrays.
+/// Measures how fast ranks exchange arrays.
 enum ExchangeRate {
-  /// Elements of an array, as many as a team adds up at a time while a Gram matrix is formed.
+  /// The number of elements of an array: as many as a team adds up at a time while it forms a Gram matrix.
   static let count = 1 << 22
 
-  /// Bytes a second of each rank while all add up an array and give the parts of the sum to all.
+  /// The bytes per second that each rank exchanges while all ranks add up an array and give the parts of the sum to all.
   ///
-  /// Collective: every rank calls it; there are at least two.
+  /// Collective: every rank calls it; there are at least two ranks.
   ///
   /// - Throws: ``RunFailure``, the same on every rank, or `MPIError`.
   static func measure(_ world: Communicator, clock: BusyClock) throws -> Double {
@@ -19,7 +19,7 @@ enum ExchangeRate {
       try world.reduceScatter(buffer.elements, counts: shares)
       try world.allGather(buffer.elements, counts: shares)
     }
-    // The first time connections are made and pages are touched.
+    // The first exchange makes connections and touches pages, so it is not timed.
     try exchange()
     var rounds = 0.0
     var seconds = 0.0

@@ -3,14 +3,16 @@ import DistSVD
 import ShardIO
 import SystemPackage
 
-/// How fast this machine reads files.
+/// Measures how fast this machine reads files.
 enum ReadRate {
-  /// Bytes of the file that is made and read.
+  /// The size of the file that is made and read, in bytes.
   static let size = 256 << 20
-  /// Bytes of one call.
+  /// The bytes that one call reads or writes.
   static let piece = 4 << 20
 
-  /// Bytes a second from a new file in `folder`, dropped from memory first as far as the system does that.
+  /// The bytes per second that are read from a new file in `folder`.
+  ///
+  /// The file is dropped from memory first, as far as the system does that.
   static func measure(in folder: FilePath) throws -> Double {
     do {
       try Folder.create(folder)

@@ -6,9 +6,9 @@ import DistSVD
 struct StageRates {
   let clock: BusyClock
 
-  /// Operations a second of Gram matrix and eigensolver in double, the same in single precision, and scores.
+  /// Measures operations per second: of Gram matrix and eigensolver in double precision, of both in single precision, and of scores.
   ///
-  /// The matrix is n × n. Small orders are repeated for at least a quarter of a second.
+  /// The matrix is n × n, with n the order. Small orders are repeated for at least a quarter of a second.
   func measure(order: Int) throws -> [Double] {
     let matrix = try CalibrationMatrix(rows: order, columns: order)
     let n = Double(order)

@@ -1,20 +1,19 @@
 import Planning
 import DistSVD
 
-/// How fast `p?syevd` was on a team.
+/// A measurement of how fast `p?syevd` is on a team.
 package struct TeamMeasurement: Sendable, Equatable {
-  /// Members of the team, t.
+  /// The number of members of the team, t.
   package let team: Int
-  /// Of the matrix, n.
+  /// The order n of the matrix.
   package let order: Int
-  /// Of the matrix.
+  /// The precision of the matrix.
   package let precision: Precision
-  /// Operations a second of each member, of 9·n³/t.
+  /// The operations per second of each member, which does 9·n³/t operations.
   package let perSecond: Double
-  /// The same, as a share of what the local eigensolver did at that order under the same conditions.
+  /// The rate of a member as a share of the local eigensolver's rate, at the same order and under the same conditions.
   package let share: Double
 
-  /// What was measured.
   package init(team: Int, order: Int, precision: Precision, perSecond: Double, share: Double) {
     self.team = team
     self.order = order
@@ -25,16 +24,18 @@ package struct TeamMeasurement: Sendable, Equatable {
 }
 
 extension MachineRates.TeamRates {
-  /// More than any network loses; a spread beyond it cannot be told from noise.
+  /// The largest spread that is considered. No network loses as much, and a larger spread cannot be told from noise.
   private static let largestSpread = 1e5
 
   /// The rates that come closest to what was measured, in the sum of squared relative errors.
   ///
-  /// For a given spread s, the relative rate of a precision is the mean of share·(1 + s·(√t − 1)/n). What was not measured keeps its
-  /// built-in number: `spread`, if no team had two ranks; the relative rate of a precision that is missing.
+  /// For a given spread s, the relative rate of a precision is the mean of share·(1 + s·(√t − 1)/n).
+  ///
+  /// What was not measured keeps its built-in number: the spread, if no team had two ranks, and the relative rate of a precision that is
+  /// missing.
   ///
   /// - Parameters:
-  ///   - exchange: bytes a second; nil if nothing was exchanged.
+  ///   - exchange: the bytes per second that ranks exchange; nil if that was not measured.
   package init(fittedTo measurements: [TeamMeasurement], exchange: Double?) {
     self = .standard
     let precisions = Precision.allCases.map { precision in measurements.filter { $0.precision == precision } }
@@ -49,21 +50,22 @@ extension MachineRates.TeamRates {
     if let exchange { exchangeBytesPerSecond = max(1, exchange) }
   }
 
-  /// The relative rate that each measurement stands for.
+  /// The relative rate that each measurement stands for, at a given spread.
   private static func relatives(_ measured: [TeamMeasurement], spread: Double) -> [Double] {
     measured.map { $0.share * (1 + spread * distance(team: $0.team, order: $0.order)) }
   }
 
   private static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(values.count, 1)) }
 
-  /// Σ (relative/mean − 1)².
+  /// The sum of squared relative errors: Σ (relative/mean − 1)².
   private static func error(_ measured: [TeamMeasurement], spread: Double) -> Double {
     let values = relatives(measured, spread: spread)
     let mean = mean(values)
     return values.reduce(0) { $0 + ($1 / mean - 1) * ($1 / mean - 1) }
   }
 
-  /// Where `error` is least between 0 and ``largestSpread``: the best of a geometric grid, then thirds.
+  /// The spread between 0 and ``largestSpread`` at which `error` is least. The best point of a geometric grid is refined by a ternary
+  /// search.
   private static func leastSquares(_ error: (Double) -> Double) -> Double {
     var grid = [0.0]
     var next = 1.0

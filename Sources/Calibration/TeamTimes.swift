@@ -7,10 +7,12 @@ import MPI
 struct TeamTimes {
   let world: Communicator
   let clock: BusyClock
-  /// Of the matrices.
+  /// The orders of the matrices.
   let orders: [Int]
 
-  /// One rank, two, and all of them: as many disjoint teams of a size as there can be work at the same time, as they do in a run.
+  /// Measures teams of one rank, of two ranks, and of all ranks.
+  ///
+  /// As many disjoint teams of a size as there can be work at the same time, as they do in a run.
   ///
   /// Collective: every rank calls it.
   ///
@@ -51,15 +53,16 @@ struct TeamTimes {
       share: alone / memberSeconds)
   }
 
-  /// This rank's team; nil if it is left over.
+  /// The team of this rank; nil if the rank is left over.
   private func team(of size: Int) throws -> MatrixTeam? {
     let first = world.rank / size * size
     guard first + size <= world.size else { return nil }
     return MatrixTeam(try world.group(first..<first + size, tag: first))
   }
 
-  /// The least of several tries that take a second together, each the mean over all ranks of the seconds that `work` returns; nil from a rank
-  /// that has nothing to do.
+  /// The least time of several tries that take a second together.
+  ///
+  /// The time of a try is the mean over all ranks of the seconds that `work` returns. A rank that has nothing to do returns nil.
   ///
   /// Collective: every rank calls it.
   private func least(_ work: () throws -> Double?) throws -> Double {
@@ -88,6 +91,8 @@ struct TeamTimes {
     return clock.now - start
   }
 
+  /// The seconds that the eigensolver of a team takes.
+  ///
   /// Collective: every member calls it.
   private func shared<Scalar: RealScalar>(_ type: Scalar.Type, order: Int, _ team: MatrixTeam) throws -> Double {
     func agreeing(_ work: () throws -> Void) throws { try team.communicator.agreeing(work) }

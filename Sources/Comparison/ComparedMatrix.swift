@@ -2,27 +2,27 @@ import Execution
 import DistSVD
 import SpectralQuality
 
-/// What has been measured of one pair: a row of details.csv.
+/// The measured values of one pair: a row of `details.csv`.
 struct ComparedMatrix: MatrixRow, Sendable {
-  /// Among the pairs.
+  /// The position of the pair among all pairs.
   let ordinal: Int
   let base: MatrixQuality
   let tuned: MatrixQuality
-  /// ‖ΔW‖_F.
+  /// ‖ΔW‖_F, the norm of the difference.
   let norm: Double
   /// ‖ΔW‖_F/‖W‖_F; nil if the base is all zeros.
   let relativeNorm: Double?
-  /// CKA; nil if one matrix is all zeros.
+  /// The alignment of both matrices (CKA): see ``PairProducts/alignment``; nil if one matrix is all zeros.
   let alignment: Double?
-  /// Whose spectrum the usual solver got wrong, and why its result was refused; nil normally.
+  /// Which spectra the usual solver got wrong, and why its results were refused; nil if none was.
   var rescue: String?
-  /// Dimensions of the spaces that are compared; nil if there are none.
+  /// The number of dimensions of the spaces that are compared; nil if there are none.
   private(set) var dimensions: Int?
   private(set) var left: SubspaceOverlap?
   private(set) var right: SubspaceOverlap?
-  /// Of ΔW; nil if not asked for, or ΔW is 0.
+  /// The spectrum of ΔW; nil if not asked for, or if ΔW is 0.
   var spectrum: UpdateSpectrum?
-  /// Column → why it has no value.
+  /// Why a cell has no value, by column.
   var reasons: [String: String] = [:]
 
   static let spaceColumns = [
@@ -43,11 +43,11 @@ struct ComparedMatrix: MatrixRow, Sendable {
     self.alignment = alignment
   }
 
-  /// Compares the leading singular vectors of either side, as many as both matrices have.
+  /// Compares the leading singular vectors of either side, as many as both matrices resolve.
   mutating func measureSpaces(
     _ before: SpectralSide, _ after: SpectralSide, _ pair: MatrixPair, _ products: PairProducts
   ) throws {
-    // What belongs to the singular value 0, but for rounding, is any vector.
+    // Rounding alone decides the vectors of the singular value 0, so they are not compared.
     let count = min(pair.metrics.top, base.resolvedRank, tuned.resolvedRank)
     func give(_ columns: some Sequence<String>, _ reason: String) { for name in columns { reasons[name] = reason } }
     guard pair.positions == nil else {
@@ -71,13 +71,14 @@ struct ComparedMatrix: MatrixRow, Sendable {
     }
   }
 
-  /// How the fit has changed.
+  /// How the fit of the power law has changed.
   enum Trend: String, Codable, Sendable {
     case improved, worsened, unchanged
   }
 
-  /// Whether α has come closer to the range 2…6 of well-trained matrices, or gone farther from it, by more than its standard error;
-  /// nil unless both have a fit.
+  /// Whether α has come closer to the range 2…6 of well-trained matrices, or gone farther from it; nil unless both matrices have a fit.
+  ///
+  /// A change counts if it is larger than the larger standard error of the two fits.
   var trend: Trend? {
     guard let before = base.alpha, let after = tuned.alpha, let error = base.sigma, let otherError = tuned.sigma else {
       return nil
@@ -87,7 +88,7 @@ struct ComparedMatrix: MatrixRow, Sendable {
     return gain > 0 ? .improved : .worsened
   }
 
-  /// From the range of well-trained matrices.
+  /// The distance of α from the range of well-trained matrices; 0 inside.
   private static func distance(_ alpha: Double) -> Double {
     max(TrainingWarning.overTrainedBound - alpha, alpha - TrainingWarning.underTrainedBound, 0)
   }

@@ -2,12 +2,12 @@ import DistSVD
 
 /// What is measured of every pair of matrices beyond norms, power laws and alignment.
 package struct ComparisonChoice: Codable, Sendable, Equatable {
-  /// How many leading singular vectors of either side span the spaces that are compared; at least 1.
+  /// The number of leading singular vectors of either side that span the spaces to be compared; at least 1.
   package var top: Int
   /// Whether the difference of the matrices is decomposed too.
   package var deltaSpectrum: Bool
 
-  /// Spaces of `top` dimensions, and the spectrum of the difference if asked for.
+  /// Compares spaces of `top` dimensions, or of 1 if `top` is less, and measures the spectrum of the difference if asked for.
   package init(top: Int = 16, deltaSpectrum: Bool = false) {
     self.top = max(1, top)
     self.deltaSpectrum = deltaSpectrum
@@ -18,9 +18,9 @@ package struct ComparisonChoice: Codable, Sendable, Equatable {
     case deltaSpectrum = "delta_spectrum"
   }
 
-  /// The vectors that are sought of every matrix.
+  /// The leading vectors that are sought of every matrix.
   var leading: LeadingVectors { LeadingVectors(top, [.left, .right]) }
 
-  /// What is done to every pair, as far as time and memory are concerned.
+  /// What is measured of every pair, as far as time and memory are concerned.
   package var work: PairWork { PairWork(leading: leading, ofDifference: deltaSpectrum) }
 }

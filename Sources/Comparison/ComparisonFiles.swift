@@ -2,12 +2,12 @@ import RunCore
 
 /// The files that `compare` writes.
 package enum ComparisonFiles {
-  /// The name of the file with every parameter that shapes the result, and what came out; written last.
+  /// The name of the summary: every parameter that shapes the result, and what came out. It is written last.
   package static let summaryName = ComparisonSummary.fileName
   /// The name of the table with a line for each pair of matrices.
   package static let detailsName = "details.csv"
 
-  /// The files by which results of `compare` are known.
+  /// The files by which results of `compare` are recognized.
   package static let kind = OutputKind(ComparisonSummary.self) { summary, now in
     RunIdentity(
       version: summary.version, options: RunIdentity.words(of: summary.parameters), threads: summary.threads,

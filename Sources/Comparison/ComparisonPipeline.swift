@@ -15,7 +15,6 @@ package struct ComparisonPipeline: MatrixCommand {
   private let metrics: ComparisonChoice
   package let options: RunOptions
 
-  /// The stages for what a run is asked.
   package init(_ options: ComparisonOptions) {
     self.options = options.run
     metrics = options.metrics
@@ -38,7 +37,7 @@ package struct ComparisonPipeline: MatrixCommand {
     RunIdentity.words(of: parameters(threads: threads))
   }
 
-  /// Decomposes every matrix of both models once, and tells what the pairs tell together.
+  /// Decomposes every matrix of both models once, and puts together what all pairs tell.
   package func work(_ pairing: MatrixPairing, _ run: BegunRun) throws -> FinishedWork<ComparisonSummary> {
     let (base, tuned) = (run.inputs[0], run.inputs[1])
     let pairs = (base.restricted(to: pairing.baseOrdinals), tuned.restricted(to: pairing.tunedOrdinals))
@@ -67,7 +66,7 @@ package struct ComparisonPipeline: MatrixCommand {
     .init(metrics, TensorParameters(options.tensors, threads: threads))
   }
 
-  /// Something must be left to compare.
+  /// Refuses checkpoints without a pair, and warns of matrices that are not compared.
   private func checkPairs(
     _ pairing: MatrixPairing, _ base: Catalog, _ tuned: Catalog, in context: RunContext
   ) throws {

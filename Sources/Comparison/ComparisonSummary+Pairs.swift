@@ -4,11 +4,11 @@ import RunCore
 import SpectralQuality
 
 extension ComparisonSummary {
-  /// Puts together what all pairs tell.
+  /// Summarizes the rows of all pairs.
   ///
   /// - Parameters:
-  ///   - matrices: by ordinal.
-  ///   - norms: ‖W‖²_F of the base's, by ordinal.
+  ///   - matrices: all rows, by ordinal.
+  ///   - norms: the norms of the base's matrices, by ordinal.
   ///   - details: the text of `details.csv`.
   /// - Complexity: O(n).
   init(
@@ -93,7 +93,7 @@ extension ComparisonSummary {
 }
 
 extension ComparisonSummary.Middle {
-  /// nil without values.
+  /// The mean and the median; nil without values.
   fileprivate init?(_ values: [Double]) {
     guard let median = RobustStatistics.median(values) else { return nil }
     self.init(mean: values.reduce(0, +) / Double(values.count), median: median)
@@ -103,7 +103,7 @@ extension ComparisonSummary.Middle {
 extension ComparisonSummary.Update {
   fileprivate init(_ matrices: [ComparedMatrix], squaredNorms: [Double]) {
     equal = matrices.count { $0.norm == 0 }
-    // Relative to the largest, so that squares neither overflow nor vanish.
+    // Lengths are taken relative to the largest value, so that squares neither overflow nor vanish.
     func length(_ values: [Double]) -> Double {
       guard let largest = values.max(), largest > 0 else { return 0 }
       return largest * values.reduce(0) { $0 + ($1 / largest) * ($1 / largest) }.squareRoot()
@@ -135,10 +135,12 @@ extension ComparisonSummary.Verdict {
     _ matrices: [ComparedMatrix], _ scale: ScaleFlags, _ metrics: [String: ComparisonSummary.Metric],
     _ trends: ComparisonSummary.Trends
   ) {
+    // 1. A model in which nothing has changed is equal.
     guard matrices.contains(where: { $0.norm > 0 }) else {
       self.init(status: .equal, reasons: ["no weight has changed"])
       return
     }
+    // 2. Single matrices may look harmed: out of step with the others, poorer in rank, or all zeros on one side.
     func some(_ count: Int) -> String { "\(count) of \(matrices.count) matrices" }
     func flagged(_ kinds: Set<ScaleFlags.Flag>) -> Int { scale.flags.count { !kinds.isDisjoint(with: $0) } }
     var harm: [String] = []
@@ -150,6 +152,7 @@ extension ComparisonSummary.Verdict {
       let count = flagged(kinds)
       if count > 0 { harm.append("\(some(count)) \(words)") }
     }
+    // 3. The whole model may have changed its scale, or its matrices may have come apart.
     for (name, words, changes) in [
       ("log_norm", "squared norms", scale.changes.compactMap(\.frobenius)),
       ("log_spectral_norm", "largest eigenvalues", scale.changes.compactMap(\.spectral)),
@@ -163,10 +166,12 @@ extension ComparisonSummary.Verdict {
             + "\(Decimal.short(spread)) (median absolute deviation)")
       }
     }
+    // 4. Fits may have become worse in more than the allowed share.
     let fits = trends.improved + trends.worsened + trends.unchanged
     if Double(trends.worsened) > ComparisonSummary.Thresholds.worsened * Double(fits) {
       harm.append("alpha is farther from 2…6 than it was in \(trends.worsened) of \(fits) fits")
     }
+    // 5. Any sign of harm decides the verdict, with all signs as its reasons.
     guard harm.isEmpty else {
       self.init(status: .harmed, reasons: harm)
       return

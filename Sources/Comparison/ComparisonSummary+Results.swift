@@ -2,41 +2,41 @@ import RunCore
 
 // What the pairs of a comparison tell together, part by part.
 extension ComparisonSummary {
-  /// One metric of all pairs that have it on both sides.
+  /// One metric, over all pairs that have it on both sides.
   package struct Metric: Codable, Sendable, Equatable {
-    /// How many.
+    /// The number of these pairs.
     package var matrices: Int
-    /// Before.
+    /// The middle of the values before.
     package var base: Middle
-    /// After.
+    /// The middle of the values after.
     package var tuned: Middle
-    /// Of the differences.
+    /// The middle of the differences.
     package var change: Middle
   }
 
   /// The middle of some values.
   package struct Middle: Codable, Sendable, Equatable {
-    /// Unweighted.
+    /// The unweighted mean.
     package var mean: Double
-    /// Of all.
+    /// The median of all values.
     package var median: Double
   }
 
   /// How far the weights of all pairs have moved.
   package struct Update: Codable, Sendable, Equatable {
-    /// How many matrices have not changed at all.
+    /// The number of matrices that have not changed at all.
     package var equal: Int
-    /// √Σ‖ΔW‖²_F.
+    /// √Σ‖ΔW‖²_F, the norm of all changes together.
     package var norm: Double
     /// √Σ‖ΔW‖²_F / √Σ‖W‖²_F; nil if the base is all zeros.
     @ExplicitNull package var relativeNorm: Double?
-    /// Median of ‖ΔW‖_F/‖W‖_F.
+    /// The median of ‖ΔW‖_F/‖W‖_F.
     @ExplicitNull package var medianRelativeNorm: Double?
-    /// Median CKA.
+    /// The median CKA.
     @ExplicitNull package var medianAlignment: Double?
     /// The smallest CKA.
     @ExplicitNull package var leastAlignment: Double?
-    /// Median of how many singular values hold 99 % of ‖ΔW‖²_F; nil if that was not asked for.
+    /// The median number of singular values that hold 99 % of ‖ΔW‖²_F; nil if that was not asked for.
     @ExplicitNull package var medianRank99: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -49,19 +49,19 @@ extension ComparisonSummary {
     }
   }
 
-  /// How the fits have changed; a change within the standard error of α is none.
+  /// How the fits have changed. A change within the standard error of α counts as none.
   package struct Trends: Codable, Sendable, Equatable {
-    /// α is closer to 2…6.
+    /// The number of matrices whose α is closer to 2…6.
     package var improved: Int
-    /// α is farther from 2…6.
+    /// The number of matrices whose α is farther from 2…6.
     package var worsened: Int
-    /// Neither.
+    /// The number of matrices whose α is neither closer nor farther.
     package var unchanged: Int
-    /// Without a power law on one side or both.
+    /// The number of matrices without a power law on one side or both.
     package var unfitted: Int
-    /// Share of fits with α from 2 to 6, before; nil without fits.
+    /// The share of fits with α from 2 to 6, before; nil without fits.
     @ExplicitNull package var baseInRange: Double?
-    /// After.
+    /// The share of fits with α from 2 to 6, after; nil without fits.
     @ExplicitNull package var tunedInRange: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -71,29 +71,29 @@ extension ComparisonSummary {
     }
   }
 
-  /// The pairs of one role: where the tuning went.
+  /// The pairs of one role, which show where the tuning went.
   package struct Role: Codable, Sendable, Equatable {
-    /// `q`, `k`, `v`, `o`, `gate`, `up`, `down`, or a module's name.
+    /// The name of the role: `q`, `k`, `v`, `o`, `gate`, `up`, `down`, or a module's name.
     package var role: String
-    /// How many pairs.
+    /// The number of pairs.
     package var matrices: Int
-    /// How many have not changed at all.
+    /// The number of pairs that have not changed at all.
     package var equal: Int
-    /// How many look harmed.
+    /// The number of pairs that look harmed.
     package var flagged: Int
-    /// Median α before, of those with a fit on both sides.
+    /// The median α before, over pairs with a fit on both sides.
     @ExplicitNull package var baseAlpha: Double?
-    /// After.
+    /// The median α after, over the same pairs.
     @ExplicitNull package var tunedAlpha: Double?
-    /// Median Δα.
+    /// The median Δα, over the same pairs.
     @ExplicitNull package var alphaChange: Double?
-    /// Median ‖ΔW‖_F/‖W‖_F.
+    /// The median ‖ΔW‖_F/‖W‖_F.
     @ExplicitNull package var relativeNorm: Double?
-    /// Median CKA.
+    /// The median CKA.
     @ExplicitNull package var alignment: Double?
-    /// Median mean cos² between the leading left vectors.
+    /// The median overlap of the leading left vectors: the mean cos² of a pair's principal angles.
     @ExplicitNull package var leftOverlap: Double?
-    /// The same of the right ones.
+    /// The median overlap of the leading right vectors.
     @ExplicitNull package var rightOverlap: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -110,29 +110,29 @@ extension ComparisonSummary {
 
   /// A matrix that looks harmed.
   package struct Flag: Codable, Sendable, Equatable {
-    /// Its name.
+    /// The name of the matrix.
     package var matrix: String
-    /// `spectral`, `frobenius`, `rank`, `vanished`, `appeared`.
+    /// The kinds of harm: `spectral`, `frobenius`, `rank`, `vanished`, `appeared`.
     package var kinds: [String]
-    /// In words.
+    /// The kinds of harm in words.
     package var message: String
   }
 
-  /// What it comes to.
+  /// The conclusion from all pairs.
   package struct Verdict: Codable, Sendable, Equatable {
-    /// What the tuned model looks like.
+    /// A conclusion about the tuned model.
     package enum Status: String, Codable, Sendable {
       /// Every weight of the pairs is what it was.
       case equal
       /// Weights have changed, and nothing looks wrong.
       case unharmed
-      /// Something does.
+      /// Something looks wrong.
       case harmed
     }
 
-    /// In a word.
+    /// The conclusion in one word.
     package var status: Status
-    /// Why, a sentence each.
+    /// The reasons, a sentence each.
     package var reasons: [String]
   }
 }

@@ -2,47 +2,48 @@ import RunCore
 import Execution
 import SpectralQuality
 
-/// `summary.json` of a comparison: what was asked, of what, and what the pairs together tell; equal for equal inputs and parameters, byte
-/// by byte.
+/// `summary.json` of a comparison: what was asked, of which checkpoints, and what all pairs together tell.
+///
+/// Equal inputs and parameters give equal bytes.
 package struct ComparisonSummary: Codable, Sendable {
-  /// Always this word.
+  /// The word by which the format is recognized.
   package static let formatName = "frog-comparison"
-  /// Raised when a reader of the old version would misread the new one.
+  /// The version of the format. It is raised when a reader of the old version would misread the new one.
   package static let currentFormatVersion = 1
 
-  /// ``formatName``.
+  /// The name of the format: always ``formatName``.
   package var format = Self.formatName
-  /// ``currentFormatVersion`` of the writer.
+  /// The version of the format that the document has: ``currentFormatVersion`` of its writer.
   package var formatVersion = Self.currentFormatVersion
-  /// Of the program.
+  /// The version of the program that wrote the document.
   package var version: String
-  /// Everything that shapes the result.
+  /// Every parameter that shapes the result.
   package var parameters: Parameters
   /// The model as it was.
   package var base: CheckpointSource
-  /// What has been made of it.
+  /// The model that has been made of it.
   package var tuned: CheckpointSource
-  /// How many matrices were compared.
+  /// The number of matrices that were compared.
   package var pairs: Int
-  /// The weights in them.
+  /// The number of weights in these matrices of one model.
   package var weights: Int
-  /// Matrices that were not compared, by name.
+  /// The matrices that were not compared, by name.
   package var mismatches: [Mismatch]
-  /// What counts as a change, and as harm.
+  /// The thresholds of change and harm.
   package var thresholds = Thresholds()
-  /// By WeightWatcher's names; those without a value on both sides of any pair are left out.
+  /// The change of every metric, by WeightWatcher's names. Metrics that no pair has on both sides are left out.
   package var metrics: [String: Metric]
   /// How far the weights have moved.
   package var update: Update
-  /// Matrices whose α has come closer to 2…6, has gone farther from it, or neither, and those without a fit on both sides.
+  /// How many matrices have an α that came closer to 2…6, went farther from it, or did neither, and how many have no fit on both sides.
   package var trends: Trends
-  /// By name of role.
+  /// The pairs of each role, in order of the role's name.
   package var roles: [Role]
-  /// Matrices that look harmed, by name.
+  /// The matrices that look harmed, in order of their ordinals.
   package var flags: [Flag]
-  /// In words.
+  /// The conclusion, with reasons.
   package var verdict: Verdict
-  /// The tables by name.
+  /// The tables beside this document, by name of file.
   package var files: [String: RecordedFile]
 
   /// The options of the run.
@@ -50,25 +51,26 @@ package struct ComparisonSummary: Codable, Sendable {
 
   /// A matrix without a partner.
   package struct Mismatch: Codable, Sendable, Equatable {
-    /// Its name.
+    /// The name of the matrix.
     package var matrix: String
     /// Why it was not compared.
     package var reason: String
   }
 
-  /// What counts as a change, and as harm: thresholds of this program, since WeightWatcher gives none.
+  /// The thresholds of change and harm. They are this program's own, since WeightWatcher gives none.
   package struct Thresholds: Codable, Sendable, Equatable {
-    /// A matrix is out of step if its change of log10 λmax, or of log10 ‖W‖²_F, is farther than this from the median of all pairs,
+    /// A matrix is out of step if its change of log10 λmax, or of log10 ‖W‖²_F, is farther than this from the median of all pairs.
     package var scaleChange = ScaleCollapse.leastChange
-    /// and farther than so many median absolute deviations.
+    /// A matrix is out of step only if its change is also farther from the median than so many median absolute deviations.
     package var scaleDeviations = ScaleCollapse.deviations
-    /// A matrix has collapsed in rank if it needs less than this share of the directions it had for 99 % of its squared weights.
+    /// The least share of the directions that a matrix must keep. With fewer it has collapsed in rank. Directions are those that hold 99 %
+    /// of the squared weights.
     package var rankShare = ScaleFlags.rankShare
-    /// The whole model's scale has changed if the median change is farther than this from 0.
+    /// The largest median change that is no change of the whole model's scale.
     package var modelChange = ScaleFlags.modelChange
-    /// The scales of the model have come apart if the changes' median absolute deviation is above this.
+    /// The largest median absolute deviation of the changes at which the scales of the model have not come apart.
     package var modelSpread = ScaleFlags.modelSpread
-    /// The model is worse if α has gone farther from 2…6 in more than this share of its fits.
+    /// The largest share of fits whose α may go farther from 2…6 before the model counts as worse.
     package var worsenedShare = Self.worsened
 
     static let worsened = 0.5

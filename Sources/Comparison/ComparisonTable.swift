@@ -5,10 +5,10 @@ import SpectralQuality
 
 /// `details.csv` of a comparison: a line for each pair.
 struct ComparisonTable {
-  /// Of the file.
+  /// The contents of the file.
   let text: [UInt8]
 
-  /// - Parameter matrices: by ordinal.
+  /// - Parameter matrices: all rows, by ordinal.
   init(_ matrices: [ComparedMatrix], _ flags: ScaleFlags, of pairing: MatrixPairing, _ metrics: ComparisonChoice) {
     var lines = CommaSeparated()
     for (index, matrix) in matrices.enumerated() {
@@ -22,6 +22,7 @@ struct ComparisonTable {
   private static func row(
     _ matrix: ComparedMatrix, _ flags: ScaleFlags, of pairing: MatrixPairing, _ metrics: ComparisonChoice
   ) -> (cells: [(name: String, value: String?)], reasons: [String: String]) {
+    // 1. Say which pair it is.
     let (stored, other) = (pairing.base.matrices[matrix.ordinal], pairing.tuned.matrices[matrix.ordinal])
     let change = flags.changes[matrix.ordinal]
     let role = MatrixRole(stored.name, part: stored.part)
@@ -34,6 +35,7 @@ struct ComparisonTable {
       ("rows", "\(stored.rows)"),
       ("columns", "\(stored.columns)"), ("base_dtype", stored.dtype.rawValue), ("tuned_dtype", other.dtype.rawValue),
     ]
+    // 2. Every metric before and after, and the difference; an empty cell has a reason.
     func number(_ name: String, _ value: Double?) { cells.append((name, value.map { "\($0)" })) }
     func count(_ name: String, _ value: Int?) { cells.append((name, value.map { "\($0)" })) }
     for (name, value) in MatrixQuality.columns {
@@ -47,6 +49,7 @@ struct ComparisonTable {
         reasons["delta_\(name)"] = "no value \(before == nil ? "before" : "after")"
       }
     }
+    // 3. What belongs to the fits and ranks of either side, and to their change.
     for (side, quality) in [("base", matrix.base), ("tuned", matrix.tuned)] {
       number("\(side)_sigma", quality.sigma)
       if quality.sigma == nil { reasons["\(side)_sigma"] = quality.reasons["alpha"] ?? "the fit failed" }
@@ -57,6 +60,7 @@ struct ComparisonTable {
     cells.append(("tuned_warning", matrix.tuned.warning))
     cells.append(("trend", matrix.trend?.rawValue))
     if matrix.trend == nil { reasons["trend"] = "no value \(matrix.base.alpha == nil ? "before" : "after")" }
+    // 4. The difference, and how far both matrices agree.
     number("update_norm", matrix.norm)
     number("update_relative_norm", matrix.relativeNorm)
     number("cka", matrix.alignment)
@@ -65,6 +69,7 @@ struct ComparisonTable {
     number("left_largest_angle", matrix.left?.largestAngle)
     number("right_overlap", matrix.right?.overlap)
     number("right_largest_angle", matrix.right?.largestAngle)
+    // 5. The scale of the matrix beside those of the others.
     number("scale_excess", change.spectralExcess)
     number("norm_excess", change.frobeniusExcess)
     if change.spectralExcess == nil {
@@ -72,6 +77,7 @@ struct ComparisonTable {
       for name in ["scale_excess", "norm_excess"] { reasons[name] = "all zeros \(side)" }
     }
     cells.append(("flags", ScaleFlags.text(flags.flags[matrix.ordinal])))
+    // 6. The spectrum of the difference, if asked for.
     if metrics.deltaSpectrum {
       number("update_sv_max", matrix.spectrum?.largest)
       number("update_stable_rank", matrix.spectrum?.stableRank)

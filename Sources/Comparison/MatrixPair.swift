@@ -7,31 +7,34 @@ import MPI
 
 /// Two matrices of one name and shape, and the ranks that compare them.
 struct MatrixPair {
-  /// Of the base.
+  /// The matrix of the base.
   let base: MatrixTask
-  /// Of the tuned model, with the same ranks.
+  /// The matrix of the tuned model, with the same ranks.
   let tuned: MatrixTask
-  /// Of a convolution's kernel; nil for other matrices.
+  /// The number of positions of a convolution's kernel; nil for other matrices.
   let positions: Int?
-  /// Whether the bytes of both are known to be the same.
+  /// Whether the norms pass has found the same bytes in both.
   let isSame: Bool
   let metrics: ComparisonChoice
 
-  /// The most elements of the second matrix that a `DifferenceSource` holds beside a panel, but for very long rows.
+  /// The most elements of the second matrix that a `DifferenceSource` holds beside a panel; more only for very long rows.
   static let differenceSlabElements = 1 << 18
 
-  /// Decomposes both, and measures what lies between them.
+  /// Decomposes both matrices, and measures what lies between them.
   ///
-  /// Collective in a team: every member calls it, and gets the same.
+  /// Collective in a team: every member calls it, and gets the same result.
   func compare() throws -> ComparedMatrix {
+    // 1. The norm of the difference, and the alignment.
     let products =
       try isSame ? PairProducts.equal(isZero: base.squaredNorm == 0) : naming("both models") { try PairProducts(self) }
+    // 2. The spectra of both.
     let before = try naming("the base") { try SpectralSide(base, positions: positions, leading: metrics.leading) }
-    // Of equal matrices the solver would find the same once more.
+    // Equal matrices have the same spectrum, so it is found once.
     let after =
       try products.distance == 0
       ? nil
       : naming("the tuned model") { try SpectralSide(tuned, positions: positions, leading: metrics.leading) }
+    // 3. The row, with reasons for what is missing.
     var rescues = [before.rescue.map { "base: \($0)" }, after?.rescue.map { "tuned: \($0)" }]
     var compared = ComparedMatrix(
       ordinal: base.ordinal, base: before.quality, tuned: (after ?? before).quality, norm: products.distance,
@@ -41,6 +44,7 @@ struct MatrixPair {
       compared.reasons["cka"] =
         before.quality.logNorm == nil ? "the base is all zeros" : "the tuned matrix is all zeros"
     }
+    // 4. The leading vectors of both, and the spectrum of the difference if asked for.
     try base.locally { try compared.measureSpaces(before, after ?? before, self, products) }
     if metrics.deltaSpectrum {
       if products.distance > 0 {
@@ -52,12 +56,13 @@ struct MatrixPair {
         for name in ComparedMatrix.updateColumns { compared.reasons[name] = "the matrices are equal" }
       }
     }
+    // 5. The spectra that were rescued.
     let rescue = rescues.compactMap { $0 }.joined(separator: "; ")
     compared.rescue = rescue.isEmpty ? nil : rescue
     return compared
   }
 
-  /// Does `work`, whose failure then says of which model it tells: both have a tensor of that name.
+  /// Does `work`, and makes its failure say which model it concerns, since both have a tensor of that name.
   private func naming<Value>(_ model: String, _ work: () throws -> Value) throws -> Value {
     do {
       return try work()
@@ -69,11 +74,11 @@ struct MatrixPair {
     }
   }
 
-  /// The spectrum of ΔW, and why the usual solver's result was refused; nil normally.
+  /// The spectrum of ΔW, and why the usual solver's result was refused; nil if it was not.
   ///
   /// Collective in a team: every member calls it.
   private func updateSpectrum(_ products: PairProducts) throws -> (spectrum: UpdateSpectrum?, rescue: String?) {
-    // In units in which ΔW, which may be far smaller than W, is neither small nor large.
+    // ΔW may be far smaller than W. It is decomposed in units in which it is neither small nor large.
     let unit = products.unit
     let (first, second) = (base.source.scaled(by: unit), tuned.source.scaled(by: unit))
     let results: [SpectrumResult]
@@ -96,18 +101,18 @@ struct MatrixPair {
   }
 }
 
-/// Norm of the difference of a pair, and how far its matrices are aligned.
+/// The norm of the difference of a pair, and how far its matrices are aligned.
 struct PairProducts {
   /// ‖ΔW‖_F, in the units of the weights.
   let distance: Double
   /// ‖ΔW‖_F/‖W‖_F; nil if the base is 0.
   let relativeDistance: Double?
-  /// ‖W₁ᵀW₂‖/√(‖W₁ᵀW₁‖·‖W₂W₂ᵀ‖); of a convolution the mean over its kernel's positions; nil if one matrix is 0.
+  /// ‖W₁ᵀW₂‖/√(‖W₁ᵀW₁‖·‖W₂W₂ᵀ‖); for a convolution the mean over its kernel's positions. It is nil if one matrix is 0.
   let alignment: Double?
-  /// The power of two that ΔW is divided by before it is decomposed; 0 for ordinary ones.
+  /// The exponent of the power of two that ΔW is divided by before it is decomposed; 0 for ordinary matrices.
   let unit: Int
 
-  /// Of two matrices that are the same.
+  /// The products of two matrices that are the same.
   static func equal(isZero: Bool) -> PairProducts {
     PairProducts(distance: 0, relativeDistance: isZero ? nil : 0, alignment: isZero ? nil : 1, unit: 0)
   }
@@ -119,13 +124,13 @@ struct PairProducts {
     self.unit = unit
   }
 
-  /// Streams both matrices.
+  /// Streams both matrices and measures them.
   ///
-  /// Collective in a team: every member calls it; the bits do not depend on how many they are.
+  /// Collective in a team: every member calls it. The bits of the result do not depend on the number of members.
   init(_ pair: MatrixPair) throws {
     let (a, b) = (pair.base, pair.tuned)
     let own = try Self.products(pair, a.source, b.source)
-    // Differences need one unit for both: that of the larger one.
+    // A difference needs one unit for both matrices: that of the larger one.
     let isBaseLarger =
       a.squaredNorm.times(powerOfTwo: 2 * (a.exponent - b.exponent)) >= b.squaredNorm
     let unit = isBaseLarger ? a.exponent : b.exponent
@@ -147,7 +152,7 @@ struct PairProducts {
     self.unit = unit + Magnitude(squared).working
   }
 
-  /// Of each kernel position; one for a matrix.
+  /// The products of each kernel position; one entry for a matrix that is no convolution.
   private static func products(_ pair: MatrixPair, _ a: MatrixPanels, _ b: MatrixPanels) throws -> [CrossProducts] {
     let task = pair.base
     if let positions = pair.positions {

@@ -2,20 +2,23 @@ import Spectra
 import Weights
 import ShardIO
 
-/// Which matrices of two checkpoints are compared: those of one name and one shape.
+/// Which matrices of two checkpoints are compared: those with the same name and shape.
+///
+/// Invariant: entry i of ``base``, ``tuned``, ``baseOrdinals`` and ``tunedOrdinals`` is pair i, whose matrices have equal names and shapes.
+/// The name of every other matrix of either checkpoint is in ``mismatches``, once.
 package struct MatrixPairing {
-  /// The base's matrices that have a partner; the ordinals of this catalog are those of the pairs.
+  /// The matrices of the base that have a partner. Ordinals in this catalog are the ordinals of the pairs.
   let base: Catalog
-  /// Their partners, by the same ordinals.
+  /// The partners in the tuned model, by the same ordinals.
   let tuned: Catalog
-  /// Positions of the pairs in the whole base.
+  /// The ordinal of each pair's matrix in the whole base.
   let baseOrdinals: [Int]
-  /// Positions of the pairs in the whole tuned model.
+  /// The ordinal of each pair's matrix in the whole tuned model.
   let tunedOrdinals: [Int]
-  /// Matrices that are not compared, in byte-wise order of name.
+  /// The matrices that are not compared, in byte-wise order of name.
   let mismatches: [ComparisonSummary.Mismatch]
 
-  /// Pairs by name.
+  /// Pairs the matrices by name.
   ///
   /// - Complexity: O(n).
   init(_ base: Catalog, _ tuned: Catalog) {
@@ -53,7 +56,9 @@ package struct MatrixPairing {
     self.mismatches = mismatches.sorted { $0.matrix.utf8.lexicographicallyPrecedes($1.matrix.utf8) }
   }
 
-  /// m and n; of a convolution outputs, inputs, height and width: other kernels of as many positions have others.
+  /// The dimensions that must be equal: m and n, or outputs, inputs, height and width of a convolution.
+  ///
+  /// Kernels of different shapes may have equally many positions.
   private static func shape(of matrix: Catalog.Matrix, in catalog: Catalog) -> [Int] {
     catalog.kernelPositions(of: matrix) == nil
       ? [matrix.rows, matrix.columns] : catalog.tensors[matrix.tensor].shape

@@ -2,7 +2,7 @@ import Weights
 import Spectra
 import Execution
 
-/// What `compare` measures of a pair of matrices, by the ordinals that they have among the pairs.
+/// Measures pairs of matrices for `compare`. Ordinals count pairs.
 struct PairMeasurement: MatrixMeasurement {
   let base: MatrixInput
   let tuned: MatrixInput
@@ -16,7 +16,7 @@ struct PairMeasurement: MatrixMeasurement {
     ).compare()
   }
 
-  /// Whether both matrices are the same bytes of the same type, by the norms pass.
+  /// Whether both matrices are the same bytes of the same type, as the norms pass has found.
   private func isSame(_ ordinal: Int) -> Bool {
     base.catalog.matrices[ordinal].dtype == tuned.catalog.matrices[ordinal].dtype
       && base.norms.hasSameBlocks(as: tuned.norms, ordinal)

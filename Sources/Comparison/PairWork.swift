@@ -2,14 +2,13 @@ import DistSVD
 import Planning
 import Spectra
 
-/// What `compare` does to every pair of matrices: the spectra and leading vectors of both, and what they have in common.
+/// What `compare` does to every pair of matrices: it finds the spectra and leading vectors of both, and what they have in common.
 package struct PairWork: MatrixWork, Equatable {
-  /// The vectors that are sought of either matrix.
+  /// The leading vectors that are sought of either matrix.
   package var leading: LeadingVectors
   /// Whether the difference of the matrices is decomposed too.
   package var ofDifference: Bool
 
-  /// The vectors of both, and the spectrum of their difference if asked for.
   package init(leading: LeadingVectors, ofDifference: Bool) {
     self.leading = leading
     self.ofDifference = ofDifference
@@ -32,7 +31,7 @@ package struct PairWork: MatrixWork, Equatable {
     guard let solve = SpectrumWork.decompositionBytes(rows: rows, columns: columns, team: team, leading) else {
       return nil
     }
-    // The base's vectors wait for those of the tuned matrix. To compare both takes less.
+    // The base's vectors wait for those of the tuned matrix. Comparing both takes less memory.
     let vectors = 8 * Double(min(leading.count, min(rows, columns))) * (Double(rows) + Double(columns))
     let difference = ofDifference ? 8 * Double(MatrixPair.differenceSlabElements) : 0
     return max(solve + vectors + difference, Double(CrossProducts.bytes(rows: rows, columns: columns)))

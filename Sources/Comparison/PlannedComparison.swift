@@ -3,7 +3,7 @@ import Planning
 import Weights
 import DistSVD
 
-/// What a run of `compare` does, if every matrix has a partner, none the same.
+/// What a run of `compare` does, as `plan` tells it. It supposes that every matrix has a partner, and that no partner is the same.
 package struct PlannedComparison: PlannedRun {
   /// What is measured of each pair.
   package let metrics: ComparisonChoice
@@ -17,17 +17,16 @@ package struct PlannedComparison: PlannedRun {
     self.catalog = catalog
   }
 
-  /// `compare`.
   package var command: String { "compare" }
-  /// What is done to every pair.
   package var work: any MatrixWork { metrics.work }
-  /// Base and tuned.
+  /// The number of checkpoints that the norms pass reads: base and tuned.
   package var checkpoints: Int { 2 }
-  /// Matrices are decomposed as pairs.
+  /// The name of the phase that decomposes matrices, as pairs.
   package var phase: String { "pairs" }
 
-  /// Weights of both; rows in the journal and in tables. Without second reads of matrices whose Gram matrix does not tell all values,
-  /// which no shape foretells.
+  /// The weights of both models that are read; rows in the journal and in tables that are written.
+  ///
+  /// A matrix is read a second time if its Gram matrix does not tell all singular values. That is left out, since no shape foretells it.
   package func traffic(_ matrices: [Catalog.Matrix], teams: [Int], rehearsal: Rehearsal?) -> Traffic {
     var total = Traffic(read: 0, written: Self.documentBytes + Self.pairBytes * Double(matrices.count))
     for (matrix, team) in zip(matrices, teams) {
@@ -36,22 +35,22 @@ package struct PlannedComparison: PlannedRun {
     return total
   }
 
-  /// How often the bytes of either matrix of a pair are read by all members of their team together.
+  /// How often the bytes of either matrix of a pair are read, by all members of their team together.
   func readings(of matrix: Catalog.Matrix, team: Int) -> Double {
-    // Norms; contents once more at the end.
+    // Once for norms, and once at the end to check the contents.
     let checks = 2.0
     let spectra = metrics.deltaSpectrum ? 2.0 : 1
     if let positions = catalog.kernelPositions(of: matrix) {
-      // What lies between the weights of a position is read with them; every member does all of them.
+      // What lies between the weights of a position is read with them, and every member does all positions.
       let blocks = CrossProducts.blocks(rows: matrix.rows, columns: matrix.columns / positions)
       return checks + Double(positions * team) * (Double(blocks) + spectra)
     }
-    // Vectors of either side are wanted: those of the longer one take the matrix itself.
+    // Vectors of both sides are wanted. Those of the longer side need the matrix itself.
     return checks + Double(CrossProducts.blocks(rows: matrix.rows, columns: matrix.columns)) + spectra + 1
   }
 
-  /// Of a pair: its row in the journal, in `details.csv` and what `summary.json` tells of it.
+  /// Bytes of a pair: its row in the journal, its line in `details.csv`, and what `summary.json` tells of it.
   private static let pairBytes = 2048.0
-  /// Of `summary.json` without its rows.
+  /// Bytes of `summary.json` without its rows.
   private static let documentBytes = 8192.0
 }

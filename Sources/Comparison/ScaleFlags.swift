@@ -1,36 +1,40 @@
 import SpectralQuality
 
-/// Matrices that tuning has harmed: those whose scale has changed out of step with the model, and those that have lost most of their rank.
+/// The matrices that tuning has harmed. Their scale has changed out of step with the model, or they have lost most of their rank, or they
+/// have become all zeros, or were.
 ///
-/// All thresholds are ours; WeightWatcher gives none.
+/// The thresholds are this program's own, since WeightWatcher gives none.
 struct ScaleFlags {
-  /// A matrix that had n directions with 99 % of its squared weights, and now has fewer than this share of them, has collapsed in rank.
+  /// The least share of its directions that a matrix must keep. With fewer it has collapsed in rank. Directions are those that hold 99 % of
+  /// the squared weights.
   static let rankShare = 0.5
-  /// A median change of log10 ‖W‖²_F or log10 λmax beyond it counts as one of the whole model's scale.
+  /// The largest median change of log10 ‖W‖²_F or log10 λmax that is no change of the whole model's scale.
   static let modelChange = ScaleCollapse.leastChange
-  /// Where changes lie farther apart than this, in median absolute deviations, so many matrices are out of step that none is flagged for it.
+  /// The largest median absolute deviation of the changes at which single matrices can be told to be out of step.
+  ///
+  /// Beyond it so many matrices are out of step that none is flagged for it.
   static let modelSpread = ScaleCollapse.leastChange / ScaleCollapse.deviations
 
-  /// By ordinal.
+  /// The changes of scale, by ordinal.
   let changes: [ScaleCollapse.Change]
-  /// By ordinal.
+  /// What is wrong with each matrix, by ordinal.
   let flags: [[Flag]]
 
-  /// What is wrong with a matrix.
+  /// Something wrong with a matrix.
   enum Flag: String, CaseIterable {
-    /// Its largest singular value has changed out of step.
+    /// The largest singular value has changed out of step.
     case spectral
-    /// Its Frobenius norm has changed out of step.
+    /// The Frobenius norm has changed out of step.
     case frobenius
-    /// It has lost half of its directions or more.
+    /// The matrix has lost half of its directions or more.
     case rank
-    /// It is all zeros now.
+    /// The matrix has become all zeros.
     case vanished
-    /// It was all zeros.
+    /// The matrix was all zeros before.
     case appeared
   }
 
-  /// - Parameter matrices: by ordinal.
+  /// - Parameter matrices: all rows, by ordinal.
   init(_ matrices: [ComparedMatrix]) {
     let changes = ScaleCollapse.changes(
       matrices.map {
@@ -52,6 +56,6 @@ struct ScaleFlags {
     }
   }
 
-  /// Of a column.
+  /// The flags as a cell of `details.csv`.
   static func text(_ flags: [Flag]) -> String { flags.map(\.rawValue).joined(separator: " ") }
 }

@@ -4,22 +4,22 @@ import Weights
 import DistSVD
 import SpectralQuality
 
-/// One matrix of a pair, decomposed.
+/// One matrix of a pair, after its decomposition.
 struct SpectralSide {
-  /// What its spectrum tells, in the units of its weights.
+  /// What the spectrum tells, in the units of the weights.
   let quality: MatrixQuality
-  /// Its leading vectors; nil for a convolution, or if they were refused.
+  /// The leading left vectors; nil for a convolution, or if they were refused.
   let left: SingularVectors?
-  /// Its leading vectors; nil for a convolution, or if they were refused.
+  /// The leading right vectors; nil for a convolution, or if they were refused.
   let right: SingularVectors?
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   let rescue: String?
 
   /// Decomposes a matrix, and measures its spectrum as `analyze` does.
   ///
   /// Collective in a team: every member calls it.
   ///
-  /// - Parameter positions: of a convolution's kernel; nil for other matrices.
+  /// - Parameter positions: the number of positions of a convolution's kernel; nil for other matrices.
   init(_ task: MatrixTask, positions: Int?, leading: LeadingVectors) throws {
     let results = try positions.map(task.kernelSpectra) ?? [task.spectrum(leading: leading)]
     let values = results.map { $0.singularValues.map { $0.times(powerOfTwo: task.exponent) } }
@@ -36,23 +36,23 @@ struct SpectralSide {
 struct MatrixQuality: Codable, Sendable, Equatable {
   /// α; nil without a power law.
   let alpha: Double?
-  /// The standard error of α.
+  /// The standard error of α; nil without a power law.
   let sigma: Double?
-  /// α̂ = α·log10 λmax.
+  /// α̂ = α·log10 λmax; nil without a value.
   let alphaWeighted: Double?
-  /// log10 Σλ; nil for all zeros.
+  /// log10 Σλ; nil if all weights are zero.
   let logNorm: Double?
-  /// log10 λmax; nil for all zeros.
+  /// log10 λmax; nil if all weights are zero.
   let logSpectralNorm: Double?
-  /// Σλ/λmax; nil for all zeros.
+  /// Σλ/λmax; nil if all weights are zero.
   let stableRank: Double?
-  /// How many singular values are above what rounding weights to the stored type makes of zeros: see ``StoredPrecision``.
+  /// The number of singular values above what rounding to the stored type makes of zeros: see ``StoredPrecision``.
   let resolvedRank: Int
-  /// How many of the largest singular values hold 99 % of Σσ²; 0 for all zeros.
+  /// The number of largest singular values that hold 99 % of Σσ²; 0 if all weights are zero.
   let rank99: Int
-  /// ``TrainingWarning``.
+  /// The warning of ``TrainingWarning``, as a word.
   let warning: String
-  /// Column of WeightWatcher's → why it has no value.
+  /// Why a column of WeightWatcher's has no value, by column.
   let reasons: [String: String]
 
   init(_ metrics: SpectralMetrics, of matrix: Catalog.Matrix) {
@@ -70,7 +70,7 @@ struct MatrixQuality: Codable, Sendable, Equatable {
     reasons = metrics.reasons.filter { names.contains($0.key) }
   }
 
-  /// By the names of `analyze`.
+  /// The values that both models are compared by, under the names that `analyze` gives them.
   static var columns: [(name: String, value: @Sendable (MatrixQuality) -> Double?)] {
     [
       ("alpha", \.alpha), ("alpha_weighted", \.alphaWeighted), ("log_norm", \.logNorm),
@@ -79,13 +79,13 @@ struct MatrixQuality: Codable, Sendable, Equatable {
   }
 }
 
-/// How many directions hold the weights of a matrix.
+/// Counts the directions that hold the weights of a matrix.
 enum EnergyRank {
-  /// How many of the largest eigenvalues λ = σ² add up to a share of all; 0 if all are 0.
+  /// The number of largest eigenvalues λ = σ² that add up to a share of all; 0 if all are 0.
   ///
   /// - Complexity: O(n).
   static func count(holding share: Double, ofAscending eigenvalues: [Double]) -> Int {
-    // Relative to the largest, so that nothing overflows.
+    // Eigenvalues are taken relative to the largest, so that nothing overflows.
     guard let largest = eigenvalues.last, largest > 0 else { return 0 }
     let total = eigenvalues.reduce(0) { $0 + $1 / largest }
     var sum = 0.0

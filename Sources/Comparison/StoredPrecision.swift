@@ -1,14 +1,14 @@
 import Weights
 import ShardIO
 
-/// How well a stored type resolves the singular values of the matrix that was rounded to it.
+/// How well a stored type resolves the singular values of a matrix that was rounded to it.
 enum StoredPrecision {
-  /// How many eigenvalues λ = σ² are above those of what rounding added.
+  /// The number of eigenvalues λ = σ² above those that rounding added.
   ///
-  /// Rounding each of m × n weights by u·|w| at most adds a matrix of norm below about u·‖W‖_F·(√m + √n)/√(m·n): singular values below are
-  /// made of it, and so are their vectors.
+  /// Rounding changes each of m × n weights by at most u·|w|. It so adds a matrix of norm below about u·‖W‖_F·(√m + √n)/√(m·n). Singular
+  /// values below that norm are made of it, and so are their vectors.
   ///
-  /// - Parameter eigenvalues: ascending.
+  /// - Parameter eigenvalues: all eigenvalues, ascending.
   static func rank(_ eigenvalues: [Double], of matrix: Catalog.Matrix) -> Int {
     let (rows, columns) = (Double(matrix.rows), Double(matrix.columns))
     let total = eigenvalues.reduce(0, +)
@@ -17,7 +17,7 @@ enum StoredPrecision {
     return eigenvalues.count { $0 > bound }
   }
 
-  /// u: half the distance of 1 from the next number.
+  /// The unit roundoff u of a type: half the distance from 1 to the next number.
   private static func unit(_ type: DType) -> Double {
     switch type {
     case .f64: 0x1p-53

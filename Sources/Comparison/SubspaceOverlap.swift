@@ -2,12 +2,12 @@ import DistSVD
 
 /// How far the leading singular vectors of two matrices, on one side, span the same space.
 struct SubspaceOverlap: Codable, Sendable, Equatable {
-  /// Mean cos² of the principal angles: 1 for one space, on average k/d for k random directions of d.
+  /// The mean cos² of the principal angles. It is 1 for one space, and k/d on average for k random directions of d.
   let overlap: Double
-  /// In radians, 0 to π/2.
+  /// The largest principal angle in radians, from 0 to π/2.
   let largestAngle: Double
 
-  /// Of a matrix and itself.
+  /// The overlap of a matrix with itself.
   static let full = SubspaceOverlap(overlap: 1, largestAngle: 0)
 
   private init(overlap: Double, largestAngle: Double) {
@@ -15,7 +15,7 @@ struct SubspaceOverlap: Codable, Sendable, Equatable {
     self.largestAngle = largestAngle
   }
 
-  /// Of the first `count` vectors of either.
+  /// Compares the first `count` vectors of either matrix.
   ///
   /// - Complexity: O(d·count²).
   init(_ base: SingularVectors, _ tuned: SingularVectors, count: Int) throws {

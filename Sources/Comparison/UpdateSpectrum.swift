@@ -6,27 +6,29 @@ import Weights
   import Musl
 #endif
 
-/// What the singular values of ΔW tell: which ranks the tuning has used.
+/// What the singular values of ΔW tell: how many ranks the tuning has used.
 struct UpdateSpectrum: Codable, Sendable, Equatable {
-  /// The largest.
+  /// The largest singular value, in the units of the weights.
   let largest: Double
   /// Σσ²/σ₁².
   let stableRank: Double
-  /// exp(−Σ p ln p) with p = σ/Σσ (Roy and Vetterli 2007): the number of values if all are equal, 1 if only one is not 0.
+  /// exp(−Σ p ln p) with p = σ/Σσ (Roy and Vetterli 2007).
+  ///
+  /// It is the number of singular values if all are equal, and 1 if only one is not 0.
   let effectiveRank: Double
-  /// How many of the largest hold 90 % of Σσ² = ‖ΔW‖²_F.
+  /// The number of largest singular values that hold 90 % of Σσ² = ‖ΔW‖²_F.
   let rank90: Int
-  /// How many of the largest hold 99 % of Σσ².
+  /// The number of largest singular values that hold 99 % of Σσ².
   let rank99: Int
 
   /// - Parameters:
-  ///   - singularValues: in any order, in units of 2^`unit`; of all kernel positions of a convolution.
-  ///   - unit: brings them to the units of the weights.
-  /// - Returns: nil if all are 0.
+  ///   - singularValues: all values in any order, in units of 2^`unit`; for a convolution those of all kernel positions.
+  ///   - unit: the exponent of the power of two that brings the values to the units of the weights.
+  /// - Returns: nil if all values are 0, or the largest is not finite.
   init?(_ singularValues: [Double], unit: Int) {
     let ascending = singularValues.sorted()
     guard let top = ascending.last, top > 0, top.isFinite else { return nil }
-    // Relative to the largest, so that squares neither overflow nor vanish.
+    // Values are taken relative to the largest, so that squares neither overflow nor vanish.
     let relative = ascending.map { $0 / top }
     let squares = relative.map { $0 * $0 }
     let sum = relative.reduce(0, +)

@@ -3,11 +3,11 @@ import SpectralQuality
 import RunCore
 
 extension MaskParameters {
-  /// What was asked, and how scores were made in the end.
+  /// The parameters of a run: what was asked, and how scores were made in the end.
   ///
   /// - Parameters:
-  ///   - scoring: with the rank that an audit has found.
-  ///   - weightBy: fingerprint of what the scores were multiplied by; nil if nothing.
+  ///   - scoring: the options of scores, with the rank that an audit has found.
+  ///   - weightBy: the fingerprint of what the scores were multiplied by; nil if they were not.
   init(_ options: MaskOptions, _ scoring: ScoringOptions, weightBy: String?) {
     self.init(
       select: options.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,

@@ -1,26 +1,26 @@
 import Execution
 import Weights
 
-/// What a run of `mask` is asked to do.
+/// The options of a run of `mask`.
 package struct MaskOptions: Sendable {
-  /// What every command is asked.
+  /// The options that every command has.
   package var run: RunOptions
   /// How many weights are kept.
   package var budget: Budget
-  /// How they are divided among matrices.
+  /// How the kept weights are divided among matrices.
   package var select = SelectionMode.global
-  /// How the quality of a matrix shapes its share.
+  /// How the quality of a matrix shapes its share of the kept weights.
   package var quality = QualityOptions()
   /// Whether the spectra of matrices are measured, as `analyze` does.
   package var analyze = false
-  /// What is scored and how it is ranked.
+  /// How weights are scored, and how scores are ranked.
   package var scoring = ScoringOptions()
   /// How masks are stored.
   package var format = MaskFormat.auto
-  /// Names to be written beside the masks; nil for none.
+  /// The names of parameters to be written beside the masks; nil for none.
   package var names: ParameterNames?
 
-  /// Exact scores, the best of which are kept under one threshold.
+  /// Options by which scores are exact, and the best of them are kept under one threshold.
   package init(_ run: RunOptions, budget: Budget) {
     self.run = run
     self.budget = budget

@@ -11,7 +11,7 @@ import Weights
 
 /// The stages of `mask`, in order: checkpoint → catalog → plan → norms → scores → selection → masks.
 ///
-/// ``CommandRun`` runs them; ``work(_:_:)`` is what lies between the norms and the moment the masks appear.
+/// ``CommandRun`` runs them. ``work(_:_:)`` does everything between the norms and the moment the masks appear.
 package struct MaskPipeline: MatrixCommand {
   package static let kind = MaskFiles.kind
 
@@ -19,16 +19,15 @@ package struct MaskPipeline: MatrixCommand {
 
   package var options: RunOptions { question.run }
 
-  /// The stages for what a run is asked.
   package init(_ options: MaskOptions) { question = options }
 
-  /// What is known before any weight has been read.
+  /// What the command knows once the headers have been read.
   package struct Preparation {
-    /// K.
+    /// K, the number of weights to keep.
     fileprivate let keep: Int
-    /// The text of `names.json`, on rank 0, if it is wanted.
+    /// The text of `names.json`, on rank 0; nil if it is not wanted.
     fileprivate let names: [UInt8]?
-    /// What scores are multiplied by, once it has been read.
+    /// The tensors that scores are multiplied by; nil until they have been read, or if there are none.
     fileprivate var signal: ExternalSignal?
   }
 
@@ -44,7 +43,7 @@ package struct MaskPipeline: MatrixCommand {
     return Preparation(keep: keep, names: checkpoints.classified.first.flatMap { names(of: $0, context) })
   }
 
-  /// Reads what scores are multiplied by, since the result depends on all of it.
+  /// The options that shape the result. The tensors that scores are multiplied by are read here, since the result depends on all of them.
   package func words(
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
   ) throws -> [String: String] {
@@ -57,7 +56,7 @@ package struct MaskPipeline: MatrixCommand {
       audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams.rawValue)
   }
 
-  /// Refuses what does not fit: the matrices as they are scored, and those of an audit as they are scored exactly.
+  /// Refuses what does not fit in memory: all matrices as they are scored, and those of an audit as they are scored exactly.
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = question.scoring
     _ = try planner.schedule(catalog.matrices, scoring.work)
@@ -71,7 +70,7 @@ package struct MaskPipeline: MatrixCommand {
     }
   }
 
-  /// The text of `names.json`, if it is wanted.
+  /// The text of `names.json`; nil if it is not wanted.
   private func names(of classified: ClassifiedCheckpoint, _ context: RunContext) -> [UInt8]? {
     guard case .transformers5 = question.names else { return nil }
     let found = TransformersNames(
@@ -91,28 +90,28 @@ package struct MaskPipeline: MatrixCommand {
 
   // MARK: The work
 
-  /// Everything between the norms and the moment the masks appear.
+  /// Does everything between the norms and the moment the masks appear.
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskRecord> {
     let (context, input) = (run.context, run.inputs[0])
-    // 1. The power laws, which come first where what is kept depends on all of them.
+    // 1. Power laws: they come first if what is kept depends on all of them.
     let spectra = try question.quality.isUsed ? run.spectra(MetricChoice()) : nil
     let multipliers = spectra.map { question.quality.multipliers($0.matrices) }
-    // 2. How the budget is divided among matrices.
+    // 2. Quota: how the budget is divided among matrices.
     let quota = quota(of: preparation.keep, input, multipliers: multipliers)
-    // 3. How good an approximation is, and by which rank.
+    // 3. Audit: how good an approximation is, and which rank it needs.
     let (scoring, audit) = try audit(quota, preparation, run)
-    // 4. The scores, in which the candidates for selection are found.
+    // 4. Scores: they are computed, and the candidates for selection are found.
     var (worker, totals) = try score(scoring, multipliers, quota, preparation, run)
     if let spectra { totals.add(preparing: spectra.totals) }
-    // 5. The border between kept and frozen weights.
+    // 5. Selection: the border between kept and frozen weights.
     let (kept, threshold) = try context.stage("selection") { try worker.select(on: context.world) }
-    // 6. The masks, and what the record says of each.
+    // 6. Masks: they are written, and what the record says of each.
     let layout = try MaskLayout(input.catalog, kept: kept, format: question.format)
     let masks = MaskStage(
       catalog: input.catalog, scored: worker.matrices, output: run.output, world: context.world, watch: context.watch)
     let (files, concentrations) = try context.stage("masks") { try masks.write(layout) }
     var matrices = try masks.describe(layout, norms: input.norms, concentrations: concentrations)
-    // 7. The tables of the spectra, if they were asked for.
+    // 7. Tables of the spectra, if they were asked for.
     let source = CheckpointSource(input.catalog, input.norms)
     let analysis = try analysis(spectra, worker, run)
     for (ordinal, row) in (analysis?.matrices ?? []).enumerated() {
@@ -122,7 +121,7 @@ package struct MaskPipeline: MatrixCommand {
     let tables = try analysis?.documents(
       of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads), source: source,
       version: context.version)
-    // 8. The record that vouches for all of it.
+    // 8. The record, which vouches for all of it.
     let record = MaskRecord(
       version: context.version, parameters: parameters(scoring, preparation, threads: run.threads),
       checkpoint: source, K: preparation.keep, kept: kept.reduce(0, +), threshold: threshold,
@@ -152,7 +151,7 @@ package struct MaskPipeline: MatrixCommand {
     }
   }
 
-  /// How all matrices are to be scored, and what a few of them tell of an approximation.
+  /// Finds how all matrices are to be scored, and what a few of them tell of an approximation; exact scores need no audit.
   private func audit(
     _ quota: Quota, _ preparation: Preparation, _ run: BegunRun
   ) throws -> (ScoringOptions, AuditReport?) {
@@ -182,7 +181,7 @@ package struct MaskPipeline: MatrixCommand {
     return (worker, StageTotals(written: journal.written, resumed: resumed, rescued: rescued))
   }
 
-  /// The spectra of all matrices, measured before or found on the way to the scores; nil if nobody asked.
+  /// The spectra of all matrices, measured before the scores or found on the way to them; nil if they were not asked for.
   private func analysis(_ spectra: SpectrumOutcome?, _ worker: ScoringWorker, _ run: BegunRun) throws -> MaskAnalysis? {
     if let spectra { return MaskAnalysis(spectra.matrices) }
     guard question.analyze else { return nil }

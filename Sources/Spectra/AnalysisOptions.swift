@@ -1,13 +1,12 @@
 import Execution
 
-/// What a run of `analyze` is asked to do.
+/// The options of a run of `analyze`.
 package struct AnalysisOptions: Sendable {
-  /// What every command is asked.
+  /// The options that every command has.
   package var run: RunOptions
   /// What is measured of every matrix.
   package var metrics: MetricChoice
 
-  /// Everything a run needs to know.
   package init(_ run: RunOptions, metrics: MetricChoice = MetricChoice()) {
     self.run = run
     self.metrics = metrics

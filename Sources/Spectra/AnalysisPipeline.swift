@@ -14,13 +14,12 @@ package struct AnalysisPipeline: MatrixCommand {
   private let metrics: MetricChoice
   package let options: RunOptions
 
-  /// The stages for what a run is asked.
   package init(_ options: AnalysisOptions) {
     self.options = options.run
     metrics = options.metrics
   }
 
-  /// Refuses what does not fit in memory.
+  /// Refuses matrices that do not fit in memory.
   package func prepare(_ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext) throws {
     _ = try planner.schedule(checkpoints.catalogs[0].matrices, metrics.work)
   }
@@ -31,7 +30,7 @@ package struct AnalysisPipeline: MatrixCommand {
     AnalysisFiles.options(parameters(threads: threads))
   }
 
-  /// Measures every matrix once, and tells what the matrices tell together.
+  /// Measures every matrix once, and puts together what all of them tell.
   package func work(_ preparation: Void, _ run: BegunRun) throws -> FinishedWork<AnalysisSummary> {
     let context = run.context
     let (catalog, norms) = (run.inputs[0].catalog, run.inputs[0].norms)

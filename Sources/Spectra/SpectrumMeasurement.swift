@@ -38,14 +38,14 @@ struct SpectrumMeasurement: MatrixMeasurement {
       matrix, ordinal: ordinal, positions: catalog.kernelPositions(of: matrix), spectra, metrics)
   }
 
-  /// The side of the residual stream, of a matrix whose leading vectors are to be compared.
+  /// The side of the residual stream, of a matrix whose leading vectors are to be compared; nil for other matrices.
   private func side(of matrix: Catalog.Matrix) -> LeadingVectors.Side? {
     metrics.overlap > 0 ? StreamOrder.side(of: matrix, in: catalog) : nil
   }
 }
 
 extension BegunRun {
-  /// Measures the spectra of all matrices of the first checkpoint, or of those that an earlier process has left.
+  /// The spectra of all matrices of the first checkpoint. Those that an earlier process has measured come from the journal.
   ///
   /// Collective: every rank calls it.
   package func spectra(_ metrics: MetricChoice) throws -> SpectrumOutcome {
@@ -58,16 +58,16 @@ extension BegunRun {
 
 /// The spectra of all matrices, the same on every rank but for what this rank wrote.
 package struct SpectrumOutcome {
-  /// By ordinal.
+  /// The measured values of all matrices, by ordinal.
   package let matrices: [AnalyzedMatrix]
   /// The journal that holds singular values and vectors.
   let journal: Journal
-  /// What was done on the way.
+  /// What the stage has written, resumed and rescued.
   package let totals: StageTotals
 }
 
 extension MatrixSpectra {
-  /// Reads what a journal holds; leading vectors are left where they are.
+  /// Reads the spectra in a record. Leading vectors stay in the file.
   ///
   /// - Throws: ``RunFailure`` if the record is damaged.
   fileprivate init(_ record: SpectrumRecord, from reader: RecordReader) throws {

@@ -1,15 +1,16 @@
 import ArgumentParser
 import RunCore
 
-/// The commands: this list, and the folders of a command here and in Sources/, are all that a new one touches.
+/// The commands. A new command touches this list and its own folders, here and in Sources/, and nothing else.
 enum Commands {
-  /// Every command that takes its matrices through ``Execution/CommandRun``. Masks come first: their tables are also those of an
-  /// analysis.
+  /// Every command that takes its matrices through ``Execution/CommandRun``.
+  ///
+  /// `mask` comes first, since its tables are also those of an analysis.
   static let onMatrices: [any RunCommand.Type] = [Mask.self, Analyze.self, Compare.self]
 
   /// Every command, in the order of the help.
   static let all: [any ParsableCommand.Type] = onMatrices + [Plan.self, Inspect.self, Verify.self]
 
-  /// The files by which the results of each are known.
+  /// The files by which results of each command are recognized.
   static var kinds: [OutputKind] { onMatrices.map { $0.kind } }
 }

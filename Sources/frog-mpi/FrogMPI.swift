@@ -1,28 +1,27 @@
 import RunCore
 import ArgumentParser
-import FROGDist
 
-/// The program: what to do is the subcommand's business, what went wrong this one's.
+/// The program. A subcommand does the work; failures are reported here.
 @main
 struct FrogMPI: ParsableCommand {
   static let version = "0.1.0"
 
   static let configuration = CommandConfiguration(
     commandName: "frog-mpi",
-    abstract: "Finds the weights of a checkpoint that FROG would fine-tune.",
+    abstract: "Find the weights of a checkpoint that FROG would fine-tune.",
     discussion: """
-      Point it at a Hugging Face safetensors checkpoint; get a mask for every weight matrix, exactly and reproducibly. \
+      Makes a mask for every weight matrix of a Hugging Face safetensors checkpoint, exactly and reproducibly. \
       One process is enough for a small model:
 
         frog-mpi mask ./my-model --out ./my-masks
 
-      Large models take as many processes as there are cores, on one machine or on many, started by mpirun. They share \
+      For a large model start as many processes as there are cores, on one machine or on many, with mpirun. They share \
       the work and give the same result:
 
         mpirun -n 8 frog-mpi mask ./my-model --out ./my-masks
 
       Exit status: 0 done; 64 wrong command line; 65 bad data; 66 checkpoint missing or unreadable; 70 internal error; \
-      74 writing or reading failed; 75 stopped, and can go on; 128+n ended by signal n.
+      74 writing or reading failed; 75 stopped, and can be resumed; 128+n ended by signal n.
       """,
     version: version,
     subcommands: Commands.all)

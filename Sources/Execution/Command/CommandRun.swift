@@ -6,11 +6,13 @@ import ShardIO
 import SystemPackage
 import Weights
 
-/// One run of a command, from the options to the published results: the same steps for every command.
+/// One run of a command, from its options to the published results.
+///
+/// The steps are the same for every command:
 ///
 ///     threads → catalogs → plan → claim → norms → identity → work → publication
 ///
-/// Every rank runs it. A failure that one rank meets is thrown by all of them, as the same ``RunFailure``.
+/// Every rank runs it. A failure on one rank is thrown by all of them, as the same ``RunFailure``.
 package struct CommandRun<Command: MatrixCommand> {
   private let command: Command
   private let context: RunContext
@@ -24,9 +26,9 @@ package struct CommandRun<Command: MatrixCommand> {
     self.context = context
   }
 
-  /// What came out of a run.
+  /// The result of a run.
   package struct Outcome {
-    /// The document that vouches for the rest.
+    /// The document that vouches for all other files.
     package let product: Command.Product
     /// `run.json`; nil if an earlier run had finished everything.
     package let statistics: RunStatistics?
@@ -34,29 +36,29 @@ package struct CommandRun<Command: MatrixCommand> {
 
   /// Does the work, or what is left of it, and publishes the results.
   ///
-  /// Collective: every rank calls it. The files it writes, but for `run.json`, depend neither on the number of ranks nor on
-  /// how often the run was interrupted.
+  /// Collective: every rank calls it. Except for `run.json`, the files it writes depend neither on the number of ranks nor on how often the
+  /// run was interrupted.
   ///
-  /// - Returns: what came out, on every rank.
-  /// - Throws: ``RunFailure``, of one kind on every rank; then nothing has appeared under a final name, or the folder is visibly
+  /// - Returns: the result, on every rank.
+  /// - Throws: ``RunFailure``, of one kind on every rank. Then no file has appeared under its final name, or the folder is visibly
   ///   incomplete and `--resume` completes it.
   package func callAsFunction() throws -> Outcome {
     let output = OutputDirectory(options.output.path, of: Command.kind, among: context.kinds)
-    // 1. As many threads as the run began with, since they shape last bits.
+    // 1. Threads: a run that is continued keeps the number it began with, since threads shape the last bits of results.
     let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
     let threads = try context.setThreads(options.threads, begun: begun)
-    // 2. What the checkpoints hold, by their headers.
+    // 2. Catalogs: what the headers of the checkpoints say.
     let checkpoints = try context.stage("catalog", load)
-    // 3. What cannot be done, or has no memory, is refused here, before anything is read or written.
+    // 3. Plan: what cannot be done, or does not fit in memory, is refused before any weight is read and anything is written.
     let planner = try Planner(threads: threads, memory: options.memory, world: world, warn: context.warn)
     var preparation = try command.prepare(checkpoints, planner, in: context)
-    // 4. Before hours of work: is there anywhere to put the result?
+    // 4. Claim: make sure that the results have a place before hours of work.
     return try ClaimedRun.holding(
       output, options.output, checkpoints: options.sources.map(\.path), world: world, watch: context.watch
     ) { claimed in
-      // 5. All weights once: norms, and hashes that tell what the weights were.
+      // 5. Norms: read all weights once, for norms and for hashes that tell what the weights were.
       let inputs = try measure(checkpoints.catalogs)
-      // 6. Is it the run that the folder has begun, or finished?
+      // 6. Identity: is this the run that the folder has begun, or finished?
       let identity = RunIdentity(
         version: context.version, command: Command.kind.command,
         options: try command.words(&preparation, inputs, threads: threads, in: context), threads: threads,
@@ -65,20 +67,20 @@ package struct CommandRun<Command: MatrixCommand> {
       guard try claimed.begins(identity) else {
         return Outcome(product: try command.product(in: output.path, world: world), statistics: nil)
       }
-      // 7. The matrices.
+      // 7. Work: the command's own stages over the matrices.
       let finished = try command.work(
         preparation,
         BegunRun(
           context: context, inputs: inputs, planner: planner, teams: MatrixTeams(world), threads: threads,
           output: output, digest: try identity.digest()))
-      // 8. From here on the results are those of the run, whatever happens.
+      // 8. Publication: from here on the results are those of the run, whatever happens.
       let statistics = try statistics(finished.totals, threads: threads)
       try claimed.publish(commit(finished, statistics, to: output))
       return Outcome(product: finished.product, statistics: statistics)
     }
   }
 
-  /// Reads and validates the checkpoints on rank 0, and gives their catalogs to all.
+  /// Reads and validates the checkpoints on rank 0, and gives their catalogs to all ranks.
   private func load() throws -> LoadedCheckpoints {
     var classified: [ClassifiedCheckpoint] = []
     let catalogs = try Catalog.load(
@@ -111,9 +113,9 @@ package struct CommandRun<Command: MatrixCommand> {
       blas: LocalBLAS.description, written: totals.written, resumedMatrices: totals.resumed, rescued: totals.rescued)
   }
 
-  /// Writes the small files, `run.json` last but one.
+  /// Writes the small files. `run.json` comes last but one, before the document that vouches for all files.
   ///
-  /// - Returns: what is left to be done, on rank 0.
+  /// - Returns: the publication that is left to be done, on rank 0; nil on other ranks.
   private func commit(
     _ finished: FinishedWork<Command.Product>, _ statistics: RunStatistics, to output: OutputDirectory
   ) throws -> Publication? {
@@ -128,14 +130,15 @@ package struct CommandRun<Command: MatrixCommand> {
 }
 
 extension RunContext {
-  /// Sets the BLAS threads of all ranks: one number for all, and from the first process of a run to the last, since threads shape the
-  /// last bits of a result.
+  /// Sets the number of BLAS threads, the same on all ranks.
+  ///
+  /// A run keeps one number from its first process to its last, since threads shape the last bits of a result.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - given: what was asked for; nil for the cores there are, divided among the ranks of a node.
-  ///   - begun: those of the run that is continued.
+  ///   - given: the number that was asked for; nil to divide the available cores among the ranks of a node.
+  ///   - begun: the number of threads of the run that is continued; nil for a new run.
   fileprivate func setThreads(_ given: Int?, begun: Int?) throws -> Int {
     let automatic = try ThreadBudget.automatic(world)
     let threads = try begun ?? world.allReduced(given ?? automatic, .minimum)

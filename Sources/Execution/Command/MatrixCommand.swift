@@ -6,36 +6,36 @@ import Weights
 
 /// A command that reads checkpoints, does something to each of their matrices, and leaves results in a folder.
 ///
-/// ``CommandRun`` takes it from the options to the published results; the command itself says only what is its own:
+/// ``CommandRun`` does everything that commands have in common. The command itself adds what is its own:
 ///
-///     prepare    with the headers read: what is to be done, and whether it can be
-///     words      with all weights read once: what shapes the result, for the journal and for --resume
-///     work       the matrices, stage by stage (``MatrixStage``), and what comes out
+///     prepare    once the headers are read: decides what is to be done, and whether it can be
+///     words      once all weights are read: says what shapes the result, for the journal and for --resume
+///     work       goes through the matrices, stage by stage (``MatrixStage``), and makes the results
 package protocol MatrixCommand {
-  /// What is known once the headers have been read.
+  /// What the command knows once the headers have been read.
   associatedtype Preparation
-  /// What comes out: the document that vouches for the rest.
+  /// The result: the document that vouches for all other files.
   associatedtype Product
 
-  /// The files by which the results are known.
+  /// The files by which results of this command are recognized.
   static var kind: OutputKind { get }
 
-  /// What every command is asked.
+  /// The options that every command has.
   var options: RunOptions { get }
 
-  /// Finds out what is to be done, and refuses what cannot be, before any weight is read and anything is written.
+  /// Decides what is to be done, and refuses what cannot be, before any weight is read and anything is written.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - checkpoints: in the order of ``RunOptions/sources``.
-  ///   - planner: what all ranks plan with.
+  ///   - checkpoints: the loaded checkpoints, in the order of ``RunOptions/sources``.
+  ///   - planner: the planner, equal on all ranks.
   /// - Throws: ``RunFailure``, the same on every rank.
   func prepare(_ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext) throws -> Preparation
 
-  /// What was asked, in words, by option: runs that differ in it have different results.
+  /// The options that shape the result, as words by name of option. Runs that differ in them have different results.
   ///
-  /// Collective: every rank calls it. Inputs besides the checkpoints are read here.
+  /// Collective: every rank calls it. Inputs other than the checkpoints are read here.
   ///
   /// - Parameter inputs: the checkpoints with their norms, in the order of ``RunOptions/sources``.
   /// - Throws: ``RunFailure``, the same on every rank.
@@ -43,14 +43,14 @@ package protocol MatrixCommand {
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
   ) throws -> [String: String]
 
-  /// Does what an earlier process has left to be done.
+  /// Does the work that earlier processes of this run have left.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Throws: ``RunFailure``, the same on every rank; what the journal has by then is kept.
+  /// - Throws: ``RunFailure``, the same on every rank. What the journal holds by then is kept.
   func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<Product>
 
-  /// What an earlier process has finished in a folder.
+  /// Reads the result that an earlier process has finished in the folder `path`.
   ///
   /// Collective: every rank calls it.
   func product(in path: FilePath, world: Communicator) throws -> Product
@@ -58,45 +58,45 @@ package protocol MatrixCommand {
 
 /// Checkpoints whose headers have been read.
 package struct LoadedCheckpoints {
-  /// The matrices of each, on every rank.
+  /// The matrices of each checkpoint, on every rank.
   package let catalogs: [Catalog]
-  /// All tensors of each, on rank 0; none elsewhere.
+  /// All tensors of each checkpoint, on rank 0; empty on other ranks.
   package let classified: [ClassifiedCheckpoint]
 }
 
-/// A run that has begun: everything its stages work with.
+/// A run that has begun, with everything that its stages work with.
 package struct BegunRun {
-  /// The ranks, who listens, and who may stop the run.
+  /// The ranks, the listeners to progress and warnings, and the watch that may stop the run.
   package let context: RunContext
   /// The checkpoints with their norms, in the order of ``RunOptions/sources``.
   package let inputs: [MatrixInput]
-  /// What all ranks plan with.
+  /// The planner, equal on all ranks.
   package let planner: Planner
-  /// The teams of this rank, of all stages.
+  /// The teams that this rank has joined, shared by all stages.
   package let teams: MatrixTeams
-  /// BLAS threads of each rank.
+  /// The number of BLAS threads of each rank.
   package let threads: Int
-  /// The folder the results go to.
+  /// The folder that the results go to.
   package let output: OutputDirectory
-  /// ``RunIdentity/digest()``, which the records of the journal carry.
+  /// The digest of the run's identity (``RunIdentity/digest()``), which every record of the journal carries.
   let digest: String
 
-  /// The journal of a stage.
+  /// The journal of the stage named `stage`.
   package func journal(_ stage: String) -> Journal { Journal(in: output.work, stage: stage, run: digest) }
 }
 
-/// What a command has made of its matrices, ready to be published.
+/// The results of a command, ready to be published.
 package struct FinishedWork<Product> {
-  /// What came out, on every rank.
+  /// The document that vouches for all other files, on every rank.
   package let product: Product
-  /// Large files, finished and synchronized in the work folder.
+  /// The names of the large files, which are finished and synchronized in the work folder.
   package let files: [String]
-  /// The small files, made on rank 0; the last one vouches for all others.
+  /// Makes the small files, on rank 0. The last of them vouches for all others.
   package let documents: () throws -> [Publication.TextFile]
-  /// What was done on the way.
+  /// What the stages have written, resumed and rescued.
   package let totals: StageTotals
 
-  /// Results that wait for their names.
+  /// Results that wait for their final names.
   package init(
     _ product: Product, files: [String] = [], totals: StageTotals,
     documents: @escaping () throws -> [Publication.TextFile]
@@ -108,23 +108,22 @@ package struct FinishedWork<Product> {
   }
 }
 
-/// What stages have done, for `run.json`.
+/// What the stages of a run have done, for `run.json`.
 package struct StageTotals {
-  /// What this rank wrote to its journals.
+  /// The bytes that this rank wrote to its journals, and the time it took.
   package var written: (bytes: Int, time: Duration)
-  /// Matrices that an earlier process had finished.
+  /// The number of matrices that an earlier process had finished.
   package var resumed: Int
-  /// Matrices that the usual solver failed on, and why, by name.
+  /// The matrices on which the usual solver failed: the reason of each, by name.
   package var rescued: [String: String]
 
-  /// The totals of one stage.
   package init(written: (bytes: Int, time: Duration), resumed: Int, rescued: [String: String]) {
     self.written = written
     self.resumed = resumed
     self.rescued = rescued
   }
 
-  /// Takes in a stage that prepares the one that the command is about: only the latter's matrices count as resumed.
+  /// Adds the totals of a stage that prepares the one that the command is about. Only matrices of the latter count as resumed.
   package mutating func add(preparing other: StageTotals) {
     written = (written.bytes + other.written.bytes, written.time + other.written.time)
     rescued.merge(other.rescued) { own, _ in own }

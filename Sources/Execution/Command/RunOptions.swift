@@ -3,27 +3,27 @@ import ShardIO
 import SystemPackage
 import Weights
 
-/// What every command that works on the matrices of a checkpoint is asked.
+/// The options of every command that works on the matrices of a checkpoint.
 package struct RunOptions: Sendable {
-  /// A checkpoint and what the command calls it.
+  /// A checkpoint, and what the command calls it.
   package struct Source: Sendable {
-    /// `checkpoint`, or `base` and `tuned`.
+    /// The name of its role: `checkpoint`, or `base` and `tuned`.
     package let name: String
-    /// A folder of shards or one file.
+    /// The path of a folder of shards, or of one file.
     package let path: FilePath
   }
 
   /// The checkpoints, in the order in which the command names them.
   package var sources: [Source]
-  /// Where the results go.
+  /// The folder that the results go to, and what may happen to what is there.
   package var output: OutputOptions
-  /// Which tensors count, in every checkpoint.
+  /// Which tensors count as weight matrices, in every checkpoint.
   package var tensors: CatalogOptions
   /// How shards are read.
   package var io: SourceKind
-  /// BLAS threads of each rank; nil for the cores there are, divided among the ranks of a node.
+  /// The number of BLAS threads of each rank; nil to divide the available cores among the ranks of a node.
   package var threads: Int?
-  /// Bytes that each rank may hold; nil for a share of what its node has available.
+  /// The bytes that each rank may hold; nil for a share of what its node has available.
   package var memory: Int?
 
   /// A run on one checkpoint.

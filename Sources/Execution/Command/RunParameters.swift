@@ -1,17 +1,17 @@
 import RunCore
 import Weights
 
-/// What a document says of the options that every command has and that shape the result.
+/// The options that every command has and that shape the result, as documents record them.
 package struct TensorParameters: Codable, Sendable, Equatable {
-  /// Patterns of tensors that were brought in.
+  /// Patterns of tensors that count even if they would be left out.
   package var include: [String]
-  /// Patterns of tensors that were left out.
+  /// Patterns of tensors that are left out.
   package var exclude: [String]
-  /// Whether convolutions count; nil if that was left to the kind of model.
+  /// Whether convolutions count; nil if the kind of model decides.
   @ExplicitNull package var conv: Bool?
-  /// Whether fused projections were taken apart.
+  /// Whether fused projections are taken apart.
   package var splitFused: Bool
-  /// BLAS threads of each rank: they change the order of sums, and so last bits.
+  /// The number of BLAS threads of each rank, which changes the order of sums and so their last bits.
   package var threads: Int
 
   enum CodingKeys: String, CodingKey {
@@ -19,7 +19,6 @@ package struct TensorParameters: Codable, Sendable, Equatable {
     case splitFused = "split_fused"
   }
 
-  /// The options of a run with so many threads.
   package init(_ options: CatalogOptions, threads: Int) {
     include = options.filter.include
     exclude = options.filter.exclude
@@ -28,7 +27,7 @@ package struct TensorParameters: Codable, Sendable, Equatable {
     self.threads = threads
   }
 
-  /// Which tensors count.
+  /// The choice of tensors that these options make.
   package var catalogOptions: CatalogOptions {
     var options = CatalogOptions()
     options.filter = NameFilter(include: include, exclude: exclude)
@@ -38,17 +37,17 @@ package struct TensorParameters: Codable, Sendable, Equatable {
   }
 }
 
-/// The options of a run in its document, one object: those that the command alone has, and those that every command has.
+/// The options of a run as one object of its document: those of the command alone, and those of every command.
 ///
-/// The members of `Own` are also members of this value. None of them may have the name of one of ``TensorParameters``.
+/// The members of `Own` are also members of this value. None of them may have the name of a member of ``TensorParameters``, since both are
+/// encoded into one object.
 @dynamicMemberLookup
 package struct RunParameters<Own: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
-  /// The options of the command.
+  /// The options that the command alone has.
   package var own: Own
-  /// The options of every command.
+  /// The options that every command has.
   package var tensors: TensorParameters
 
-  /// Both together.
   package init(_ own: Own, _ tensors: TensorParameters) {
     self.own = own
     self.tensors = tensors

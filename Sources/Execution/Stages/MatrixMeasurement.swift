@@ -2,13 +2,13 @@ import RunCore
 
 /// What a stage measures of every matrix, and how the journal keeps it.
 ///
-/// A measurement whose ``Row`` is all that is kept defines ``measure(_:)`` alone.
+/// A measurement of which the journal keeps nothing but the ``Row`` needs to define ``measure(_:)`` alone.
 package protocol MatrixMeasurement {
-  /// What measuring a matrix gives, on every member of its team.
+  /// The result of measuring a matrix, on every member of its team.
   associatedtype Finding
-  /// What the journal keeps of it, with arrays beside it.
+  /// The part of the finding that the journal keeps; arrays lie beside it in the record's file.
   associatedtype Record: RecordContents
-  /// What is told of the matrix in the end, on every rank.
+  /// The part of the finding that every rank learns in the end.
   associatedtype Row: MatrixRow
 
   /// Measures one matrix.
@@ -16,21 +16,23 @@ package protocol MatrixMeasurement {
   /// Collective in a team: every member calls it.
   func measure(_ task: MatrixTask) throws -> Finding
 
-  /// The journal's record; its arrays are written on the way.
+  /// The record for the journal. The arrays of the finding are written to `writer` on the way.
   ///
   /// Local: the owner of the matrix calls it.
   func record(_ finding: Finding, in writer: RecordWriter) throws -> Record
 
-  /// The row of a matrix that has been measured just now.
+  /// The row of a matrix that has just been measured.
   func row(_ finding: Finding, of task: MatrixTask) throws -> Row
 
-  /// The row of a matrix that an earlier process has measured, once every byte of its record has been looked at.
+  /// The row of a matrix that an earlier process has measured.
   ///
-  /// - Throws: anything if the record is damaged.
+  /// Only bytes that are read are compared with their hashes. So every array of the record is read here, even if the row does not need it.
+  ///
+  /// - Throws: any error if the record is damaged.
   func row(_ record: Record, of ordinal: Int, from reader: RecordReader) throws -> Row
 }
 
-/// What the journal keeps of a matrix of which nothing but its row is kept.
+/// The record of a matrix of which the journal keeps nothing but the row.
 package struct RowRecord<Row: MatrixRow>: RecordContents {
   package static var currentVersion: Int { 1 }
 

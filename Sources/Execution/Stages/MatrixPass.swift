@@ -4,44 +4,55 @@ import Planning
 import RunCore
 import Weights
 
-/// What is done to every matrix of a stage, and what of it stays in memory.
+/// What a pass does to every matrix, and what it keeps of each in memory.
 ///
-/// ``RowWorker`` measures matrices one by one; scoring, whose ranks tell each other what they have counted, is another.
+/// `RowWorker` measures every matrix by itself. The worker of scores is another kind: its ranks tell each other what they have counted.
 package protocol MatrixWorker: AnyObject {
-  /// What the journal keeps of a finished matrix.
+  /// The part of a finished matrix that the journal keeps.
   associatedtype Record: RecordContents
-  /// What this rank holds of a finished matrix.
+  /// The part of a finished matrix that this rank keeps in memory.
   associatedtype Item
 
   /// The journal of the stage.
   var journal: Journal { get }
-  /// False if the matrices are not looked at, only their names and shapes.
+  /// Whether weights are read; false if only the names and shapes of matrices matter.
   var readsWeights: Bool { get }
-  /// What this rank has counted so far: what it tells the others in the rounds.
+  /// Everything this rank has counted so far, which it tells the others in the rounds.
   var counts: [Int] { get }
 
-  /// The finished matrix that a record holds, once every byte of the record has been looked at.
+  /// The finished matrix that a record holds.
   ///
-  /// - Throws: anything if the record is damaged.
+  /// Only bytes that are read are compared with their hashes, so every array of the record is read here.
+  ///
+  /// - Throws: any error if the record is damaged.
   func item(_ head: RecordHead, _ record: Record, from reader: RecordReader) throws -> Item
 
-  /// Takes over what an earlier process has finished.
+  /// Takes over the matrices that an earlier process has finished.
   ///
   /// Collective: every rank calls it, before the first matrix.
   ///
   /// - Returns: the rounds in which ranks tell each other what they have counted, and that the run is to end.
   func begin(with recovered: Journal.Recovered<Item>, on world: Communicator) throws -> Rounds
 
-  /// Does one matrix, and keeps it in journal and memory.
+  /// Does one matrix, and keeps the result in the journal and in memory.
   ///
   /// Collective in a team: every member calls it.
   ///
-  /// - Parameter fraction: turns the share of the matrix's panels that is done into the share of all work of this rank, and shows it.
-  /// - Returns: false if it was stopped: another rank has failed, or the run is to stop.
+  /// - Parameter fraction: turns the share of the matrix's panels that are done into the share of all work of this rank, and reports it as
+  ///   progress.
+  /// - Returns: whether to go on; false if another rank has failed, or the run is to stop.
   func work(on task: MatrixTask, rounds: Rounds, fraction: (Double) -> Double) throws -> Bool
 }
 
-/// Takes every rank through its matrices of a plan, alone or with its teams, until all are done, a rank fails, or the run is to stop.
+/// Takes every rank through its matrices of a schedule, alone or with its teams.
+///
+/// The pass ends when all matrices are done, when a rank fails, or when the run is to stop.
+///
+/// Invariant: no rank waits in vain. Every rank takes its tasks in one global order, by start. A rank that fails or stops still comes to
+/// each of its later tasks that has a team, and joins every round.
+///
+///     let pass = MatrixPass(worker, over: input, teams: run.teams, watch: run.context.watch)
+///     let resumed = try pass.run(as: "scores", work, run.planner, in: run.context)
 package struct MatrixPass<Worker: MatrixWorker> {
   /// The checkpoint whose matrices are worked on.
   private let input: MatrixInput
@@ -51,7 +62,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
   private let watch: StopWatch
   private let worker: Worker
 
-  /// A pass of `worker` over the matrices of `input`, and of its partners by the same ordinals.
+  /// A pass of `worker` over the matrices of `input`; the matrices of `partners` with the same ordinals are read too.
   package init(
     _ worker: Worker, over input: MatrixInput, beside partners: [MatrixInput] = [], teams: MatrixTeams,
     watch: StopWatch
@@ -63,15 +74,15 @@ package struct MatrixPass<Worker: MatrixWorker> {
     self.watch = watch
   }
 
-  /// Takes over what an earlier process has left, plans the rest, and does it.
+  /// Takes over what an earlier process has finished, plans the rest, and does it.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - stage: as `run.json` calls it.
-  ///   - work: what is done to every matrix.
-  /// - Returns: how many matrices an earlier process had finished.
-  /// - Throws: ``RunFailure``, the same on every rank: of a rank that failed or, if none did, of one that was asked to stop.
+  ///   - stage: the name of the stage in `run.json`.
+  ///   - work: what is done to every matrix, as far as its cost is concerned.
+  /// - Returns: the number of matrices that an earlier process had finished.
+  /// - Throws: ``RunFailure``, the same on every rank: that of a rank that failed or, if none did, of one that was asked to stop.
   package func run(as stage: String, _ work: any MatrixWork, _ planner: Planner, in context: RunContext) throws -> Int {
     let (world, names) = (context.world, input.catalog.names)
     return try context.stage(stage) {
@@ -89,7 +100,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter owner: see ``Journal/recover(_:world:owner:read:)``.
+  /// - Parameter owner: the rank that takes over a matrix; see ``Journal/recover(_:world:owner:read:)``.
   package func recover(
     on world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int
   ) throws -> Journal.Recovered<Worker.Item> {
@@ -98,12 +109,12 @@ package struct MatrixPass<Worker: MatrixWorker> {
     }
   }
 
-  /// Does all matrices of a schedule but those that have been recovered.
+  /// Does all matrices of a schedule except those that have been recovered.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter progress: hears what share of this rank's work is done.
-  /// - Throws: ``RunFailure``, the same on every rank: of a rank that failed or, if none did, of one that was asked to stop.
+  /// - Parameter progress: called with the share of this rank's work that is done, from 0 to 1.
+  /// - Throws: ``RunFailure``, the same on every rank: that of a rank that failed or, if none did, of one that was asked to stop.
   package func run(
     _ schedule: Schedule, after recovered: Journal.Recovered<Worker.Item>, on world: Communicator,
     progress: @escaping (Double) -> Void
@@ -117,7 +128,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
     var isStopped = false
     for (position, planned) in tasks.enumerated() {
       let team = try teams.team(of: planned.ranks)
-      // 1. Does everyone want to go on?
+      // 1. Agree whether to go on.
       if !watch.mayGoOn() {
         isStopped = true
         try rounds.advance(done: 1, counts: worker.counts, ending: .stopped)
@@ -128,9 +139,9 @@ package struct MatrixPass<Worker: MatrixWorker> {
       let cost = schedule.costs[planned.ordinal]
       do {
         let task = try MatrixTask(planned.ordinal, of: input, team: team)
-        // 2. While this matrix is worked on, the disk brings the next.
+        // 2. Read ahead: while this rank works on the matrix, the disk brings the next one.
         if worker.readsWeights { readAhead.begin(tasks[position...].prefix(2)) }
-        // 3. The matrix itself.
+        // 3. Do the matrix itself.
         let goesOn = try worker.work(on: task, rounds: rounds) { share in
           let fraction = (done + cost.basis + share * cost.panels) / total
           progress(fraction)
@@ -147,20 +158,22 @@ package struct MatrixPass<Worker: MatrixWorker> {
       }
       done += cost.total
     }
-    // 4. A rank that ended early must still join the rounds that the others wait for.
+    // 4. Join the rounds that are left: other ranks wait for them, even if this rank ended early.
     try rounds.finish(counts: worker.counts, ending: failure == nil ? .none : .failed)
     try world.agreeing { if let failure { throw failure } }
-    // Of the ranks that stopped, those that were told so from outside know why.
+    // All ranks may have stopped, but only those that were told to from outside know why.
     try world.agreeing { try watch.check() }
   }
 
-  /// What explains a failure: a checkpoint that has changed, or else the failure itself, by the name of its tensor.
+  /// The error that explains a failure: that a checkpoint has changed, or else the failure itself, with the name of its tensor.
   private func explained(_ error: any Error, of ordinal: Int) -> any Error {
     let named = (error as? SolverError).map { RunFailure($0, on: input.catalog.matrices[ordinal]) } ?? error
     return (partners.reversed() + [input]).reduce(named) { $1.contents.cause(of: $0, scoring: ordinal) }
   }
 
-  /// A rank that waits for a team or for the end of a stage gets nothing done, and neither does one in a long call of LAPACK.
+  /// Warns if `--rank-timeout` is shorter than the longest matrix is expected to take.
+  ///
+  /// A rank gets nothing done while it waits for a team or for the end of a stage, nor during a long call of LAPACK.
   private func warnOfTimeout(_ schedule: Schedule, in context: RunContext) {
     guard let timeout = watch.limits.rankTimeout, let longest = schedule.tasks.map(\.seconds).max(), longest > timeout
     else { return }

@@ -2,20 +2,20 @@ import FoundationEssentials
 import MPI
 import RunCore
 
-/// What one rank has measured of a matrix, or of a pair of them.
+/// The result of measuring a matrix, or a pair of matrices, as one rank holds it.
 package protocol MatrixRow: Codable {
   /// The position of the matrix in the catalog.
   var ordinal: Int { get }
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   var rescue: String? { get }
 }
 
 extension MatrixRow {
-  /// The rows of all ranks, by ordinal, on every rank.
+  /// Gathers the rows of all ranks, in order of ordinal, on every rank.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter count: of all matrices, each of which one rank has measured.
+  /// - Parameter count: the number of all matrices; each has been measured by one rank.
   package static func gather(_ own: [Self], count: Int, over world: Communicator) throws -> [Self] {
     let texts = try world.allGather(world.agreeing { Array(try RecordReader.encoder.encode(own)) })
     return try world.agreeing {

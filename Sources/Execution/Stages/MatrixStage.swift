@@ -3,7 +3,9 @@ import Planning
 import RunCore
 import Weights
 
-/// A stage that measures every matrix once: recover → schedule → loop → gather → rescued.
+/// A stage that measures every matrix once: recover → schedule → loop → rescued → gather.
+///
+/// Invariant: the outcome has exactly one row for each matrix, whichever process of the run has measured it.
 ///
 ///     let measured = try MatrixStage("spectra", of: measurement, over: run.inputs).run(work, in: run)
 ///     measured.rows                 // by ordinal, the same on every rank
@@ -13,8 +15,9 @@ package struct MatrixStage<Measurement: MatrixMeasurement> {
   private let inputs: [MatrixInput]
 
   /// - Parameters:
-  ///   - name: of the stage in `run.json`, and of its records in the journal.
-  ///   - inputs: the checkpoint whose matrices are measured, then others whose matrices of the same ordinals are read too; at least one.
+  ///   - name: the name of the stage in `run.json`, and of its records in the journal.
+  ///   - inputs: the checkpoint whose matrices are measured; after it others, whose matrices of the same ordinals are read too. At least
+  ///     one.
   package init(_ name: String, of measurement: Measurement, over inputs: [MatrixInput]) {
     precondition(!inputs.isEmpty, "a stage works on a checkpoint")
     self.name = name
@@ -22,22 +25,22 @@ package struct MatrixStage<Measurement: MatrixMeasurement> {
     self.inputs = inputs
   }
 
-  /// What came out, the same on every rank but for what this rank wrote.
+  /// The result of a stage, the same on every rank but for what this rank wrote.
   package struct Outcome {
-    /// By ordinal.
+    /// The rows of all matrices, by ordinal.
     package let rows: [Measurement.Row]
     /// The journal that holds the records.
     package let journal: Journal
-    /// What was done on the way.
+    /// What the stage has written, resumed and rescued.
     package let totals: StageTotals
   }
 
-  /// Measures all matrices, or those that an earlier process has left.
+  /// Measures all matrices that no earlier process has finished.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter work: what measuring a matrix takes.
-  /// - Throws: ``RunFailure``, the same on every rank: of a rank that failed or, if none did, of one that was asked to stop.
+  /// - Parameter work: what measuring a matrix costs.
+  /// - Throws: ``RunFailure``, the same on every rank: that of a rank that failed or, if none did, of one that was asked to stop.
   package func run(_ work: any MatrixWork, in run: BegunRun) throws -> Outcome {
     let context = run.context
     let journal = run.journal(name)
@@ -58,7 +61,7 @@ private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
   let journal: Journal
   let readsWeights = true
   let counts: [Int] = []
-  /// Of this rank, in no particular order.
+  /// The rows of this rank's matrices, in no particular order.
   private(set) var rows: [Measurement.Row] = []
   private let measurement: Measurement
   private let inputs: [MatrixInput]
@@ -88,7 +91,7 @@ private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
       try task.locally { try input.contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     }
     try rounds.advance(done: fraction(1), counts: [], ending: watch.mayGoOn() ? .none : .stopped)
-    // What is done is kept, whatever the others do.
+    // A matrix that is done is kept, whatever the other ranks do.
     try task.locally { if task.isOwner { rows.append(try keep(finding, of: task)) } }
     return try task.agreesToGoOn(rounds.ending == .none)
   }

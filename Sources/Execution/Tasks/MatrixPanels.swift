@@ -3,13 +3,13 @@ import MPI
 import ShardIO
 import Weights
 
-/// Lends a stored matrix to the solvers, as W·2^−e.
+/// A stored matrix W that solvers read in panels, scaled to W·2^−e.
 package final class MatrixPanels: PanelSource {
-  /// Weights scaled at a time.
+  /// The number of weights that are scaled at a time.
   private static let pieceLength = 1 << 16
 
   private let view: TensorView
-  /// e; within ±512, as norms whose squares are no normal numbers have been refused.
+  /// The exponent e. It lies within ±512, since norms whose squares are no normal numbers have been refused.
   private let exponent: Int
   private var scratch = ScratchBytes()
   private var piece: [Double] = []
@@ -19,7 +19,7 @@ package final class MatrixPanels: PanelSource {
     self.exponent = exponent
   }
 
-  /// The same matrix with another e.
+  /// The same matrix, scaled by another e.
   package func scaled(by exponent: Int) -> MatrixPanels {
     exponent == self.exponent ? self : MatrixPanels(view, exponent: exponent)
   }
@@ -47,10 +47,11 @@ package final class MatrixPanels: PanelSource {
     }
   }
 
-  /// Calls `body` with scaled weights, and where the first of them lies in a dense panel of `rows × columns`.
+  /// Calls `body` with one piece of scaled weights after the other, and with the position of the piece in a dense panel of `rows ×
+  /// columns`.
   ///
-  /// They are scaled in double precision, where a weight that is no longer a normal number is 2^500 times smaller than the norm: narrowing
-  /// is the only rounding, as it is of an ordinary matrix.
+  /// Weights are scaled in double precision. A weight that is no longer a normal number there is 2^500 times smaller than the norm. So
+  /// narrowing to single precision is the only rounding, as it is for an ordinary matrix.
   private func forEachPiece(
     rows: Range<Int>, columns: Range<Int>, _ body: (_ start: Int, _ weights: UnsafeMutableBufferPointer<Double>) -> Void
   ) throws {
@@ -59,7 +60,7 @@ package final class MatrixPanels: PanelSource {
     if piece.isEmpty { piece = [Double](repeating: 0, count: Self.pieceLength) }
     for row in stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
       let lines = row..<min(row + height, rows.upperBound)
-      // Whole rows, or parts of one: consecutive in the panel either way.
+      // A piece is whole rows, or a part of one row: consecutive in the panel either way.
       for column in stride(from: columns.lowerBound, to: columns.upperBound, by: Self.pieceLength) {
         let part = column..<min(column + Self.pieceLength, columns.upperBound)
         try piece.withUnsafeMutableBufferPointer { buffer in
@@ -74,6 +75,6 @@ package final class MatrixPanels: PanelSource {
 }
 
 extension OpenShards {
-  /// A matrix, ready to be read in panels.
+  /// Opens a matrix, to be read in panels.
   package func panels(of matrix: Catalog.Matrix) throws -> MatrixPanels { MatrixPanels(try view(of: matrix)) }
 }

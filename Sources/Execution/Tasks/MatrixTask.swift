@@ -4,20 +4,19 @@ import RunCore
 import ShardIO
 import Weights
 
-/// A matrix to be worked on, and the ranks that do it together.
+/// A matrix to be worked on, and the ranks that work on it together.
 package struct MatrixTask {
-  /// Elements of W that a member of a team holds while the Gram matrix is formed.
+  /// The number of elements of W that a member of a team holds while the Gram matrix is formed.
   package static let teamBandElements = 1 << 22
 
-  /// The matrix.
   package let matrix: Catalog.Matrix
   /// The position of the matrix in its catalog.
   package let ordinal: Int
-  /// e: ``source`` is W·2^−e.
+  /// The exponent e by which the matrix is scaled.
   package let exponent: Int
-  /// W·2^−e.
+  /// The scaled matrix W·2^−e.
   package let source: MatrixPanels
-  /// ‖W·2^−e‖²_F by the norms pass, which the squared singular values must add up to.
+  /// ‖W·2^−e‖²_F as the norms pass found it. The squared singular values must add up to it.
   package let squaredNorm: Double
   /// The ranks that share the work; nil if this rank does it alone.
   package let team: MatrixTeam?
@@ -42,10 +41,10 @@ package struct MatrixTask {
   package var member: Int { team?.communicator.rank ?? 0 }
   /// How many ranks share the work.
   package var memberCount: Int { team?.communicator.size ?? 1 }
-  /// Whether this rank keeps what comes out.
+  /// Whether this rank keeps the result: it works alone, or is the first member of the team.
   package var isOwner: Bool { member == 0 }
 
-  /// Does work that talks to nobody: a failure of one member becomes everyone's.
+  /// Does work that needs no communication. A failure of one member becomes a failure of all.
   ///
   /// Collective in a team: every member calls it.
   package func locally<Value>(_ work: () throws -> Value) throws -> Value {
@@ -63,7 +62,7 @@ package struct MatrixTask {
     return try team.communicator.allReduced(goesOn ? 1 : 0, .minimum) == 1
   }
 
-  /// `values` summed over the team.
+  /// The sums of `values` over the team, element by element.
   ///
   /// Collective in a team: every member calls it.
   package func summed(_ values: [Int]) throws -> [Int] {
@@ -73,11 +72,13 @@ package struct MatrixTask {
     return sum
   }
 
-  /// Compares Σσ² with ‖W‖²_F: a solver that lies, or a checkpoint that changed after the norms pass, shows here.
+  /// Compares Σσ² with ‖W‖²_F.
+  ///
+  /// A solver that returns wrong values, or a checkpoint that changed after the norms pass, is found out here.
   ///
   /// - Parameters:
-  ///   - singularValues: all of them, in the units of ``source``.
-  ///   - precision: in which they were computed.
+  ///   - singularValues: all singular values, in the units of ``source``.
+  ///   - precision: the precision in which they were computed.
   /// - Throws: ``RunFailure`` naming the tensor.
   package func check(singularValues: [Double], precision: Precision) throws {
     let sum = singularValues.reduce(0) { $0 + $1 * $1 }
@@ -94,7 +95,7 @@ package struct MatrixTask {
 }
 
 extension RunFailure {
-  /// What a solver says of a matrix.
+  /// The failure of a solver on a matrix, which names the tensor.
   package init(_ error: SolverError, on matrix: Catalog.Matrix) {
     let remedy =
       if case .outOfMemory = error { "; start fewer processes on a node, or say with --memory what each may hold" } else

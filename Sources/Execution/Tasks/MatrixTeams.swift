@@ -1,16 +1,17 @@
 import DistSVD
 import MPI
 
-/// The teams this rank has worked in; each is set up when its first matrix comes.
+/// The teams that this rank has worked in. A team is set up when its first matrix comes.
 package final class MatrixTeams {
   private let world: Communicator
   private var open: [Range<Int>: MatrixTeam] = [:]
 
   init(_ world: Communicator) { self.world = world }
 
-  /// The team of `ranks`, of which this rank is one; nil for a rank alone.
+  /// The team of `ranks`, of which this rank is one; nil if `ranks` is this rank alone.
   ///
-  /// Collective among `ranks`. The plan brings all members to their teams in one order, so none waits for another in vain.
+  /// Collective among `ranks`: each of them calls it. The plan brings all members to their teams in one order, so none waits for another in
+  /// vain.
   func team(of ranks: Range<Int>) throws -> MatrixTeam? {
     guard ranks.count > 1 else { return nil }
     if let team = open[ranks] { return team }
@@ -20,14 +21,14 @@ package final class MatrixTeams {
   }
 }
 
-/// Ranks that score a matrix together.
+/// The ranks that work on one matrix together.
 package final class MatrixTeam {
   package let communicator: Communicator
   private var grid: ProcessGrid?
 
   package init(_ communicator: Communicator) { self.communicator = communicator }
 
-  /// The members as ScaLAPACK sees them.
+  /// The members of the team as ScaLAPACK sees them; made by the first call.
   ///
   /// Collective: every member calls it.
   package func processGrid() -> ProcessGrid {

@@ -3,32 +3,33 @@ import Weights
 import DistSVD
 import ShardIO
 
-/// Brings the next matrix of a rank into the page cache while it works on the one before.
+/// Brings the next matrix of a rank into the page cache while the rank works on the one before.
 struct ReadAhead: ~Copyable {
-  /// The most that is read ahead for one matrix: what follows is read ahead by the kernel once the matrix is begun, and a
-  /// node of many ranks keeps its memory.
+  /// The most bytes that are read ahead for one matrix.
+  ///
+  /// The kernel reads the rest ahead once the matrix has begun, and a node of many ranks keeps its memory.
   static let limit = 256 << 20
-  /// Reading on over a gap of this size costs no more than another read.
+  /// The longest gap that is read over, since that costs no more than another read; in bytes.
   static let smallGap = 32 << 10
 
   private let inputs: [MatrixInput]
-  /// This rank's place in the world.
+  /// The number of this rank in the world.
   private let rank: Int
   private let prefetcher = Prefetcher()
 
   /// - Parameters:
-  ///   - inputs: checkpoints that are read by the same ordinals.
-  ///   - rank: this rank's place in the world.
+  ///   - inputs: the checkpoints, whose matrices of one ordinal are read together.
+  ///   - rank: the number of this rank in the world.
   init(_ inputs: [MatrixInput], member rank: Int) {
     self.inputs = inputs
     self.rank = rank
   }
 
-  /// Starts reading this rank's shares of matrices, one after the other, instead of what an earlier call asked for. Returns at once.
+  /// Starts to read this rank's shares of matrices, one after the other, in place of what an earlier call asked for. Returns at once.
   ///
-  /// Advice: a shard that cannot be opened is left for the one who needs it to complain about.
+  /// Reading ahead is only advice. A shard that cannot be opened is skipped, and whoever needs its bytes reports the error.
   ///
-  /// - Parameter tasks: the one that is worked on now, of which little is left to be read by then, and what follows.
+  /// - Parameter tasks: the task that begins now, most of which an earlier call may have read, and the tasks that follow.
   func begin(_ tasks: some Sequence<Schedule.Task>) {
     prefetcher.start(
       tasks.flatMap { task in
@@ -41,9 +42,9 @@ struct ReadAhead: ~Copyable {
       })
   }
 
-  /// The bytes of its shard that a member reads: its share of the longer side, up to ``limit`` bytes.
+  /// The ranges of bytes of its shard that a member reads: its share of the longer side, up to `limit` bytes.
   ///
-  /// Of a wide matrix it reads a part of every row; where little lies between the parts, all of it.
+  /// Of a wide matrix, a member reads a part of every row. If little lies between the parts, it reads all bytes.
   static func ranges(
     of matrix: Catalog.Matrix, member: Int, of members: Int, limit: Int = limit
   ) -> [Range<Int>] {
@@ -51,7 +52,7 @@ struct ReadAhead: ~Copyable {
     let share = shape.share(of: member, among: members)
     let (start, rowBytes) = (matrix.offset, matrix.byteCount / max(1, matrix.rows))
     if share.isEmpty { return [] }
-    // What is fused lies among the other parts.
+    // A part of a fused tensor lies among the other parts, so its share is not computed.
     guard matrix.part == nil else { return [start..<start + min(limit, matrix.byteCount)] }
     if shape.isTall {
       let first = start + share.lowerBound * rowBytes
@@ -66,7 +67,7 @@ struct ReadAhead: ~Copyable {
     }
   }
 
-  /// Gives back the memory of a matrix that is done with.
+  /// Gives back the memory of a matrix that this rank is done with.
   func end(_ ordinal: Int) {
     for input in inputs {
       let matrix = input.catalog.matrices[ordinal]

@@ -1,23 +1,23 @@
 import MPI
 
-/// Tells the ranks, while they score, what the others have counted, and that one has failed or is asked to stop.
+/// Tells ranks, while they work, what the others have counted, and that a rank has failed or is asked to stop.
 ///
-/// A fixed number of non-blocking sums, of which each rank joins one whenever it has done the next fraction of its
-/// planned work; nobody waits. What a rank sums is everything it has counted so far.
+/// There is a fixed number of non-blocking sums. A rank joins the next one whenever it has done the next fraction of its planned work, and
+/// nobody waits. A rank contributes everything it has counted so far.
 package final class Rounds {
   static let count = 16
 
   private let world: Communicator
   private var started: [PendingSum] = []
   private var finished = 0
-  /// By bin: what the other ranks had counted at the last finished round, or before the first.
+  /// The counts of the other ranks, by bin, as of the last finished round or before the first.
   package private(set) var others: [Int]
-  /// Why no rank needs to score any more: what this rank has said, or any other in a finished round.
+  /// Why no rank needs to go on: what this rank has said, or what any other has said in a finished round.
   package private(set) var ending = Ending.none
 
-  /// Why scores are not finished; the later case beats the earlier.
+  /// Why the work is not finished. A later case beats an earlier one.
   package enum Ending: Int, Comparable {
-    /// They will be.
+    /// The work goes on to its end.
     case none
     /// The run was asked to stop.
     case stopped
@@ -26,24 +26,24 @@ package final class Rounds {
 
     package static func < (left: Ending, right: Ending) -> Bool { left.rawValue < right.rawValue }
 
-    /// How many ranks say `.stopped`, and how many `.failed`, as a round adds them up.
+    /// The numbers of ranks that say `.stopped` and `.failed`, as a round adds them up.
     fileprivate var votes: [Int] { [self == .stopped ? 1 : 0, self == .failed ? 1 : 0] }
     fileprivate static func of(votes: ArraySlice<Int>) -> Ending {
       votes.last ?? 0 > 0 ? .failed : votes.first ?? 0 > 0 ? .stopped : .none
     }
   }
 
-  /// - Parameter others: what the other ranks have counted before the first round, by bin; empty to share endings alone.
+  /// - Parameter others: the counts of the other ranks before the first round, by bin; empty if only endings are shared.
   package init(_ world: Communicator, others: [Int]) {
     self.world = world
     self.others = others
   }
 
-  /// Joins the rounds that are due with `done` (0…1) of this rank's work done, and takes in those that have finished.
+  /// Joins the rounds that are due once `done` (0…1) of this rank's work is done, and takes in those that have finished.
   ///
   /// - Parameters:
-  ///   - counts: cumulative; as many as ``others``.
-  ///   - ending: of this rank. One that ends joins all rounds that are left.
+  ///   - counts: everything this rank has counted so far; as many numbers as ``others``.
+  ///   - ending: why this rank ends. A rank that ends joins all rounds that are left.
   /// - Returns: whether ``others`` changed.
   @discardableResult
   package func advance(done: Double, counts: [Int], ending own: Ending = .none) throws -> Bool {
@@ -61,7 +61,7 @@ package final class Rounds {
     return changed
   }
 
-  /// Joins the rounds that are left and waits for all of them; every rank must end with it.
+  /// Joins the rounds that are left, and waits for all of them. Every rank must end with this call.
   ///
   /// Collective: every rank calls it, once.
   func finish(counts: [Int], ending own: Ending) throws {

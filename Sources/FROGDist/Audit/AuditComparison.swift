@@ -1,20 +1,20 @@
 import Execution
 import MPI
 
-/// How far approximate scores of a few matrices choose what exact scores would.
+/// A comparison of approximate and exact scores on a few matrices: how far both choose the same weights.
 struct AuditComparison: Codable {
-  /// Kept weights that are compared at a time.
+  /// The number of kept weights that are compared at a time.
   static let windowLength = 1 << 22
 
-  /// Weights that the exact scores keep.
+  /// The number of weights that the exact scores keep.
   private(set) var kept = 0
-  /// Those of them that the approximate scores keep too.
+  /// The number of these weights that the approximate scores keep too.
   private(set) var common = 0
-  /// Σ |S − S_exact| / S_exact over these.
+  /// Σ |S − S_exact| / S_exact over the weights that both keep.
   private(set) var errors = 0.0
-  /// The largest of these.
+  /// The largest |S − S_exact| / S_exact of a weight that both keep.
   private(set) var largestError = 0.0
-  /// |mean S / mean S_exact − 1| of a matrix, the largest.
+  /// The largest |mean S / mean S_exact − 1| of a matrix.
   private(set) var scaleError = 0.0
 
   /// Compares the masks of one matrix.
@@ -46,7 +46,7 @@ struct AuditComparison: Codable {
     if exact.record.mean > 0 { scaleError = abs(approximate.record.mean / exact.record.mean - 1) }
   }
 
-  /// Of nothing.
+  /// A comparison of no matrices.
   init() {}
 
   /// The comparisons of all matrices together, which the ranks have made of their own.
@@ -65,9 +65,9 @@ struct AuditComparison: Codable {
     }
   }
 
-  /// Share of the exactly chosen weights that are chosen; 1 if there are none.
+  /// The share of the exactly chosen weights that the approximation chooses; 1 if there are none.
   var overlap: Double { kept == 0 ? 1 : Double(common) / Double(kept) }
-  /// Mean relative error of the scores that both keep.
+  /// The mean relative error of the scores that both keep; 0 if there are none.
   var meanError: Double { common == 0 ? 0 : errors / Double(common) }
 }
 

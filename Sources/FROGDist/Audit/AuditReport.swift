@@ -1,18 +1,18 @@
-/// What a few matrices, scored exactly too, tell of an approximate run.
+/// A report on an approximate run: what a few matrices tell that are scored exactly too.
 package struct AuditReport: Codable, Sendable, Equatable {
-  /// The names of the matrices.
+  /// The names of these matrices.
   package var matrices: [String]
-  /// How many of their weights the exact scores keep.
+  /// The number of their weights that the exact scores keep.
   package var kept: Int
-  /// The share of these that the approximate scores keep.
+  /// The share of these weights that the approximate scores keep too.
   package var overlap: Double
   /// The mean of |S − S_exact| / S_exact over the weights that both keep.
   package var meanError: Double
-  /// The largest of these.
+  /// The largest |S − S_exact| / S_exact of these weights.
   package var largestError: Double
-  /// The largest |mean S / mean S_exact − 1| of a matrix: an error of its scale changes how many weights it keeps.
+  /// The largest |mean S / mean S_exact − 1| of a matrix. An error in its scale changes how many weights a matrix keeps.
   package var scaleError: Double
-  /// With a target: the ranks that were tried, in turn, and the overlap of each.
+  /// The ranks that were tried in turn to reach a target; empty without a target.
   package var tried: [Trial]
 
   /// The report in words.
@@ -22,11 +22,11 @@ package struct AuditReport: Codable, Sendable, Equatable {
       + "\(percent(meanError)) off on average, the scale of a matrix at most \(percent(scaleError))"
   }
 
-  /// A rank and what came of it.
+  /// A rank that was tried, and what came of it.
   package struct Trial: Codable, Sendable, Equatable {
-    /// r.
+    /// The rank r.
     package var rank: Int
-    /// See ``AuditReport/overlap``.
+    /// The overlap that the rank reached: see ``AuditReport/overlap``.
     package var overlap: Double
   }
 

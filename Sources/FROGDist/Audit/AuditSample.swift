@@ -1,15 +1,15 @@
 import Weights
 import RunCore
 
-/// Which matrices an approximate run also scores exactly.
+/// Chooses the matrices that an approximate run also scores exactly.
 enum AuditSample {
-  /// Ranks that are tried to reach a target, while they are below the order of a matrix.
+  /// The ranks that are tried to reach a target, as long as they are below the order of a matrix.
   static let ladder = (5...20).map { 1 << $0 }
 
-  /// The ranks to try in turn: the one that was asked for, or the ladder.
+  /// The ranks to try in turn: the one that was asked for, or else the ladder.
   static func ranks(_ scoring: ScoringOptions) -> [Int] { scoring.rank.map { [$0] } ?? ladder }
 
-  /// The matrices that an approximate run also scores exactly, by ordinal.
+  /// The matrices that an approximate run also scores exactly: ordinals, ascending.
   ///
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   static func choose(_ scoring: ScoringOptions, of matrices: [Catalog.Matrix]) throws(RunFailure) -> [Int] {
@@ -17,7 +17,7 @@ enum AuditSample {
       scoring.auditCount, of: matrices, approximatedBy: scoring.with(rank: ranks(scoring)[0]).work, seed: scoring.seed)
   }
 
-  /// `count` of the matrices that an approximation approximates, by ordinal.
+  /// `count` of the matrices that an approximation approximates, or as many as there are: ordinals, ascending.
   ///
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   static func choose(
@@ -26,8 +26,10 @@ enum AuditSample {
     choose(count, of: matrices, among: try approximated(matrices, work), seed: seed)
   }
 
-  /// `count` of `ordinals`, or as many as there are, ascending: one matrix of each shape, the shapes that hold the most
-  /// weights first, then a second one of each, and so on; which one of a shape, the seed decides.
+  /// `count` of `ordinals`, or as many as there are, ascending.
+  ///
+  /// First comes one matrix of each shape, the shapes that hold the most weights first; then a second one of each shape, and so on. The
+  /// seed decides which matrices of a shape come first.
   static func choose(
     _ count: Int, of matrices: [Catalog.Matrix], among ordinals: [Int], seed: UInt64
   ) -> [Int] {
@@ -35,7 +37,7 @@ enum AuditSample {
     let byShape = Dictionary(grouping: ordinals) {
       Shape(rows: matrices[$0].rows, columns: matrices[$0].columns)
     }
-    // Within a shape by random numbers of their names, equal names of two matrices do not exist.
+    // Within a shape random numbers decide, which depend on the names. No two matrices have equal names.
     let groups = byShape.values.map { ordinals in
       ordinals.map { (RandomNumbers(seed: seed, tensor: matrices[$0].name, for: .audit).first, $0) }
         .sorted { $0 < $1 }.map(\.1)
@@ -49,7 +51,7 @@ enum AuditSample {
     return chosen.sorted()
   }
 
-  /// The matrices that an approximation approximates, by ordinal.
+  /// The matrices that an approximation approximates: ordinals, ascending.
   ///
   /// - Throws: ``RunFailure`` if there is none.
   static func approximated(_ matrices: [Catalog.Matrix], _ work: ScoreWork) throws(RunFailure) -> [Int] {

@@ -4,7 +4,7 @@ import Planning
 import RunCore
 import Weights
 
-/// Scores a few matrices both ways, to tell how good an approximation is before all matrices are done with it.
+/// Scores a few matrices exactly and approximately, to tell how good an approximation is before all matrices are scored by it.
 struct AuditStage {
   let scoring: ScoringOptions
   let input: MatrixInput
@@ -14,34 +14,35 @@ struct AuditStage {
 
   private var world: Communicator { run.context.world }
 
-  /// Measures the approximation that was asked for, or looks for the first that reaches the target.
+  /// Measures the approximation that was asked for, or looks for the first rank that reaches the target.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Returns: how all matrices are to be scored, exactly if no rank reaches the target, and what was measured.
+  /// - Returns: how all matrices are to be scored, which is exactly if no rank reaches the target, and the report.
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   func measure() throws -> (scoring: ScoringOptions, audit: AuditReport) {
     let (planner, matrices) = (run.planner, input.catalog.matrices)
     let chosen = try AuditSample.choose(scoring, of: matrices)
     let sample = input.restricted(to: chosen)
-    // 1. Exactly.
+    // 1. Score the sample exactly.
     let exact = scoring.exact
     let schedule = try planner.schedule(sample.catalog.matrices, exact.work)
     let truth = try select(exact, from: sample, chosen, schedule, as: "audit-exact")
-    // 2. By one rank after the other, until one is good enough.
+    // 2. Score it by one rank after the other, until one is good enough.
     var tried: [AuditReport.Trial] = []
     var found = AuditComparison()
     let largest = sample.catalog.matrices.map(\.order).max() ?? 0
     for rank in AuditSample.ranks(scoring) where tried.isEmpty || rank + scoring.oversample < largest {
       let attempt = scoring.with(rank: rank)
-      // What has no memory for all matrices is of no use; larger ranks need more.
+      // A rank that does not fit in memory for all matrices cannot be used. Larger ranks need more memory.
       guard (try? planner.schedule(matrices, attempt.work)) != nil else { break }
-      // The same ranks as before have each matrix, so that each compares its own.
+      // Every matrix goes to the ranks that scored it exactly, so that each rank compares its own.
       let approximate = try select(attempt, from: sample, chosen, schedule, as: "audit-rank-\(rank)")
       found = try compare(truth, approximate, count: chosen.count)
       tried.append(.init(rank: rank, overlap: found.overlap))
       if found.overlap >= scoring.targetOverlap ?? 0 { break }
     }
+    // 3. Report what was found.
     let isReached = !tried.isEmpty && found.overlap >= scoring.targetOverlap ?? 0
     let audit = AuditReport(
       matrices: sample.catalog.names, kept: found.kept, overlap: found.overlap, meanError: found.meanError,
@@ -66,12 +67,12 @@ struct AuditStage {
     return worker.matrices
   }
 
-  /// What is kept of the sample: of each matrix what it keeps in the whole, or the same share of all.
+  /// The number of weights that the sample keeps: of each matrix as many as in the whole run, or the same share of all.
   private func quota(of chosen: [Int], _ sample: Catalog) -> Quota {
     switch quota {
     case .each(let kept): return .each(chosen.map { kept[$0] })
     case .global(let keep):
-      // Rounded half up.
+      // The share is rounded half up.
       let (part, whole) = (UInt128(sample.weightCount), UInt128(input.catalog.weightCount))
       return .global(Int((2 * UInt128(keep) * part + whole) / (2 * whole)))
     }

@@ -2,47 +2,45 @@ import RunCore
 import Planning
 import Weights
 
-/// What a run of `mask` does.
+/// What a run of `mask` does, reads and writes, as `plan` tells it.
 package struct PlannedMask: PlannedRun {
   /// What is done to every matrix.
   package let scoring: ScoreWork
-  /// K.
+  /// K, the number of weights that are kept.
   package let keep: Int
-  /// How many matrices an approximation also scores exactly.
+  /// The number of matrices that an approximation also scores exactly.
   package let auditCount: Int
 
-  /// A run that keeps so many weights.
+  /// A run that keeps `keep` weights.
   package init(_ scoring: ScoreWork, keep: Int, auditCount: Int) {
     self.scoring = scoring
     self.keep = keep
     self.auditCount = auditCount
   }
 
-  /// What is done to every matrix.
   package var work: any MatrixWork { scoring }
-  /// `mask`.
   package var command: String { "mask" }
-  /// Scores are what matrices are decomposed for.
+  /// The name of the phase that decomposes matrices, which is done for scores.
   package var phase: String { "scores" }
-  /// Masks.
+  /// The name of the phase that writes the results.
   package var lastPhase: String? { "masks" }
 
-  /// Weights and scores that are kept, and candidates that wait.
+  /// The weights that are read; the scores and indices that are written, and the candidates that wait in the journal.
   package func traffic(_ matrices: [Catalog.Matrix], teams: [Int], rehearsal: Rehearsal?) -> Traffic {
     let bytes = matrices.reduce(0.0) { $0 + Double($1.byteCount) }
     let weights = matrices.reduce(0.0) { $0 + Double($1.size) }
-    // Norms, once for the basis if there is one, every pass of the scores, and contents once more.
+    // Once for norms, once for the basis if there is one, once for every pass of the scores, and once to check the contents.
     let readings = Double((scoring.solver == .none ? 2 : 3) + max(scoring.passes, 1))
-    // Exactly and approximately, without the norms.
+    // An audit does the same twice, exactly and approximately, without the norms.
     let audited = 2 * (readings - 1) * (rehearsal?.bytes ?? 0)
-    // An index and a score for each kept weight, row and column factors of each matrix, in four bytes each.
+    // Every kept weight has an index and a score, and every matrix has row and column factors, of four bytes each.
     let sides = matrices.reduce(0.0) { $0 + Double($1.rows) + Double($1.columns) }
     return Traffic(
       read: readings * bytes + audited, written: 8 * Double(keep) + 4 * sides,
       spilled: Self.spilled(keep: Double(keep), of: weights))
   }
 
-  /// The audit of an approximation.
+  /// The audit of an approximation; nil for exact scores.
   package func rehearsal(
     _ matrices: [Catalog.Matrix], ranks: Int, rates: MachineRates, limit: Int
   ) throws(RunFailure) -> Rehearsal? {
@@ -51,7 +49,7 @@ package struct PlannedMask: PlannedRun {
       auditing: auditCount, of: matrices, ranks: ranks, work: scoring, rates: rates, limit: limit)
   }
 
-  /// What the neediest matrix needs, exact scores of an approximation's audit included.
+  /// The bytes that the neediest matrix needs. If scores are approximated, the exact scores of the audit count too.
   package func memoryRequirement(of matrices: [Catalog.Matrix], ranks: Int) throws(RunFailure) -> Int {
     let all = MemoryModel.requirement(of: matrices, scoring, ranks: ranks)
     guard case .randomized = scoring.solver else { return all }
@@ -59,14 +57,16 @@ package struct PlannedMask: PlannedRun {
     return max(all, MemoryModel.requirement(of: sample.map { matrices[$0] }, scoring.exact, ranks: ranks))
   }
 
-  /// Eight bytes for each score that was among the `keep` largest when it passed: k(1 + ln(n/k)) of n in random order.
+  /// Bytes of the candidates in the journal, eight for each.
+  ///
+  /// A score waits there if it was among the `keep` largest when it passed. Of n scores in random order, k(1 + ln(n/k)) do.
   private static func spilled(keep: Double, of weights: Double) -> Double {
     guard keep > 0, weights >= keep else { return 0 }
     return 8 * keep * (1 + naturalLogarithm(weights / keep))
   }
 
   private static func naturalLogarithm(_ value: Double) -> Double {
-    // Good to 1%, as estimates go: log₂ between powers of two is nearly m − 1 + 0.344·(m − 1)(2 − m).
+    // An estimate need not be better than 1%: between powers of two, log₂ is nearly m − 1 + 0.344·(m − 1)(2 − m).
     let m = value.significand
     return 0.693_147_180_559_945 * (Double(value.exponent) + (m - 1) + 0.344 * (m - 1) * (2 - m))
   }

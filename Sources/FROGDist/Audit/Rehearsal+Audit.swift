@@ -3,14 +3,14 @@ import RunCore
 import Weights
 
 extension Rehearsal {
-  /// The audit of an approximation: a few matrices are scored exactly and approximately, before all are approximated.
+  /// The audit of an approximation: a few matrices are scored exactly and approximately, before all of them are approximated.
   ///
   /// - Parameters:
-  ///   - count: how many matrices, or as many as are approximated.
-  ///   - matrices: of the whole catalog.
+  ///   - count: the number of matrices of the audit; fewer if fewer are approximated.
+  ///   - matrices: all matrices of the catalog.
   ///   - work: the approximation.
-  ///   - limit: bytes of each rank.
-  /// - Throws: ``RunFailure`` if no matrix is approximated, or one does not fit in memory exactly.
+  ///   - limit: the bytes that each rank may hold.
+  /// - Throws: ``RunFailure`` if no matrix is approximated, or if one does not fit in memory when it is scored exactly.
   init(
     auditing count: Int, of matrices: [Catalog.Matrix], ranks: Int, work: ScoreWork, rates: MachineRates, limit: Int,
     seed: UInt64 = 0
@@ -24,7 +24,7 @@ extension Rehearsal {
     } catch {
       throw RunFailure(error.kind, "the audit of an approximation scores a few matrices exactly: \(error.message)")
     }
-    // The ranks that scored a matrix exactly then approximate it, in the same order.
+    // Each matrix is then approximated by the ranks that scored it exactly, in the same order.
     var free: [Int: Double] = [:]
     var operations = 0.0
     var peak = 0

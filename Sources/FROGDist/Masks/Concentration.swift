@@ -1,21 +1,20 @@
 import CKernels
 
-/// How unevenly the kept weights of a matrix lie in its rows and columns.
+/// A measure of how unevenly the kept weights of a matrix lie in its rows and columns.
 ///
-/// Products of strong rows and strong columns make masks of a few rows and columns; random masks spread
-/// (docs/method/selection.md).
+/// Products of strong rows and strong columns make masks of a few rows and columns, while random masks spread (docs/method/selection.md).
 package struct Concentration: Codable, Sendable, Equatable {
-  /// The share of the kept weights in the 1% of rows that have the most, and likewise for columns (rounded up to whole ones).
+  /// The share of the kept weights in the 1% of rows that have the most, rounded up to whole rows.
   package var topRows: Double
-  /// See ``topRows``.
+  /// The share of the kept weights in the 1% of columns that have the most, rounded up to whole columns.
   package var topColumns: Double
-  /// exp(entropy of the kept counts over the rows), as a fraction of the rows: 1 if every row has as many.
+  /// exp(entropy of the kept counts over the rows), as a fraction of the rows; 1 if every row has as many.
   package var effectiveRows: Double
-  /// See ``effectiveRows``.
+  /// exp(entropy of the kept counts over the columns), as a fraction of the columns; 1 if every column has as many.
   package var effectiveColumns: Double
-  /// Rows without a kept weight.
+  /// The number of rows without a kept weight.
   package var unusedRows: Int
-  /// Columns without a kept weight.
+  /// The number of columns without a kept weight.
   package var unusedColumns: Int
 
   enum CodingKeys: String, CodingKey {
@@ -28,7 +27,7 @@ package struct Concentration: Codable, Sendable, Equatable {
   }
 }
 
-/// Kept weights by row and by column of one matrix.
+/// The numbers of kept weights in each row and column of one matrix.
 struct KeptCounts {
   private let columns: Int
   private var byRow: [Int]
@@ -40,14 +39,14 @@ struct KeptCounts {
     byColumn = [Int](repeating: 0, count: columns)
   }
 
-  /// A kept weight at a flat, row-major index.
+  /// Counts a kept weight at a flat, row-major index.
   mutating func add(_ index: Int) {
     let (row, column) = index.quotientAndRemainder(dividingBy: columns)
     byRow[row] += 1
     byColumn[column] += 1
   }
 
-  /// nil if nothing is kept.
+  /// How unevenly the kept weights lie; nil if nothing is kept.
   var concentration: Concentration? {
     let total = byRow.reduce(0, +)
     guard total > 0 else { return nil }
@@ -63,7 +62,7 @@ struct KeptCounts {
   }
 
   private static func effectiveShare(_ counts: [Int], of total: Int) -> Double {
-    // Σ p·ln(1/p), by logarithms that are the same on every machine.
+    // The entropy Σ p·ln(1/p) is made of logarithms that are the same on every machine.
     let entropy = counts.reduce(0.0) { sum, count in
       count == 0 ? sum : sum - Double(count) / Double(total) * frog_log(Double(count) / Double(total))
     }
@@ -72,7 +71,9 @@ struct KeptCounts {
 }
 
 extension Concentration {
-  /// Of all masks together: shares weighted by kept weights, unused rows and columns added up; nil if nothing is kept.
+  /// The concentration of all masks together; nil if nothing is kept.
+  ///
+  /// Shares are means weighted by kept weights. Unused rows and columns are added up.
   init?(overall matrices: [MaskRecord.Matrix]) {
     let total = Double(matrices.reduce(0) { $0 + $1.kept })
     guard total > 0 else { return nil }

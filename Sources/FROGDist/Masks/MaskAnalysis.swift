@@ -5,19 +5,19 @@ import RunCore
 import DistSVD
 import MPI
 
-/// The spectra of a run of `mask`: of its own decompositions, or measured before where what is kept depends on them.
+/// The spectra of a run of `mask`: from its own decompositions, or measured before the scores if what is kept depends on them.
 struct MaskAnalysis {
-  /// By ordinal, on every rank.
+  /// The measured values of all matrices, by ordinal, on every rank.
   let matrices: [AnalyzedMatrix]
 
-  /// Rows that were measured before.
+  /// The spectra that were measured before the scores.
   init(_ matrices: [AnalyzedMatrix]) { self.matrices = matrices }
 
-  /// Takes the singular values that scoring has left in the journal.
+  /// Takes the spectra from the singular values that scoring has left in the journal.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter scored: of this rank; exactly, in double.
+  /// - Parameter scored: the matrices of this rank, which were decomposed exactly in double precision.
   init(_ scored: [ScoredMatrix], of catalog: Catalog, over world: Communicator) throws {
     let own = try world.agreeing {
       try scored.map { matrix in
@@ -31,7 +31,7 @@ struct MaskAnalysis {
     matrices = try AnalyzedMatrix.gather(own, count: catalog.matrices.count, over: world)
   }
 
-  /// `details.csv` and `summary.json`, as `analyze` writes them.
+  /// The files `details.csv` and `summary.json`, as `analyze` writes them.
   func documents(
     of catalog: Catalog, tensors: TensorParameters, source: CheckpointSource, version: String
   ) throws -> [Publication.TextFile] {

@@ -2,15 +2,15 @@ import Weights
 import Crypto
 import ShardIO
 
-/// Streams one mask file past its digest and the rules of its tensors, in one read.
+/// Reads one mask file once, for its digest and to check its tensors by their rules.
 struct MaskContents: ~Copyable {
-  /// Bytes at a time; whole elements of every type.
+  /// The bytes that are read at a time; whole elements of every type.
   private static let piece = 1 << 20
 
-  /// A tensor on its way past its rule.
+  /// A tensor that is being checked by its rule.
   private struct Check {
     var rule: any TensorRule
-    /// The first complaint.
+    /// The first complaint; nil without one.
     var problem: String?
 
     mutating func look(at bytes: UnsafeRawBufferPointer, offset: Int, of name: String) {
@@ -26,7 +26,7 @@ struct MaskContents: ~Copyable {
 
   /// - Parameters:
   ///   - outputs: what should be in the file.
-  ///   - header: of the file; nil if it has none that can be read, to learn its digest only.
+  ///   - header: the header of the file. It is nil if none can be read; then only the digest is found.
   ///   - ranksScores: whether the scores themselves have to reach the threshold.
   init(_ outputs: [RecordedOutput], header: ShardHeader?, ranksScores: Bool) {
     self.outputs = outputs
@@ -43,9 +43,9 @@ struct MaskContents: ~Copyable {
     }
   }
 
-  /// Reads the file from front to back, once.
+  /// Reads the file once, from front to back.
   ///
-  /// - Returns: its SHA-256, and what is wrong with its tensors, in the order of the record.
+  /// - Returns: the SHA-256 of the file, and what is wrong with its tensors, in the order of the record.
   /// - Throws: ``SourceError``.
   consuming func read(_ source: some ByteSource) throws -> (digest: FileDigest, problems: [String]) {
     var hash = SHA256()
@@ -69,7 +69,7 @@ struct MaskContents: ~Copyable {
     return (FileDigest(bytes: Array(hash.finalize())), found())
   }
 
-  /// What is wrong, once everything has been looked at.
+  /// What is wrong with the tensors, once all of the file has been read.
   private func found() -> [String] {
     zip(outputs, problems).flatMap { output, misplaced in
       misplaced
@@ -80,7 +80,7 @@ struct MaskContents: ~Copyable {
     }
   }
 
-  /// The first tensor of a matrix or stack that is not there, or has another type or shape.
+  /// What is wrong with the first tensor of a matrix or stack that is missing, or has another type or shape; nil if none is.
   private static func misplaced(_ wanted: MaskTensors, among tensors: [ExactName: TensorInfo]) -> String? {
     for tensor in wanted.layout {
       guard let found = tensors[ExactName(tensor.name)] else { return "tensor \(quoted(tensor.name)) is missing" }
@@ -100,7 +100,7 @@ struct MaskContents: ~Copyable {
       case (_, false): (wanted.indicesName, AscendingIndices<Int32>(output))
       case (_, true): (wanted.indicesName, AscendingIndices<Int64>(output))
       }
-    // Rounding to single precision keeps order: scores that reach the threshold still do in any units.
+    // Rounding to single precision keeps order, so scores that reach the threshold still do in any units.
     let least = output.matrices.map { matrix in
       ranksScores ? matrix.threshold.map { Float($0.times(powerOfTwo: -matrix.scoreExponent)) } ?? 0 : 0
     }
@@ -114,6 +114,6 @@ struct MaskContents: ~Copyable {
 }
 
 extension MaskTensors {
-  /// In the order they are laid out in.
+  /// The names of the tensors, in the order in which they are laid out.
   fileprivate var names: [String] { layout.map(\.name) }
 }

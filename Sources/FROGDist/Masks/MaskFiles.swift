@@ -7,12 +7,12 @@ import SystemPackage
 
 /// The files that `mask` writes.
 package enum MaskFiles {
-  /// Every parameter that shapes the result, and what came out.
+  /// The name of the file with every parameter that shapes the result, and what came out.
   static let recordName = "frog.json"
-  /// The index of the mask files, written last.
+  /// The name of the index of the mask files, which is written last.
   static let indexName = "masks.safetensors.index.json"
 
-  /// Whether a file name is one that masks get.
+  /// Whether `name` is the name of a mask file.
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 
   static let kind = OutputKind(
@@ -24,7 +24,7 @@ package enum MaskFiles {
     threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 
-  /// What was asked of a run of `mask`, as far as its results depend on it.
+  /// The options of a run of `mask` that shape its result, as words by name of option.
   static func options(_ parameters: MaskRecord.Parameters, names: ParameterNames?, audit: Int?, teams: String)
     -> [String: String]
   {
@@ -39,7 +39,7 @@ package enum MaskFiles {
     let record = try MaskReader(path).record
     var options = options(record.parameters, names: record.names.map { _ in .transformers5 }, audit: nil, teams: "")
     var unsaid = ["--audit", "--teams"]
-    // Found by the audit, not asked for.
+    // The rank was found by the audit, not asked for.
     if record.parameters.targetOverlap != nil { unsaid += ["--rank", "--oversample", "--power-iterations"] }
     for name in unsaid { options[name] = now.options[name] }
     return RunIdentity(

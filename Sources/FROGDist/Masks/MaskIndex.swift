@@ -1,15 +1,17 @@
 import Crypto
 import ShardIO
 
-/// `masks.safetensors.index.json`: which file holds which tensor. It also vouches for `frog.json`, which vouches for
-/// the mask files; it is itself fully determined by them, so a reader can tell whether any byte of it has changed.
+/// `masks.safetensors.index.json`: the index that says which file holds which tensor.
+///
+/// It also vouches for `frog.json`, which vouches for the mask files. The index is fully determined by them, so a reader can tell whether
+/// any byte of it has changed.
 struct MaskIndex {
   static let digestKey = "frog_json_sha256"
 
   let text: [UInt8]
 
   /// - Parameters:
-  ///   - files: each with the tensors it holds.
+  ///   - files: the mask files, each with the tensors it holds.
   ///   - record: the bytes of `frog.json`.
   init(_ files: [(name: String, tensors: [(name: String, byteCount: Int)])], record: [UInt8]) {
     let entries = files.flatMap { file in file.tensors.map { ShardIndex.Entry(tensor: $0.name, file: file.name) } }

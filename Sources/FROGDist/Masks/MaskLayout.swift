@@ -2,24 +2,29 @@ import Weights
 import RunCore
 import ShardIO
 
-/// Where every byte of the output goes, known to all ranks once they know how many weights each matrix keeps.
+/// The place of every byte of the output. All ranks know it once they know how many weights each matrix keeps.
+///
+/// Invariant: all ranks compute the same layout, and the places of two matrices never overlap. So ranks write without asking each other.
+///
+/// A checkpoint with weight matrices in two shards gets the files `masks-00001-of-00002.safetensors` and
+/// `masks-00002-of-00002.safetensors`.
 struct MaskLayout {
   struct File {
     let name: String
     let layout: ShardLayout
-    /// Positions in ``MaskLayout/outputs``.
+    /// The positions in ``MaskLayout/outputs`` of what the file holds.
     let outputs: [Int]
   }
 
-  /// One for each shard that holds weight matrices: outputs mirror the input, not the ranks.
+  /// The files, one for each shard that holds weight matrices. The output mirrors the input, not the ranks.
   let files: [File]
-  /// In the order of ``Catalog/outputs``.
+  /// The tensors of every matrix or stack, in the order of ``Catalog/outputs``.
   let outputs: [MaskTensors]
-  /// By ordinal: the position of its output and, in a stack, of its expert there.
+  /// The position of a matrix's output and, in a stack, of its expert there; by ordinal.
   private let places: [(output: Int, expert: Int)]
   private let fileOfOutput: [Int]
 
-  /// - Parameter kept: by ordinal.
+  /// - Parameter kept: the number of kept weights of every matrix, by ordinal.
   init(_ catalog: Catalog, kept: [Int], format: MaskFormat) throws {
     let outputs = catalog.outputs.map { MaskTensors($0, in: catalog, kept: kept, format: format) }
     var places = [(output: Int, expert: Int)](repeating: (0, 0), count: catalog.matrices.count)
@@ -27,7 +32,7 @@ struct MaskLayout {
       for (expert, ordinal) in output.ordinals.enumerated() { places[ordinal] = (number, expert) }
     }
     let shardOfOutput = catalog.outputs.map { catalog.tensors[$0.tensor].shard }
-    // A shard may hold nothing but scales.
+    // A shard may hold scales alone, and then has no masks.
     let shards = Set(shardOfOutput).sorted()
     let inShard = Dictionary(grouping: outputs.indices) { shardOfOutput[$0] }
     files = try shards.enumerated().map { number, shard in
@@ -47,7 +52,7 @@ struct MaskLayout {
     fileOfOutput = shardOfOutput.map { fileOfShard[$0] ?? 0 }
   }
 
-  /// The tensors that a matrix is written to, and which expert of a stack it is there.
+  /// The tensors that hold the mask of a matrix, and the number of its expert if they are a stack.
   func place(of ordinal: Int) -> (tensors: MaskTensors, expert: Int) {
     let place = places[ordinal]
     return (outputs[place.output], place.expert)
@@ -56,7 +61,7 @@ struct MaskLayout {
   /// The number of the file that holds a matrix.
   func file(of ordinal: Int) -> Int { fileOfOutput[places[ordinal].output] }
 
-  /// The range of a tensor in its file.
+  /// The range of bytes of a tensor in its file.
   func range(of tensor: String, in ordinal: Int) throws -> Range<Int> {
     guard let range = files[file(of: ordinal)].layout.byteRange(of: tensor) else {
       throw RunFailure(.internal, "no place was laid out for \(quoted(tensor))")
@@ -64,7 +69,7 @@ struct MaskLayout {
     return range
   }
 
-  /// Every file with the tensors in it.
+  /// The files by name, with the tensors in each and their sizes in bytes.
   var contents: [(name: String, tensors: [(name: String, byteCount: Int)])] {
     files.map { file in
       let names = file.outputs.flatMap { outputs[$0].layout.map(\.name) }
@@ -79,7 +84,7 @@ struct MaskLayout {
 }
 
 extension MaskTensors {
-  /// - Parameter kept: by ordinal.
+  /// - Parameter kept: the number of kept weights of every matrix, by ordinal.
   init(_ output: Catalog.Output, in catalog: Catalog, kept: [Int], format: MaskFormat) {
     let tensor = catalog.tensors[output.tensor]
     let matrices = output.ordinals.map { catalog.matrices[$0] }

@@ -1,40 +1,40 @@
 import RunCore
 
-/// What a record says of the options that `mask` alone has.
+/// The options that `mask` alone has, as its record has them.
 package struct MaskParameters: Codable, Sendable, Equatable {
-  /// The share that was asked for; nil if a count was.
+  /// The share of weights that was asked for; nil if a count was.
   @ExplicitNull package var budget: Double?
-  /// The count that was asked for; nil if a share was.
+  /// The number of weights that was asked for; nil if a share was.
   @ExplicitNull package var keep: Int?
-  /// ``SelectionMode``.
+  /// How the border is drawn, as a word of ``SelectionMode``.
   package var select: String
-  /// ``Precision``.
+  /// The precision of exact decompositions, as a word of ``Precision``.
   package var precision: String
-  /// ``MaskFormat``.
+  /// How masks are stored, as a word of ``MaskFormat``.
   package var format: String
-  /// ``ScoreKind``.
+  /// What the score measures, as a word of ``ScoreKind``.
   package var score: String
-  /// r of an approximate run or of the score; nil if all singular vectors are used.
+  /// The rank r of an approximate run or of the score; nil if all singular vectors are used.
   @ExplicitNull package var rank: Int?
-  /// Vectors beyond r while a subspace is sought; nil for an exact run.
+  /// The number of vectors beyond r that the search for a subspace carried; nil for an exact run.
   @ExplicitNull package var oversample: Int?
-  /// Passes over W beyond the first while a subspace is sought; nil for an exact run.
+  /// The number of passes over W after the first in the search for a subspace; nil for an exact run.
   @ExplicitNull package var powerIterations: Int?
-  /// The overlap that r was to reach; nil if r was given.
+  /// The overlap that the audit was to reach by its choice of r; nil if r was given.
   @ExplicitNull package var targetOverlap: Double?
-  /// ``Normalization``.
+  /// How scores were made comparable, as a word of ``Normalization``.
   package var normalize: String
-  /// p of sampling in proportion to score^p; nil if the best were taken.
+  /// The exponent p of sampling in proportion to score^p; nil if the best were taken.
   @ExplicitNull package var sample: Double?
   /// The seed of all random numbers; nil if there are none.
   @ExplicitNull package var seed: UInt64?
-  /// ``QualityWeight``.
+  /// How matrices were weighted by their power laws, as a word of ``QualityWeight``.
   package var qualityWeight = "none"
-  /// ``OverparameterizedPolicy``.
+  /// What became of matrices with α above 6, as a word of ``OverparameterizedPolicy``.
   package var overparameterized = "keep"
   /// Whether spectra were measured too.
   package var analyze = false
-  /// Fingerprint of what the scores were multiplied by; nil if nothing.
+  /// The fingerprint of the tensors that scores were multiplied by; nil if there were none.
   @ExplicitNull package var weightBy: String?
 
   enum CodingKeys: String, CodingKey {
@@ -46,7 +46,7 @@ package struct MaskParameters: Codable, Sendable, Equatable {
     case weightBy = "weight_by"
   }
 
-  /// What was done, in the words of the options.
+  /// The choices that shape the mask, in the words of the options.
   package var description: String {
     var words = [select, score, precision]
     if let rank { words.append("rank \(rank)") }
@@ -58,7 +58,7 @@ package struct MaskParameters: Codable, Sendable, Equatable {
     return words.joined(separator: ", ")
   }
 
-  /// Whether what was ranked is the score itself.
+  /// Whether the ranked value was the score itself.
   package var ranksScores: Bool {
     normalize == Normalization.none.rawValue && sample == nil
       && (qualityWeight == "none" && overparameterized == "keep" || select != SelectionMode.global.rawValue)

@@ -4,13 +4,13 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// The output directory of a finished run, read back; nothing in it is trusted.
+/// The output folder of a finished run, read back. Nothing in it is trusted.
 package struct MaskReader: Sendable {
-  /// The folder.
+  /// The path of the folder.
   package let path: FilePath
-  /// `frog.json`.
+  /// The contents of `frog.json`.
   package let record: MaskRecord
-  /// What is stored, by the record.
+  /// The outputs that are stored, as the record says.
   private(set) var outputs: [RecordedOutput]
   /// The bytes of `frog.json`, as read.
   let recordText: [UInt8]
@@ -66,7 +66,7 @@ package struct MaskReader: Sendable {
     outputs = try checkRecord()
   }
 
-  /// Another version may lack what this one has; that it is another is the better reason.
+  /// Refuses another version of the format. Its record may lack what this version has, and the version is the better reason to give.
   private static func checkVersion(_ text: [UInt8], _ path: FilePath) throws(RunFailure) {
     guard let found = DocumentFormat(text), let version = found.formatVersion,
       found.format != MaskRecord.formatName || version != MaskRecord.currentFormatVersion
@@ -84,7 +84,7 @@ package struct MaskReader: Sendable {
     try MaskReader(path, recordText: try world.fromRoot { try MaskReader(path).recordText }).record
   }
 
-  /// What the rest of the program takes for granted of a record.
+  /// Checks everything that the rest of the program takes for granted of a record, and finds its outputs.
   private func checkRecord() throws -> [RecordedOutput] {
     func refuse(_ problem: String) -> RunFailure {
       RunFailure(.data, "\(shown(path.appending(MaskFiles.recordName))): \(problem)")

@@ -3,42 +3,44 @@ import Weights
 import RunCore
 import ShardIO
 
-/// `frog.json`: what was asked, of what, and what came out; equal for equal inputs and parameters, byte by byte.
+/// `frog.json`: what was asked, of which checkpoint, and what came out.
+///
+/// Equal inputs and parameters give equal bytes.
 package struct MaskRecord: Codable, Sendable {
-  /// Always this word.
+  /// The word by which the format is recognized.
   package static let formatName = "frog-mask"
-  /// Raised when a reader of the old version would misread the new one.
+  /// The version of the format. It is raised when a reader of the old version would misread the new one.
   package static let currentFormatVersion = 3
 
-  /// ``formatName``.
+  /// The name of the format: always ``formatName``.
   package var format = Self.formatName
-  /// ``currentFormatVersion`` of the writer.
+  /// The version of the format that the document has: ``currentFormatVersion`` of its writer.
   package var formatVersion = Self.currentFormatVersion
-  /// Of the program.
+  /// The version of the program that wrote the document.
   package var version: String
-  /// Everything that shapes the result.
+  /// Every parameter that shapes the result.
   package var parameters: Parameters
-  /// What it was made from.
+  /// The checkpoint that the masks were made from.
   package var checkpoint: CheckpointSource
-  /// The weights that were to be kept.
+  /// The number of weights that were to be kept.
   package var K: Int
-  /// The weights that are kept: K.
+  /// The number of weights that are kept, which equals K.
   package var kept: Int
-  /// The smallest kept value, with one threshold for the whole model: the score, unless it was normalized or sampled.
+  /// The smallest kept value, if one threshold holds for the whole model: the score, unless it was normalized or sampled.
   @ExplicitNull package var threshold: Double?
-  /// Where the kept weights lie; nil if there are none.
+  /// How unevenly the kept weights lie; nil if there are none.
   @ExplicitNull package var concentration: Concentration?
-  /// How many matrices keep less than a tenth of a uniform share.
+  /// The number of matrices that keep less than a tenth of a uniform share.
   package var starved: Int
-  /// How good an approximate run is on a few matrices; nil for an exact one.
+  /// How good an approximate run is on a few matrices; nil for an exact run.
   @ExplicitNull package var audit: AuditReport?
-  /// By ordinal.
+  /// The weight matrices, by ordinal.
   package var matrices: [Matrix]
-  /// The mask files by name.
+  /// The mask files, by name.
   package var files: [String: RecordedFile]
-  /// `names.json`; nil if it was not asked for.
+  /// The file `names.json`; nil if it was not asked for.
   @ExplicitNull package var names: RecordedFile?
-  /// `details.csv` and `summary.json` of the spectra, by name; nil if they were not asked for.
+  /// The files `details.csv` and `summary.json` of the spectra, by name; nil if they were not asked for.
   @ExplicitNull package var analysis: [String: RecordedFile]?
 
   /// The options of the run.
@@ -46,49 +48,51 @@ package struct MaskRecord: Codable, Sendable {
 
   /// One weight matrix.
   package struct Matrix: Codable, Sendable {
-    /// The checkpoint's name for it.
+    /// The name of the matrix in the checkpoint.
     package var name: String
-    /// m, n.
+    /// The numbers of rows and columns, m and n.
     package var shape: [Int]
-    /// As stored in the checkpoint.
+    /// The type in which the checkpoint stores the weights.
     package var dtype: String
     /// The tensor of the checkpoint that holds it.
     package var tensor: String
-    /// Which part of that tensor it is; nil if it is all of it.
+    /// The part of that tensor that the matrix is; nil if it is all of it.
     @ExplicitNull package var slice: RecordedSlice?
-    /// The mask file that holds its tensors.
+    /// The name of the mask file that holds the matrix's tensors.
     package var file: String
-    /// How its singular vectors were found: `local`, `team of 4`, `randomized`, with `, QR` if the usual eigensolver was refused; nil if the score needs none.
+    /// How the singular vectors were found: `local`, `team of 4`, `randomized`; nil if the score needs none.
+    ///
+    /// `, QR` follows if the usual eigensolver was refused.
     @ExplicitNull package var solver: String?
-    /// ‖W‖_F.
+    /// The Frobenius norm ‖W‖_F.
     package var norm: Double
-    /// R = ‖W‖_F / Σ‖W‖_F.
+    /// The importance R = ‖W‖_F / Σ‖W‖_F.
     package var importance: Double
-    /// How many of its weights are kept.
+    /// The number of kept weights.
     package var kept: Int
-    /// Its smallest kept value, if any: the score, unless it was normalized or sampled.
+    /// The smallest kept value, if any: the score, unless it was normalized or sampled.
     @ExplicitNull package var threshold: Double?
-    /// u: its stored scores and row means are S·2^−u; 0 unless single precision does not hold S.
+    /// The exponent u: stored scores and row means are S·2^−u. It is 0 unless single precision does not hold S.
     package var scoreExponent: Int
-    /// `indices` or `bitmap`.
+    /// How the mask is stored: `indices` or `bitmap`.
     package var format: String
-    /// ‖S − row·columnᵀ‖_F / ‖S‖_F of the noise factors.
+    /// The relative error of the noise factors, ‖S − row·columnᵀ‖_F / ‖S‖_F.
     package var noiseError: Double
     /// The share of S's energy in its first singular direction.
     package var rankOneShare: Double
-    /// Where its kept weights lie; nil if there are none.
+    /// How unevenly the kept weights lie; nil if there are none.
     @ExplicitNull package var concentration: Concentration?
-    /// α of its power law; nil if there is none, or spectra were not measured.
+    /// α of the power law; nil if there is none, or if spectra were not measured.
     @ExplicitNull package var alpha: Double?
-    /// What its budget, or its scores under one threshold, was multiplied by; nil if by nothing.
+    /// The number that the budget, or the scores under one threshold, was multiplied by; nil for none.
     @ExplicitNull package var qualityWeight: Double?
 
-    /// Whether it keeps less than a tenth of what `keep` of `weights` would be everywhere.
+    /// Whether the matrix keeps less than a tenth of its share, if `keep` of `weights` were kept evenly.
     func isStarved(_ keep: Int, _ weights: Int) -> Bool {
       Double(kept) < 0.1 * Double(keep) * Double(shape[0] * shape[1]) / Double(weights)
     }
 
-    /// Beyond what any matrix has: scores of weights in double precision, times signals in double precision.
+    /// The exponents that are accepted. No matrix has others: scores of weights in double precision, times signals in double precision.
     static let scoreExponents = -4096...4096
 
     enum CodingKeys: String, CodingKey {

@@ -1,21 +1,21 @@
 import Weights
 import ShardIO
 
-/// What the elements of one tensor of a mask file have to be, looked at in their order.
+/// A rule for the elements of one tensor of a mask file, which are looked at in their order.
 protocol TensorRule {
   associatedtype Element: BitwiseCopyable
-  /// What is wrong with the next element, if anything is.
+  /// What is wrong with the next element; nil if nothing is.
   mutating func complaint(about element: Element, at position: Int) -> String?
-  /// What is wrong with all of them together.
+  /// What is wrong with all elements together; nil if nothing is.
   var complaintAtEnd: String? { get }
 }
 
 extension TensorRule {
   var complaintAtEnd: String? { nil }
 
-  /// The first complaint about elements as stored.
+  /// The first complaint about elements as they are stored; nil if there is none.
   ///
-  /// - Parameter offset: of the bytes in the tensor, whole elements.
+  /// - Parameter offset: the position of the bytes in the tensor; they are whole elements.
   mutating func complaint(about bytes: UnsafeRawBufferPointer, at offset: Int) -> String? {
     let width = MemoryLayout<Element>.stride
     let first = offset / width
@@ -27,7 +27,7 @@ extension TensorRule {
   }
 }
 
-/// Ascending, none twice, and each in the part of the stored tensor that is its matrix.
+/// The rule of indices: they ascend, none comes twice, and each lies in the part of the stored tensor that is its matrix.
 struct AscendingIndices<Index: FixedWidthInteger & BitwiseCopyable>: TensorRule {
   private let output: RecordedOutput
   private let size: Int
@@ -51,11 +51,11 @@ struct AscendingIndices<Index: FixedWidthInteger & BitwiseCopyable>: TensorRule 
   }
 }
 
-/// As many bits as weights are kept of each expert, none of them beyond a row's last column.
+/// The rule of a bitmap: every expert has as many bits as weights are kept, and no bit lies beyond the last column of a row.
 struct BitmapBits: TensorRule {
   private let wanted: MaskTensors
   private let padding: Int
-  /// Of one expert.
+  /// The bytes of one expert.
   private let bytes: Int
   private var bits: [Int]
 
@@ -79,14 +79,14 @@ struct BitmapBits: TensorRule {
   }
 }
 
-/// Finite, and not below what is asked of their expert.
+/// The rule of scores and noise factors: they are finite, and not below what is asked of their expert.
 struct LeastFloats: TensorRule {
   private let least: [Float]
   private var owner: KeptOwner
 
   /// - Parameters:
-  ///   - least: by expert.
-  ///   - kept: how many of the values belong to each expert; nothing if they are all under one rule.
+  ///   - least: the smallest value that is allowed, by expert.
+  ///   - kept: the number of values of each expert; empty if one rule holds for all values.
   init(least: [Float], kept: [Int]) {
     self.least = least
     owner = KeptOwner(kept: kept)
@@ -99,7 +99,7 @@ struct LeastFloats: TensorRule {
   }
 }
 
-/// Whose the kept weights are, asked for in their order.
+/// The expert that each kept weight belongs to; asked for in the order of the weights.
 private struct KeptOwner {
   private let kept: [Int]
   private var current = 0

@@ -5,7 +5,7 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// Writes the masks of all ranks into shared files, hashes them, and publishes them.
+/// Writes the masks of all ranks into shared files, hashes them, and describes them for the record.
 struct MaskStage {
   let catalog: Catalog
   let scored: [ScoredMatrix]
@@ -13,13 +13,14 @@ struct MaskStage {
   let world: Communicator
   let watch: StopWatch
 
-  /// Rank 0 makes the files at their full size; every rank writes its matrices at their offsets.
+  /// Writes the masks: rank 0 makes the files at their full size, and every rank writes its matrices at their offsets.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Returns: the files by name, finished and synchronized in the work folder, and where the kept weights of this rank's
-  ///   matrices lie, by ordinal.
+  /// - Returns: the files by name, finished and synchronized in the work folder, and how unevenly the kept weights of this rank's matrices
+  ///   lie, by ordinal.
   func write(_ layout: MaskLayout) throws -> (files: [String: RecordedFile], concentrations: [Int: Concentration]) {
+    // 1. Make the files.
     try world.agreeing {
       guard world.isRoot else { return }
       for file in layout.files {
@@ -28,6 +29,7 @@ struct MaskStage {
         try new.synchronize()
       }
     }
+    // 2. Write the matrices of this rank.
     let concentrations = try world.agreeing {
       var concentrations: [Int: Concentration] = [:]
       let writer = MaskWriter(catalog: catalog, layout: layout)
@@ -41,10 +43,11 @@ struct MaskStage {
       }
       return concentrations
     }
+    // 3. Hash the files.
     return (try hash(layout), concentrations)
   }
 
-  /// Each rank hashes every size-th file.
+  /// Hashes the files, of which each rank takes every size-th.
   private func hash(_ layout: MaskLayout) throws -> [String: RecordedFile] {
     let own = stride(from: world.rank, to: layout.files.count, by: world.size)
     let digests: [UInt8] = try world.agreeing {
@@ -64,7 +67,7 @@ struct MaskStage {
     return files
   }
 
-  /// What the record says of every matrix, by ordinal.
+  /// The entries of all matrices for the record, by ordinal.
   ///
   /// Collective: every rank calls it.
   func describe(
@@ -91,14 +94,15 @@ struct MaskStage {
   private func path(of file: MaskLayout.File) -> FilePath { output.work.appending(file.name) }
 }
 
-/// What the rank that scored a matrix tells the others of it.
+/// The report on a matrix, from the rank that scored it to all others.
 private struct MatrixReport: MatrixRow {
   let ordinal: Int
   let rescue: String?
   let solver: MatrixSolver
   let noiseError: Double
   let rankOneShare: Double
-  /// Sampling can keep weights of probability 0, at the very end: then there is none, since JSON has no infinity.
+  /// The smallest kept value. It is nil if that is infinite: sampling may keep weights of probability 0 at the very end, and JSON has no
+  /// infinity.
   let threshold: Double?
   let scoreExponent: Int
   let concentration: Concentration?

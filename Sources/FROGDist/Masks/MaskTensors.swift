@@ -1,15 +1,15 @@
 import ShardIO
 
-/// How the kept weights of a matrix are stored.
+/// The way in which the kept weights of a matrix are stored.
 package enum MaskFormat: String, Sendable, CaseIterable {
-  /// Whichever is smaller: a bitmap above a density of 1/32.
+  /// The smaller of both: a bitmap above a density of 1/32, indices below.
   case auto
-  /// Flat indices.
+  /// The flat indices of the kept weights.
   case indices
-  /// One bit a weight.
+  /// A bit for each weight.
   case bitmap
 
-  /// The format of a matrix, or of all experts of a stack, with `kept` of `size` weights.
+  /// The format of a matrix, or of all experts of a stack, that keeps `kept` of `size` weights.
   func resolved(kept: Int, size: Int) -> MaskFormat {
     guard self == .auto else { return self }
     return kept * 32 > size ? .bitmap : .indices
@@ -19,17 +19,17 @@ package enum MaskFormat: String, Sendable, CaseIterable {
 /// The tensors that hold the masks of one matrix, or of all experts of a stack: their names, types and shapes (docs/reference/formats.md).
 struct MaskTensors: Equatable {
   let name: String
-  /// Of the matrix, or of each expert's.
+  /// The number of rows of the matrix, or of each expert's.
   let rows: Int
-  /// Of the matrix, or of each expert's.
+  /// The number of columns of the matrix, or of each expert's.
   let columns: Int
-  /// Elements of the tensor that the checkpoint stores; indices count in it.
+  /// The number of elements of the tensor in the checkpoint. Indices are positions in it.
   let storedSize: Int
-  /// Whether there is a first dimension of experts.
+  /// Whether the tensors have a first dimension of experts.
   let isStack: Bool
-  /// Of each expert; one number if there is no stack.
+  /// The number of kept weights of each expert; one number if there is no stack.
   let kept: [Int]
-  /// `indices` or `bitmap`.
+  /// How the mask is stored: `indices` or `bitmap`.
   let format: MaskFormat
 
   var indicesName: String { name + ".indices" }
@@ -38,20 +38,20 @@ struct MaskTensors: Equatable {
   var noiseRowName: String { name + ".noise_row" }
   var noiseColumnName: String { name + ".noise_col" }
 
-  /// Of all experts.
+  /// The number of kept weights of all experts.
   var keptTotal: Int { kept.reduce(0, +) }
-  /// The kept weights of an expert, among those of all.
+  /// The positions of an expert's kept weights among those of all experts.
   func keptRange(of expert: Int) -> Range<Int> {
     let start = kept[..<expert].reduce(0, +)
     return start..<start + kept[expert]
   }
 
-  /// Whether the last flat index, or the shape's size itself, passes Int32.
+  /// Whether indices take 64 bits, since the size of the stored tensor passes Int32.
   var needsWideIndices: Bool { storedSize > Int(Int32.max) }
-  /// Bytes of one row of the bitmap.
+  /// The bytes of one row of the bitmap.
   var bitmapStride: Int { (columns + 7) / 8 }
 
-  /// In the order they are laid out in.
+  /// The tensors in the order in which they are laid out.
   var layout: [ShardLayout.Tensor] {
     let stack = isStack ? [kept.count] : []
     let mask =

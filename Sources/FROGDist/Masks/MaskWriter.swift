@@ -2,24 +2,26 @@ import Weights
 import RunCore
 import ShardIO
 
-/// Writes the kept weights, scores and noise factors of this rank's matrices to their places.
+/// Writes the kept weights, scores and noise factors of this rank's matrices to their places in the files.
 struct MaskWriter {
   let catalog: Catalog
   let layout: MaskLayout
 
   /// Writes one matrix into its file.
   ///
-  /// - Returns: where its kept weights lie; nil if there are none.
+  /// - Returns: how unevenly the kept weights lie; nil if there are none.
   func write(_ matrix: ScoredMatrix, to file: borrowing DurableFile) throws -> Concentration? {
     let (tensors, expert) = layout.place(of: matrix.ordinal)
     let slice = catalog.matrices[matrix.ordinal].slice
     var counts = KeptCounts(rows: tensors.rows, columns: tensors.columns)
+    // 1. Find the places of the matrix.
     let kept = tensors.keptRange(of: expert)
     func region(_ name: String, _ elements: Range<Int>, _ width: Int) throws -> Range<Int> {
       let start = try layout.range(of: name, in: matrix.ordinal).lowerBound
       return start + elements.lowerBound * width..<start + elements.upperBound * width
     }
     var scores = RegionWriter<Float>(try region(tensors.scoresName, kept, 4))
+    // 2. Write mask and scores side by side, in order of flat index.
     switch (tensors.format, tensors.needsWideIndices) {
     case (.bitmap, _):
       let bytes = tensors.rows * tensors.bitmapStride
@@ -39,6 +41,7 @@ struct MaskWriter {
       var indices = RegionWriter<Int64>(try region(tensors.indicesName, kept, 8))
       try writeIndices(&indices, of: matrix, slice, &counts, scores: &scores, to: file)
     }
+    // 3. Write the noise factors.
     try scores.finish(file)
     try writeNoise(
       matrix, row: region(tensors.noiseRowName, expert * tensors.rows..<(expert + 1) * tensors.rows, 4),
@@ -70,7 +73,7 @@ struct MaskWriter {
 }
 
 extension ScoredMatrix {
-  /// Calls `body` with the kept weights, in order of flat index, and their scores in the units in which they are stored.
+  /// Calls `body` with the kept weights, in order of flat index, and with their scores in the units in which they are stored.
   fileprivate func forEachStored(_ body: (_ index: Int, _ score: Float) throws -> Void) throws {
     let factor = 1.0.times(powerOfTwo: units.storedShift)
     guard factor != 1 else { return try candidates.forEachKept(by: cut, body) }
@@ -94,7 +97,7 @@ private struct RegionWriter<Element: BitwiseCopyable> {
     if buffer.count == 1 << 16 { try flush(to: file) }
   }
 
-  /// The tensor must be full: a count that was promised in the header and not kept would leave zeros behind.
+  /// Writes what is left. The tensor must then be full: if fewer weights came than the header promises, zeros would be left behind.
   mutating func finish(_ file: borrowing DurableFile) throws {
     try flush(to: file)
     guard next == region.upperBound else {
@@ -113,7 +116,9 @@ private struct RegionWriter<Element: BitwiseCopyable> {
   }
 }
 
-/// Sets bits of a `[m, ceil(n/8)]` tensor, little bit order, at ascending flat indices; the file is zero where it was reserved.
+/// Sets bits of a tensor `[m, ceil(n/8)]`, in little bit order, at ascending flat indices.
+///
+/// The file must be zero there, as it is when it has just been made.
 private struct BitmapWriter {
   private static let windowBytes = 1 << 18
 

@@ -2,22 +2,22 @@ import Weights
 import RunCore
 import ShardIO
 
-/// What `frog.json` says is stored under one name: the masks of one matrix, or of all experts of a stack.
+/// The masks that `frog.json` says are stored under one name: those of one matrix, or of all experts of a stack.
 struct RecordedOutput {
-  /// Names, types and shapes.
+  /// The names, types and shapes of the stored tensors.
   let tensors: MaskTensors
-  /// By expert.
+  /// The entries of the record, by expert.
   let matrices: [MaskRecord.Matrix]
-  /// Which positions of the stored tensor are a matrix's own, by expert.
+  /// The part of the stored tensor that each matrix is, by expert.
   let slices: [TensorSlice]
 
-  /// The mask file.
+  /// The name of the mask file.
   var file: String { matrices[0].file }
 
-  /// More weights than any tensor has; below it, sizes in bytes cannot overflow.
+  /// The most elements that a tensor may have. No tensor has as many, and below it sizes in bytes cannot overflow.
   private static let largestTensor = 1 << 56
 
-  /// Puts the matrices of `record` together as they are stored, in order of their first ordinal.
+  /// The outputs that the matrices of `record` are stored in, in order of their first ordinal.
   ///
   /// - Throws: ``RunFailure`` of kind `.data` for a record that contradicts itself.
   static func outputs(of record: MaskRecord) throws(RunFailure) -> [RecordedOutput] {
@@ -68,7 +68,7 @@ struct RecordedOutput {
       isStack: first.slice?.expert != nil, kept: matrices.map(\.kept), format: format)
   }
 
-  /// A stored shape as one matrix, or as one for each expert; nil unless every dimension is positive and the product sane.
+  /// The stored shape as one matrix, or as one for each expert; nil unless every dimension is positive and the product not too large.
   private static func storedMatrix(_ shape: [Int], isStack: Bool) -> (rows: Int, columns: Int, size: Int)? {
     guard shape.count >= (isStack ? 3 : 2), shape.allSatisfy({ $0 > 0 }) else { return nil }
     var size = 1

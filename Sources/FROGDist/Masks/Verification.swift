@@ -6,28 +6,30 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// Checks an output directory against itself, and, if asked, against its checkpoint.
+/// Checks an output folder against itself and, if asked, against its checkpoint.
 package struct Verification {
   let world: Communicator
   let path: FilePath
 
-  /// - Parameter path: of the output directory.
+  /// - Parameter path: the path of the output folder.
   package init(_ path: FilePath, on world: Communicator) {
     self.path = path
     self.world = world
   }
 
-  /// Looks at every byte of every file but `run.json`; the ranks share the mask files.
+  /// Checks every byte of every file except `run.json`. The ranks share the mask files.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter checkpoint: what the masks should have been made from; nil to leave that open.
-  /// - Returns: the record, and what is wrong, a line each; nothing if all is well.
-  /// - Throws: ``RunFailure`` if there is no output to look at.
+  /// - Parameter checkpoint: the checkpoint that the masks should have been made from; nil if that is not asked.
+  /// - Returns: the record, and the problems, a line each; none if all is well.
+  /// - Throws: ``RunFailure`` if there is no output to check.
   package func run(checkpoint: FilePath?, io: SourceKind) throws -> (record: MaskRecord, problems: [String]) {
+    // 1. Read the record.
     let text = try world.fromRoot { try MaskReader(path).recordText }
     let reader = try MaskReader(path, recordText: text)
     let names = reader.record.files.keys.sorted(by: Checkpoint.bytewiseLess)
+    // 2. Check totals, small files and mask files.
     var lines = try world.agreeing {
       var problems =
         world.isRoot ? checkTotals(reader.record) + checkDocuments(reader.record) + strayFiles(reader.record) : []
@@ -39,8 +41,9 @@ package struct Verification {
     lines = try world.allGather(Array(lines.joined(separator: "\n").utf8)).flatMap {
       String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init)
     }
-    // The index is made from the headers: with a file that is off, its own line says enough.
+    // 3. Check the index. It is made from the headers, so if a file is wrong, the line of that file says enough.
     if lines.isEmpty { lines += try world.agreeing { world.isRoot ? try checkIndex(reader, names) : [] } }
+    // 4. Compare the weights, if asked.
     if lines.isEmpty, let checkpoint { lines += try compare(reader.record, with: checkpoint, io: io) }
     return (reader.record, lines)
   }
@@ -51,7 +54,7 @@ package struct Verification {
     if kept != record.K || record.kept != record.K {
       problems.append("\(MaskFiles.recordName): K is \(record.K), the matrices keep \(kept)")
     }
-    // The sums may wrap, in a record that says nonsense: then they do not agree, which is all that is asked.
+    // The sums may wrap in a record that says nonsense. Then they disagree, which is all that matters.
     let weights = record.matrices.reduce(0) { $0 &+ $1.shape[0] * $1.shape[1] }
     if weights != record.checkpoint.weights || record.matrices.count != record.checkpoint.matrices {
       problems.append("\(MaskFiles.recordName): its matrices do not add up to its totals")
@@ -59,7 +62,7 @@ package struct Verification {
     return problems
   }
 
-  /// `names.json` and the tables of spectra are there if and only if the record says so, byte by byte.
+  /// Checks that `names.json` and the tables of spectra are there if and only if the record says so, byte by byte.
   private func checkDocuments(_ record: MaskRecord) -> [String] {
     let analysis = record.analysis ?? [:]
     return check(TransformersNames.fileName, record.names)
@@ -87,7 +90,7 @@ package struct Verification {
     }
   }
 
-  /// Size, digest, header and contents of one mask file, its bytes read once.
+  /// Checks size, digest, header and contents of one mask file, in one read of its bytes.
   private func checkFile(_ name: String, _ reader: MaskReader) -> [String] {
     let file = path.appending(name)
     guard let wanted = reader.record.files[name] else { return [] }
@@ -131,7 +134,7 @@ package struct Verification {
     return []
   }
 
-  /// Reads all weights and compares their fingerprint.
+  /// Reads all weights of a checkpoint, and compares their fingerprint with the recorded one.
   private func compare(_ record: MaskRecord, with checkpoint: FilePath, io: SourceKind) throws -> [String] {
     let catalog: Catalog
     do {
@@ -139,7 +142,7 @@ package struct Verification {
         _ in
       }
     } catch let failure as RunFailure where failure.kind == .usage {
-      // A pattern of the run that matches nothing here: another checkpoint.
+      // A pattern of the run that matches nothing here means that this is another checkpoint.
       return [failure.message]
     }
     let norms = try Norms.measure(catalog, shards: OpenShards(catalog, io: io), world: world) { _ in }

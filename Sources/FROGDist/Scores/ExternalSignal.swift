@@ -8,8 +8,10 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// What the scores are multiplied by: for each matrix a tensor of its name in another checkpoint, [n] (norms of the activations that
-/// meet its columns: Wanda, ASVD) or [m, n] (|G| or G² of a gradient: SPEFT, Fisher).
+/// The tensors of another checkpoint that scores are multiplied by, one for each matrix and of its name.
+///
+/// A tensor of shape [n] has one value for each column, such as the norms of the activations that meet it (Wanda, ASVD). A tensor of shape
+/// [m, n] has one for each weight, such as |G| or G² of a gradient (SPEFT, Fisher).
 final class ExternalSignal {
   private let catalog: Catalog
   private let ordinals: [ExactName: Int]
@@ -17,7 +19,7 @@ final class ExternalSignal {
   private let norms: Norms
   private let contents: ContentCheck
 
-  /// Of all its values, with names, types and shapes.
+  /// The fingerprint of all values, with names, types and shapes of the tensors.
   var fingerprint: String { norms.fingerprint }
 
   private init(_ catalog: Catalog, shards: OpenShards, norms: Norms) {
@@ -29,11 +31,11 @@ final class ExternalSignal {
     contents = ContentCheck(catalog, norms: norms, shards: shards)
   }
 
-  /// Finds the tensors for the matrices of `catalog` and looks at all their values once.
+  /// Finds the tensors for the matrices of `catalog`, and reads all their values once.
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Throws: ``RunFailure`` if a matrix has no tensor, if one has another shape, or if a value is NaN or infinite.
+  /// - Throws: ``RunFailure`` if a matrix has no tensor, if a tensor has another shape or type, or if a value is NaN or infinite.
   static func load(_ path: FilePath, for catalog: Catalog, io: SourceKind, world: Communicator) throws
     -> ExternalSignal
   {
@@ -46,11 +48,11 @@ final class ExternalSignal {
     return ExternalSignal(signals, shards: shards, norms: norms)
   }
 
-  /// The signal of one matrix.
+  /// Opens the signal of one matrix.
   ///
   /// - Parameters:
-  ///   - exponent: g; panels are multiplied by G·2^−g.
-  ///   - longest: of the ranges of the streaming side that will be asked for.
+  ///   - exponent: the exponent g; panels are multiplied by G·2^−g.
+  ///   - longest: the length of the longest range of the streaming side that will be asked for.
   func view(of matrix: Catalog.Matrix, exponent: Int, longest: Int) throws -> SignalView {
     let entry = catalog.matrices[try ordinal(of: matrix)]
     return try SignalView(
@@ -59,12 +61,12 @@ final class ExternalSignal {
       elements: longest * min(matrix.rows, matrix.columns))
   }
 
-  /// See ``ContentCheck/check(_:member:of:)``.
+  /// Checks that the signal of a matrix is what it was when it was first read: see ``ContentCheck/check(_:member:of:)``.
   func check(_ matrix: Catalog.Matrix, member: Int, of members: Int) throws {
     try contents.check(try ordinal(of: matrix), member: member, of: members)
   }
 
-  /// ‖G‖²_F of the signal of one matrix.
+  /// The squared Frobenius norm ‖G‖²_F of the signal of one matrix.
   func squaredNorm(of matrix: Catalog.Matrix) throws -> Double { norms.squared[try ordinal(of: matrix)] }
 
   private func ordinal(of matrix: Catalog.Matrix) throws -> Int {
@@ -75,11 +77,11 @@ final class ExternalSignal {
   }
 }
 
-/// Multiplies panels of scores by a signal.
+/// Multiplies panels of scores by the signal of a matrix.
 struct SignalView {
   private let source: MatrixPanels
   private let exponent: Int
-  /// Whether it has one value for each column.
+  /// Whether the signal has one value for each column, not for each weight.
   private let isVector: Bool
   private let place: String
   private let values: AlignedBuffer<Float>
@@ -119,9 +121,10 @@ struct SignalView {
 }
 
 extension Catalog {
-  /// The tensors of `checkpoint` that multiply the scores of `catalog`'s matrices: of the same names, with the same parts in them.
+  /// The tensors of `checkpoint` that multiply the scores of `catalog`'s matrices: those of the same names, with the same parts in them.
   ///
-  /// One value for each column, or for each weight; in a stack for each expert. A vector counts as one row.
+  /// A tensor has one value for each column or for each weight, and in a stack for each expert. A tensor with one for each column counts as
+  /// a matrix of one row.
   init(signals checkpoint: Checkpoint, for catalog: Catalog) throws {
     var numbers: [Int: Int] = [:]
     var shards: [Shard] = []
@@ -157,17 +160,17 @@ extension Catalog {
 }
 
 extension MatrixContent {
-  /// One value for each column of the stored matrix, for each expert of a stack.
+  /// The shape of a tensor with one value for each column of the stored matrix, and for each expert of a stack.
   var signalVectorShape: [Int] { (experts.map { [$0] } ?? []) + [columns] }
 
-  /// The same parts of a tensor of that shape.
+  /// The parts of such a tensor: the same columns as here, in one row.
   var signalVector: MatrixContent {
     MatrixContent(
       rows: 1, columns: columns, experts: experts,
       parts: parts.map { .init(label: $0.label, rows: .init(all: 1), columns: $0.columns) }, scale: nil)
   }
 
-  /// The same parts of a tensor of plain numbers.
+  /// The same parts of a tensor of plain numbers, which have no scales.
   var unscaled: MatrixContent {
     var plain = self
     plain.scale = nil

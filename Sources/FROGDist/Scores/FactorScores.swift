@@ -3,16 +3,21 @@ import DistSVD
 
 /// Scores that are a product of two factors: S = |W·V|·|V|ᵀ, and Sᵀ = |Wᵀ·U|·|U|ᵀ when W is wide.
 ///
-/// Because U·Σ = W·V, this is |U|·Σ·|V|ᵀ without U, without Σ, and without dividing by a small σ; every row of S depends on
-/// one row of W. Memory is two `core × rank` matrices and three panels of single precision.
+/// Because U·Σ = W·V, this is |U|·Σ·|V|ᵀ without U, without Σ, and without dividing by a small σ.
+///
+/// Invariant: a row of S (a column if W is wide) depends on one row (column) of W and on the singular vectors alone. So a panel of S needs
+/// no more of W than the same panel, whoever makes it. For a range of `length` rows of a tall W, the panel of W is `length × core`, its
+/// projection `length × rank`, and the panel of scores `length × core`.
+///
+/// Memory is two `core × rank` matrices and three panels of single precision.
 package struct FactorScores: ScorePanels {
-  /// What is made of the two products.
+  /// The way in which scores are made of the two products.
   package enum Form {
-    /// |W·V|·|V|ᵀ with all of V.
+    /// |W·V|·|V|ᵀ with all singular vectors.
     case frog
-    /// |W·V|·|V|ᵀ with the leading vectors, and the rest by its rank-one mean.
+    /// |W·V|·|V|ᵀ with the leading vectors, plus the mean of what they leave out, which has rank one.
     case compensated(ResidualMean)
-    /// |W·V·Vᵀ| with the leading vectors.
+    /// |W·V·Vᵀ| with the leading vectors: the size of the weight in an approximation.
     case lift
   }
 
@@ -20,18 +25,19 @@ package struct FactorScores: ScorePanels {
   private let source: any PanelSource
   private let form: Form
   private let rank: Int
-  /// V, and the factor that stands for Vᵀ: |V|, or V itself.
+  /// The singular vectors V.
   private let vectors: UnsafeMutableBufferPointer<Float>
+  /// The second factor, which stands for Vᵀ: |V|, or V itself for ``Form/lift``.
   private let second: UnsafeMutableBufferPointer<Float>
   private let weights: AlignedBuffer<Float>
   private let projection: AlignedBuffer<Float>
   private let scores: AlignedBuffer<Float>
-  /// Keep the memory of `vectors` and `second`.
+  /// The buffers that keep the memory of `vectors` and `second` alive.
   private let owners: [AlignedBuffer<Float>]
 
   /// - Parameters:
-  ///   - vectors: `core × rank`, column-major: columns `columns` of this buffer.
-  ///   - longest: the longest range that will be asked for.
+  ///   - vectors: the buffer whose columns `columns` are V, `core × rank`, column-major.
+  ///   - longest: the length of the longest range that will be asked for.
   package init(_ source: any PanelSource, vectors: AlignedBuffer<Float>, columns: Range<Int>, form: Form, longest: Int)
     throws
   {
@@ -86,15 +92,15 @@ package struct FactorScores: ScorePanels {
   }
 }
 
-/// The mean of what a truncated decomposition leaves out: κ·(2/π)·ρ·τᵀ (DESIGN §1.4).
+/// The mean of what a truncated decomposition leaves out: κ·(2/π)·ρ·τᵀ (docs/method/approximation.md).
 ///
-/// ρ_i² = ‖W_i,:‖² − ‖(W·V_r)_i‖² and τ_j² = 1 − ‖V_r,j‖²: were the directions of the rest random, |u||v| would have this
-/// mean; κ carries how its singular values are spread.
+/// ρ_i² = ‖W_i,:‖² − ‖(W·V_r)_i‖² and τ_j² = 1 − ‖V_r,j‖². If the directions of the rest were random, |u||v| would have this mean. κ says
+/// how the singular values of the rest are spread.
 package struct ResidualMean {
-  /// κ·(2/π)·τ, one for each position of the core side.
+  /// κ·(2/π)·τ, one value for each position of the core side.
   private let tau: [Float]
 
-  /// - Parameter vectors: V_r, `order × rank`, column-major.
+  /// - Parameter vectors: the leading vectors V_r, `order × rank`, column-major.
   init(_ vectors: AlignedBuffer<Float>, order: Int, kappa: Double) {
     var squares = [Double](repeating: 0, count: order)
     for column in 0..<vectors.count / order {
@@ -113,14 +119,14 @@ package struct ResidualMean {
     let rho = residuals(weights, projection, length: length, shape: shape)
     var index = 0
     panel.forEachRow { _, scores in
-      // Rows of the panel run along the stream if tall, along the core if wide.
+      // Rows of a panel run along the streaming side if the matrix is tall, along the core side if it is wide.
       let (factor, factors) = shape.isTall ? (rho[index], tau) : (tau[index], rho)
       frog_outer(factor, factors, scores.count, scores.baseAddress)
       index += 1
     }
   }
 
-  /// ρ along the streaming side.
+  /// ρ, one value for each position of the streaming side in the panel.
   private func residuals(
     _ weights: UnsafeMutableBufferPointer<Float>, _ projection: UnsafeMutableBufferPointer<Float>, length: Int,
     shape: PanelShape

@@ -1,40 +1,45 @@
 import RunCore
 
-/// What is kept of a matrix that has been scored, besides its candidates and other arrays.
+/// The journal's record of a matrix that has been scored. Its candidates and other arrays lie beside it in the file.
+///
+/// Invariants, which are checked when a record is read: the histogram counts each of the m·n weights once; `noise` has m + n Floats; the
+/// position of every candidate lies in the panel of its run, and every panel in the matrix.
 struct MatrixRecord: RecordContents {
   static let currentVersion = 1
 
   let solver: MatrixSolver
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   let rescue: String?
-  /// See ``NoiseFactors``.
+  /// ‖S − row·columnᵀ‖_F / ‖S‖_F: see ``NoiseFactors/relativeError``.
   let relativeError: Double
-  /// See ``NoiseFactors``.
+  /// The share of S's energy in its first singular direction: see ``NoiseFactors/rankOneShare``.
   let rankOneShare: Double
-  /// See ``NoiseFactors``.
+  /// The mean of S, in the units of panels: see ``NoiseFactors/mean``.
   let mean: Double
-  /// Row, then column factors, m + n Floats.
+  /// The noise factors, m + n Floats: those of the rows come first.
   let noise: RecordSection
-  /// Pairs of Int: a bin, and how many ranked values lie in it; bins ascend, empty ones are left out.
+  /// Pairs of Int, a bin and the number of ranked values in it. Bins ascend, and empty ones are left out.
   let histogram: RecordSection
-  /// Doubles, descending, in the units of the matrix as it is decomposed; none if the score needs none.
+  /// The singular values: Doubles, descending, in the units of the matrix as it is decomposed; none if the score needs none.
   let singularValues: RecordSection
   let runs: [CandidateRun]
 }
 
-/// How the singular vectors of a matrix were found, as far as it shapes the result.
+/// The way in which the singular vectors of a matrix were found, as far as it shapes the result.
 struct MatrixSolver: Codable, Equatable {
   enum Kind: String, Codable {
     case none, exact, randomized
   }
 
   var kind: Kind
-  /// Ranks that did it together.
+  /// The number of ranks that decomposed the matrix together.
   var members = 1
-  /// Whether the result is that of the other eigensolver, the usual one's having been refused.
+  /// Whether the result is that of the other eigensolver, because the usual one's was refused.
   var isRescued = false
 
-  /// As `frog.json` has it; nil if the score needs none. Randomized ones are the same on any number of ranks.
+  /// The solver as `frog.json` names it; nil if the score needs none.
+  ///
+  /// A randomized solver has the same result on any number of ranks, so its label has no team.
   var label: String? {
     switch kind {
     case .none: nil

@@ -5,14 +5,14 @@ import CKernels
 import DistSVD
 import ShardIO
 
-/// What a rank has counted, and the bound that follows from it.
+/// The values that a rank has counted, and the bound that follows from them.
 struct Counts {
   var histogram = ScoreHistogram()
   var bound: RisingBound
 
   init(keep: Int) { bound = RisingBound(keep: keep) }
 
-  /// Raises the bound by what is counted here and, by bin, elsewhere.
+  /// Raises the bound by the counts of this rank, and by those of others, which `others` gives by bin.
   mutating func raiseBound(_ others: (Int) -> Int) {
     let bins = histogram.bins
     bound.raise { bins[$0] + others($0) }
@@ -21,15 +21,15 @@ struct Counts {
 
 /// How the scoring of a matrix ended for this rank.
 enum ScoringOutcome {
-  /// This rank has what is left of it, and how many of its ranked values lie in each bin.
+  /// This rank has what is left of the matrix, and the number of its ranked values in each bin.
   case scored(ScoredMatrix, [Int])
-  /// The first member of the team has.
+  /// The first member of the team has what is left of the matrix.
   case handedOver
   /// A rank somewhere has failed, or the run is to stop.
   case stopped
 }
 
-/// Decomposes matrices and streams their scores past the histogram, the bound and the noise sums.
+/// Decomposes matrices, and streams their scores past the histogram, the bound and the sums for noise factors.
 struct MatrixScorer {
   let journal: Journal
   let method: ScoringMethod
@@ -40,14 +40,16 @@ struct MatrixScorer {
   /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
-  ///   - units: of the matrix and its scores.
-  ///   - counts: gets every ranked value of the panels that this rank makes; those below its bound are counted but not kept.
-  ///   - counted: called when the values of a panel have been counted, with the share of the panels done; raises the bound, and
+  ///   - units: the units of the matrix and its scores.
+  ///   - counts: counts every ranked value of the panels that this rank makes. Values below its bound are counted, but not kept.
+  ///   - counted: called when the values of a panel have been counted, with the share of the panels that are done. It raises the bound, and
   ///     returns false to stop.
   func score(
     _ task: MatrixTask, units: ScoreUnits, counts: inout Counts, counted: (inout Counts, Double) throws -> Bool
   ) throws -> ScoringOutcome {
+    // 1. Decompose the matrix, as far as its score needs it.
     let scores = try TeamScores(task, units: units, method: method)
+    // 2. Find what scores are divided by. This makes all scores once, if they are normalized.
     let divisor = try divisor(task, scores)
     let keys = try task.locally {
       try SelectionKeys(
@@ -55,6 +57,7 @@ struct MatrixScorer {
         columns: task.matrix.columns, exponent: units.panels,
         longest: scores.share.longest * scores.shape.core)
     }
+    // 3. Stream the panels: rank, count, filter.
     var moments = TeamMoments(task, shape: scores.shape)
     let countedBefore = counts.histogram.bins
     let record = try task.locally { task.isOwner ? try journal.begin(task.ordinal, named: task.matrix.name) : nil }
@@ -76,9 +79,11 @@ struct MatrixScorer {
         panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
       ).collected(by: task, in: record)
     }
+    // 4. Check that the bytes are still those that the norms pass has read.
     try task.locally { try checkContents(task) }
-    // Members hand in their panels side by side; candidates are read in the order of the matrix.
+    // 5. Members hand in their panels side by side, but candidates are read in the order of the matrix.
     runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
+    // 6. Put the sums of all members together, and finish the record on the first.
     let factors = try moments.factors()
     let histogram = try task.summed(zip(counts.histogram.bins, countedBefore).map { $0 - $1 })
     return try task.locally {
@@ -91,9 +96,9 @@ struct MatrixScorer {
     }
   }
 
-  /// That what has been read is what the norms pass read.
+  /// Checks that the bytes that have been read are those that the norms pass has read.
   private func checkContents(_ task: MatrixTask) throws {
-    // Random scores do not read the weights.
+    // Random scores do not read weights.
     if method.score != .random { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     try method.signal?.check(task.matrix, member: task.member, of: task.memberCount)
   }
@@ -102,7 +107,9 @@ struct MatrixScorer {
     method.sample.map { ($0, RandomNumbers(seed: method.seed, tensor: matrix.name, for: .sampling)) }
   }
 
-  /// With normalization the scores are made twice: their means have to be known before the first is ranked.
+  /// What the scores of the matrix are divided by.
+  ///
+  /// With normalization scores are made twice, since their means have to be known before the first of them is ranked.
   ///
   /// Collective in a team: every member calls it.
   private func divisor(_ task: MatrixTask, _ scores: TeamScores) throws -> SelectionKeys.Divisor {
@@ -128,7 +135,7 @@ struct MatrixScorer {
         + "during the run")
   }
 
-  /// Adds what is not yet in the record, and makes it durable.
+  /// Adds to the record what it does not have yet, and makes it durable.
   private func finish(
     _ record: RecordWriter, _ task: MatrixTask, _ units: ScoreUnits, runs: [CandidateRun], factors: NoiseFactors,
     histogram: [Int],

@@ -1,33 +1,34 @@
 import CKernels
 import DistSVD
 
-/// S ≈ row·columnᵀ: the scale of dynamic noise for frozen weights, in m + n numbers instead of m·n.
+/// The noise factors of a matrix, S ≈ row·columnᵀ: the scale of dynamic noise for frozen weights, in m + n numbers in place of m·n.
 struct NoiseFactors {
-  /// Row means of S, m of them.
+  /// The row means of S, m of them.
   let row: [Float]
-  /// Column means of S divided by the mean of S, n of them; all 1 for a matrix of zeros.
+  /// The column means of S divided by the mean of S, n of them; all 1 for a matrix of zeros.
   let column: [Float]
   /// The mean of S.
   let mean: Double
-  /// ‖S − row·columnᵀ‖_F / ‖S‖_F; 0 for a matrix of zeros.
+  /// The relative error ‖S − row·columnᵀ‖_F / ‖S‖_F; 0 for a matrix of zeros.
   let relativeError: Double
-  /// ‖Sᵀr‖² / (‖r‖²‖S‖²_F) with r the means along the streaming side: the share of S's energy in its first singular
-  /// direction, from below and, since S is close to rank one, nearly exactly; 1 for a matrix of zeros.
+  /// The share of S's energy in its first singular direction; 1 for a matrix of zeros.
+  ///
+  /// It is ‖Sᵀr‖² / (‖r‖²‖S‖²_F), with r the means along the streaming side. That is a bound from below and, since S is close to rank one,
+  /// nearly exact.
   let rankOneShare: Double
 }
 
-/// What the noise factors need of one panel of S.
+/// The sums over one panel of S that noise factors are made of.
 ///
-/// Sums of a panel are made alone and added in the order of the panels, so that the result does not depend on who made
-/// which.
+/// The sums of each panel are formed alone, and added in the order of the panels. So the result does not depend on who made which panel.
 package struct PanelMoments {
-  /// Position of the panel on the streaming side.
+  /// The range of the streaming side that the panel covers.
   let range: Range<Int>
-  /// Sums of S along the core side, one for each position of `range`.
+  /// The sums of S along the core side, one for each position of `range`.
   var streamSums: [Double]
-  /// Sums of S over `range`, one for each position of the core side.
+  /// The sums of S over `range`, one for each position of the core side.
   var coreSums: [Double]
-  /// Sᵀx over `range`, with x the means along the streaming side.
+  /// Sᵀx over `range`, with x the means along the streaming side; one value for each position of the core side.
   var projected: [Double]
   var sumOfSquares = 0.0
 
@@ -55,12 +56,12 @@ package struct PanelMoments {
     for line in 0..<lines { projected[line] = frog_dot(scores + line * width, means, width) }
   }
 
-  /// As numbers that ranks can exchange.
+  /// The moments as numbers that ranks can exchange.
   var encoded: [Double] {
     [Double(range.lowerBound), Double(range.upperBound), sumOfSquares] + streamSums + coreSums + projected
   }
 
-  /// The moments at the front of `numbers`, and where the next ones start.
+  /// The moments that `numbers` begins with, and the index at which the next ones start.
   static func decode(_ numbers: ArraySlice<Double>, core: Int) -> (PanelMoments, next: Int) {
     let start = numbers.startIndex
     let range = Int(numbers[start])..<Int(numbers[start + 1])
@@ -100,7 +101,7 @@ package struct NoiseAccumulator {
     projected = coreSums
   }
 
-  /// Takes in a panel; the panels come in order.
+  /// Adds a panel. Panels must come in order.
   package mutating func add(_ panel: PanelMoments) {
     for (position, sum) in zip(panel.range, panel.streamSums) { streamSums[position] = sum }
     for index in coreSums.indices {
@@ -110,7 +111,7 @@ package struct NoiseAccumulator {
     sumOfSquares += panel.sumOfSquares
   }
 
-  /// The factors, once all panels are in.
+  /// The noise factors, once all panels have been added.
   var factors: NoiseFactors {
     let streamMeans = streamSums.map { $0 / Double(shape.core) }
     let coreMeans = coreSums.map { $0 / Double(shape.stream) }
@@ -121,7 +122,7 @@ package struct NoiseAccumulator {
         row: rowMeans.map { _ in 0 }, column: columnMeans.map { _ in 1 }, mean: 0, relativeError: 0, rankOneShare: 1)
     }
     let norm = { (values: [Double]) in values.reduce(0) { $0 + $1 * $1 } }
-    // Σ S_ij·x_i·y_j = (Sᵀx)·y: the error of the factors needs no second pass over S.
+    // Σ S_ij·x_i·y_j = (Sᵀx)·y, so the error of the factors needs no second pass over S.
     let cross = zip(projected, coreMeans).reduce(0) { $0 + $1.0 * $1.1 } / mean
     let squaredError = sumOfSquares - 2 * cross + norm(rowMeans) * norm(columnMeans) / (mean * mean)
     return NoiseFactors(

@@ -4,20 +4,20 @@ import CKernels
 import DistSVD
 import MPI
 
-/// Takes from a panel the weights that may still be selected.
+/// Takes from a panel the weights that may still be selected: the candidates.
 struct PanelFilter {
-  /// Weights looked at before the kept ones go to disk.
+  /// The number of weights that are looked at before their candidates go to disk.
   static let pieceLength = 1 << 17
 
   let panel: ScorePanel
-  /// What ranks the weights, laid out as the scores.
+  /// The values that rank the weights, laid out as the scores.
   let values: UnsafeMutableBufferPointer<Float>
-  /// The least key that is kept.
+  /// The bound: weights with this key or a higher one are candidates.
   let bound: UInt32
-  /// Whether the values are not the scores themselves.
+  /// Whether the values are not the scores themselves, so that scores are recorded too.
   let needsScores: Bool
 
-  /// Puts them at the end of a record.
+  /// Adds the candidates to the end of a record.
   func written(to record: RecordWriter) throws -> CandidateRun {
     record.begin()
     try forEachPiece { try record.append($0) }
@@ -35,17 +35,17 @@ struct PanelFilter {
     CandidateRun(rows: panel.rows, columns: panel.columns, candidates: candidates, scores: scores)
   }
 
-  /// Puts those of all members of a team at the end of its record, a piece at a time.
+  /// Adds the candidates of all members of a team to the end of its record, a piece at a time.
   ///
   /// Collective in a team: every member calls it.
   ///
-  /// - Parameter record: on the first member.
-  /// - Returns: a run for each member that had a panel, in their order; none but on the first member.
+  /// - Parameter record: the record, on the first member; nil on other members.
+  /// - Returns: a run for each member that had a panel, in the order of members; none on other members than the first.
   func collected(by task: MatrixTask, in record: RecordWriter?) throws -> [CandidateRun] {
     guard let team = task.team?.communicator else { return try record.map { [try written(to: $0)] } ?? [] }
     let own = [panel.rows.lowerBound, panel.rows.upperBound, panel.columns.lowerBound, panel.columns.upperBound]
     var runs: [CandidateRun] = []
-    // A disk that fails is told of at the end: the members are in step until then.
+    // A disk that fails is reported at the end, since members stay in step until then.
     var failure: (any Error)?
     for (member, place) in try team.allGather(own).enumerated() {
       let (rows, columns) = (place[0]..<place[1], place[2]..<place[3])
@@ -83,7 +83,7 @@ struct PanelFilter {
     do { try elements.withUnsafeBufferPointer { try record.append($0) } } catch { failure = error }
   }
 
-  /// What is kept of the piece that begins at `start`.
+  /// The candidates of the piece that begins at `start`.
   private func kept(from start: Int) -> [frog_candidate] {
     let piece = UnsafeMutableBufferPointer(rebasing: values[start..<min(start + Self.pieceLength, values.count)])
     return [frog_candidate](unsafeUninitializedCapacity: piece.count) { buffer, count in
@@ -91,7 +91,7 @@ struct PanelFilter {
     }
   }
 
-  /// Calls `body` with what is kept of one piece of the panel after the other.
+  /// Calls `body` with the candidates of one piece of the panel after the other.
   private func forEachPiece(_ body: (UnsafeBufferPointer<frog_candidate>) throws -> Void) throws {
     try withUnsafeTemporaryAllocation(of: frog_candidate.self, capacity: Self.pieceLength) { kept in
       for start in stride(from: 0, to: values.count, by: Self.pieceLength) {

@@ -1,11 +1,11 @@
-/// What the score of a weight measures.
+/// The number that the score of a weight measures.
 package enum ScoreKind: String, Sendable, CaseIterable {
-  /// S = |U|Σ|V|ᵀ.
+  /// S = |U|Σ|V|ᵀ, from the singular value decomposition of the matrix.
   case frog
   /// |U_r Σ_r V_rᵀ|: the size of the weight in the best approximation of rank r (LIFT, Liu et al. 2025).
   case lift
-  /// |W|.
+  /// |W|, the size of the weight.
   case magnitude
-  /// Uniform random numbers in (0, 1): the control that every method should beat.
+  /// Uniform random numbers in (0, 1), as a control that every method should beat.
   case random
 }

@@ -4,7 +4,7 @@ import DistSVD
 
 /// One panel of the scores of a matrix.
 package struct ScorePanel {
-  /// Row-major and dense, `rows × columns`; none of them negative.
+  /// The scores, `rows × columns`, row-major and dense; none of them is negative.
   package let scores: UnsafeMutableBufferPointer<Float>
   let rows: Range<Int>
   let columns: Range<Int>
@@ -15,7 +15,7 @@ package struct ScorePanel {
     columns = shape.columns(range)
   }
 
-  /// Calls `body` with each row of the matrix that the panel covers, and that part of it.
+  /// Calls `body` with each row of the matrix that the panel covers, and with the panel's part of that row.
   func forEachRow(_ body: (_ row: Int, _ scores: UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
     let width = columns.count
     for (index, row) in rows.enumerated() {
@@ -27,9 +27,9 @@ package struct ScorePanel {
 /// Makes the scores of one matrix, a panel at a time.
 protocol ScorePanels {
   var shape: PanelShape { get }
-  /// Whether all members of a team have to ask for panels in step; then a failure is everyone's.
+  /// Whether all members of a team ask for panels in step. Then a failure of one is thrown by all.
   var isCollective: Bool { get }
-  /// The scores of `range` of the streaming side; valid until the next call.
+  /// The scores of the range `range` of the streaming side; valid until the next call.
   func panel(_ range: Range<Int>) throws -> ScorePanel
 }
 
@@ -37,7 +37,7 @@ extension ScorePanels {
   var isCollective: Bool { false }
 }
 
-/// |W|.
+/// The scores |W|.
 struct MagnitudeScores: ScorePanels {
   let shape: PanelShape
   private let source: any PanelSource
@@ -57,7 +57,7 @@ struct MagnitudeScores: ScorePanels {
   }
 }
 
-/// Uniform in (0, 1), a function of seed, name and position.
+/// Random scores, uniform in (0, 1): a function of seed, name and position.
 struct RandomScores: ScorePanels {
   let shape: PanelShape
   private let numbers: RandomNumbers

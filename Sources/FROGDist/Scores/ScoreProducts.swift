@@ -1,17 +1,17 @@
 import DistSVD
 
-/// The two products that the scores of a panel are made of: the projection W·V, then the projection times Vᵀ, or times |V|ᵀ.
+/// The two products that the scores of a panel are made of: the projection W·V, and the projection times Vᵀ or |V|ᵀ.
 ///
-/// To BLAS a row-major panel is its transpose: core × length when W is tall, length × core when it is wide. The projection is `count × length`
-/// or `length × count` likewise, and V is `core × count`, column-major.
+/// To BLAS, a row-major panel is its transpose: `core × length` when W is tall, `length × core` when it is wide. The projection is `count ×
+/// length` or `length × count` likewise. V is `core × count`, column-major.
 struct ScoreProducts {
   typealias Buffer = UnsafeMutableBufferPointer<Float>
-  /// A product C := A·B with C of so many rows and columns.
+  /// A product C := A·B, where C has `rows` rows and `columns` columns.
   typealias Multiplication = (LocalBLAS.Operand, LocalBLAS.Operand, _ rows: Int, _ columns: Int, Buffer) -> Void
 
   let shape: PanelShape
 
-  /// `projection` := W·V for a panel of W.
+  /// Computes `projection` := W·V for a panel of W.
   func project(_ weights: Buffer, on vectors: Buffer, count: Int, into projection: Buffer) {
     let core = shape.core
     let length = weights.count / core
@@ -26,7 +26,7 @@ struct ScoreProducts {
     }
   }
 
-  /// `scores` := `projection`·`second`ᵀ, by `multiply`.
+  /// Computes `scores` := `projection`·`second`ᵀ by `multiply`.
   func combine(
     _ projection: Buffer, with second: Buffer, count: Int, into scores: Buffer, by multiply: Multiplication
   ) {

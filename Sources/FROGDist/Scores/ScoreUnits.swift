@@ -1,43 +1,50 @@
 import Weights
 import DistSVD
 
-/// The powers of two by which one matrix and its scores are scaled, so that single precision holds them whatever the units of the
-/// weights; all 0 for ordinary matrices. Multiplying by a power of two rounds nothing.
+/// The powers of two by which one matrix and its scores are scaled, so that single precision holds them whatever the units of the weights.
+///
+/// All exponents are 0 for ordinary matrices. Multiplying by a power of two rounds nothing.
+///
+/// Invariant: a panel holds S·2^−panels, and the files hold S·2^−stored. A matrix of norm 2^−200 with a budget of its own has `weights`,
+/// `panels`, `ranked` and `stored` of −200, so its numbers are computed and stored as if its norm were 1.
 struct ScoreUnits: Equatable, Sendable {
-  /// e: what is decomposed is W·2^−e, whose Frobenius norm squares and adds up safely.
+  /// The exponent e of the weights. W·2^−e is decomposed, whose Frobenius norm can be squared and added up safely.
   var weights = 0
-  /// The same of what the scores are multiplied by.
+  /// The exponent of the signal that the scores are multiplied by.
   var signal = 0
-  /// u of the panels: they hold S·2^−u.
+  /// The exponent u of the panels, which hold S·2^−u.
   var panels = 0
-  /// u of what ranks the weights: that of the panels, or 0 for quotients and sampling keys, which have no units.
+  /// The exponent of the values that rank the weights: that of the panels, or 0 for quotients and sampling keys, which have no units.
   var ranked = 0
-  /// u of the scores and noise factors that are stored; `score_exponent` in `frog.json`.
+  /// The exponent u of the scores and noise factors that are stored; `score_exponent` in `frog.json`.
   var stored = 0
 
-  /// From products of scaled factors to panels.
+  /// The exponent of the power of two that turns products of scaled factors into panels.
   var panelShift: Int { weights + signal - panels }
-  /// From panels to what is stored.
+  /// The exponent of the power of two that turns panels into what is stored.
   var storedShift: Int { panels - stored }
 
-  /// Norms below 2^126 have finite scores, S_ij ≤ ‖W‖_F. S_ij ≥ |W_ij|, so the scores of a norm from 2^−80 on lie, with 2³⁰ weights,
-  /// about 2^−95 and keep all digits down to 2^−31 of that.
+  /// The exponents of norms whose scores are stored as they are.
+  ///
+  /// A norm below 2^126 has finite scores, since S_ij ≤ ‖W‖_F. And S_ij ≥ |W_ij|: the scores of 2³⁰ weights with a norm from 2^−80 on lie
+  /// about 2^−95. They keep all digits down to 2^−31 of that.
   static let plainScores = -80..<126
-  /// Where the scores of the largest norm go if not all matrices under one threshold have plain ones: what is up to 2^246 times
-  /// smaller still has all digits, and the rest of the range is left for rounding up.
+  /// The exponent that the largest norm gets if the matrices under one threshold do not all have plain scores.
+  ///
+  /// Scores up to 2^246 times smaller still have all digits. The rest of the range is left for rounding up.
   static let topExponent = 120
 }
 
 extension ScoreUnits {
   /// The units of all matrices of a model, by ordinal.
   ///
-  /// Depends on norms alone, so that every rank finds the same without a word.
+  /// The units depend on norms alone, so every rank finds the same without communication.
   ///
   /// - Parameters:
-  ///   - squaredNorms: ‖W‖²_F; nil where scores do not come from weights.
-  ///   - squaredSignals: ‖G‖²_F of what scores are multiplied by; nil if nothing.
-  ///   - sharesThreshold: whether scores of different matrices are compared as they are.
-  ///   - ranksScores: whether what ranks the weights is the score itself.
+  ///   - squaredNorms: ‖W‖²_F of every matrix; nil if scores do not come from weights.
+  ///   - squaredSignals: ‖G‖²_F of the signal of every matrix; nil if scores are multiplied by none.
+  ///   - sharesThreshold: whether scores of different matrices are compared in their units.
+  ///   - ranksScores: whether the values that rank the weights have the units of scores.
   static func units(
     squaredNorms: [Double]?, squaredSignals: [Double]?, count: Int, sharesThreshold: Bool, ranksScores: Bool
   ) -> [ScoreUnits] {
@@ -55,7 +62,7 @@ extension ScoreUnits {
     }
   }
 
-  /// One u for all.
+  /// The one exponent u of all panels under one threshold.
   private static func common(_ scores: [Magnitude]) -> Int {
     guard !scores.allSatisfy(\.isPlain), let largest = scores.compactMap(\.exponent).max() else { return 0 }
     return largest - topExponent
@@ -67,7 +74,7 @@ extension Magnitude {
   fileprivate var isPlain: Bool { exponent.map(ScoreUnits.plainScores.contains) ?? true }
 }
 
-/// x := x · 2^`exponent`, rounded once where a result is no normal number.
+/// Computes x := x·2^`exponent`, rounded once where a result is no normal number.
 func scale(_ x: UnsafeMutableBufferPointer<Float>, byPowerOfTwo exponent: Int) {
   guard exponent != 0 else { return }
   // The factor may be beyond single precision where the product is not.

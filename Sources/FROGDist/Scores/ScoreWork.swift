@@ -4,40 +4,40 @@ import Planning
 
 /// When several ranks share one matrix.
 package enum TeamPolicy: String, Sendable, CaseIterable {
-  /// When it does not fit the memory of one.
+  /// A matrix is shared if it does not fit the memory of one rank.
   case memory
-  /// Also when it would hold up the others. A team's eigensolver adds in another order than one rank's, so the last
-  /// bits of a mask then depend on how many ranks there are.
+  /// A matrix is also shared if it would hold up the others.
+  ///
+  /// The eigensolver of a team adds in another order than that of one rank. So the last bits of a mask then depend on the number of ranks.
   case speed
 }
 
-/// What `mask` does to every matrix: singular vectors, and the panels of scores.
+/// What `mask` does to every matrix: it finds singular vectors, and makes the panels of scores.
 package struct ScoreWork: MatrixWork, Equatable {
   /// How singular vectors are found.
   package enum Solver: Sendable, Equatable {
-    /// All of them, from the Gram matrix.
+    /// All singular vectors, from the Gram matrix.
     case exact(Precision)
-    /// The leading ones, by subspace iteration on W itself.
+    /// The leading singular vectors, by subspace iteration on W itself.
     case randomized(rank: Int, oversample: Int, powerIterations: Int)
-    /// The score needs none.
+    /// No singular vectors, since the score needs none.
     case none
   }
 
-  /// Seconds for one score where scores take no product: read, count, keep, add up.
+  /// Seconds for one score if scores take no product: it is read, counted, kept and added up.
   private static let secondsPerPlainScore = 3e-9
 
   /// How singular vectors are found.
   package var solver: Solver
-  /// The precision of exact decompositions; also of matrices that are too small to be approximated.
+  /// The precision of exact decompositions, also of matrices that are too small to be approximated.
   package var precision: Precision
-  /// How many of them the score products use; nil for all that the solver finds.
+  /// The number of singular vectors that the score products use; nil for all that the solver finds.
   package var scoreRank: Int?
   /// How often the scores are computed: twice if they are divided by their own means.
   package var passes: Int
   /// When several ranks share a matrix.
   package var teams: TeamPolicy
 
-  /// Says what is done.
   package init(
     solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, teams: TeamPolicy = .memory
   ) {
@@ -48,21 +48,23 @@ package struct ScoreWork: MatrixWork, Equatable {
     self.passes = passes
   }
 
-  /// Whether a matrix of this order is approximated: with fewer vectors than it has. One that is smaller is decomposed exactly,
-  /// which is faster then.
+  /// Whether a matrix of this order is approximated, with fewer vectors than it has.
+  ///
+  /// A matrix with no more vectors is decomposed exactly, which is faster then.
   package func approximates(order: Int) -> Bool {
     guard case .randomized(let rank, let oversample, _) = solver else { return false }
     return rank + oversample < order
   }
 
-  /// The same with all singular vectors of every matrix.
+  /// The same work with all singular vectors of every matrix.
   var exact: ScoreWork {
     var exact = self
     exact.solver = .exact(precision)
     return exact
   }
 
-  /// Scores that need no eigensolver of a team come out the same whoever makes them: there the fastest way is taken.
+  /// Whether teams are avoided. Scores that need no eigensolver of a team come out the same whoever makes them, so the fastest way is
+  /// taken.
   package func avoidsTeams(order: Int) -> Bool {
     solver != .none && !approximates(order: order) && teams == .memory
   }
@@ -77,8 +79,10 @@ package struct ScoreWork: MatrixWork, Equatable {
 
   // MARK: Time
 
-  /// With p = min(m, n) and q = max(m, n): Gram matrix p²q operations, eigensolver 9p³, scores 4p²q for each pass; the members of a
-  /// team share rows of the first and last evenly, and lose what ``MachineRates/TeamRates`` says in between.
+  /// The cost of a matrix, with p = min(m, n) and q = max(m, n).
+  ///
+  /// The Gram matrix takes p²q operations, the eigensolver 9p³, and the scores 4p²q for each pass. The members of a team share the rows of
+  /// the first and last evenly. In between they lose what ``MachineRates/TeamRates`` says.
   package func cost(rows: Int, columns: Int, team: Int, at rates: MachineRates) -> MatrixCost {
     let (order, core) = (min(rows, columns), Double(min(rows, columns)))
     let weights = core * Double(max(rows, columns))
@@ -111,12 +115,12 @@ package struct ScoreWork: MatrixWork, Equatable {
     }
     let inner = Double(min(vectorCount ?? order, order))
     let products = passes * 4 * weights * inner
-    // The measured rate covers what is done with every score; with few vectors that is most of the time.
+    // The measured rate covers everything that is done with a score. With few vectors that is most of the time.
     let panels = max(products / rates.scores.rate(at: order), plain) / members
     return MatrixCost(basis: basis, panels: panels, operations: operations + products)
   }
 
-  /// How many singular vectors the score products of an approximated matrix, or of all, use; nil for all there are.
+  /// The number of singular vectors that the score products use, of an approximated matrix or of all; nil for all there are.
   private var vectorCount: Int? {
     if case .randomized(let rank, _, _) = solver { return rank }
     return scoreRank
@@ -140,20 +144,22 @@ package struct ScoreWork: MatrixWork, Equatable {
     }
   }
 
-  /// ``DistSVD/LocalEigensolver`` and ``ScorePanels``: the buffers that live together.
+  /// Bytes of one rank alone: the buffers of ``DistSVD/LocalEigensolver`` and ``ScorePanels`` that live together.
   private static func local(_ shape: PanelShape, _ precision: Precision) -> Double {
     let width = precision == .f64 ? 8.0 : 4.0
     let square = Double(shape.core) * Double(shape.core)
     let gram = square * width + panel(shape, of: PanelShape.gramElements) * width
-    // Matrix, vectors of T, workspace, and the narrowed copy of the vectors.
+    // The matrix, the vectors of its tridiagonal form, the workspace, and the narrowed copy of the vectors.
     let solve = square * (3 * width + 4)
     // The basis and its absolute value.
     let scores = 2 * square * 4 + scorePanels(shape)
     return max(gram, solve, scores)
   }
 
-  /// One rank of a team: ``DistSVD/TeamEigensolver``'s own account and a band of W, then ``StreamedScores``' bands beside a
-  /// share of the vectors.
+  /// Bytes of one rank of a team.
+  ///
+  /// While the matrix is decomposed, these are what ``DistSVD/TeamEigensolver`` accounts for and a band of W. Then they are the bands of
+  /// ``StreamedScores`` and a share of the vectors.
   private static func shared(_ shape: PanelShape, _ precision: Precision, ranks: Int) -> Double {
     let width = precision == .f64 ? 8 : 4
     let share = Double(shape.stream) * Double(shape.core) / Double(ranks) + 16 * Double(shape.core)
@@ -167,10 +173,10 @@ package struct ScoreWork: MatrixWork, Equatable {
     return Double(max(solve, scores))
   }
 
-  /// Weights, projection and scores of one panel.
+  /// Bytes of the weights, the projection and the scores of one panel.
   private static func scorePanels(_ shape: PanelShape) -> Double { 3 * 4 * panel(shape, of: PanelShape.scoreElements) }
 
-  /// Elements of the longest panel.
+  /// The number of elements of the longest panel.
   private static func panel(_ shape: PanelShape, of elements: Int) -> Double {
     Double(min(shape.stream, shape.step(of: elements))) * Double(shape.core)
   }

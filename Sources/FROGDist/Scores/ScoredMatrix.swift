@@ -4,7 +4,7 @@ import CKernels
 import ShardIO
 import SystemPackage
 
-/// What scoring a matrix leaves behind, on the rank that owns it.
+/// What scoring a matrix leaves behind, on the rank that owns the matrix.
 struct ScoredMatrix {
   /// The position of the matrix in the catalog.
   let ordinal: Int
@@ -13,13 +13,13 @@ struct ScoredMatrix {
   let record: MatrixRecord
   let candidates: CandidateSet
   let units: ScoreUnits
-  /// The border of the selection in this matrix, once known.
+  /// The border of the selection in this matrix; it keeps nothing until the selection is known.
   var cut = Cut.nothing
 
   /// The ranked value at the border, in the units of weights; nil if nothing is kept.
   var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
 
-  /// What the journal holds of a matrix, in the record at `path`.
+  /// The matrix that a record of the journal at `path` describes.
   init(_ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, at path: FilePath, units: ScoreUnits) {
     self.ordinal = ordinal
     name = matrix.name
@@ -29,7 +29,7 @@ struct ScoredMatrix {
   }
 }
 
-/// A matrix that an earlier process has scored, and how many of its ranked values lie in each bin.
+/// A matrix that an earlier process has scored, and the number of its ranked values in each bin.
 struct RecoveredScores {
   let matrix: ScoredMatrix
   let histogram: [Int]
@@ -49,7 +49,7 @@ struct RecoveredScores {
     self.histogram = histogram
   }
 
-  /// Positions outside the matrix would be written outside its mask.
+  /// Checks a run: a position outside the matrix would be written outside its mask.
   private static func check(_ run: CandidateRun, of matrix: Catalog.Matrix, _ reader: RecordReader) throws {
     guard (0..<matrix.rows).contains(run.rows), (0..<matrix.columns).contains(run.columns),
       run.scores.map({ $0.count(of: Float.self) == run.count }) ?? true

@@ -1,40 +1,40 @@
 import DistSVD
 import SystemPackage
 
-/// What a weight's score measures, how singular vectors are found, and how scores are ranked.
+/// The options that say what a score measures, how singular vectors are found, and how scores are ranked.
 package struct ScoringOptions: Sendable {
-  /// What the score measures.
+  /// The number that the score of a weight measures.
   package var score = ScoreKind.frog
   /// The precision of the decomposition.
   package var precision = Precision.f64
-  /// r: of the approximation, if the score is ``ScoreKind/frog``; of the score itself if it is ``ScoreKind/lift``.
+  /// The rank r: of the approximation if the score is ``ScoreKind/frog``, of the score itself if it is ``ScoreKind/lift``.
   package var rank: Int?
-  /// Share of the exactly chosen weights that an approximation should choose: r is then found by the audit.
+  /// The share of the exactly chosen weights that an approximation should choose. The audit then finds r. It is nil for no target.
   package var targetOverlap: Double?
-  /// How many matrices an approximate run also scores exactly.
+  /// The number of matrices that an approximate run also scores exactly.
   package var auditCount = 3
-  /// Vectors beyond r while a subspace is sought.
+  /// The number of vectors beyond r that the search for a subspace carries.
   package var oversample = 10
-  /// Passes over W beyond the first while a subspace is sought.
+  /// The number of passes over W after the first in the search for a subspace.
   package var powerIterations = 3
-  /// How scores are made comparable.
+  /// How scores are made comparable before they are ranked.
   package var normalize = Normalization.none
-  /// p: K weights are drawn in proportion to score^p; nil to take the best.
+  /// The exponent p: K weights are drawn in proportion to score^p; nil to take the best.
   package var sample: Double?
   /// The seed of all random numbers.
   package var seed: UInt64 = 0
   /// When several ranks share a matrix.
   package var teams = TeamPolicy.memory
-  /// A checkpoint of tensors that scores are multiplied by.
+  /// The checkpoint of tensors that scores are multiplied by; nil for none.
   package var weightBy: FilePath?
 
-  /// Exact FROG scores, the best of which are taken.
+  /// Options for exact FROG scores, the best of which are taken.
   package init() {}
 
-  /// r of LIFT unless another is asked for.
+  /// The rank r of LIFT, unless another is asked for.
   package static let defaultLiftRank = 128
 
-  /// What is done to every matrix, as far as time and memory are concerned.
+  /// The work on every matrix, as far as time and memory are concerned.
   package var work: ScoreWork {
     ScoreWork(
       solver: solver, precision: precision, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
@@ -49,17 +49,17 @@ package struct ScoringOptions: Sendable {
     }
   }
 
-  /// Whether scores are approximated, with a rank that is given or one that is to be found.
+  /// Whether scores are approximated, by a rank that is given or one that is to be found.
   var isApproximate: Bool { score == .frog && (rank != nil || targetOverlap != nil) }
 
-  /// The same with rank r.
+  /// The same options with the rank `rank`.
   func with(rank: Int) -> ScoringOptions {
     var options = self
     options.rank = rank
     return options
   }
 
-  /// The same without an approximation.
+  /// The same options without an approximation.
   var exact: ScoringOptions {
     var options = self
     options.rank = nil
@@ -71,7 +71,7 @@ package struct ScoringOptions: Sendable {
     isApproximate || sample != nil || score == .random
   }
 
-  /// How matrices are scored, with scores multiplied by `signal`.
+  /// The way in which matrices are scored by these options, with scores multiplied by `signal`.
   func method(signal: ExternalSignal?) -> ScoringMethod {
     ScoringMethod(
       score: score, solver: solver, precision: precision, liftRank: rank ?? Self.defaultLiftRank, normalize: normalize,

@@ -6,22 +6,22 @@ import Weights
 
 /// Scores this rank's matrices, alone or with its teams.
 ///
-/// With one threshold for the whole model, the histogram runs over all matrices and the ranks share it in rounds; with a budget for
-/// each matrix, histogram and bound start anew with each, and its cut is found as soon as it is scored.
+/// With one threshold for the whole model, the histogram runs over all matrices, and the ranks share it in rounds. With a budget for each
+/// matrix, histogram and bound start anew with each, and its cut is found as soon as it is scored.
 final class ScoringWorker: MatrixWorker {
   let journal: Journal
-  /// The matrices that this rank scored alone, and those of teams whose first member it was.
+  /// The matrices that this rank has scored alone, and those of teams whose first member it is.
   private(set) var matrices: [ScoredMatrix] = []
   private let input: MatrixInput
   private let quota: Quota
   private let scorer: MatrixScorer
   private let watch: StopWatch
-  /// Of every matrix, by ordinal; the same on every rank.
+  /// The units of every matrix, by ordinal; the same on every rank.
   private let units: [ScoreUnits]
-  /// Of all values this rank has ranked; of the last matrix if each has its own budget.
+  /// The counts of all values that this rank has ranked; those of the last matrix if each has its own budget.
   private var tally = Counts(keep: 0)
 
-  /// - Parameter journal: of the stage.
+  /// - Parameter journal: the journal of the stage.
   init(
     _ method: ScoringMethod, of input: MatrixInput, quota: Quota, journal: Journal, watch: StopWatch
   ) throws {
@@ -40,7 +40,7 @@ final class ScoringWorker: MatrixWorker {
 
   var readsWeights: Bool { scorer.method.score != .random }
 
-  /// What the ranks tell each other in the rounds.
+  /// The counts that ranks tell each other in the rounds; none if each matrix has its own budget.
   var counts: [Int] { quota.isGlobal ? tally.histogram.bins : [] }
 
   func item(_ head: RecordHead, _ record: MatrixRecord, from reader: RecordReader) throws -> RecoveredScores {
@@ -61,7 +61,7 @@ final class ScoringWorker: MatrixWorker {
       for item in recovered.own { tally.histogram.add(item.histogram) }
       let own = tally.histogram.bins
       var all = own
-      // The bound starts where it can, not at 0.
+      // The bound starts as high as the recovered matrices allow, not at 0.
       if !recovered.ordinals.isEmpty { try world.allReduce(&all, .sum) }
       let others = zip(all, own).map { $0 - $1 }
       tally.raiseBound { others[$0] }
@@ -69,7 +69,7 @@ final class ScoringWorker: MatrixWorker {
     }
   }
 
-  /// Scores one matrix and, if it has a budget of its own, finds its cut.
+  /// Scores one matrix and, if the matrix has a budget of its own, finds its cut.
   func work(on task: MatrixTask, rounds: Rounds, fraction: (Double) -> Double) throws -> Bool {
     if case .each(let kept) = quota { tally = Counts(keep: kept[task.ordinal]) }
     let outcome = try scorer.score(task, units: units[task.ordinal], counts: &tally) { tally, share in
@@ -98,7 +98,7 @@ final class ScoringWorker: MatrixWorker {
     return true
   }
 
-  /// The matrix with its cut, for a budget of its own.
+  /// The matrix with its cut, if it has a budget of its own.
   private func cut(_ matrix: ScoredMatrix, keeping count: Int, histogram: [Int]) throws -> ScoredMatrix {
     var matrix = matrix
     matrix.cut = try Cut.keeping(count, histogram: histogram) { bin in
@@ -111,12 +111,12 @@ final class ScoringWorker: MatrixWorker {
 
   // MARK: Selection
 
-  /// Draws the border between kept and frozen weights of all scored matrices.
+  /// Draws the border between kept and frozen weights in all scored matrices.
   ///
-  /// Collective: every rank calls it, when all matrices have been scored.
+  /// Collective: every rank calls it, once all matrices have been scored.
   ///
-  /// - Returns: the kept weights of every matrix, by ordinal, and the one threshold of the whole model in the units of weights; no
-  ///   threshold if there is none, if nothing is kept, or if it is infinite.
+  /// - Returns: the number of kept weights of every matrix, by ordinal, and the threshold of the whole model in the units of weights. The
+  ///   threshold is nil if each matrix has its own, if nothing is kept, or if it is infinite.
   func select(on world: Communicator) throws -> (kept: [Int], threshold: Double?) {
     switch quota {
     case .each(let kept): return (kept, nil)
@@ -125,7 +125,7 @@ final class ScoringWorker: MatrixWorker {
         keep, histogram: tally.histogram.bins, candidates: matrices.map { ($0.ordinal, $0.candidates) },
         matrixCount: input.catalog.matrices.count, world: world)
       for index in matrices.indices { matrices[index].cut = selected.cut(of: matrices[index].ordinal) }
-      // One threshold, one unit.
+      // Under one threshold all matrices have one unit.
       let threshold = selected.cut.threshold.map { Double($0).times(powerOfTwo: units.first?.ranked ?? 0) }
       return (selected.kept, threshold.flatMap { $0.isFinite ? $0 : nil })
     }

@@ -2,19 +2,21 @@ import RunCore
 import CKernels
 import DistSVD
 
-/// How scores of different matrices, rows and columns are made comparable before the best are taken.
+/// The way in which scores of different matrices, rows and columns are made comparable before the best are taken.
 package enum Normalization: String, Sendable, CaseIterable {
-  /// As they are.
+  /// Scores stay as they are.
   case none
-  /// By the mean of their matrix.
+  /// Scores are divided by the mean of their matrix.
   case matrix
-  /// By row mean × column mean: what is unusual beyond a product of strong rows and strong columns.
+  /// Scores are divided by row mean × column mean.
+  ///
+  /// What is then high is unusual beyond a product of strong rows and strong columns.
   case rowcol
 }
 
 /// Turns the scores of a matrix into the values that are ranked.
 struct SelectionKeys {
-  /// What the scores are divided by.
+  /// The numbers that the scores are divided by.
   enum Divisor {
     case none
     case mean(Float)
@@ -22,18 +24,18 @@ struct SelectionKeys {
   }
 
   let divisor: Divisor
-  /// What the quotients, or the scores, are multiplied by.
+  /// The number that the scores, or their quotients, are multiplied by.
   let multiplier: Float
-  /// p, and where the Gumbel noise comes from; nil to take the largest.
+  /// The exponent p of sampling, and the source of its Gumbel noise; nil to take the largest.
   let sample: (power: Double, numbers: RandomNumbers)?
   let columns: Int
-  /// u: scores are S·2^−u.
+  /// The exponent u: scores are S·2^−u.
   private let exponent: Int
   private let values: AlignedBuffer<Float>?
 
   /// - Parameters:
-  ///   - exponent: u; scores come as S·2^−u.
-  ///   - longest: elements of the largest panel.
+  ///   - exponent: the exponent u; scores come as S·2^−u.
+  ///   - longest: the number of elements of the largest panel.
   init(
     _ divisor: Divisor, multiplier: Float = 1, sample: (power: Double, numbers: RandomNumbers)?, columns: Int,
     exponent: Int = 0, longest: Int
@@ -87,7 +89,9 @@ struct SelectionKeys {
     return values.prefix(panel.scores.count)
   }
 
-  /// p·ln 2^u: sampling keys are those of S, whatever the units of a matrix. Quotients have none.
+  /// p·ln 2^u, which makes sampling keys those of S, whatever the units of a matrix.
+  ///
+  /// It is 0 for quotients, which have no units.
   private func offset(_ power: Double) -> Double {
     if case .none = divisor { power * Double(exponent) * Self.ln2 } else { 0 }
   }

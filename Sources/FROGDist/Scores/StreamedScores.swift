@@ -2,23 +2,23 @@ import RunCore
 import CKernels
 import DistSVD
 
-/// Singular vectors of the core side that no member of a team holds whole.
+/// The singular vectors of the core side, shared so that no member of a team holds all of them.
 protocol SharedVectors {
-  /// How many there are, and how long each is.
+  /// The number of vectors, and the length of each.
   var order: Int { get }
-  /// Copies vectors to every member, `order × columns.count`, column-major, in ascending order of singular value.
+  /// Copies vectors to every member: `order × columns.count`, column-major, in ascending order of singular value.
   ///
   /// Collective: every member calls it.
   func gather(_ columns: Range<Int>, into vectors: UnsafeMutableBufferPointer<Float>) throws
 }
 
-/// ``FactorScores`` of a team whose members share V: it passes by in panels while each member adds up its band of S.
+/// The scores of ``FactorScores`` for a team whose members share V. The vectors pass by in panels while each member adds up its band of S.
 ///
-/// A member holds a band of W, one of S, and a panel of V; every step gathers V once, so bands are long.
+/// A member holds a band of W, a band of S, and a panel of V. Every band takes one gathering of all vectors, so bands are long.
 struct StreamedScores: ScorePanels {
-  /// Elements of a band of S; a band of W is as large.
+  /// The number of elements of a band of S; a band of W is as large.
   static let bandElements = 1 << 24
-  /// Elements of a panel of V.
+  /// The number of elements of a panel of V.
   static let vectorElements = 1 << 21
 
   let shape: PanelShape
@@ -26,7 +26,7 @@ struct StreamedScores: ScorePanels {
   private let source: any PanelSource
   private let vectors: any SharedVectors
   private let agreeing: (() throws -> Void) throws -> Void
-  /// Vectors that pass by at a time; a multiple of the slices that scores are summed in.
+  /// The number of vectors that pass by at a time, unless there are fewer; a multiple of the slices that scores are summed in.
   private let width: Int
   private let weights: AlignedBuffer<Float>
   private let projection: AlignedBuffer<Float>
@@ -34,8 +34,8 @@ struct StreamedScores: ScorePanels {
   private let signed: AlignedBuffer<Float>
 
   /// - Parameters:
-  ///   - longest: the longest range that will be asked for, on any member.
-  ///   - agreeing: does work that talks to nobody, and throws on every member if it fails on one.
+  ///   - longest: the length of the longest range that will be asked for, on any member.
+  ///   - agreeing: does work that needs no communication, and throws on every member if it fails on one.
   init(
     _ source: any PanelSource, vectors: any SharedVectors, longest: Int,
     agreeing: @escaping (() throws -> Void) throws -> Void
@@ -51,7 +51,7 @@ struct StreamedScores: ScorePanels {
     signed = try AlignedBuffer(count: width * shape.core)
   }
 
-  /// Bytes that a member allocates for bands of `longest` lines.
+  /// The bytes that a member allocates for bands of `longest` lines.
   static func bytes(core: Int, longest: Int) -> Int {
     let width = min(core, panelWidth(core: core))
     return 4 * (2 * longest * core + longest * width + width * core)
@@ -59,13 +59,13 @@ struct StreamedScores: ScorePanels {
 
   private static func panelWidth(core: Int) -> Int { max(64, vectorElements / max(core, 1) / 64 * 64) }
 
-  /// Ranges of the streaming side, as many for every one of `members` as can be, each of at most ``bandElements`` elements.
+  /// Ranges of the streaming side, each of at most about ``bandElements`` elements, divided as evenly among `members` as can be.
   static func bands(_ shape: PanelShape, members: Int) -> [Range<Int>] {
     let length = bandLength(shape, members: members)
     return stride(from: 0, to: shape.stream, by: length).map { $0..<min(shape.stream, $0 + length) }
   }
 
-  /// The length of all bands but the last, a multiple of 16.
+  /// The length of all bands but the last; a multiple of 16.
   static func bandLength(_ shape: PanelShape, members: Int) -> Int {
     let longest = max(16, bandElements / max(shape.core, 1) / 16 * 16)
     let share = (shape.stream - 1) / members + 1
@@ -87,7 +87,7 @@ struct StreamedScores: ScorePanels {
     return panel
   }
 
-  /// S := S + |W·V_J|·|V_J|ᵀ for a panel of vectors V_J, which loses its signs.
+  /// Computes S := S + |W·V_J|·|V_J|ᵀ for a panel of vectors V_J, which loses its signs.
   private func add(
     _ vectors: UnsafeMutableBufferPointer<Float>, count: Int, isFirst: Bool,
     weights: UnsafeMutableBufferPointer<Float>, to scores: UnsafeMutableBufferPointer<Float>

@@ -2,12 +2,12 @@ import Execution
 import DistSVD
 import MPI
 
-/// Adds up the moments of a matrix's panels, whoever made them, in the order of the panels.
+/// Adds up the moments of a matrix's panels in the order of the panels, whichever member made them.
 struct TeamMoments {
   private let shape: PanelShape
   private let team: Communicator?
   private var accumulator: NoiseAccumulator
-  /// Of a member's panels, until they are exchanged.
+  /// The moments of this member's panels, until they are exchanged.
   private var own: [PanelMoments] = []
 
   init(_ task: MatrixTask, shape: PanelShape) {
@@ -16,12 +16,12 @@ struct TeamMoments {
     accumulator = NoiseAccumulator(shape)
   }
 
-  /// Takes in a panel of this rank; they come in order.
+  /// Adds a panel of this rank. Panels must come in order.
   mutating func add(_ panel: PanelMoments) {
     if team == nil { accumulator.add(panel) } else if !panel.range.isEmpty { own.append(panel) }
   }
 
-  /// The factors, on every member, once all panels are in.
+  /// The noise factors, on every member, once all panels have been added.
   ///
   /// Collective in a team: every member calls it.
   mutating func factors() throws -> NoiseFactors {

@@ -5,12 +5,12 @@ import DistSVD
 import MPI
 import ShardIO
 
-/// The scores of one matrix as its team makes them, each member its own panels; a rank alone makes all of them.
+/// The scores of one matrix, as its team makes them. Each member makes its own panels; a rank alone makes all of them.
 struct TeamScores {
   let task: MatrixTask
   private let units: ScoreUnits
   let share: PanelShare
-  /// What is known of the matrix besides.
+  /// The singular values of the matrix, and how they were found.
   let decomposition: Decomposition
   private let scores: any ScorePanels
   private let signal: SignalView?
@@ -23,9 +23,11 @@ struct TeamScores {
   init(_ task: MatrixTask, units: ScoreUnits, method: ScoringMethod) throws {
     self.task = task
     self.units = units
+    // 1. Divide the panels among the members.
     let matrix = task.matrix
     let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
     let panels = PanelShare(shape.panels(of: PanelShape.scoreElements), members: task.memberCount)
+    // 2. Choose who makes the scores, by score and team, and decompose the matrix for it.
     switch (method.score, task.team) {
     case (.magnitude, _):
       share = panels
@@ -64,13 +66,14 @@ struct TeamScores {
           task.source, vectors: vectors, columns: 0..<leading.count, form: .lift, longest: panels.longest)
       }
     }
+    // 3. Open what scores are multiplied by.
     let longest = share.longest
     signal = try task.locally {
       try method.signal?.view(of: matrix, exponent: units.signal, longest: longest)
     }
   }
 
-  /// On one rank.
+  /// The exact scores on one rank.
   private static func exact(
     _ task: MatrixTask, _ method: ScoringMethod, longest: Int
   ) throws -> (FactorScores, Decomposition) {
@@ -84,7 +87,7 @@ struct TeamScores {
     return (scores, Decomposition(.exact, basis.singularValues, rescue: basis.rescue))
   }
 
-  /// On one rank or a team, with the same result.
+  /// The approximate scores on one rank or a team, with the same result.
   private static func approximate(
     _ task: MatrixTask, _ method: ScoringMethod, longest: Int
   ) throws -> (FactorScores, Decomposition) {
@@ -111,7 +114,7 @@ struct TeamScores {
     return (scores, Decomposition(.randomized, basis.singularValues, rescue: basis.rescue))
   }
 
-  /// This member's panel of a step, in the units of panels.
+  /// This member's panel of a step, in the units of panels, and its range; both empty if the member has none left.
   ///
   /// Collective in a team: every member calls it.
   func panel(_ step: Int) throws -> (panel: ScorePanel, range: Range<Int>) {
@@ -123,12 +126,12 @@ struct TeamScores {
   }
 }
 
-/// What decomposing a matrix has told, besides its vectors.
+/// What decomposing a matrix has found, besides its vectors.
 struct Decomposition {
   let solver: MatrixSolver
-  /// Descending, in the units of the matrix as it is decomposed; the leading ones of an approximation.
+  /// The singular values, descending, in the units of the matrix as it is decomposed; the leading ones of an approximation.
   let singularValues: [Double]
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   let rescue: SolverError?
 
   init(_ kind: MatrixSolver.Kind, members: Int = 1, _ singularValues: [Double] = [], rescue: SolverError? = nil) {

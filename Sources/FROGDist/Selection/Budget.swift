@@ -1,16 +1,16 @@
 import RunCore
 
-/// How many weights a run keeps of all: a share or a count.
+/// The number of weights that a run keeps, as a share of all or as a count.
 package enum Budget: Equatable, Sendable {
-  /// `numerator / denominator` of all weights, as the decimal the user wrote.
+  /// `numerator / denominator` of all weights, as the decimal number that the user wrote.
   case share(numerator: Int, denominator: Int)
-  /// So many weights.
+  /// A number of weights.
   case count(Int)
 
-  /// What is kept unless something else is asked for: 1%.
+  /// The budget of a run that asks for no other: 1%.
   package static let standard = Budget.share(numerator: 1, denominator: 100)
 
-  /// The budget that `text` means: `1%`, `0.01`, `2.5%`; nil if it is no share from 0 to 1.
+  /// The budget that `text` means, such as `1%`, `0.01` or `2.5%`; nil if it is no share from 0 to 1.
   package init?(share text: String) {
     var digits = Substring(text)
     var denominator = 1
@@ -20,7 +20,7 @@ package enum Budget: Equatable, Sendable {
     }
     let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
     let fraction = parts.count == 2 ? parts[1] : ""
-    // Twelve decimals tell single weights of a model of a trillion apart, and cannot overflow.
+    // With twelve decimals single weights of a model of a trillion can be told apart, and nothing overflows.
     guard !(parts[0] + fraction).isEmpty, parts[0].count <= 3, fraction.count <= 12,
       (parts[0] + fraction).allSatisfy({ $0.isASCII && $0.isNumber }), let numerator = Int(parts[0] + fraction)
     else { return nil }
@@ -29,7 +29,7 @@ package enum Budget: Equatable, Sendable {
     self = .share(numerator: numerator, denominator: denominator)
   }
 
-  /// K, the weights to keep of `total`, rounded half up.
+  /// K, the number of weights to keep of `total`, rounded half up.
   ///
   /// - Throws: ``RunFailure`` if a count is more than `total`.
   package func resolve(of total: Int) throws -> Int {

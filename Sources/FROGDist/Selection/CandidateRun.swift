@@ -2,20 +2,20 @@ import RunCore
 import CKernels
 import ShardIO
 
-/// The weights of one panel that may be selected, in a record, in order of position.
+/// The candidates of one panel, in a record, in order of position in the panel.
 struct CandidateRun: Codable {
-  /// The part of the matrix that the panel covered.
+  /// The rows and columns of the matrix that the panel covers.
   let rows: Range<Int>
   let columns: Range<Int>
-  /// Positions and keys.
+  /// The candidates: position in the panel, row-major, and key of each.
   let candidates: RecordSection
-  /// Their scores, Floats in the same order; nil where the key is the score's.
+  /// The scores of the candidates: Floats in the same order; nil where a key is the key of the score itself.
   let scores: RecordSection?
 
-  /// How many there are.
+  /// The number of candidates.
   var count: Int { candidates.count(of: frog_candidate.self) }
 
-  /// Where `candidate` lies in its matrix, flat and row-major.
+  /// The position of `candidate` in its matrix, flat and row-major.
   func flatIndex(_ candidate: frog_candidate, matrixColumns: Int) -> Int {
     let (row, column) = Int(candidate.position).quotientAndRemainder(dividingBy: columns.count)
     return (rows.lowerBound + row) * matrixColumns + columns.lowerBound + column
@@ -24,7 +24,7 @@ struct CandidateRun: Codable {
   func row(_ candidate: frog_candidate) -> Int { rows.lowerBound + Int(candidate.position) / columns.count }
 }
 
-/// Reads a run from its record a piece at a time; what has been read to the end is what was written.
+/// Reads the candidates of a run from its record, a piece at a time. A run that has been read to its end is what was written.
 final class CandidateCursor {
   static let pieceLength = 1 << 14
 
@@ -44,9 +44,9 @@ final class CandidateCursor {
     scoreHasher.begin()
   }
 
-  /// The next candidate, without taking it; nil at the end.
+  /// Shows the next candidate, without taking it; nil at the end.
   ///
-  /// - Throws: ``RunFailure``, at the end at the latest, if the record is damaged.
+  /// - Throws: ``RunFailure`` if the record is damaged, at the end of the run at the latest.
   func peek() throws -> frog_candidate? {
     if position == piece.count {
       guard taken < run.count else { return nil }

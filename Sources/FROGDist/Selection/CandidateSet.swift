@@ -2,15 +2,19 @@ import RunCore
 import CKernels
 import SystemPackage
 
-/// All candidates of one matrix, on disk between scoring and writing, so that memory does not grow with the model.
+/// All candidates of one matrix. They lie on disk between scoring and writing, so that memory does not grow with the model.
+///
+/// Invariant: every weight whose key reaches the key of the final cut is here. A weight is left out only if its key is below a
+/// ``RisingBound``, which is never above that key. So the selection looks at nothing else.
 struct CandidateSet {
-  /// The record that holds them.
+  /// The file of the record that holds the candidates.
   let path: FilePath
   let matrixColumns: Int
-  /// Each in order of position; together in order of row if tall, of column if wide.
+  /// A run for each panel, in order of the first row and then of the first column. A tall matrix has panels of rows, a wide one panels of
+  /// columns.
   var runs: [CandidateRun] = []
 
-  /// Calls `body` with every key, in no particular order.
+  /// Calls `body` with the key of every candidate, in no particular order.
   func forEachKey(_ body: (UInt32) -> Void) throws {
     let record = try RecordReader(path)
     for run in runs {
@@ -22,14 +26,14 @@ struct CandidateSet {
     }
   }
 
-  /// Adds the keys of `bin`, by their lower 16 bits, to `counts`.
+  /// Counts the keys of `bin` by their lower 16 bits, and adds the numbers to `counts`.
   func countLowerHalves(of bin: Int, into counts: inout [Int]) throws {
     try forEachKey { key in
       if Int(key >> 16) == bin { counts[Int(key & 0xffff)] += 1 }
     }
   }
 
-  /// How many keys are above `key`, and how many equal to it.
+  /// The number of keys above `key`, and of those equal to it.
   func count(around key: UInt32) throws -> (above: Int, equal: Int) {
     var above = 0
     var equal = 0
@@ -39,9 +43,9 @@ struct CandidateSet {
     return (above, equal)
   }
 
-  /// Calls `body` with what `cut` keeps, in order of flat index.
+  /// Calls `body` with the weights that `cut` keeps, in order of flat index.
   ///
-  /// Panels of a wide matrix are runs of columns: each row is put together from all of them, so a cursor stays open in each.
+  /// Panels of a wide matrix are runs of columns. Each of its rows is put together from all of them, so a cursor stays open in every run.
   func forEachKept(by cut: Cut, _ body: (_ index: Int, _ score: Float) throws -> Void) throws {
     guard cut != .nothing else { return }
     var ties = cut.ties
@@ -54,7 +58,7 @@ struct CandidateSet {
       try body(cursor.run.flatIndex(candidate, matrixColumns: matrixColumns), cursor.score)
     }
     let record = try RecordReader(path)
-    // Runs with the same rows are columns panels; the runs of a tall matrix have one band each.
+    // Runs with the same rows are panels of columns. Every run of a tall matrix is a band of its own.
     var start = 0
     while start < runs.count {
       let rows = runs[start].rows

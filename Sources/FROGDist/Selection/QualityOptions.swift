@@ -3,28 +3,28 @@ import SpectralQuality
 
 /// What becomes of matrices with α above 6, which have more parameters than they use.
 package enum OverparameterizedPolicy: String, Sendable, CaseIterable {
-  /// They are treated as others.
+  /// These matrices are treated as others are.
   case keep
-  /// They get the largest multiplier there is.
+  /// These matrices get the largest multiplier there is.
   case boost
-  /// They are multiplied by 0: nothing of them is kept while others have weights left.
+  /// These matrices are multiplied by 0, so they keep nothing while others have weights left.
   case exclude
 }
 
-/// How the power laws of matrices shape what is kept of each.
+/// How the power law of a matrix shapes what is kept of it.
 package struct QualityOptions: Sendable, Equatable {
-  /// What a matrix's budget, or its scores under one threshold, is multiplied by.
+  /// The rule for what a matrix's budget, or its scores under one threshold, is multiplied by.
   package var weight = QualityWeight.none
   /// What becomes of matrices with α above 6.
   package var overparameterized = OverparameterizedPolicy.keep
 
-  /// Nothing depends on power laws.
+  /// Options by which nothing depends on power laws.
   package init() {}
 
   /// Whether anything depends on power laws.
   var isUsed: Bool { weight != .none || overparameterized != .keep }
 
-  /// The multipliers of all matrices, by ordinal.
+  /// The multiplier of every matrix, by ordinal.
   func multipliers(_ matrices: [AnalyzedMatrix]) -> [Double] {
     let fits = matrices.map { matrix in
       matrix.isFitted

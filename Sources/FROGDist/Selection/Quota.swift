@@ -1,7 +1,7 @@
-/// How many weights are kept.
+/// The number of weights that are kept.
 enum Quota {
-  /// So many of the whole model.
+  /// The number of weights that the whole model keeps, under one threshold.
   case global(Int)
-  /// So many of each matrix, by ordinal.
+  /// The number of weights that each matrix keeps, by ordinal.
   case each([Int])
 }

@@ -1,39 +1,39 @@
 import RunCore
 import CKernels
 
-/// How many ranked values fall into each of 65,536 bins, by the upper half of their keys.
+/// The number of ranked values in each of 65,536 bins.
 ///
-/// A value's **key** orders as the value does: a Float's bits, all flipped if it is negative, the sign alone if not. A bin is then a
-/// range of relative width 2⁻⁷.
+/// The **key** of a value orders as the value does. It is the bits of the Float: all of them flipped if the value is negative, the sign bit
+/// alone if not. The **bin** of a value is the upper half of its key, which is a range of relative width 2⁻⁷.
 package struct ScoreHistogram {
   static let binCount = 1 << 16
-  /// Positive infinity and NaN lie in this bin and above, everything negative below the other.
+  /// The first bin of positive infinity and NaN. The bins of negative values are those below ``firstPositiveBin``.
   private static let firstNonFiniteBin = 0xff80
   private static let firstPositiveBin = 0x8000
 
   var bins = [Int](repeating: 0, count: binCount)
 
-  /// Nothing has been counted.
+  /// A histogram in which nothing has been counted.
   package init() {}
 
-  /// Counts values; -infinity is one.
+  /// Counts values; −infinity counts as a value.
   package mutating func count(_ values: UnsafeMutableBufferPointer<Float>) {
     bins.withUnsafeMutableBytes {
       frog_count(values.baseAddress, values.count, $0.assumingMemoryBound(to: Int64.self).baseAddress)
     }
   }
 
-  /// Takes in counts by bin.
+  /// Adds `counts`, by bin.
   mutating func add(_ counts: [Int]) {
     for index in bins.indices { bins[index] += counts[index] }
   }
 
-  /// The bins that are not empty, each followed by its count.
+  /// The bins that are not empty, in ascending order, each followed by its count.
   static func encode(_ bins: [Int]) -> [Int] {
     bins.indices.flatMap { bins[$0] == 0 ? [] : [$0, bins[$0]] }
   }
 
-  /// All bins; nil if `pairs` are not those of ``encode(_:)``.
+  /// The counts of all bins; nil if `pairs` is not a result of ``encode(_:)``.
   static func decode(_ pairs: [Int]) -> [Int]? {
     guard pairs.count % 2 == 0 else { return nil }
     var bins = [Int](repeating: 0, count: binCount)
@@ -44,22 +44,25 @@ package struct ScoreHistogram {
     return bins
   }
 
-  /// Whether a value was infinite or NaN, of either sign; for values of which none is negative.
+  /// Whether a value was infinite or NaN, of either sign. It is valid only if no finite value was negative.
   var holdsNonFinite: Bool {
     bins[Self.firstNonFiniteBin...].contains { $0 > 0 } || bins[..<Self.firstPositiveBin].contains { $0 > 0 }
   }
 }
 
-/// The place of the k-th largest of some counted values.
+/// The place of the k-th largest of values that have been counted in bins.
 struct RankedBin: Equatable {
-  /// The bin that holds it.
+  /// The bin that holds the k-th largest value.
   let bin: Int
-  /// How many values lie in the bins above.
+  /// The number of values in the bins above.
   let above: Int
 
-  /// Finds the highest bin that has, with those above it, at least `count` values; nil if all have fewer.
+  /// Finds the highest bin that has, with those above it, at least `count` values; nil if all bins together have fewer.
   ///
-  /// `count` is 1 or more. `bins` reads the number of values in a bin.
+  /// - Parameters:
+  ///   - count: k; 1 or more.
+  ///   - binCount: the number of bins.
+  ///   - bins: gives the number of values in a bin.
   static func holding(_ count: Int, of binCount: Int, _ bins: (Int) -> Int) -> RankedBin? {
     var above = 0
     for bin in stride(from: binCount - 1, through: 0, by: -1) {
@@ -71,23 +74,27 @@ struct RankedBin: Equatable {
   }
 }
 
-/// The exact border of a selection: every key above `key` is kept, and the first `ties` of those equal to it, in order of
-/// ordinal and flat index.
+/// The exact border of a selection.
+///
+/// Every key above `key` is kept, and so are the first `ties` of the keys equal to it, in order of ordinal and flat index.
+///
+/// Invariant: the number of keys above `key`, plus `ties`, is the number of weights to keep. Of the keys 9, 7, 7, 7, 3 the cut that keeps
+/// two is `Cut(key: 7, ties: 1)`.
 struct Cut: Equatable {
   var key: UInt32
   var ties: Int
 
-  /// Keeps nothing.
+  /// The cut that keeps nothing.
   static let nothing = Cut(key: .max, ties: 0)
 
   /// The ranked value at the border; nil if nothing is kept.
   var threshold: Float? { self == .nothing ? nil : Float(bitPattern: frog_bits(key)) }
 
-  /// The cut that keeps the `count` largest keys, given how many keys are in each bin.
+  /// The cut that keeps the `count` largest keys.
   ///
   /// - Parameters:
-  ///   - histogram: counts by the upper 16 bits, of at least `count` keys.
-  ///   - lowerHalves: counts by the lower 16 bits of the keys in the bin it is given.
+  ///   - histogram: the number of keys in each bin, by the upper 16 bits; at least `count` keys in all.
+  ///   - lowerHalves: gives the number of keys in a bin by their lower 16 bits.
   static func keeping(
     _ count: Int, histogram: [Int], lowerHalves: (_ bin: Int) throws -> [Int]
   ) throws -> Cut {
@@ -104,9 +111,12 @@ struct Cut: Equatable {
   }
 }
 
-/// The key below which no weight can be among the `keep` largest, as far as is known by now.
+/// A key below which no weight can be among the `keep` largest, as far as is known by now.
 ///
-/// Counts only grow, so the bound only rises, and a stale one is still valid.
+/// Invariant: `key` only rises, and is never above the key of the final cut. Counts only grow, so a bound that is out of date is still
+/// valid.
+///
+/// With `keep` 2, one value counted in bin 5 and two in bin 3, the bound is the lower edge of bin 3: `key` is `3 << 16`.
 struct RisingBound {
   let keep: Int
   private(set) var key: UInt32 = 0
@@ -116,7 +126,7 @@ struct RisingBound {
     if keep == 0 { key = .max }
   }
 
-  /// Raises the bound to the highest bin above whose lower edge `keep` scores have been counted.
+  /// Raises the bound to the lower edge of the highest bin such that `keep` values have been counted in it and above.
   mutating func raise(_ bins: (Int) -> Int) {
     guard keep > 0, let found = RankedBin.holding(keep, of: ScoreHistogram.binCount, bins) else { return }
     key = max(key, UInt32(found.bin) << 16)

@@ -1,8 +1,8 @@
-/// Where the border between kept and frozen weights is drawn.
+/// How the border between kept and frozen weights is drawn.
 package enum SelectionMode: String, Sendable, CaseIterable {
-  /// One threshold for the whole model: the K largest scores of all.
+  /// One threshold for the whole model, which keeps the K largest scores of all.
   case global
-  /// A budget for each matrix in proportion to its Frobenius norm.
+  /// A budget for each matrix, in proportion to its Frobenius norm.
   case matrix
   /// The same share of every matrix.
   case uniform

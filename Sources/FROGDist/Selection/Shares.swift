@@ -1,16 +1,19 @@
-/// How a whole number of kept weights is divided among matrices.
+/// Divides the number of kept weights among matrices.
 package enum Shares {
-  /// R_i = ‖W_i‖_F / Σ_j ‖W_j‖_F; equal for a model of zeros.
+  /// The share R_i = ‖W_i‖_F / Σ_j ‖W_j‖_F of every matrix; equal shares for a model of zeros.
   package static func importance(ofNorms norms: [Double]) -> [Double] {
     let total = norms.reduce(0, +)
     return norms.map { total > 0 ? $0 / total : 1 / Double(norms.count) }
   }
 
-  /// Integers k_i ≤ `sizes[i]` that add up to `total`, in proportion to `weights` as far as sizes allow.
+  /// Whole numbers k_i ≤ `sizes[i]` that add up to `total`, in proportion to `weights` as far as sizes allow.
   ///
-  /// A share above its matrix's size is cut to it, and what was cut goes to the others in proportion to their weights
-  /// (water-filling), until none is above. What is then left of the fractions goes one by one to the largest remainders,
-  /// the earlier matrix first among equal ones. Once only matrices of weight 0 have room, they share by size.
+  /// 1. A share above its matrix's size is cut to it. What was cut goes to the others in proportion to their weights (water-filling), until
+  /// no share is above.
+  /// 2. What is then left of the fractions goes one by one to the largest remainders. Among equal remainders the earlier matrix comes
+  /// first.
+  ///
+  /// Once only matrices of weight 0 have room, they share by size.
   ///
   /// - Complexity: O(count²) at worst, O(count log count) in practice.
   package static func divide(_ total: Int, by weights: [Double], sizes: [Int]) -> [Int] {
@@ -39,7 +42,7 @@ package enum Shares {
     return result
   }
 
-  /// Largest remainder; no share reaches its matrix's size.
+  /// Divides `total` by largest remainder, where no share reaches its matrix's size.
   private static func divideFreely(
     _ total: Int, by weights: [Double], sum: Double, among open: [Int], into result: inout [Int]
   ) {

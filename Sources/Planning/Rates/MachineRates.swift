@@ -1,5 +1,3 @@
-import DistSVD
-
 /// The rates of one rank of a machine, which turn operations into seconds.
 package struct MachineRates: Codable, Sendable, Equatable {
   /// The number of BLAS threads of the rank.

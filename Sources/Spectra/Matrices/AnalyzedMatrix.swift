@@ -2,7 +2,7 @@ import Execution
 import Weights
 import SpectralQuality
 
-/// What has been measured of one matrix: a row of details.csv.
+/// The measured values of one matrix: a row of `details.csv`.
 package struct AnalyzedMatrix: MatrixRow {
   /// A cell of the row.
   enum Value: Codable, Equatable {
@@ -12,14 +12,14 @@ package struct AnalyzedMatrix: MatrixRow {
   }
 
   package let ordinal: Int
-  /// In WeightWatcher's order, our own behind; empty cells are nil.
+  /// The cells: WeightWatcher's columns in their order, our own behind; an empty cell is nil.
   private(set) var cells: [(name: String, value: Value?)]
-  /// Column → why it has no value.
+  /// Why a cell has no value, by column.
   private(set) var reasons: [String: String]
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   package let rescue: String?
 
-  /// - Parameter positions: of a convolution's kernel; nil for other matrices.
+  /// - Parameter positions: the number of positions of a convolution's kernel; nil for other matrices.
   /// - Throws: ``RunFailure`` naming the matrix if its singular values are no spectrum.
   package init(
     _ matrix: Catalog.Matrix, ordinal: Int, positions: Int?, _ spectra: MatrixSpectra, _ metrics: MetricChoice
@@ -27,6 +27,7 @@ package struct AnalyzedMatrix: MatrixRow {
     func spectrum(_ values: [[Double]]) throws -> Spectrum {
       try Spectrum(values, of: matrix, positions: positions)
     }
+    // 1. Compute all metrics. A vector comes as four numbers: see ``MatrixSpectra/vectors``.
     let vectors = spectra.vectors ?? []
     let found = try SpectralMetrics(
       spectrum(spectra.singularValues), randomized: spectra.replicas.map(spectrum),
@@ -39,6 +40,7 @@ package struct AnalyzedMatrix: MatrixRow {
       }, options: metrics.spectral(matrix.name))
     self.ordinal = ordinal
     rescue = spectra.rescue
+    // 2. Make the cells: WeightWatcher's columns first, our own behind.
     let role = MatrixRole(matrix.name, part: matrix.part)
     let longName = matrix.moduleName
     let short = longName.utf8.split(separator: UInt8(ascii: ".")).last.map { String(Substring($0)) } ?? longName
@@ -51,6 +53,7 @@ package struct AnalyzedMatrix: MatrixRow {
       ("role", .text(role.name)), ("depth", role.depth.map { .count($0) }),
       ("rows", .count(matrix.rows)), ("columns", .count(matrix.columns)),
     ]
+    // 3. Empty the cells of what could not be measured, and say why.
     reasons = found.reasons
     if metrics.vectors, spectra.vectors == nil {
       leaveEmpty(
@@ -66,12 +69,13 @@ package struct AnalyzedMatrix: MatrixRow {
         ["sv_min", "matrix_rank", "rank_loss", "weak_rank_loss", "entropy"],
         "singular values below \(Float(spectra.resolution)) are not resolved")
     }
+    // 4. A cell that is still empty without a reason has a value that Double cannot hold.
     for cell in cells where cell.value == nil && cell.name != "depth" && reasons[cell.name] == nil {
       reasons[cell.name] = "it is beyond what Double holds"
     }
   }
 
-  /// Columns that the row has, with no value.
+  /// Empties the cells of the columns `names`, adding those that the row lacks, and records why.
   private mutating func leaveEmpty(_ names: [String], _ reason: String) {
     for name in names {
       if let index = cells.firstIndex(where: { $0.name == name }) {
@@ -83,7 +87,7 @@ package struct AnalyzedMatrix: MatrixRow {
     }
   }
 
-  /// A number of the row, counts too; nil if there is none.
+  /// The number in a cell, which may be a count; nil if there is none.
   package func number(_ name: String) -> Double? {
     switch cells.first(where: { $0.name == name })?.value {
     case .number(let value): value
@@ -92,13 +96,13 @@ package struct AnalyzedMatrix: MatrixRow {
     }
   }
 
-  /// A text of the row.
+  /// The text in a cell; empty if there is none.
   func text(_ name: String) -> String {
     guard case .text(let text) = cells.first(where: { $0.name == name })?.value else { return "" }
     return text
   }
 
-  /// Whether the power law could be fitted: without, `alpha` is −1, as WeightWatcher has it.
+  /// Whether the power law could be fitted. If not, `alpha` is −1, as in WeightWatcher.
   package var isFitted: Bool { text("status") == "success" }
 
   private enum CodingKeys: CodingKey {
@@ -133,7 +137,7 @@ extension AnalyzedMatrix.Value {
     }
   }
 
-  /// As it stands in a table; numbers with as many digits as bring them back.
+  /// The value as it stands in a table. A number has as many digits as it takes to read it back exactly.
   var description: String {
     switch self {
     case .number(let number): "\(number)"

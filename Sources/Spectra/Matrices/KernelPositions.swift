@@ -2,7 +2,8 @@ import Execution
 import Weights
 import DistSVD
 
-/// One position of a convolution's kernel, W[:, :, i, j], of the matrix outputs × (inputs · positions).
+/// One position of a convolution's kernel, W[:, :, i, j], as a matrix outputs × inputs. It is read from the stored matrix outputs × (inputs
+/// · positions).
 package struct KernelPosition: PanelSource {
   private let whole: MatrixPanels
   private let position: Int
@@ -14,7 +15,7 @@ package struct KernelPosition: PanelSource {
     var doubles: [Double] = []
   }
 
-  /// - Parameter positions: kernel height × width; inputs are the columns of `whole` over it.
+  /// - Parameter positions: the number of kernel positions, height × width. `whole` has so many columns for each input.
   package init(_ whole: MatrixPanels, position: Int, of positions: Int) {
     self.whole = whole
     self.position = position
@@ -36,7 +37,7 @@ package struct KernelPosition: PanelSource {
     }
   }
 
-  /// A row at a time, of which one weight in `positions` is taken.
+  /// Reads the stored rows one at a time, and takes one weight in `positions` of each.
   private func read<Scalar: RealScalar>(
     rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Scalar>,
     by buffer: ReferenceWritableKeyPath<Scratch, [Scalar]>,
@@ -61,7 +62,7 @@ package struct KernelPosition: PanelSource {
 }
 
 extension Catalog {
-  /// Kernel height × width of a convolution, whose positions have spectra of their own; nil for other matrices.
+  /// The number of positions of a convolution's kernel, height × width, which have spectra of their own; nil for other matrices.
   package func kernelPositions(of matrix: Matrix) -> Int? {
     let shape = tensors[matrix.tensor].shape
     guard shape.count == 4, shape[0] == matrix.rows, shape[2] > 0, shape[3] > 0 else { return nil }

@@ -1,28 +1,30 @@
 import Weights
 import ShardIO
 
-/// What a matrix does in its layer, as far as its name tells.
+/// The role of a matrix in its layer, as far as its name tells.
 package struct MatrixRole: Codable, Sendable, Equatable {
-  /// `q`, `k`, `v`, `o`, `gate`, `up`, `down`, `qkv`, `gate_up`, or the module's own name.
+  /// The name of the role: `q`, `k`, `v`, `o`, `gate`, `up`, `down`, `qkv`, `gate_up`, or the module's own name.
   package let name: String
-  /// The first number in the name; nil if there is none.
+  /// The number of the layer: the first number in the name; nil if there is none.
   package let depth: Int?
-  /// The modules above that number: of one model, encoder and decoder both have a layer 0. Empty if there is no number.
+  /// The modules above that number; empty if there is no number.
+  ///
+  /// They tell layers of one number apart: in one model, encoder and decoder both have a layer 0.
   let stack: [String]
-  /// How it is bound to the residual stream.
+  /// How the matrix is bound to the residual stream; nil if its role does not tell.
   let stream: Stream?
 
-  /// A matrix's side of the residual stream.
+  /// A way in which a matrix is bound to the residual stream.
   enum Stream: String, Codable, Sendable {
-    /// It reads the stream: its inputs, of width n, are the stream's.
+    /// The matrix reads the stream: its n inputs are the stream's.
     case reads
-    /// It writes to the stream: its outputs, m, are the stream's.
+    /// The matrix writes to the stream: its m outputs are the stream's.
     case writes
   }
 
   /// - Parameters:
-  ///   - name: the checkpoint's.
-  ///   - part: what it is of a fused tensor.
+  ///   - name: the name in the checkpoint.
+  ///   - part: the part of a fused tensor that the matrix is; nil if it is no such part.
   package init(_ name: String, part: String?) {
     let tensor = TensorName(name)
     let parts = tensor.parts.map(\.string)
@@ -53,12 +55,14 @@ package struct MatrixRole: Codable, Sendable, Equatable {
       uniqueKeysWithValues: names.flatMap { role, modules in modules.split(separator: " ").map { (String($0), role) } })
   }()
 
-  /// BERT and its kin have `dense` in several places, GPT-2 and T5 single letters.
+  /// The role that the names of modules tell; nil if they tell none.
+  ///
+  /// The modules above decide where a name has several meanings: `dense` in BERT and its kin, `c_proj` in GPT-2. T5 has single letters.
   private static func role(_ modules: [String]) -> String? {
     guard let module = modules.last else { return nil }
     let parent = modules.dropLast().last ?? ""
     let grandparent = modules.dropLast(2).last ?? ""
-    // Elsewhere `wo` is attention's.
+    // In all other modules `wo` is the output of attention.
     if module == "wo", parent == "DenseReluDense" { return "down" }
     if let role = roles[module] { return role }
     switch module {

@@ -5,22 +5,23 @@ import SpectralQuality
 
 /// The spectra of one matrix, in the units of its weights.
 package struct MatrixSpectra {
-  /// Of each kernel position; one for a matrix that is no convolution.
+  /// The singular values of each kernel position; one list for a matrix that is no convolution.
   let singularValues: [[Double]]
-  /// The same of each shuffled copy.
+  /// The singular values of each shuffled copy, in the same form.
   var replicas: [[[Double]]] = []
-  /// Eigenvalue, entropy, localization and participation ratio of each singular vector of the shorter side.
+  /// Four numbers for each singular vector of the shorter side: eigenvalue, entropy, localization ratio and participation ratio; nil if
+  /// there are none.
   var vectors: [Double]?
-  /// Leading singular vectors on the side of the residual stream.
+  /// The leading singular vectors on the side of the residual stream, one after the other; nil if there are none.
   var leading: [Double]?
-  /// Singular values below it are not known; 0 if all are.
+  /// Singular values below this are not known; 0 if all are.
   let resolution: Double
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   let rescue: String?
 
-  /// What scoring a matrix has told of its spectrum.
+  /// The spectrum that scoring a matrix has found.
   ///
-  /// - Parameter singularValues: of its Gram matrix in double, in the units of the weights.
+  /// - Parameter singularValues: the values by the Gram matrix in double precision, in the units of the weights.
   package init(ofGram singularValues: [Double], rescue: String?) {
     let largest = singularValues.max() ?? 0
     let resolution = SpectrumSolver.resolution(largest: largest, order: singularValues.count)
@@ -34,8 +35,8 @@ package struct MatrixSpectra {
   /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
-  ///   - positions: of a convolution's kernel; nil for other matrices.
-  ///   - side: whose leading vectors are wanted; nil for none.
+  ///   - positions: the number of positions of a convolution's kernel; nil for other matrices.
+  ///   - side: the side whose leading vectors are wanted; nil for none.
   init(_ task: MatrixTask, positions: Int?, side: LeadingVectors.Side?, _ metrics: MetricChoice) throws {
     let unit = task.exponent
     func inUnitsOfWeights(_ values: [Double]) -> [Double] { values.map { $0.times(powerOfTwo: unit) } }

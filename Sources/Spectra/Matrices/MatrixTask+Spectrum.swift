@@ -3,7 +3,9 @@ import RunCore
 import DistSVD
 
 extension MatrixTask {
-  /// The singular values of the matrix, which have been compared with its norm, and its leading vectors; in the units of ``source``.
+  /// The singular values of the matrix, in the units of ``source``, and its leading vectors.
+  ///
+  /// The singular values have been compared with the norm of the matrix.
   ///
   /// Collective in a team: every member calls it.
   package func spectrum(leading: LeadingVectors?) throws -> SpectrumResult {
@@ -12,7 +14,7 @@ extension MatrixTask {
     return result
   }
 
-  /// The singular values of another matrix of the same shape, which the same ranks hold.
+  /// The spectrum of another matrix of the same shape, which the same ranks hold.
   ///
   /// Collective in a team: every member calls it.
   package func spectrum(of source: some PanelSource, leading: LeadingVectors?) throws -> SpectrumResult {
@@ -21,7 +23,7 @@ extension MatrixTask {
       source, leading: leading, on: team.processGrid(), bandElements: Self.teamBandElements, agreeing: locally)
   }
 
-  /// The same of each position of a convolution's kernel: small matrices, which each member of a team does all of.
+  /// The spectrum of each position of a convolution's kernel. These matrices are small, so every member of a team does all of them.
   ///
   /// Collective in a team: every member calls it.
   package func kernelSpectra(positions: Int) throws -> [SpectrumResult] {

@@ -4,7 +4,7 @@ import SpectralQuality
 
 /// What is measured of every matrix beyond its norms and power law.
 package struct MetricChoice: Codable, Sendable, Equatable {
-  /// Columns of details.csv beside those that name a matrix; empty for all.
+  /// The columns of `details.csv` that are wanted beside those that name a matrix; empty for all.
   package var columns: [String] = []
   /// Whether the largest eigenvalues are left out of the fit where that lowers α much.
   package var fixFingers = false
@@ -16,14 +16,14 @@ package struct MetricChoice: Codable, Sendable, Equatable {
   package var randomize = false
   /// Whether the localization of singular vectors is measured.
   package var vectors = false
-  /// Spectra drawn for the p-value of the power law; 0 for none.
+  /// The number of spectra that are drawn for the p-value of the power law; 0 for no p-value.
   package var pValue = 0
-  /// How many leading singular vectors are compared between layers; 0 for none.
+  /// The number of leading singular vectors that are compared between layers; 0 for no comparison.
   package var overlap = 0
   /// The seed of all random numbers.
   package var seed: UInt64 = 0
 
-  /// Norms and power law alone.
+  /// The choice of norms and power law alone.
   package init() {}
 
   enum CodingKeys: String, CodingKey {
@@ -34,13 +34,13 @@ package struct MetricChoice: Codable, Sendable, Equatable {
     case pValue = "p_value"
   }
 
-  /// The metrics that this choice measures, by their columns.
+  /// The columns of the metrics that this choice measures, in their order.
   package var known: [String] {
     guard let spectrum = try? Spectrum(singularValues: (1...20).map(Double.init), rows: 20, columns: 20) else {
       return []
     }
     var options = spectral("")
-    // One is enough to have the column.
+    // One drawn spectrum is enough to have the column.
     options.bootstraps = min(options.bootstraps, 1)
     return SpectralMetrics.ordered(
       SpectralMetrics(spectrum, options: options).columns
@@ -50,18 +50,19 @@ package struct MetricChoice: Codable, Sendable, Equatable {
     ).map(\.name)
   }
 
-  /// What is done to every matrix, as far as time and memory are concerned.
+  /// What is measured of every matrix, as far as time and memory are concerned.
   package var work: SpectrumWork {
-    // All vectors of the shorter side cost no side more; of those that are compared only names tell which side it is.
+    // Vectors of the shorter side need no side to be named. Of the vectors that are compared, only the name of a matrix tells the side, so
+    // both are charged.
     let sides: Set<LeadingVectors.Side> = overlap > 0 ? [.left, .right] : []
     let leading = vectors || overlap > 0 ? LeadingVectors(vectors ? .max : overlap, sides) : nil
     return SpectrumWork(leading: leading, replicas: randomize ? 1 : 0, draws: pValue)
   }
 
-  /// How many shuffled copies of a matrix with so many eigenvalues are made, as WeightWatcher does.
+  /// The number of shuffled copies that are made of a matrix with `count` eigenvalues, as in WeightWatcher.
   func replicas(eigenvalues count: Int) -> Int { randomize ? (count < 100 ? 5 : 1) : 0 }
 
-  /// What is measured of the spectrum of one matrix.
+  /// The options for the spectrum of the matrix `name`.
   package func spectral(_ name: String) -> SpectralOptions {
     SpectralOptions(
       fitsFingers: fixFingers, fitsTruncated: truncated, fitsMarchenkoPastur: mpFit, bootstraps: pValue, seed: seed,

@@ -4,13 +4,15 @@ import DistSVD
 
 /// A matrix with its entries in random order, in memory.
 ///
-/// Entries of a random matrix have no correlations; what the spectrum of this one lacks beside the original's is correlation.
+/// Entries in random order have no correlations. What this spectrum lacks beside that of the original is due to correlations.
 struct ShuffledMatrix: PanelSource {
   let rows: Int
   let columns: Int
   private let weights: AlignedBuffer<Float>
 
-  /// Fisher–Yates with random numbers that depend on seed, name and replica alone, so that the order is the same on every machine.
+  /// Shuffles the entries of `source` (Fisher–Yates).
+  ///
+  /// The random numbers depend on seed, name and replica alone, so the order is the same on every machine.
   ///
   /// - Throws: what `source` throws; `SolverError` if there is no memory for m·n Floats.
   /// - Complexity: O(m·n), one read of the matrix.
@@ -33,7 +35,7 @@ struct ShuffledMatrix: PanelSource {
     for start in stride(from: 0, to: count, by: bits.count) {
       frog_random_bits(numbers.seed, numbers.stream, first + UInt64(start), bits.count, &bits)
       for index in start..<min(start + bits.count, count) {
-        // A number below what is left, its bias at most 2⁻²⁴ of a position.
+        // A position among those that are left. The bias is at most 2⁻²⁴ of a position.
         let other = index + Int(bits[index - start].multipliedFullWidth(by: UInt64(count - index)).high)
         elements.swapAt(index, other)
       }

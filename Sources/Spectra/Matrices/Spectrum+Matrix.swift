@@ -4,12 +4,12 @@ import ShardIO
 import SpectralQuality
 
 extension Spectrum {
-  /// Of the singular values of a matrix.
+  /// The spectrum of a matrix, from its singular values.
   ///
   /// - Parameters:
-  ///   - singularValues: of each kernel position in turn; of one for a matrix that is no convolution.
-  ///   - positions: of a convolution's kernel; nil for other matrices.
-  /// - Throws: ``RunFailure`` naming the matrix if they are no spectrum.
+  ///   - singularValues: a list for each kernel position in turn; one list for a matrix that is no convolution.
+  ///   - positions: the number of positions of a convolution's kernel; nil for other matrices.
+  /// - Throws: ``RunFailure`` naming the matrix if the values are no spectrum.
   package init(_ singularValues: [[Double]], of matrix: Catalog.Matrix, positions: Int?) throws(RunFailure) {
     do throws(SpectrumError) {
       if let positions {

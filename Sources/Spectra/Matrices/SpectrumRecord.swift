@@ -1,19 +1,19 @@
 import RunCore
 
-/// What the journal keeps of a matrix that has been decomposed for its spectrum, besides arrays.
+/// The journal's record of a matrix that has been decomposed for its spectrum. Its arrays lie beside it in the file.
 struct SpectrumRecord: RecordContents {
   static let currentVersion = 1
 
-  /// Why the usual solver's result was refused; nil normally.
+  /// Why the usual solver's result was refused; nil if it was not.
   let rescue: String?
-  /// Singular values below it are not known, in the units of the weights; 0 if all are.
+  /// Singular values below this are not known; in the units of the weights. 0 if all are known.
   let resolution: Double
-  /// Doubles, in the units of the weights: of each kernel position in turn.
+  /// The singular values of each kernel position in turn: Doubles, in the units of the weights.
   let singularValues: [RecordSection]
-  /// The same of each shuffled copy.
+  /// The singular values of each shuffled copy, in the same form.
   let replicas: [[RecordSection]]
-  /// Doubles, four for each singular vector: eigenvalue, entropy, localization and participation ratio; nil if not asked for.
+  /// Four Doubles for each singular vector: eigenvalue, entropy, localization ratio and participation ratio; nil if not asked for.
   let vectors: RecordSection?
-  /// Leading singular vectors on the side of the residual stream, Doubles, column-major; nil if not asked for.
+  /// The leading singular vectors on the side of the residual stream: Doubles, column-major; nil if not asked for.
   let leading: RecordSection?
 }

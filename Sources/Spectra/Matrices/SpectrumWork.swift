@@ -2,21 +2,20 @@ import DistSVD
 import Execution
 import Planning
 
-/// What `analyze` does to every matrix: singular values, some leading vectors, and the values of shuffled copies.
+/// What `analyze` does to every matrix: it finds singular values, some leading vectors, and the values of shuffled copies.
 package struct SpectrumWork: MatrixWork, Equatable {
-  /// Seconds to shuffle a matrix, for each weight: most swaps miss every cache.
+  /// Seconds to shuffle a matrix, for each weight. Most swaps miss every cache.
   static let secondsPerShuffledWeight = 15e-9
-  /// Seconds to draw a spectrum of n values and fit a power law to it, over n·√n: measured for n from 384 to 2048.
+  /// Seconds to draw a spectrum of n values and fit a power law to it, divided by n·√n; measured for n from 384 to 2048.
   static let secondsPerDrawnSpectrum = 4e-8
 
-  /// The vectors that are sought; nil for singular values alone.
+  /// The leading vectors that are sought; nil for singular values alone.
   package var leading: LeadingVectors?
-  /// How many shuffled copies of a matrix are decomposed too.
+  /// The number of shuffled copies of a matrix that are decomposed too.
   package var replicas = 0
-  /// Spectra drawn to say how well the power law of each fits.
+  /// The number of spectra that are drawn to say how well each power law fits.
   package var draws = 0
 
-  /// Singular values, and what is asked for besides.
   package init(leading: LeadingVectors? = nil, replicas: Int = 0, draws: Int = 0) {
     self.leading = leading
     self.replicas = replicas
@@ -26,7 +25,7 @@ package struct SpectrumWork: MatrixWork, Equatable {
   package func cost(rows: Int, columns: Int, team: Int, at rates: MachineRates) -> MatrixCost {
     let core = Double(min(rows, columns))
     let own = Self.decomposition(rows: rows, columns: columns, team: team, leading, at: rates)
-    // Members of a team make no shuffled copies. Drawn spectra are one thread's work.
+    // Members of a team make no shuffled copies. Drawing spectra is the work of one thread.
     let copies = Double(team > 1 ? 0 : replicas)
     let copy = Self.decomposition(rows: rows, columns: columns, team: 1, nil, at: rates)
     let shuffle = core * Double(max(rows, columns)) * Self.secondsPerShuffledWeight
@@ -48,8 +47,10 @@ package struct SpectrumWork: MatrixWork, Equatable {
 
   /// The cost of a spectrum with leading vectors.
   ///
-  /// It leaves out the second way of ``DistSVD/SpectrumSolver``, since no shape tells whether the Gram matrix resolves all values. At the
-  /// rates of whole eigensystems: reductions to tridiagonal form, half of which is bound by memory, have about that.
+  /// The second way of ``DistSVD/SpectrumSolver`` is left out, since no shape tells whether the Gram matrix resolves all values.
+  ///
+  /// Reductions to tridiagonal form are charged at the rates of whole eigensystems. Half of a reduction is bound by memory, and so its rate
+  /// is about the same.
   package static func decomposition(
     rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?, at rates: MachineRates
   ) -> MatrixCost {
@@ -66,7 +67,7 @@ package struct SpectrumWork: MatrixWork, Equatable {
     return MatrixCost(basis: seconds, operations: operations)
   }
 
-  /// Bytes that each of `team` ranks holds while a spectrum with leading vectors is found; nil if they cannot.
+  /// Bytes that each of `team` ranks holds while a spectrum with leading vectors is found; nil if so many ranks cannot find it.
   package static func decompositionBytes(
     rows: Int, columns: Int, team: Int, _ leading: LeadingVectors?
   ) -> Double? {

@@ -4,7 +4,7 @@ import ShardIO
 
 /// Which matrices write to the residual stream, and which read it next.
 struct StreamOrder {
-  /// A matrix that writes, and one that reads what it has written.
+  /// A matrix that writes, and one that reads what it has written, by ordinal.
   struct Pair {
     let writer: Int
     let reader: Int
@@ -12,8 +12,10 @@ struct StreamOrder {
 
   let pairs: [Pair]
 
-  /// Attention's output is read by the feed-forward part of its layer, that one's output by the attention of the next layer of the same
-  /// stack. Experts, of which each token meets only some, are left out.
+  /// Pairs the matrices of a checkpoint by what their names tell.
+  ///
+  /// The output of attention is read by the feed-forward part of its layer. The output of the feed-forward part is read by the attention of
+  /// the next layer of the same stack. Experts are left out, since each token meets only some of them.
   init(_ catalog: Catalog) {
     struct Place: Hashable {
       let stack: [String]
@@ -44,11 +46,11 @@ struct StreamOrder {
     }
   }
 
-  /// The side of a matrix on which the residual stream is; nil if it is not known to have one.
+  /// The side of a matrix on which the residual stream is; nil if none is known, and for convolutions.
   static func side(of matrix: Catalog.Matrix, in catalog: Catalog) -> LeadingVectors.Side? {
     guard catalog.kernelPositions(of: matrix) == nil else { return nil }
     let stream = MatrixRole(matrix.name, part: matrix.part).stream
-    // GPT-2 stores inputs × outputs.
+    // GPT-2 stores its matrices as inputs × outputs.
     let isTransposed = TensorName(matrix.name).module.string.utf8.starts(with: "c_".utf8)
     switch stream {
     case .reads: return isTransposed ? .left : .right

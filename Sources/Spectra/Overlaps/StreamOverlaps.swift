@@ -4,11 +4,12 @@ import DistSVD
 import FoundationEssentials
 import MPI
 
-/// How much of the directions that a matrix writes to the residual stream the next one reads, from the leading vectors in the journal.
+/// Measures how much of the directions that a matrix writes to the residual stream the next matrix reads. The leading vectors come from the
+/// journal.
 struct StreamOverlaps {
   let catalog: Catalog
   let journal: Journal
-  /// Vectors of each matrix; 0 for no comparison.
+  /// The number of vectors of each matrix; 0 for no comparison.
   let count: Int
 
   init(_ catalog: Catalog, journal: Journal, count: Int) {
@@ -17,7 +18,7 @@ struct StreamOverlaps {
     self.count = count
   }
 
-  /// Compares the pairs of ``StreamOrder``, divided among the ranks.
+  /// Compares the pairs of ``StreamOrder``; each rank takes a share of them.
   ///
   /// Collective: every rank calls it, when all records of the journal are there.
   ///
@@ -27,13 +28,13 @@ struct StreamOverlaps {
     let pairs = StreamOrder(catalog).pairs
     let own = try world.agreeing {
       var found: [AnalysisSummary.Overlap] = []
-      // Pairs of one writer follow each other.
+      // Pairs of one writer follow each other, so its vectors are read once.
       var writer: (ordinal: Int, vectors: SingularVectors?)?
       let share = pairs.count * world.rank / world.size..<pairs.count * (world.rank + 1) / world.size
       for pair in pairs[share] {
         try watch.check()
         if writer?.ordinal != pair.writer { writer = (pair.writer, try vectors(pair.writer)) }
-        // Vectors that the solver got wrong are left out, with a warning before.
+        // A matrix whose vectors the solver got wrong is left out. A warning has said so before.
         guard let writing = writer?.vectors, let reading = try vectors(pair.reader) else { continue }
         let angles = try PrincipalAngles(between: writing, and: reading)
         let smaller = min(writing.count, reading.count)

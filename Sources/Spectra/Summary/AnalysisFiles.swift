@@ -3,19 +3,19 @@ import RunCore
 
 /// The files that `analyze` writes.
 package enum AnalysisFiles {
-  /// The name of the file with every parameter that shapes the result, and what came out; written last.
+  /// The name of the summary: every parameter that shapes the result, and what came out. It is written last.
   package static let summaryName = AnalysisSummary.fileName
   /// The name of the table with a line for each matrix.
   package static let detailsName = "details.csv"
 
-  /// The files by which results of `analyze` are known.
+  /// The files by which results of `analyze` are recognized.
   package static let kind = OutputKind(AnalysisSummary.self) { summary, now in
     RunIdentity(
       version: summary.version, options: options(summary.parameters), threads: summary.threads,
       sources: ["checkpoint": summary.checkpoint], now: now)
   }
 
-  /// What was asked of a run of `analyze`.
+  /// The options of a run of `analyze` that shape its result, as words by name of option.
   static func options(_ parameters: AnalysisSummary.Parameters) -> [String: String] {
     var options = RunIdentity.words(of: parameters)
     options["--metrics"] = nil

@@ -4,16 +4,16 @@ import ShardIO
 import SpectralQuality
 
 extension AnalysisSummary {
-  /// Means that WeightWatcher's summary has.
+  /// The metrics whose means WeightWatcher's summary has.
   private static let means = [
     "log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank",
   ]
   private static let medians = ["alpha_weighted", "log_norm", "log_spectral_norm", "stable_rank"]
 
-  /// Puts together what the rows of all matrices tell.
+  /// Summarizes the rows of all matrices.
   ///
   /// - Parameters:
-  ///   - matrices: by ordinal.
+  ///   - matrices: all rows, by ordinal.
   ///   - details: the text of `details.csv`.
   /// - Complexity: O(n log n), and O(layers²) for slopes.
   package init(
@@ -62,14 +62,14 @@ extension AnalysisSummary {
   }
 
   private static func flow(_ members: [AnalyzedMatrix], depth: (AnalyzedMatrix) -> Int?) -> Flow {
-    // Without a number they count as one layer, and have no slope.
+    // Matrices without a layer number count as one layer, and have no slope.
     let found = CorrelationFlow(members.map { (depth($0) ?? 0, $0.isFitted ? $0.number("alpha") : nil) })
     return Flow(
       fits: found.count, median: found.median, mad: found.medianAbsoluteDeviation, slope: found.slope,
       meanChange: found.meanAbsoluteChange, shareInRange: found.wellTrainedShare)
   }
 
-  /// In the order of the names of roles.
+  /// The overlaps by roles of writer and reader, in the order of the roles' names.
   private static func byRole(_ overlaps: [Overlap], roles: [MatrixRole], _ catalog: Catalog) -> [RoleOverlap] {
     struct Roles: Hashable {
       let writer, reader: String

@@ -2,42 +2,44 @@ import Execution
 import RunCore
 import SpectralQuality
 
-/// `summary.json`: what was asked, of what, and what the matrices together tell; equal for equal inputs and parameters, byte by byte.
+/// `summary.json` of an analysis: what was asked, of which checkpoint, and what its matrices tell together.
+///
+/// Equal inputs and parameters give equal bytes.
 package struct AnalysisSummary: Codable, Sendable {
-  /// Always this word.
+  /// The word by which the format is recognized.
   package static let formatName = "frog-analysis"
-  /// Raised when a reader of the old version would misread the new one.
+  /// The version of the format. It is raised when a reader of the old version would misread the new one.
   package static let currentFormatVersion = 1
 
-  /// ``formatName``.
+  /// The name of the format: always ``formatName``.
   package var format = Self.formatName
-  /// ``currentFormatVersion`` of the writer.
+  /// The version of the format that the document has: ``currentFormatVersion`` of its writer.
   package var formatVersion = Self.currentFormatVersion
-  /// Of the program.
+  /// The version of the program that wrote the document.
   package var version: String
-  /// Everything that shapes the result.
+  /// Every parameter that shapes the result.
   package var parameters: Parameters
-  /// What it was made from.
+  /// The checkpoint that was analyzed.
   package var checkpoint: CheckpointSource
-  /// Unweighted means over matrices by WeightWatcher's names; failed fits are left out of those that need one.
+  /// Means over matrices, unweighted, by WeightWatcher's names. Failed fits are left out of the means that need a fit.
   package var summary: [String: Double]
-  /// How many matrices have no power law.
+  /// The number of matrices without a power law.
   package var failedFits: Int
-  /// How many matrices have α below 2.
+  /// The number of matrices with α below 2.
   package var overTrained: Int
-  /// How many matrices have α above 6: over-parameterised.
+  /// The number of matrices with α above 6, which are over-parameterised.
   package var underTrained: Int
-  /// By name of role.
+  /// The matrices of each role, in order of the role's name.
   package var roles: [Role]
-  /// By depth.
+  /// The matrices of each layer, in order of depth.
   package var depths: [Depth]
-  /// How much of what a layer writes to the residual stream the next reads; empty if not asked for.
+  /// How much of what a layer writes to the residual stream the next one reads; empty if not asked for.
   package var overlaps: [Overlap]
-  /// The same by roles of writer and reader.
+  /// The overlaps, summarized by roles of writer and reader.
   package var roleOverlaps: [RoleOverlap]
-  /// What a person should look at, by matrix.
+  /// The matrices that a person should look at, and why.
   package var warnings: [Warning]
-  /// The tables by name.
+  /// The tables beside this document, by name of file.
   package var files: [String: RecordedFile]
 
   /// The options of the run.
@@ -45,26 +47,25 @@ package struct AnalysisSummary: Codable, Sendable {
 
   /// The options that `analyze` alone has.
   package struct Choice: Codable, Sendable, Equatable {
-    /// What was measured.
+    /// What is measured of every matrix.
     package var metrics: MetricChoice
 
-    /// A choice of metrics.
     package init(metrics: MetricChoice) { self.metrics = metrics }
   }
 
-  /// α along the depth of a model, of the matrices of one role: the correlation flow.
+  /// α along the depth of a model, over the matrices of one role: the correlation flow.
   package struct Flow: Codable, Sendable, Equatable {
-    /// Fits that succeeded.
+    /// The number of fits that succeeded.
     package var fits: Int
-    /// Median α.
+    /// The median of α.
     @ExplicitNull package var median: Double?
-    /// Median absolute deviation of α.
+    /// The median absolute deviation of α.
     @ExplicitNull package var mad: Double?
-    /// Theil–Sen slope of α by depth.
+    /// The Theil–Sen slope of α by depth.
     @ExplicitNull package var slope: Double?
-    /// Mean |Δα| from each layer to the next.
+    /// The mean of |Δα| from each layer to the next.
     @ExplicitNull package var meanChange: Double?
-    /// The share of α from 2 to 6.
+    /// The share of fits with α from 2 to 6.
     @ExplicitNull package var shareInRange: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -76,25 +77,25 @@ package struct AnalysisSummary: Codable, Sendable {
 
   /// The matrices of one role.
   package struct Role: Codable, Sendable {
-    /// `q`, `k`, `v`, `o`, `gate`, `up`, `down`, or a module's name.
+    /// The name of the role: `q`, `k`, `v`, `o`, `gate`, `up`, `down`, or a module's name.
     package var role: String
-    /// How many.
+    /// The number of matrices.
     package var matrices: Int
-    /// Their α by depth.
+    /// The α of these matrices along the depth of the model.
     package var alpha: Flow
-    /// Medians of other metrics by name.
+    /// The medians of other metrics, by name.
     package var medians: [String: Double]
   }
 
   /// The matrices of one layer.
   package struct Depth: Codable, Sendable {
-    /// The layer's number.
+    /// The number of the layer.
     package var depth: Int
-    /// How many.
+    /// The number of matrices.
     package var matrices: Int
-    /// Median α of those with a fit.
+    /// The median α of the matrices with a fit.
     @ExplicitNull package var medianAlpha: Double?
-    /// Medians of other metrics by name.
+    /// The medians of other metrics, by name.
     package var medians: [String: Double]
 
     enum CodingKeys: String, CodingKey {
@@ -103,41 +104,41 @@ package struct AnalysisSummary: Codable, Sendable {
     }
   }
 
-  /// The leading directions of a matrix that writes to the residual stream, and of one that reads it next.
+  /// How far the leading directions of a matrix that writes to the residual stream are those of a matrix that reads it next.
   package struct Overlap: Codable, Sendable, Equatable {
-    /// Name of the matrix that writes.
+    /// The name of the matrix that writes.
     package var writer: String
-    /// Name of the matrix that reads.
+    /// The name of the matrix that reads.
     package var reader: String
-    /// Mean of cos² of the principal angles, 0…1; k/d by chance.
+    /// The mean of cos² of the principal angles, from 0 to 1.
     package var overlap: Double
-    /// What two random subspaces of these dimensions have on average: k/d.
+    /// The overlap that two random subspaces of these dimensions have on average: k/d.
     package var chance: Double
-    /// Ascending, in radians.
+    /// The principal angles in radians, ascending.
     package var angles: [Double]
   }
 
-  /// The overlaps of all matrices of one role with those of another that read next.
+  /// The overlaps between all matrices of one role and the matrices of another role that read next.
   package struct RoleOverlap: Codable, Sendable, Equatable {
-    /// Role of the matrices that write.
+    /// The role of the matrices that write.
     package var writer: String
-    /// Role of the matrices that read.
+    /// The role of the matrices that read.
     package var reader: String
-    /// How many.
+    /// The number of pairs.
     package var pairs: Int
-    /// Median of ``Overlap/overlap``.
+    /// The median of ``Overlap/overlap``.
     package var median: Double
-    /// The smallest.
+    /// The smallest ``Overlap/overlap``.
     package var least: Double
-    /// Median of ``Overlap/chance``.
+    /// The median of ``Overlap/chance``.
     package var chance: Double
   }
 
-  /// Something odd about a matrix.
+  /// A matrix that a person should look at.
   package struct Warning: Codable, Sendable {
-    /// Its name.
+    /// The name of the matrix.
     package var matrix: String
-    /// What, in words.
+    /// What is odd about it, in words.
     package var message: String
   }
 

@@ -1,17 +1,17 @@
 import SpectralQuality
 
-/// `details.csv`: a line for each matrix, with WeightWatcher's columns first, our own behind.
+/// `details.csv`: a line for each matrix, with WeightWatcher's columns first and our own behind.
 package struct DetailsTable {
-  /// Columns whose cells say which matrix a line is about; never left out.
+  /// The columns that say which matrix a line is about. They are never left out.
   static let identity: Set<String> = [
     "layer_id", "name", "longname", "layer_type", "role", "depth", "rows", "columns", "reasons",
   ]
 
-  /// Of the file.
+  /// The contents of the file.
   package let text: [UInt8]
 
   /// - Parameters:
-  ///   - matrices: by ordinal.
+  ///   - matrices: all rows, by ordinal.
   ///   - metrics: the columns that are wanted beside ``identity``; empty for all.
   package init(_ matrices: [AnalyzedMatrix], only metrics: [String] = []) {
     var names: [String] = []

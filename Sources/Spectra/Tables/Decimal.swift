@@ -1,6 +1,6 @@
-/// Numbers in sentences.
+/// Formats numbers for sentences.
 package enum Decimal {
-  /// Two digits after the point.
+  /// A number with two digits after the point, if it is below a billion.
   package static func short(_ value: Double) -> String {
     guard abs(value) < 1e9 else { return "\(value)" }
     let hundredths = Int((abs(value) * 100).rounded())

@@ -1,9 +1,8 @@
 import Execution
 import Spectra
 import RunCore
-import FROGDist
 
-/// What `analyze` prints at its end.
+/// The text that `analyze` prints at its end.
 struct AnalysisDescription {
   let text: String
 
@@ -41,7 +40,7 @@ struct AnalysisDescription {
       ], rows, right: Set(1...8))
   }
 
-  /// How much of what one matrix writes to the residual stream the next reads; nothing if that was not asked for.
+  /// A table of how much of what one matrix writes to the residual stream the next one reads; empty if that was not asked for.
   private static func overlaps(_ summary: AnalysisSummary) -> String {
     guard !summary.roleOverlaps.isEmpty else {
       return summary.parameters.metrics.overlap > 0

@@ -2,13 +2,13 @@ import Execution
 import Spectra
 import ArgumentParser
 
-/// `frog-mpi analyze`
+/// The command `frog-mpi analyze`.
 struct Analyze: RunCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Tell from their spectra how well the matrices of a model are trained.",
+    abstract: "Tell how well the matrices of a model are trained, from their spectra.",
     discussion: """
-      Fits a power law to the eigenvalues of every weight matrix, as WeightWatcher does, and measures norms, ranks and entropy: \
-      OUT/details.csv has a line for each matrix, with WeightWatcher's columns, OUT/summary.json what they tell together.
+      Fits a power law to the eigenvalues of every weight matrix, as WeightWatcher does, and measures norms, ranks and entropy. \
+      OUT/details.csv has a line for each matrix, with WeightWatcher's columns. OUT/summary.json says what all matrices tell together.
 
       The result is the same for any number of processes:
 
@@ -35,16 +35,17 @@ struct Analyze: RunCommand {
 struct MetricOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Columns of details.csv, such as alpha,alpha_weighted,stable_rank. (default: all)", valueName: "names"))
+      "The columns of details.csv, separated by commas, such as alpha,alpha_weighted,stable_rank. (default: all)",
+      valueName: "names"))
   var metrics: String?
 
-  @Flag(help: "Leave the few largest eigenvalues out of the fit where that lowers alpha by more than 1.")
+  @Flag(help: "Leave the few largest eigenvalues out of the fit if that lowers alpha by more than 1.")
   var fixFingers = false
 
   @Flag(help: "Also fit a power law with an exponential cut-off.")
   var truncated = false
 
-  @Flag(help: "Also fit a Marchenko-Pastur law to the bulk of the eigenvalues, and count what lies beyond.")
+  @Flag(help: "Also fit a Marchenko-Pastur law to the bulk of the eigenvalues, and count the eigenvalues beyond it.")
   var mpFit = false
 
   @OptionGroup var work: SpectrumWorkOptions
@@ -71,22 +72,30 @@ struct MetricOptions: ParsableArguments {
   }
 }
 
-/// The options of `analyze` that a run's time or memory depends on.
+/// The options of `analyze` that the time or memory of a run depends on.
 struct SpectrumWorkOptions: ParsableArguments {
-  @Flag(help: "Also measure every matrix with its entries shuffled: distance from random, correlation traps.")
+  @Flag(
+    help:
+      "Also measure every matrix with its entries shuffled, which tells its distance from a random matrix and its correlation traps."
+  )
   var randomize = false
 
-  @Flag(help: "Also measure how localized singular vectors are, in the bulk and in the tail.")
+  @Flag(help: "Also measure how localized the singular vectors are, in the bulk and in the tail.")
   var vectors = false
 
   @Option(
     help: ArgumentHelp(
-      "Also say how well the power law fits: a p-value from so many drawn spectra. (default: 0)", valueName: "count"))
+      """
+      The number of spectra to draw for a p-value, which says how well the power law fits; 0 for no p-value. (default: 0)
+      """, valueName: "count"))
   var pValue: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Also compare so many leading directions of what a layer writes with those that the next reads. (default: 0)",
+      """
+      The number of leading directions to compare between what a layer writes and what the next layer reads; 0 for no comparison. \
+      (default: 0)
+      """,
       valueName: "count"))
   var overlap: Int?
 

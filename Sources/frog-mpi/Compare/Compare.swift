@@ -2,24 +2,24 @@ import Execution
 import Comparison
 import ArgumentParser
 
-/// `frog-mpi compare`
+/// The command `frog-mpi compare`.
 struct Compare: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tell what tuning has done to the matrices of a model, and whether it has harmed them.",
     discussion: """
       Compares two checkpoints matrix by matrix, paired by name: power laws, norms and ranks before and after, the difference and its \
-      norm, how far leading directions have turned. OUT/details.csv has a line for each pair, OUT/summary.json what they tell together, \
-      and a verdict.
+      norm, and how far leading directions have turned. OUT/details.csv has a line for each pair. OUT/summary.json says what all pairs \
+      tell together, and has a verdict.
 
       The result is the same for any number of processes:
 
         mpirun -n 8 frog-mpi compare ./my-model ./my-model-tuned --out ./my-comparison
       """)
 
-  @Argument(help: "The model as it was: a folder with safetensors shards, or one .safetensors file.")
+  @Argument(help: "The model before tuning: a folder with safetensors shards, or one .safetensors file.")
   var base: String
 
-  @Argument(help: "What has been made of it: the same matrices under the same names, in any type and any shards.")
+  @Argument(help: "The model after tuning: the same matrices under the same names, in any type and any shards.")
   var tuned: String
 
   @OptionGroup var metrics: PairOptions
@@ -39,10 +39,10 @@ struct Compare: RunCommand {
 struct PairOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How many leading singular vectors span the spaces that are compared. (default: 16)", valueName: "count"))
+      "The number of leading singular vectors that span the spaces to be compared. (default: 16)", valueName: "count"))
   var top: Int?
 
-  @Flag(help: "Also decompose the difference of each pair: how many ranks the tuning has used.")
+  @Flag(help: "Also decompose the difference of each pair, which tells how many ranks the tuning has used.")
   var deltaSpectrum = false
 
   func validate() throws {

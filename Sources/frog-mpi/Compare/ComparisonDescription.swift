@@ -1,8 +1,7 @@
 import Comparison
 import RunCore
-import FROGDist
 
-/// What `compare` prints at its end.
+/// The text that `compare` prints at its end.
 struct ComparisonDescription {
   let text: String
 

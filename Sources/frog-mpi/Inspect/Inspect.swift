@@ -7,13 +7,13 @@ import Logging
 import ShardIO
 import SystemPackage
 
-/// `frog-mpi inspect`
+/// The command `frog-mpi inspect`.
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what is in a checkpoint, or in an output folder.",
+    abstract: "Show what is in a checkpoint or in an output folder.",
     discussion: """
-      For a checkpoint: every tensor, whether it counts as a weight matrix, and if not, why. Only headers are read, so it is quick for \
-      models of any size. For an output folder of `frog-mpi mask`: how many weights each matrix keeps.
+      Lists every tensor of a checkpoint, and says whether it counts as a weight matrix and, if not, why. Only headers are read, so \
+      this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps.
       """)
 
   @Argument(help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask`.")
@@ -86,7 +86,7 @@ struct Inspect: ParsableCommand {
   }
 }
 
-/// What `inspect` prints of a checkpoint, a line a tensor: there may be a million.
+/// The text that `inspect` prints of a checkpoint. It is written line by line, since there may be a million tensors.
 struct CheckpointDescription {
   private struct Total {
     let tensorClass: String
@@ -115,7 +115,7 @@ struct CheckpointDescription {
     self.totals = totals
   }
 
-  /// Sparse files can be so large that a sum of sizes is no `Int`.
+  /// The sum of two sizes, or the largest Int: the sizes that sparse files claim may add up to more than Int holds.
   private static func sum(_ left: Int, _ right: Int) -> Int {
     let (sum, overflow) = left.addingReportingOverflow(right)
     return overflow ? .max : sum
@@ -123,7 +123,7 @@ struct CheckpointDescription {
 
   // MARK: JSON
 
-  /// One object, a line for each tensor.
+  /// Writes one JSON object, with a line for each tensor.
   func writeJSON(to output: inout StandardOutput) throws(RunFailure) {
     var json = JSONWriter()
     func next(_ isFirst: Bool) -> String { isFirst ? "\n    " : ",\n    " }
@@ -192,9 +192,9 @@ struct CheckpointDescription {
 
   // MARK: Tables
 
-  /// A table of the tensors and one of the classes.
+  /// Writes a table of the tensors and one of the classes.
   ///
-  /// Two walks over the tensors, the first for the widths, and no table in memory.
+  /// It walks over the tensors twice, the first time for the widths of columns, so that no table is held in memory.
   func writeTables(to output: inout StandardOutput) throws(RunFailure) {
     let heading = ["tensor", "dtype", "shape", "size", "class", "shard"]
     var columns = TableColumns(heading, right: [3])
@@ -212,7 +212,8 @@ struct CheckpointDescription {
       "\n" + Terminal.table(["class", "tensors", "matrices", "weights", "size"], rows, right: [1, 2, 3, 4]))
   }
 
-  /// Makes rows. Neighbours mostly differ in nothing but the name, so each cell's text is kept for the next row.
+  /// Makes the rows of the table. Neighbours mostly differ in nothing but the name, so the text of each other cell is kept for the next
+  /// row.
   private struct TensorCells {
     private var shape = LastText<[Int]>()
     private var size = LastText<Int>()

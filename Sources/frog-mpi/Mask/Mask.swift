@@ -9,15 +9,16 @@ import ShardIO
 import SpectralQuality
 import SystemPackage
 
-/// `frog-mpi mask`
+/// The command `frog-mpi mask`.
 struct Mask: RunCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Choose the weights to fine-tune and write them as masks.",
+    abstract: "Choose the weights to fine-tune, and write them as masks.",
     discussion: """
-      Scores every weight of every weight matrix by S = |U|Σ|V|ᵀ of the matrix's singular value decomposition and keeps the \
-      best. Embeddings, output heads, norms and biases are left alone; `frog-mpi inspect CHECKPOINT` shows what counts.
+      Gives every weight of every weight matrix a score, and keeps the weights with the highest scores. The scores of a matrix \
+      are S = |U|Σ|V|ᵀ, made from its singular value decomposition. Embeddings, output heads, norms and biases are left alone; \
+      `frog-mpi inspect CHECKPOINT` shows which tensors count.
 
-      The result is the same for any number of processes. On one machine, start as many as it has cores:
+      The result is the same for any number of processes. On one machine, start as many processes as it has cores:
 
         mpirun -n 8 frog-mpi mask ./my-model --out ./my-masks --budget 1%
 
@@ -27,42 +28,55 @@ struct Mask: RunCommand {
   @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
   var checkpoint: String
 
-  @Option(help: "The share of all weights to keep: 1% or 0.01. (default: 1%)", transform: Budget.parsing)
+  @Option(help: "The share of all weights to keep, such as 1% or 0.01. (default: 1%)", transform: Budget.parsing)
   var budget: Budget?
 
-  @Option(help: "The number of weights to keep, instead of a share.")
+  @Option(help: "The number of weights to keep, in place of a share.")
   var keep: Int?
 
   @Option(
     help: ArgumentHelp(
-      "global: the best of the whole model; matrix: each matrix by its Frobenius norm; uniform: the same share of each.",
+      """
+      How the kept weights are divided among matrices: global keeps the best of the whole model; matrix keeps a share of each matrix \
+      in proportion to its Frobenius norm; uniform keeps the same share of each.
+      """,
       valueName: "mode"))
   var select = SelectionMode.global
 
   @OptionGroup var work: ScoreWorkOptions
 
-  @Flag(help: "Also write what `analyze` tells of every matrix, from the same decompositions.")
+  @Flag(help: "Also write what `analyze` tells about every matrix, from the same decompositions.")
   var analyze = false
 
   @Option(
     help: ArgumentHelp(
-      "Give matrices whose power law says they are well trained up to twice the weight of others: the budget of each with --select matrix, its scores with global.",
+      """
+      Give matrices whose power law says that they are well trained up to twice the weight of others. With --select matrix this \
+      changes the budget of a matrix, with --select global its scores.
+      """,
       valueName: "none|alpha|alpha-hat"))
   var qualityWeight = QualityWeight.none
 
   @Option(
-    help: ArgumentHelp("What becomes of matrices with alpha above 6.", valueName: "keep|boost|exclude"))
+    help: ArgumentHelp(
+      """
+      What happens to matrices with alpha above 6, which have more parameters than they use: keep treats them as others; boost gives \
+      them the largest weight; exclude keeps nothing of them while others have weights left.
+      """, valueName: "keep|boost|exclude"))
   var overparameterized = OverparameterizedPolicy.keep
 
   @Option(
     help: ArgumentHelp(
-      "Approximate with the smallest rank that keeps this share of the exactly chosen weights on a few matrices.",
+      "Approximate scores by the smallest rank that keeps this share of the exactly chosen weights, as tried on a few matrices.",
       valueName: "share"))
   var targetOverlap: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Draw the kept weights at random, with probability in proportion to score^p, instead of taking the best.",
+      """
+      Draw the kept weights at random in place of taking the best. The probability of a weight is in proportion to its score raised to \
+      the power p.
+      """,
       valueName: "p"))
   var sample: Double?
 
@@ -71,16 +85,20 @@ struct Mask: RunCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Multiply scores by the tensors of the same names in another checkpoint: activation norms [n] or |G|, G² [m, n].",
+      """
+      The checkpoint whose tensors of the same names multiply the scores: [n] has a value for each column, such as norms of \
+      activations; [m, n] has one for each weight, such as |G| or G² of gradients.
+      """,
       valueName: "dir"))
   var weightBy: String?
 
-  @Option(help: "How masks are stored: indices, bitmap (a bit a weight), or auto for the smaller.")
+  @Option(
+    help: "How masks are stored: as indices, as a bitmap with a bit for each weight, or auto for the smaller of both.")
   var format = MaskFormat.auto
 
   @Option(
     help: ArgumentHelp(
-      "Also write where tensors lie in the parameters of a loaded model, for those whose name or shape differs there.",
+      "Also write where to find tensors in the parameters of a loaded model, for those whose name or shape differs there.",
       valueName: "transformers5"))
   var names: ParameterNames?
 
@@ -135,7 +153,7 @@ struct Mask: RunCommand {
     return MaskPipeline(options)
   }
 
-  /// The short table at the end.
+  /// The short table that is printed at the end.
   func summary(_ outcome: CommandRun<MaskPipeline>.Outcome) -> String {
     let record = outcome.product
     let percent = Terminal.decimal(100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1)), 3)
@@ -160,7 +178,7 @@ extension MaskFormat: ExpressibleByArgument {}
 extension ParameterNames: ExpressibleByArgument {}
 
 extension Budget {
-  /// The budget that a command line asks for.
+  /// The budget that the text of a command line asks for.
   static func parsing(_ text: String) throws -> Budget {
     guard let budget = Budget(share: text) else {
       throw ValidationError("it must be a share from 0 to 1 such as 0.01, or a percentage such as 1%")

@@ -2,47 +2,68 @@ import ArgumentParser
 import DistSVD
 import FROGDist
 
-/// The options that say how weights are scored, and so how much work a run is.
+/// The options that say how weights are scored, on which the time and memory of a run depend.
 struct ScoreWorkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "frog; lift: |the best approximation of rank r| (--rank, default 128); magnitude: |W|; random. (default: frog)",
+      """
+      What the score measures: frog is made of all singular values and the absolute values of all singular vectors; lift is the size \
+      of the weight in the best approximation of rank r (--rank, default 128); magnitude is the size of the weight; random is a random \
+      number, as a control. (default: frog)
+      """,
       valueName: "kind"
     ))
   var score: ScoreKind?
 
-  @Option(help: "f64: scores within 9e-7 of exact; f32: within 2e-3, in three quarters of the time. (default: f64)")
+  @Option(
+    help: """
+      The precision of the decomposition: f64 gives scores within 9e-7 of exact ones; f32 within 2e-3, in three quarters of the time. \
+      (default: f64)
+      """)
   var precision: Precision?
 
   @Option(
     help: ArgumentHelp(
-      "Approximate frog scores by this many leading singular vectors of each matrix and the mean of the rest, and say how well; of the score lift, its rank.",
+      """
+      The number of leading singular vectors of each matrix that approximate frog scores, together with the mean of the rest; the run \
+      says how well. For the score lift it is the rank of the score. (default: exact frog scores; 128 for lift)
+      """,
       valueName: "r"))
   var rank: Int?
 
   @Option(
-    help: ArgumentHelp("Vectors beside those of --rank that the search for them carries. (default: 10)", valueName: "p")
+    help: ArgumentHelp(
+      "The number of vectors that the search for those of --rank carries beside them. (default: 10)", valueName: "p")
   )
   var oversample: Int?
 
-  @Option(help: ArgumentHelp("Power iterations of the search for --rank vectors. (default: 3)", valueName: "q"))
+  @Option(
+    help: ArgumentHelp(
+      "The number of power iterations in the search for the vectors of --rank. (default: 3)", valueName: "q"))
   var powerIterations: Int?
 
   @Option(
     help: ArgumentHelp(
-      "How many matrices an approximation also scores exactly, to say how good it is. (default: 3)", valueName: "count")
+      "The number of matrices that an approximation also scores exactly, to say how good it is. (default: 3)",
+      valueName: "count")
   )
   var audit: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Divide scores by the mean of their matrix, or by row mean × column mean (rowcol), before ranking them. (default: none)",
+      """
+      What scores are divided by before they are ranked: none divides by nothing; matrix by the mean of their matrix; rowcol by the \
+      mean of their row times the mean of their column. (default: none)
+      """,
       valueName: "none|matrix|rowcol"))
   var normalize: Normalization?
 
   @Option(
     help: ArgumentHelp(
-      "When processes share a matrix: memory, if it does not fit one; speed, also if it would hold up the others, and the last bits of a mask then depend on the number of processes. (default: memory)",
+      """
+      When processes share a matrix: memory means if it does not fit the memory of one; speed means also if it would hold up the \
+      others. With speed the last bits of a mask depend on the number of processes. (default: memory)
+      """,
       valueName: "memory|speed"))
   var teams: TeamPolicy?
 
@@ -71,7 +92,7 @@ struct ScoreWorkOptions: ParsableArguments {
     ].filter(\.1).map(\.0)
   }
 
-  /// Refuses what only an approximation can use.
+  /// Refuses options that belong to an approximation alone.
   func refuseApproximation() throws {
     if oversample != nil || powerIterations != nil {
       throw ValidationError(
@@ -80,7 +101,7 @@ struct ScoreWorkOptions: ParsableArguments {
     if audit != nil { throw ValidationError("--audit belongs to an approximation: --rank or --target-overlap") }
   }
 
-  /// What weights are scored by.
+  /// The options of scores that this command line asks for.
   var scoring: ScoringOptions {
     var options = ScoringOptions()
     options.score = score ?? options.score

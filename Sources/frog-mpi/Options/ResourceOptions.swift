@@ -1,17 +1,19 @@
 import Planning
 import ArgumentParser
-import FROGDist
 
 /// The options that say what a process may use.
 struct ResourceOptions: ParsableArguments {
   @Option(
     name: [.customLong("memory"), .customLong("memory-per-rank")],
     help: ArgumentHelp(
-      "Memory of each process, such as 4GiB or 500MB. (default: four fifths of what the machine has available, divided among its processes)",
+      """
+      The memory of each process, such as 4GiB or 500MB. (default: four fifths of what the machine has available, divided among its \
+      processes)
+      """,
       valueName: "bytes"))
   var memory: MemoryAmount?
 
-  @Option(help: "Threads of each process. (default: the machine's cores divided among its processes)")
+  @Option(help: "The number of threads of each process. (default: the machine's cores divided among its processes)")
   var threads: Int?
 
   func validate() throws {

@@ -15,7 +15,7 @@ struct RunArguments: ParsableArguments {
 
   @OptionGroup var stop: StopOptions
 
-  /// What a run on these checkpoints, by name, is asked.
+  /// The options of a run on these checkpoints: the name of each role, and a path.
   func options(_ sources: KeyValuePairs<String, String>) -> RunOptions {
     RunOptions(
       sources: sources.map { ($0.key, FilePath($0.value)) }, output: output.options, tensors: tensors.options,
@@ -25,7 +25,8 @@ struct RunArguments: ParsableArguments {
 
 /// The option that says how shards are read.
 struct ReadingChoice: ParsableArguments {
-  @Option(help: "How shards are read: mmap on local disks, pread on network file systems, auto by file system.")
+  @Option(
+    help: "How shards are read: mmap suits local disks, pread suits network file systems, auto chooses by file system.")
   var io = SourceKind.auto
 }
 

@@ -1,18 +1,23 @@
 import RunCore
 import ArgumentParser
-import FROGDist
 
 /// The options that say when a run ends before it is done.
 struct StopOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Stop so early that the run is over by then: 2026-11-21T14:00 (local time, or with a zone), @seconds since 1970, or 90s, 45m, 1h30m from now.",
+      """
+      The time by which the run is to be over; it stops early enough for that. It is a date such as 2026-11-21T14:00 (local time, or \
+      with a time zone), @seconds since 1970, or a duration from now such as 90s, 45m or 1h30m. (default: none)
+      """,
       valueName: "time"))
   var stopBefore: String?
 
   @Option(
     help: ArgumentHelp(
-      "Give up if a process gets nothing done for so long, such as 30m; longer than the longest matrix takes.",
+      """
+      The duration after which the run gives up if a process gets nothing done, such as 30m. It must be longer than the longest matrix \
+      takes. (default: none)
+      """,
       valueName: "duration"))
   var rankTimeout: String?
 
@@ -27,12 +32,12 @@ struct StopOptions: ParsableArguments {
     }
   }
 
-  /// As they stand now.
+  /// The limits at this moment, since times may count from now.
   var limits: StopWatch.Limits {
     let now = SystemTime.now
     return StopWatch.Limits(
       end: stopBefore.map { text in
-        // It was valid a moment ago; if it is over by now, so is the run.
+        // The text was valid a moment ago. If its time is over by now, so is the run.
         (try? StopTime.parse(text, now: now)).map { StopTime.lastMoment(before: $0, now: now) } ?? now
       },
       rankTimeout: rankTimeout.flatMap { Duration.seconds(of: $0) }.map(Double.init))

@@ -1,9 +1,8 @@
 import Calibration
 import Planning
 import DistSVD
-import FROGDist
 
-/// What calibration has found, for people.
+/// The text that tells people what a calibration has found.
 struct CalibrationSummary {
   private let found: Calibration.Outcome
 
@@ -32,7 +31,7 @@ struct CalibrationSummary {
     return Terminal.table(["Gflop/s of one process, order"] + orders, rows, right: Set(1...orders.count))
   }
 
-  /// `p?syevd` beside the local eigensolver, and what the fitted rates make of it.
+  /// A table of `p?syevd` on teams beside the local eigensolver, with the shares that the fitted rates give.
   private var teams: String {
     let rows = found.teams.map { measured in
       let fitted = found.rates.teams.efficiency(
@@ -49,7 +48,7 @@ struct CalibrationSummary {
 }
 
 extension MachineRates.TeamRates {
-  /// Where the numbers come from.
+  /// The words that say where the numbers come from.
   var origin: String {
     guard let largest = measuredRanks.last else { return "teams as built in" }
     guard largest > 1 else { return "teams measured with 1 process, what they send as built in" }

@@ -3,28 +3,28 @@ import Planning
 import RunCore
 import ArgumentParser
 import DistSVD
-import FROGDist
 import Logging
 import MPI
 import ShardIO
 import SystemPackage
 
-/// `frog-mpi plan`
+/// The command `frog-mpi plan`.
 struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what a run of `mask`, `analyze` or `compare` would do and take, before it is started.",
+    abstract: "Say what a run of `mask`, `analyze` or `compare` would do and need, before it is started.",
     discussion: """
-      Reads headers only, or a list of shapes without weights, and predicts time, memory and who does what on any number of processes. \
-      It needs no mpirun:
+      Reads headers only, or a list of shapes without weights, and predicts the time, the memory and the work of each process, for any \
+      number of processes. It needs no mpirun:
 
         frog-mpi plan ./my-model --ranks 512 --ranks-per-node 64 --memory-per-rank 3GiB
         frog-mpi plan ./my-model --for analyze --overlap 64
 
-      Predictions are as good as the rates they come from: measure those of this machine once with
+      Predictions are as good as the rates they come from. Measure the rates of this machine once:
 
         frog-mpi plan --calibrate
 
-      or, since a process among others is slower than one alone, and teams wait for messages, with as many as a node will run:
+      A process among others is slower than one alone, and teams wait for messages. So better measure with as many processes as a node \
+      will run:
 
         mpirun -n 64 frog-mpi plan --calibrate
       """)
@@ -33,13 +33,13 @@ struct Plan: ParsableCommand {
     help: "A checkpoint folder, a .safetensors file, or a list of shapes (.json or .json.gz).")
   var checkpoint: String?
 
-  @Option(help: ArgumentHelp("The model of a list that holds several.", valueName: "name"))
+  @Option(help: ArgumentHelp("The name of the model, in a list of shapes that holds several.", valueName: "name"))
   var model: String?
 
-  @Option(help: "Processes in all. (default: what is fastest on this machine)")
+  @Option(help: "The number of processes in all. (default: what is fastest on this machine)")
   var ranks: Int?
 
-  @Option(help: "Processes of each node. (default: one for each core of this machine)")
+  @Option(help: "The number of processes of each node. (default: one for each core of this machine)")
   var ranksPerNode: Int?
 
   @OptionGroup var work: PlannedWork
@@ -48,7 +48,7 @@ struct Plan: ParsableCommand {
 
   @OptionGroup var choice: TensorChoice
 
-  @Flag(help: "List every matrix and every tensor left out, not one line a shape and reason.")
+  @Flag(help: "List every matrix and every tensor that is left out, in place of one line for each shape and reason.")
   var all = false
 
   @Flag(help: "Print JSON, with every matrix.")
@@ -56,7 +56,10 @@ struct Plan: ParsableCommand {
 
   @Flag(
     help:
-      "Measure how fast this machine is, in less than a minute, and remember it; under mpirun also how fast processes are together."
+      """
+      Measure how fast this machine is, in less than a minute, and store the rates. Under mpirun also measure how fast processes are \
+      together.
+      """
   )
   var calibrate = false
 
@@ -82,7 +85,7 @@ struct Plan: ParsableCommand {
 
   // MARK: Calibration
 
-  /// Measures on all ranks, stores the rates, and goes on to the plan if there is one to make.
+  /// Measures on all ranks, stores the rates, and prints a plan if one was asked for.
   private func runCalibration() -> Never {
     Self.runOnRanks { world in
       let file = MachineRates.file
@@ -100,7 +103,7 @@ struct Plan: ParsableCommand {
       try world.agree { () throws(RunFailure) in
         guard world.isRoot else { return }
         do { try found.rates.store(to: file) } catch { throw RunFailure(error) }
-        // With --json standard output holds one document.
+        // With --json standard output holds one document alone.
         if !json { print(CalibrationSummary(found).text + "rates stored in \(shown(file))") }
         try printPlan()
       }
@@ -134,14 +137,15 @@ struct Plan: ParsableCommand {
       + PlanTotals(plan, suggested: suggested, tensors).text
   }
 
-  /// The plan for what was asked, and for the best use of the same nodes.
+  /// Makes the plan that was asked for, and the fastest one on the same nodes.
   private func makePlan(_ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan) {
+    // 1. Find the threads, cores and memory that the plan has.
     let run = try work.run(tensors)
     let rates = try MachineRates.load(threads: resources.threads ?? 1)
     let perNode = ranksPerNode ?? ranks.map { min($0, ThreadBudget.cores) }
     let threads = resources.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))
     let cores = ranksPerNode.map { $0 * threads } ?? ThreadBudget.cores
-    // Nodes with more cores than this machine are others, whose memory is not known here.
+    // A node that runs more processes than this machine has cores is another machine, whose memory is not known here.
     let assumesMemory = resources.memory == nil && ranksPerNode ?? 0 > ThreadBudget.cores
     let memoryPerRank =
       try assumesMemory
@@ -157,6 +161,7 @@ struct Plan: ParsableCommand {
     func plan(_ layouts: [Layout]) throws -> RunPlan {
       try RunPlan.fastest(of: layouts, tensors.matrices, run, rates: rates)
     }
+    // 2. Without a number of ranks, take the fastest layout of this machine.
     guard let ranks, let perNode else {
       var choices = Layout.choices(nodes: 1, cores: cores, memory: nodeMemory, assumesMemory: assumesMemory)
       if let memoryPerRank { for index in choices.indices { choices[index].memoryPerRank = memoryPerRank } }
@@ -173,11 +178,12 @@ struct Plan: ParsableCommand {
       let best = try plan(choices)
       return (best, best)
     }
+    // 3. With one, plan as asked, and look for a faster layout.
     let asked = Layout(
       ranks: ranks, ranksPerNode: min(perNode, ranks), threads: threads,
       memoryPerRank: memoryPerRank ?? nodeMemory / perNode, assumesMemory: assumesMemory)
     let found = try plan([asked])
-    // Other layouts are offered only for whole nodes: what a part of one holds is anybody's guess.
+    // Other layouts are offered only for whole nodes, since nobody knows what a part of a node has.
     guard ranks % perNode == 0, cores >= perNode else { return (found, found) }
     let others = Layout.choices(
       nodes: ranks / perNode, cores: cores, memory: nodeMemory, assumesMemory: assumesMemory)

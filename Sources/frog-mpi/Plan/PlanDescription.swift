@@ -4,14 +4,14 @@ import RunCore
 import FROGDist
 import ShardIO
 
-/// What `plan --json` prints.
+/// The document that `plan --json` prints.
 struct PlanDescription: Encodable {
   struct Matrix: Encodable {
     let name: String
     let dtype: String
     let shape: [Int]
     let solver: String
-    /// Its team: the first rank and how many there are.
+    /// The first rank of the team.
     let firstRank: Int
     let ranks: Int
     let operations: Double
@@ -39,7 +39,7 @@ struct PlanDescription: Encodable {
     let nodes: Int
     let threads: Int
     let memoryPerRank: Int
-    /// Whether the memory is what the matrices need, since nobody said what there is.
+    /// Whether the memory is what the matrices need, because nobody said how much there is.
     let assumesMemory: Bool
     let seconds: Double
 
@@ -61,7 +61,7 @@ struct PlanDescription: Encodable {
     }
   }
 
-  /// The totals, with the seconds of every phase as `scores_seconds` and the like.
+  /// The totals. The seconds of every phase have its name: `scores_seconds` and the like.
   struct Totals: Encodable {
     let plan: RunPlan
     let tensors: PlannedTensors
@@ -89,7 +89,7 @@ struct PlanDescription: Encodable {
     }
   }
 
-  /// The name of a member that depends on the command.
+  /// The name of a member of the document, which may depend on the command.
   private struct PlanKey: CodingKey, ExpressibleByStringLiteral {
     let stringValue: String
     var intValue: Int? { nil }

@@ -1,10 +1,9 @@
 import Weights
 import Planning
 import DistSVD
-import FROGDist
 import ShardIO
 
-/// The matrices of a plan and the tensors left out, for people: one line each, or one for all that are alike.
+/// The tables of a plan's matrices and of the tensors that are left out: a line for each, or one for all that are alike.
 struct PlanTables {
   private let plan: RunPlan
   private let tensors: PlannedTensors

@@ -1,22 +1,21 @@
 import Weights
 import Planning
 import RunCore
-import FROGDist
 
-/// What a plan comes to, one line each, for people.
+/// The totals of a plan, a line each.
 struct PlanTotals {
   private let plan: RunPlan
   private let suggested: RunPlan
   private let tensors: PlannedTensors
 
-  /// - Parameter suggested: the best use of the same nodes; the same if there is none better.
+  /// - Parameter suggested: the fastest plan for the same nodes; `plan` itself if none is faster.
   init(_ plan: RunPlan, suggested: RunPlan, _ tensors: PlannedTensors) {
     self.plan = plan
     self.suggested = suggested
     self.tensors = tensors
   }
 
-  /// Only what the planned command does has a line.
+  /// The lines. Only what the planned command does has one.
   var text: String {
     SummaryLines.columns(work + [("memory", memory)] + phases + efficiency)
   }
@@ -49,7 +48,7 @@ struct PlanTotals {
     return lines
   }
 
-  /// What a process needs, and what it has or would have to have.
+  /// The memory that a process needs, and that it has or would have to have.
   private var memory: String {
     let layout = plan.layout
     let needed = "\(Terminal.bytes(plan.peakMemory)) a process"
@@ -100,7 +99,7 @@ struct PlanTotals {
 
   private static func percent(_ share: Double) -> String { Terminal.decimal(100 * share, 1) + "%" }
 
-  /// How many, and how wide.
+  /// The number of processes, and the threads of each.
   static func processes(_ count: Int, threads: Int) -> String {
     "\(Terminal.grouped(count)) \(count == 1 ? "process" : "processes") × \(threads) \(threads == 1 ? "thread" : "threads")"
   }

@@ -10,19 +10,20 @@ enum PlannedCommand: String, CaseIterable, ExpressibleByArgument {
   case mask, analyze, compare
 }
 
-/// The options that say what the planned command does, as it has them itself; each belongs to one command alone.
+/// The options that say what the planned command does, as the command has them itself. Each option belongs to one command alone.
 struct PlannedWork: ParsableArguments {
   @Option(
     name: .customLong("for"),
     help: ArgumentHelp(
-      "What is planned; of a comparison the base, whose shapes stand for those of the tuned model. (default: mask)",
+      "The command whose run is planned. For compare give the base, whose shapes stand for those of the tuned model. (default: mask)",
       valueName: "command"))
   var chosen: PlannedCommand?
 
   @OptionGroup(title: "Options of --for mask") var scores: ScoreWorkOptions
 
   @Option(
-    help: "Of --for mask: the share of all weights to keep: 1% or 0.01. (default: 1%)", transform: Budget.parsing)
+    help: "The share of all weights that --for mask keeps, such as 1% or 0.01. (default: 1%)", transform: Budget.parsing
+  )
   var budget: Budget?
 
   @OptionGroup(title: "Options of --for analyze") var spectra: SpectrumWorkOptions
@@ -31,7 +32,7 @@ struct PlannedWork: ParsableArguments {
 
   var command: PlannedCommand { chosen ?? .mask }
 
-  /// By the command that has them, the names of those that were given.
+  /// The names of the options that were given, by the command that has them.
   private var options: [(owner: PlannedCommand, given: [String])] {
     [
       (.mask, scores.given + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
@@ -50,7 +51,7 @@ struct PlannedWork: ParsableArguments {
     if scores.rank == nil || scores.scoring.score != .frog { try scores.refuseApproximation() }
   }
 
-  /// What the command does with the matrices of `tensors`.
+  /// The planned run of the command on the matrices of `tensors`.
   func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
     switch command {
     case .mask:

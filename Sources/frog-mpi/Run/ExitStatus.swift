@@ -1,6 +1,5 @@
 import RunCore
 import ArgumentParser
-import FROGDist
 
 #if canImport(Glibc)
   import Glibc
@@ -8,7 +7,7 @@ import FROGDist
   import Musl
 #endif
 
-/// The exit statuses of the program, those of sysexits.h: the only table from failures to numbers.
+/// The exit statuses of the program, which are those of sysexits.h. This is the only table from failures to numbers.
 enum ExitStatus: Int32 {
   case success = 0
   case usage = 64
@@ -31,7 +30,7 @@ enum ExitStatus: Int32 {
 }
 
 extension ParsableCommand {
-  /// Ends the process.
+  /// Ends the process with this status.
   static func exit(withStatus status: ExitStatus) -> Never {
     exit(withRawStatus: status.rawValue)
   }
@@ -44,14 +43,16 @@ extension ParsableCommand {
     #endif
   }
 
-  /// Ends the process as the parser wants: help and version on standard output, a wrong command line in one error line.
+  /// Ends the process when the parser has thrown `error`.
+  ///
+  /// Help and version go to standard output. A wrong command line is reported in one error line.
   static func exit(parsing error: any Error) -> Never {
     let code = exitCode(for: error)
     guard !code.isSuccess else { exit(withError: error) }
     if Terminal.speaksForAllRanks {
       Terminal.complain("\(message(for: error)) (see frog-mpi --help)")
     } else {
-      // The launcher ends the others with the first that goes: the one that speaks must not be among them.
+      // The launcher ends all processes with the first that exits, so a silent one must not exit before the one that reports.
       sleep(1)
     }
     exit(withStatus: .usage)

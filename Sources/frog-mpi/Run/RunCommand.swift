@@ -6,24 +6,24 @@ import RunCore
 protocol RunCommand: ParsableCommand {
   associatedtype Pipeline: MatrixCommand
 
-  /// What every such command is asked.
+  /// The options that every such command has.
   var common: RunArguments { get }
-  /// The stages, for what this command line asks.
+  /// The stages of the run that this command line asks for.
   var pipeline: Pipeline { get }
 
-  /// What is printed at the end.
+  /// The text that is printed at the end.
   func summary(_ outcome: CommandRun<Pipeline>.Outcome) -> String
 }
 
 extension RunCommand {
-  /// The files by which the results are known.
+  /// The files by which results of the command are recognized.
   static var kind: OutputKind { Pipeline.kind }
 
-  /// Runs the stages on every rank, prints what came out, and ends the process.
+  /// Runs the stages on every rank, prints the summary, and ends the process.
   ///
   /// - Parameters:
-  ///   - version: the program's.
-  ///   - kinds: see ``RunCore/OutputDirectory``.
+  ///   - version: the program's version, for the records.
+  ///   - kinds: the files of all commands, by which results of another one are recognized in the output folder.
   func run(version: String, among kinds: [OutputKind]) -> Never {
     let pipeline = pipeline
     Self.runOnRanks(until: common.stop, isQuiet: common.output.quiet, version: version, among: kinds) { context in

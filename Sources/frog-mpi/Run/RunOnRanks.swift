@@ -1,11 +1,11 @@
 import RunCore
 import ArgumentParser
-import FROGDist
 import MPI
 
 extension ParsableCommand {
-  /// Runs `body` on every rank under MPI and ends the process with its status; a failure that all ranks agree on is
-  /// reported once.
+  /// Runs `body` on every rank under MPI, and ends the process with its status.
+  ///
+  /// A failure that all ranks agree on is reported once.
   static func runOnRanks(_ body: (Communicator) throws -> ExitStatus) -> Never {
     let status = MPI.run { world in
       do {
@@ -18,9 +18,12 @@ extension ParsableCommand {
     exit(withRawStatus: status)
   }
 
-  /// Runs the stages of a command on every rank, stopping in time, and prints what came out.
+  /// Runs the stages of a command on every rank until it is done or has to stop, and prints the result.
   ///
-  /// - Parameter body: does it; gives the text to be printed.
+  /// - Parameters:
+  ///   - version: the program's version, for the records.
+  ///   - kinds: the files of all commands.
+  ///   - body: runs the stages, and gives the text that is printed.
   static func runOnRanks(
     until stop: StopOptions, isQuiet: Bool, version: String, among kinds: [OutputKind],
     _ body: (RunContext) throws -> String
@@ -29,7 +32,7 @@ extension ParsableCommand {
     let limits = stop.limits
     runOnRanks { world in
       let display = ProgressDisplay(isQuiet: isQuiet, logger: logger)
-      // An error is reported on a line of its own.
+      // The open line is removed, so that an error is reported on a line of its own.
       defer { display.clear() }
       let watch = try StopWatch(rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
       defer { watch.end() }

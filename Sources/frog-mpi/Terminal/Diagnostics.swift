@@ -6,9 +6,9 @@ import Logging
   import Musl
 #endif
 
-/// The program's log on standard error: warnings always, more by `FROG_MPI_LOG=debug`.
+/// The program's log on standard error: warnings always, and more with `FROG_MPI_LOG=debug`.
 enum Diagnostics {
-  /// The logger of this process. Call it once.
+  /// Makes the logger of this process. Call it once.
   static func logger() -> Logger {
     let level = getenv("FROG_MPI_LOG").flatMap { Logger.Level(rawValue: String(cString: $0)) } ?? .warning
     var logger = Logger(label: "frog-mpi") { _ in LineHandler() }
@@ -17,7 +17,7 @@ enum Diagnostics {
   }
 }
 
-/// Writes `frog-mpi: level: message`, as the errors are written.
+/// Writes lines of the form `frog-mpi: level: message`, like those of errors.
 private struct LineHandler: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level = .warning

@@ -1,8 +1,8 @@
 import RunCore
-import FROGDist
 import Logging
 
-/// Shows on standard error how a run goes: one line that is written over on a screen, one line a stage otherwise.
+/// Shows on standard error how a run goes: on a screen by one line that is written over, elsewhere by a line for each stage and then every
+/// 30 seconds.
 final class ProgressDisplay: RunObserver {
   private let isQuiet: Bool
   private let isInteractive: Bool
@@ -48,7 +48,7 @@ final class ProgressDisplay: RunObserver {
     if isInteractive { show(line) } else { Terminal.write("frog-mpi: \(line)\n") }
   }
 
-  /// Takes the open line off the screen.
+  /// Removes the open line from the screen.
   func clear() {
     guard lineIsOpen else { return }
     Terminal.write("\r\u{1b}[K")

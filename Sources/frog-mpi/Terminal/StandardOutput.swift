@@ -1,26 +1,25 @@
 import RunCore
-import FROGDist
 import SystemPackage
 
-/// Standard output for text that is too long to be built first: passed on a piece at a time.
+/// Standard output for text that is too long to be built first. It is passed on a piece at a time.
 struct StandardOutput {
   private static let pieceSize = 1 << 16
 
   private var buffer: [UInt8] = []
-  /// Whether whoever reads has had enough, as `head` has; what comes now goes nowhere, quietly.
+  /// Whether the reader has closed its end, as `head` does when it has enough. What is written from then on is dropped silently.
   ///
-  /// Found out by EPIPE, where the parent process ignores SIGPIPE; else the signal ends this process.
+  /// EPIPE tells it if the parent process ignores SIGPIPE. Otherwise the signal ends this process.
   private(set) var isClosed = false
 
   /// Adds text.
   ///
-  /// - Throws: ``RunFailure``, kind `.io`, if it cannot be written: a full disk.
+  /// - Throws: ``RunFailure`` of kind `.io` if the text cannot be written, such as to a full disk.
   mutating func write(_ text: String) throws(RunFailure) {
     buffer.append(contentsOf: text.utf8)
     if buffer.count >= Self.pieceSize { try flush() }
   }
 
-  /// Adds UTF-8.
+  /// Adds text that is UTF-8 already.
   ///
   /// - Throws: as ``write(_:)-(String)``.
   mutating func write(_ text: [UInt8]) throws(RunFailure) {
@@ -28,7 +27,7 @@ struct StandardOutput {
     if buffer.count >= Self.pieceSize { try flush() }
   }
 
-  /// Passes on what is left. Call it at the end.
+  /// Passes on what is left. It is called at the end.
   ///
   /// - Throws: as ``write(_:)-(String)``.
   mutating func flush() throws(RunFailure) {

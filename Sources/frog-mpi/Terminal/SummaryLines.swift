@@ -1,13 +1,12 @@
 import RunCore
-import FROGDist
 
-/// What a command prints at its end, below its tables if it has some.
+/// Formats the lines that a command prints at its end, below its tables if it has some.
 enum SummaryLines {
-  /// Names and values in two columns; then how long the phases took, the memory, and where the results are.
+  /// Names and values in two columns, followed by the durations of phases, the peak memory, and the place of the results.
   ///
   /// - Parameters:
-  ///   - statistics: nil if an earlier run had finished everything.
-  ///   - results: what lies in the folder `out`.
+  ///   - statistics: the statistics of the run; nil if an earlier run had finished everything.
+  ///   - results: a word for what lies in the folder `out`.
   static func text(
     _ lines: [(name: String, value: String)], _ statistics: RunStatistics?, results: String = "tables", out: String
   )
@@ -29,7 +28,7 @@ enum SummaryLines {
     }.joined()
   }
 
-  /// The first few of what is said of matrices; all are in summary.json.
+  /// A list of what is said about matrices: the first ten entries, since summary.json has all.
   static func list(_ title: String, _ entries: [(matrix: String, words: String)]) -> String {
     guard !entries.isEmpty else { return "" }
     let shown = entries.prefix(10).map { "  \(Terminal.printable($0.matrix)): \($0.words)" }

@@ -1,20 +1,20 @@
-/// The widths of a table's columns: first every row is measured, then each becomes a line.
+/// Sets the cells of a table in columns. First every row is measured, then each becomes a line.
 struct TableColumns {
   private var widths: [Int]
   private let isRight: [Bool]
 
-  /// - Parameter right: the columns of numbers.
+  /// - Parameter right: the numbers of the columns that are aligned right.
   init(_ heading: [String], right: Set<Int>) {
     widths = heading.map(Self.width)
     isRight = heading.indices.map(right.contains)
   }
 
-  /// Makes room for a row.
+  /// Widens the columns to hold a row.
   mutating func fit(_ row: [String]) {
     for (column, cell) in row.enumerated() { widths[column] = max(widths[column], Self.width(cell)) }
   }
 
-  /// A row that fits, as UTF-8 ended by a newline; no spaces at its end.
+  /// The line of a row that fits: UTF-8, ended by a newline, without spaces before it.
   func line(_ row: [String]) -> [UInt8] {
     var line: [UInt8] = []
     line.reserveCapacity(widths.reduce(2 * widths.count, +))
@@ -34,7 +34,7 @@ struct TableColumns {
     return line
   }
 
-  /// In characters. Counting those of Unicode text is slow, so plain text goes without.
+  /// The width of a cell in characters. Counting those of Unicode text is slow, so ASCII text is measured by bytes.
   private static func width(_ cell: String) -> Int {
     cell.utf8.allSatisfy { $0 < 0x80 } ? cell.utf8.count : cell.count
   }

@@ -6,9 +6,11 @@ import ShardIO
   import Musl
 #endif
 
-/// What the program says to people.
+/// Formats and writes what the program says to people.
 enum Terminal {
-  /// Whether this process may report what all ranks find out alike before MPI has started, such as a wrong command line.
+  /// Whether this process is the one that reports.
+  ///
+  /// Before MPI has started, all ranks find out the same failures, such as a wrong command line. Only one of them says so.
   static var speaksForAllRanks: Bool {
     guard let rank = getenv("OMPI_COMM_WORLD_RANK") ?? getenv("PMIX_RANK") ?? getenv("PMI_RANK") else { return true }
     return String(cString: rank) == "0"
@@ -17,15 +19,17 @@ enum Terminal {
   /// Whether standard error is a screen, on which a line can be written over.
   static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
 
-  /// One line on standard error.
+  /// Writes an error as one line on standard error.
   static func complain(_ message: String) { write("frog-mpi: error: \(message)\n") }
 
-  /// One line on standard error that is no error, over what may stand on the last line of a screen; from any thread.
+  /// Writes one line on standard error that is no error. It may be called from any thread.
+  ///
+  /// The line replaces what stands on the last line of a screen.
   @Sendable static func announce(_ message: String) {
     write((isInteractive ? "\r\u{1b}[K" : "") + "frog-mpi: \(message)\n")
   }
 
-  /// Text on standard error, in one piece: lines of several processes do not mix.
+  /// Writes text on standard error, in one piece, so that lines of several processes do not mix.
   static func write(_ text: String) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
@@ -35,33 +39,33 @@ enum Terminal {
     }
   }
 
-  /// A name from a file as a cell of a table: as it is if it is plain, in quotes and escaped if not.
+  /// A name from a file as a cell of a table. A plain name stays as it is; another is quoted and escaped.
   static func printable(_ name: String) -> String {
     let isPlain = name.utf8.count <= 120 && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
     return isPlain && !name.isEmpty ? name : quoted(name)
   }
 
-  /// A score, or what ranks in its place, with the digits that single precision has.
+  /// A score, or the value that ranks in its place, with the digits that single precision has.
   static func score(_ value: Double) -> String {
     let narrow = Float(value)
     return narrow.isNormal || value == 0 ? "\(narrow)" : "\(value)"
   }
 
-  /// A shape as `[2, 3]`; of one with many dimensions, which only a hostile file has, the first ones.
+  /// A shape, such as `[2, 3]`. Of more than 16 dimensions, which only a hostile file has, the first 16 are shown.
   static func shape(_ sizes: [Int]) -> String {
     let limit = 16
     let text = sizes.prefix(limit).map(String.init).joined(separator: ", ")
     return sizes.count > limit ? "[\(text), … \(sizes.count) dimensions]" : "[\(text)]"
   }
 
-  /// `1234567` as `1,234,567`.
+  /// A number with separators: `1234567` as `1,234,567`.
   static func grouped(_ number: Int) -> String {
     var digits = Array(String(number.magnitude))
     for position in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: position) }
     return (number < 0 ? "-" : "") + String(digits)
   }
 
-  /// Bytes in the largest decimal unit that leaves a number of at least one.
+  /// A number of bytes, in the largest decimal unit that leaves at least one.
   static func bytes(_ count: Int) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"]
     var value = Double(count)
@@ -73,7 +77,7 @@ enum Terminal {
     return unit == 0 ? "\(count) B" : "\(decimal(value, 1)) \(units[unit])"
   }
 
-  /// Floating-point operations in the largest unit that leaves a number of at least one: `4.9 Tflop`.
+  /// A number of floating-point operations, in the largest unit that leaves at least one: `4.9 Tflop`.
   static func operations(_ count: Double) -> String {
     let units = ["", "k", "M", "G", "T", "P", "E", "Z"]
     var value = count
@@ -85,7 +89,7 @@ enum Terminal {
     return "\(decimal(value, 1)) \(units[unit])flop"
   }
 
-  /// A number with so many decimals.
+  /// A number with `places` decimals.
   static func decimal(_ value: Double, _ places: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
     var scale = 1
@@ -106,7 +110,7 @@ enum Terminal {
       ? "\(whole / 3600):\(two(whole / 60 % 60)):\(two(whole % 60))" : "\(whole / 60):\(two(whole % 60))"
   }
 
-  /// Rows under headings, each column as wide as its widest cell; `right` names the columns of numbers.
+  /// A table of rows under headings. Each column is as wide as its widest cell; `right` holds the columns that are aligned right.
   static func table(_ heading: [String], _ rows: [[String]], right: Set<Int>) -> String {
     var columns = TableColumns(heading, right: right)
     rows.forEach { columns.fit($0) }

@@ -4,14 +4,15 @@ import MPI
 import ShardIO
 import SystemPackage
 
-/// `frog-mpi verify`
+/// The command `frog-mpi verify`.
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check that masks are whole and unchanged.",
     discussion: """
-      Reads every byte of an output folder of `frog-mpi mask`: checksums, index, headers, ascending and unique indices in range, \
-      the number of kept weights, the shapes of scores and noise factors. With --checkpoint it also reads all weights of the \
-      checkpoint and compares their fingerprint with the one the masks were made from. Exit status 65 if anything is off.
+      Reads every byte of an output folder of `frog-mpi mask`. Checksums, index and headers must be right, indices must be unique, \
+      ascending and in range, and the number of kept weights and the shapes of scores and noise factors must agree. With --checkpoint it \
+      also reads all weights of the checkpoint, and compares their fingerprint with the one that the masks were made from. The exit status \
+      is 65 if anything is wrong.
 
       Under mpirun the processes share the reading.
       """)
@@ -19,7 +20,7 @@ struct Verify: ParsableCommand {
   @Argument(help: "An output folder of `frog-mpi mask`.")
   var out: String
 
-  @Option(help: "The checkpoint that the masks should belong to.")
+  @Option(help: "The checkpoint that the masks should have been made from. (default: not compared)")
   var checkpoint: String?
 
   @OptionGroup var reading: ReadingChoice
