@@ -28,6 +28,11 @@ package struct RunIdentity: Codable {
   /// The checkpoints by name: `checkpoint`, or `base` and `tuned`.
   package let sources: [String: Source]
 
+  private enum CodingKeys: String, CodingKey {
+    case version, command, options, threads, sources
+    case formatVersion = "format_version"
+  }
+
   /// A checkpoint, as far as the run depends on it.
   package struct Source: Codable, Equatable {
     /// The fingerprint and the counts of the weight matrices.
