@@ -9,7 +9,8 @@
 --seconds  Lanczos quadrature, all eigenvalues of the Gram matrix and the randomized solver, by order; needs no checkpoint, and
            OPENBLAS_NUM_THREADS=1 in the environment
 
-Without any of them, all three. It repeats the method of Sources/DistSVD/Randomized/RandomizedSolver.swift and LanczosTrace.swift, with other random signs.
+Without any of them, all three. The method is that of Sources/DistSVD/Randomized (RandomizedSolver.swift, LanczosTrace.swift), with other
+random signs.
 """
 
 import time

@@ -51,10 +51,7 @@ package struct ComparisonPipeline: MatrixCommand {
       parameters: parameters(threads: run.threads), base: CheckpointSource(base.catalog, base.norms),
       tuned: CheckpointSource(tuned.catalog, tuned.norms), details: details)
     return FinishedWork(summary, totals: compared.totals) {
-      [
-        .init(name: ComparisonFiles.detailsName, content: details),
-        .init(name: ComparisonFiles.summaryName, content: try Document.encode(summary)),
-      ]
+      try summary.published(with: [.init(name: ComparisonFiles.detailsName, content: details)])
     }
   }
 

@@ -46,15 +46,9 @@ package struct PlannedAnalysis: PlannedRun {
 
   /// Whether vectors of the longer side are wanted, for which the matrix itself is read once more.
   private func readsForVectors(_ matrix: Catalog.Matrix) -> Bool {
-    guard let side = side(of: matrix) else { return false }
+    guard let side = metrics.side(of: matrix, in: catalog) else { return false }
     return side == (matrix.rows >= matrix.columns ? .left : .right)
   }
-
-  /// The side of the residual stream, of a matrix whose leading vectors are compared; nil for other matrices.
-  private func side(of matrix: Catalog.Matrix) -> LeadingVectors.Side? {
-    metrics.overlap > 0 ? StreamOrder.side(of: matrix, in: catalog) : nil
-  }
-
   /// The number of shuffled copies of a matrix. A team makes none, except of a convolution's positions.
   private func replicas(of matrix: Catalog.Matrix, team: Int) -> Int {
     let positions = catalog.kernelPositions(of: matrix) ?? 1
@@ -81,7 +75,7 @@ package struct PlannedAnalysis: PlannedRun {
     let positions = catalog.kernelPositions(of: matrix) ?? 1
     var doubles = count * spectra
     if positions == 1, metrics.vectors { doubles += 4 * count }
-    if let side = side(of: matrix) {
+    if let side = metrics.side(of: matrix, in: catalog) {
       doubles += min(Double(metrics.overlap), count) * Double(side == .left ? matrix.rows : matrix.columns)
     }
     return 8 * doubles + Self.recordBytes + Self.sectionBytes * spectra * Double(positions)

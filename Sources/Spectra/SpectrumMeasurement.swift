@@ -10,7 +10,8 @@ struct SpectrumMeasurement: MatrixMeasurement {
 
   func measure(_ task: MatrixTask) throws -> MatrixSpectra {
     try MatrixSpectra(
-      task, positions: catalog.kernelPositions(of: task.matrix), side: side(of: task.matrix), metrics)
+      task, positions: catalog.kernelPositions(of: task.matrix), side: metrics.side(of: task.matrix, in: catalog),
+      metrics)
   }
 
   func record(_ spectra: MatrixSpectra, in writer: RecordWriter) throws -> SpectrumRecord {
@@ -36,11 +37,6 @@ struct SpectrumMeasurement: MatrixMeasurement {
     let matrix = catalog.matrices[ordinal]
     return try AnalyzedMatrix(
       matrix, ordinal: ordinal, positions: catalog.kernelPositions(of: matrix), spectra, metrics)
-  }
-
-  /// The side of the residual stream, of a matrix whose leading vectors are to be compared; nil for other matrices.
-  private func side(of matrix: Catalog.Matrix) -> LeadingVectors.Side? {
-    metrics.overlap > 0 ? StreamOrder.side(of: matrix, in: catalog) : nil
   }
 }
 

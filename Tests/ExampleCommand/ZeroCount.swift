@@ -31,9 +31,7 @@ struct ZeroCount: MatrixCommand {
       parameters: TensorParameters(options.tensors, threads: run.threads),
       checkpoint: CheckpointSource(input.catalog, input.norms),
       zeros: Dictionary(uniqueKeysWithValues: zip(input.catalog.names, counted.rows.map(\.zeros))))
-    return FinishedWork(summary, totals: counted.totals) {
-      [.init(name: ZeroSummary.fileName, content: try Document.encode(summary))]
-    }
+    return FinishedWork(summary, totals: counted.totals) { try summary.published() }
   }
 
   func product(in path: FilePath, world: Communicator) throws -> ZeroSummary {

@@ -1,4 +1,4 @@
-"""A command of its own, of at most 120 lines (Tests/ExampleCommand): plan, teams, journal and resume come with CommandRun and MatrixStage."""
+"""A command of at most 120 lines (Tests/ExampleCommand): plan, teams, journal and resume come with CommandRun and MatrixStage."""
 
 import json
 from pathlib import Path

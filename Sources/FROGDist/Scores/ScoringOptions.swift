@@ -50,7 +50,7 @@ package struct ScoringOptions: Sendable {
   }
 
   /// Whether scores are approximated, by a rank that is given or one that is to be found.
-  var isApproximate: Bool { score == .frog && (rank != nil || targetOverlap != nil) }
+  package var isApproximate: Bool { score == .frog && (rank != nil || targetOverlap != nil) }
 
   /// The same options with the rank `rank`.
   func with(rank: Int) -> ScoringOptions {

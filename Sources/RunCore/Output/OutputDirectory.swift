@@ -50,7 +50,7 @@ package struct OutputDirectory: Sendable {
   }
 
   /// How far the run is that a new process finds in the folder.
-  enum State {
+  enum State: Int {
     /// No run, or nothing that matters to the new one.
     case fresh
     /// A run that began and has a journal.

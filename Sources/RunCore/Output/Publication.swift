@@ -107,3 +107,11 @@ package struct Publication: Codable {
       .io, "\(shown(output.path.appending(name))) was finished, and is gone: start anew with --overwrite")
   }
 }
+
+extension SummaryDocument {
+  /// The files of a finished run that have this summary, in the order in which they are published: the summary last, since it vouches for
+  /// the tables.
+  package func published(with tables: [Publication.TextFile] = []) throws -> [Publication.TextFile] {
+    tables + [.init(name: Self.fileName, content: try Document.encode(self))]
+  }
+}

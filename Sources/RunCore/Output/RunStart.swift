@@ -41,9 +41,12 @@ package struct RunStart {
   /// - Returns: how far the run is, the same on every rank. Its identity is in the work folder then, unless the run is finished.
   /// - Throws: ``RunFailure`` that names each difference, if the folder holds another run.
   func settle(_ claim: OutputClaim?, world: Communicator) throws -> OutputDirectory.State {
-    let states: [OutputDirectory.State] = [.fresh, .unfinished, .committed, .finished]
-    let number = try world.agreeing { try claim.map { states.firstIndex(of: try settle($0)) ?? 0 } ?? 0 }
-    return states[try world.broadcasting([number])[0]]
+    let own = try world.agreeing { try claim.map(settle) }
+    let number = try world.broadcasting([own?.rawValue ?? 0])[0]
+    guard let state = OutputDirectory.State(rawValue: number) else {
+      throw RunFailure(.internal, "rank 0 found the output directory in a state that does not exist: \(number)")
+    }
+    return state
   }
 
   private func settle(_ claim: OutputClaim) throws -> OutputDirectory.State {

@@ -64,3 +64,10 @@ struct StreamOrder {
     return side(of: matrix, in: catalog) == .left ? matrix.rows : matrix.columns
   }
 }
+
+extension MetricChoice {
+  /// The side of the residual stream, of a matrix whose leading vectors are to be compared; nil if they are not.
+  func side(of matrix: Catalog.Matrix, in catalog: Catalog) -> LeadingVectors.Side? {
+    overlap > 0 ? StreamOrder.side(of: matrix, in: catalog) : nil
+  }
+}

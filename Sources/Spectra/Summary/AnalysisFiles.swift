@@ -24,8 +24,6 @@ package enum AnalysisFiles {
 
   /// The table and the summary, ready to be published; the summary vouches for the table.
   package static func documents(details: [UInt8], summary: AnalysisSummary) throws -> [Publication.TextFile] {
-    [
-      .init(name: detailsName, content: details), .init(name: summaryName, content: try Document.encode(summary)),
-    ]
+    try summary.published(with: [.init(name: detailsName, content: details)])
   }
 }

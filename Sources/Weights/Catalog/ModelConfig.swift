@@ -13,8 +13,6 @@ package struct ModelConfig: Sendable, Equatable {
   var heads: Int?
   var keyValueHeads: Int?
   var headSize: Int?
-  var intermediateSize: Int?
-  var expertIntermediateSize: Int?
   /// Whether all query heads of a Falcon model share one key and one value head.
   var isMultiQuery: Bool?
   /// Whether the query heads of a Falcon model are grouped with the key and value head they share.
@@ -90,8 +88,6 @@ extension ModelConfig: Decodable {
     case keyValueHeads = "num_key_value_heads"
     case falconKeyValueHeads = "num_kv_heads"
     case headSize = "head_dim"
-    case intermediateSize = "intermediate_size"
-    case expertIntermediateSize = "moe_intermediate_size"
     case isMultiQuery = "multi_query"
     case hasGroupedHeads = "new_decoder_architecture"
     case tiesEmbeddings = "tie_word_embeddings"
@@ -127,8 +123,6 @@ extension ModelConfig: Decodable {
     heads = value(.heads) ?? text?.heads
     keyValueHeads = value(.keyValueHeads) ?? value(.falconKeyValueHeads) ?? text?.keyValueHeads
     headSize = value(.headSize) ?? text?.headSize
-    intermediateSize = value(.intermediateSize) ?? text?.intermediateSize
-    expertIntermediateSize = value(.expertIntermediateSize) ?? text?.expertIntermediateSize
     isMultiQuery = value(.isMultiQuery)
     hasGroupedHeads = value(.hasGroupedHeads)
     tiesEmbeddings = value(.tiesEmbeddings) ?? text?.tiesEmbeddings

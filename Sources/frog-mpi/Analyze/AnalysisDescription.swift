@@ -24,14 +24,13 @@ struct AnalysisDescription {
   }
 
   private static func roles(_ summary: AnalysisSummary) -> String {
-    func number(_ value: Double?, _ digits: Int = 2) -> String { value.map { Terminal.decimal($0, digits) } ?? "-" }
     let rows = summary.roles.map { role in
       [
-        Terminal.printable(role.role), Terminal.grouped(role.matrices), number(role.alpha.median),
-        number(role.alpha.mad), number(role.alpha.slope, 3),
+        Terminal.printable(role.role), Terminal.grouped(role.matrices), Terminal.decimal(role.alpha.median),
+        Terminal.decimal(role.alpha.mad), Terminal.decimal(role.alpha.slope, 3),
         role.alpha.shareInRange.map { "\(Terminal.decimal(100 * $0, 0))%" } ?? "-",
-        number(role.medians["alpha_weighted"]), number(role.medians["log_spectral_norm"]),
-        number(role.medians["stable_rank"], 1),
+        Terminal.decimal(role.medians["alpha_weighted"]), Terminal.decimal(role.medians["log_spectral_norm"]),
+        Terminal.decimal(role.medians["stable_rank"], 1),
       ]
     }
     return Terminal.table(

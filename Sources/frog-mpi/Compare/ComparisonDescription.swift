@@ -49,13 +49,13 @@ struct ComparisonDescription {
   }
 
   private static func roles(_ summary: ComparisonSummary) -> String {
-    func number(_ value: Double?, _ digits: Int = 2) -> String { value.map { Terminal.decimal($0, digits) } ?? "-" }
     let rows = summary.roles.map { role in
       [
         Terminal.printable(role.role), Terminal.grouped(role.matrices), Terminal.grouped(role.equal),
-        Terminal.grouped(role.flagged), number(role.baseAlpha), number(role.tunedAlpha), number(role.alphaChange, 3),
-        role.relativeNorm.map { "\(Terminal.decimal(100 * $0, 2))%" } ?? "-", number(role.alignment, 4),
-        number(role.leftOverlap, 3), number(role.rightOverlap, 3),
+        Terminal.grouped(role.flagged), Terminal.decimal(role.baseAlpha), Terminal.decimal(role.tunedAlpha),
+        Terminal.decimal(role.alphaChange, 3),
+        role.relativeNorm.map { "\(Terminal.decimal(100 * $0, 2))%" } ?? "-", Terminal.decimal(role.alignment, 4),
+        Terminal.decimal(role.leftOverlap, 3), Terminal.decimal(role.rightOverlap, 3),
       ]
     }
     return Terminal.table(

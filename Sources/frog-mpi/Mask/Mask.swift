@@ -126,8 +126,7 @@ struct Mask: RunCommand {
       throw ValidationError(
         "--analyze needs every singular value in double: exact scores with --precision f64; or run frog-mpi analyze")
     }
-    let isApproximate = scoring.score == .frog && (scoring.rank != nil || targetOverlap != nil)
-    if !isApproximate { try work.refuseApproximation() }
+    if !self.scoring.isApproximate { try work.refuseApproximation() }
     if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
   }
 

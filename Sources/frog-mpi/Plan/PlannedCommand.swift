@@ -48,7 +48,7 @@ struct PlannedWork: ParsableArguments {
         throw ValidationError("\(name) belongs to --for \(owner.rawValue), and this is --for \(command.rawValue)")
       }
     }
-    if scores.rank == nil || scores.scoring.score != .frog { try scores.refuseApproximation() }
+    if !scores.scoring.isApproximate { try scores.refuseApproximation() }
   }
 
   /// The planned run of the command on the matrices of `tensors`.

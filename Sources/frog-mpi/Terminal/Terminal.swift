@@ -33,7 +33,11 @@ enum Terminal {
   static func write(_ text: String) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
-      let count = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      #if canImport(Glibc)
+        let count = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      #else
+        let count = bytes.withUnsafeBytes { Musl.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      #endif
       guard count > 0 else { return }
       bytes = bytes.dropFirst(count)
     }
@@ -88,6 +92,9 @@ enum Terminal {
     }
     return "\(decimal(value, 1)) \(units[unit])flop"
   }
+
+  /// A number with `places` decimals, or a dash where there is none.
+  static func decimal(_ value: Double?, _ places: Int = 2) -> String { value.map { decimal($0, places) } ?? "-" }
 
   /// A number with `places` decimals.
   static func decimal(_ value: Double, _ places: Int) -> String {
