@@ -1,4 +1,5 @@
-// The lanes that sums run in. They are added pairwise in a fixed order, so a result does not depend on the vector width of the processor.
+// The lanes that sums run in. They are added pairwise in a fixed order, so a result does not depend on the vector width
+// of the processor.
 #include <stddef.h>
 
 enum { lanes = 16 };

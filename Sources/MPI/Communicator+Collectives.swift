@@ -48,8 +48,8 @@ extension Communicator {
   ///
   /// Collective: every rank calls it, with the same `values.count`.
   ///
-  /// Sums of floating-point numbers may depend on the number of ranks. Where results must not, frog-mpi gathers the numbers and adds them in an
-  /// order of its own.
+  /// Sums of floating-point numbers may depend on the number of ranks. Where results must not, frog-mpi gathers the
+  /// numbers and adds them in an order of its own.
   ///
   /// C function: `MPI_Allreduce` (MPI-3.1 §5.9.6). Counts above ``maximumCount`` go in chunks.
   public func allReduce<T: MPIDatatype>(_ values: inout [T], _ operation: ReductionOperator) throws(MPIError) {

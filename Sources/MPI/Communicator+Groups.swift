@@ -3,8 +3,9 @@ import CMPI
 extension Communicator {
   /// A communicator of `ranks` alone, in their order here.
   ///
-  /// Collective among `ranks`: only they call it. So disjoint teams can form at the same time, and one after another, without a call that waits
-  /// for everybody. A rank that is in several teams must form them in an order that all members share.
+  /// Collective among `ranks`: only they call it. So disjoint teams can form at the same time, and one after another,
+  /// without a call that waits for everybody. A rank that is in several teams must form them in an order that all
+  /// members share.
   ///
   /// - Parameters:
   ///   - ranks: the members. This rank is one of them.

@@ -64,7 +64,8 @@ public final class PendingSum {
 extension Communicator {
   /// Starts the element-wise sum of `values` over all ranks, and returns at once. Several sums may be under way.
   ///
-  /// Collective: every rank starts the same sums in the same order, each with the same `values.count`, which is at most ``maximumCount``.
+  /// Collective: every rank starts the same sums in the same order, each with the same `values.count`, which is at most
+  /// ``maximumCount``.
   public func startSum(_ values: [Int]) throws(MPIError) -> PendingSum {
     precondition(values.count <= maximumCount, "a non-blocking sum is one MPI call")
     return try PendingSum(values, on: self)

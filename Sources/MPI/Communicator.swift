@@ -5,11 +5,11 @@ import CMPI
 ///     let total = try world.allReduced(count, .sum)            // all ranks call it, all get the sum
 ///     let team = try world.group(0..<4)                        // ranks 0 to 3 alone call it
 ///
-/// Invariant: a *collective* method is called by every rank of the communicator, in the same order among all collective methods. A rank that
-/// leaves one out makes the others wait for ever.
+/// Invariant: a *collective* method is called by every rank of the communicator, in the same order among all collective
+/// methods. A rank that leaves one out makes the others wait for ever.
 ///
-/// A communicator that is made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last reference goes. Freeing
-/// is collective too, so every member must let go of it between the same two collective calls.
+/// A communicator that is made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last
+/// reference goes. Freeing is collective too, so every member must let go of it between the same two collective calls.
 ///
 /// It is not `Sendable`, since MPI is initialized for calls from the main thread only.
 public final class Communicator {
@@ -73,7 +73,8 @@ public final class Communicator {
     return try Communicator(handle: node, isOwned: true)
   }
 
-  /// Runs `body` with at most `count` elements in each MPI call, so that checks see the seams between calls with small buffers.
+  /// Runs `body` with at most `count` elements in each MPI call, so that checks see the seams between calls with small
+  /// buffers.
   package func withCalls(of count: Int, _ body: () throws -> Void) rethrows {
     let usual = maximumCount
     defer { maximumCount = usual }

@@ -10,8 +10,9 @@ import CMPI
 ///
 /// Call it once, from the main thread.
 ///
-/// `body` returns a failure that all ranks agree on as an exit status. An error that it throws is unexpected: the rank names itself and the
-/// error on standard error, and all ranks are aborted with status 70, since the others may be waiting for this one.
+/// `body` returns a failure that all ranks agree on as an exit status. An error that it throws is unexpected: the rank
+/// names itself and the error on standard error, and all ranks are aborted with status 70, since the others may be
+/// waiting for this one.
 ///
 /// - Parameter body: the work of a rank. It returns the exit status of the process.
 /// - Returns: the exit status. Pass it to `exit` when all objects of `body` are gone.
@@ -65,7 +66,8 @@ public struct LaunchEnvironment: Sendable {
 
   /// The environment of this process.
   ///
-  /// `SLURM_STEP_ID` tells a task of `srun` from a batch script, which has the job's `SLURM_NTASKS` too but is one process.
+  /// `SLURM_STEP_ID` tells a task of `srun` from a batch script, which has the job's `SLURM_NTASKS` too but is one
+  /// process.
   public static func current() -> LaunchEnvironment {
     func value(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
     let tasks = value("SLURM_STEP_ID") == nil ? nil : value("SLURM_STEP_NUM_TASKS") ?? value("SLURM_NTASKS")

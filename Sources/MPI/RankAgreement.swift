@@ -13,8 +13,8 @@ extension Communicator {
   ///
   ///     let header = try world.agree { () throws(Failure) in try readHeader() }   // all ranks go on, or none
   ///
-  /// Collective: every rank calls it. `work` must not call collective methods, since a rank that failed before one would leave the others
-  /// waiting in it.
+  /// Collective: every rank calls it. `work` must not call collective methods, since a rank that failed before one
+  /// would leave the others waiting in it.
   ///
   /// - Returns: what this rank's `work` returned.
   /// - Throws: the same `Failure` on every rank, or ``MPIError``.

@@ -1,7 +1,7 @@
 /// A logarithm and an exponential that are the same to the last bit on every machine.
 ///
-/// Those of the C library differ between versions and between processors, of which one fuses an operation that another does not. The files that
-/// frog-mpi writes must not differ.
+/// Those of the C library differ between versions and between processors, of which one fuses an operation that another
+/// does not. The files that frog-mpi writes must not differ.
 #ifndef FROG_CKERNELS_LOGARITHM_H
 #define FROG_CKERNELS_LOGARITHM_H
 

@@ -1,15 +1,17 @@
 /// Passes over stored weights: sums of squares and hashes.
 ///
-/// Sums run in sixteen lanes of double precision that are added in a fixed order, whatever vector width the processor has. Squares of 32-bit and
-/// narrower floats are exact, and a lane rounds once for every weight. So a sum of n squares is off by at most (n / 16 + 4) · 2⁻⁵³ of itself. It is
-/// not finite if a weight is not, or if the squares of 64-bit floats overflow.
+/// Sums run in sixteen lanes of double precision that are added in a fixed order, whatever vector width the processor
+/// has. Squares of 32-bit and narrower floats are exact, and a lane rounds once for every weight. So a sum of n squares
+/// is off by at most (n / 16 + 4) · 2⁻⁵³ of itself. It is not finite if a weight is not, or if the squares of 64-bit
+/// floats overflow.
 #ifndef FROG_CKERNELS_NORMS_H
 #define FROG_CKERNELS_NORMS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/// The sum of squares of `count` stored values, little-endian and at any alignment. Values of other types are decoded to 64-bit floats first.
+/// The sum of squares of `count` stored values, little-endian and at any alignment. Values of other types are decoded
+/// to 64-bit floats first.
 double frog_sum_of_squares_bf16(const void *source, size_t count);
 double frog_sum_of_squares_f32(const void *source, size_t count);
 double frog_sum_of_squares_f64(const void *source, size_t count);

@@ -1,7 +1,7 @@
 /// Passes over one panel of scores.
 ///
-/// Floating-point sums run in sixteen lanes that are added in a fixed order, whatever vector width the processor has. So a result does not depend on
-/// the processor that has computed it.
+/// Floating-point sums run in sixteen lanes that are added in a fixed order, whatever vector width the processor has.
+/// So a result does not depend on the processor that has computed it.
 #ifndef FROG_CKERNELS_SCORES_H
 #define FROG_CKERNELS_SCORES_H
 
@@ -47,8 +47,8 @@ int frog_any_non_finite(const float *values, size_t count);
 /// The index of the first of `count` values that is negative, infinite or NaN; -1 if there is none.
 ptrdiff_t frog_first_unfit(const float *values, size_t count);
 
-/// The **key** of a value: the bits of the 32-bit float, of which all are flipped if the value is negative, and the sign alone if not. Keys have the
-/// order of their values.
+/// The **key** of a value: the bits of the 32-bit float, of which all are flipped if the value is negative, and the
+/// sign alone if not. Keys have the order of their values.
 static inline uint32_t frog_key(uint32_t bits) { return bits >> 31 ? ~bits : bits | 0x80000000u; }
 
 /// The bits of the value that has this key.
@@ -57,8 +57,8 @@ static inline uint32_t frog_bits(uint32_t key) { return key >> 31 ? key & 0x7fff
 /// Counts the keys of `count` values in 65,536 `bins`, by their upper 16 bits.
 void frog_count(const float *values, size_t count, int64_t *bins);
 
-/// Writes those of `count` values whose key is at least `bound` to `kept`, which has room for `count`. Positions are counted from `first`. Returns
-/// the number of values written.
+/// Writes those of `count` values whose key is at least `bound` to `kept`, which has room for `count`. Positions are
+/// counted from `first`. Returns the number of values written.
 size_t frog_keep(const float *values, size_t count, uint32_t first, uint32_t bound, frog_candidate *kept);
 
 #endif

@@ -2,8 +2,9 @@
 #ifndef FROG_CKERNELS_SIGNALS_H
 #define FROG_CKERNELS_SIGNALS_H
 
-/// Notes SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 from now on, so that they do not end the process. SIGINT and SIGHUP stay ignored if they are
-/// ignored, as under nohup(1). System calls that a signal interrupts are restarted. Returns 0, or -1 with errno set.
+/// Notes SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 from now on, so that they do not end the process. SIGINT and
+/// SIGHUP stay ignored if they are ignored, as under nohup(1). System calls that a signal interrupts are restarted.
+/// Returns 0, or -1 with errno set.
 int frog_catch_signals(void);
 
 /// The first signal that was noted; 0 if there was none.

@@ -1,7 +1,9 @@
-// MPI for Swift: an inline function for each call of MPI that frog-mpi makes. All return the code of the call, 0 for success.
+// MPI for Swift: an inline function for each call of MPI that frog-mpi makes. All return the code of the call, 0 for
+// success.
 //
-// MPI's communicators, datatypes and operators are casts and macros that Swift cannot import. Their C types differ between implementations:
-// pointers in Open MPI, integers in MPICH. The two structs below hide this, so that Swift code never names a type of MPI.
+// MPI's communicators, datatypes and operators are casts and macros that Swift cannot import. Their C types differ
+// between implementations: pointers in Open MPI, integers in MPICH. The two structs below hide this, so that Swift code
+// never names a type of MPI.
 #ifndef CMPI_MESSAGE_PASSING_H
 #define CMPI_MESSAGE_PASSING_H
 
@@ -76,7 +78,8 @@ static inline int cmpi_library_version(char *text) {
 
 static inline int cmpi_rank(cmpi_comm comm, int *rank) { return MPI_Comm_rank(comm.handle, rank); }
 static inline int cmpi_size(cmpi_comm comm, int *size) { return MPI_Comm_size(comm.handle, size); }
-// Divides the ranks by colour. A negative colour leaves this rank out. *is_member says whether it has got a communicator.
+// Divides the ranks by colour. A negative colour leaves this rank out. *is_member says whether it has got a
+// communicator.
 static inline int cmpi_split(cmpi_comm comm, int colour, int key, cmpi_comm *part, int *is_member) {
   int code = MPI_Comm_split(comm.handle, colour < 0 ? MPI_UNDEFINED : colour, key, &part->handle);
   *is_member = code == MPI_SUCCESS && part->handle != MPI_COMM_NULL;
@@ -85,7 +88,8 @@ static inline int cmpi_split(cmpi_comm comm, int colour, int key, cmpi_comm *par
 static inline int cmpi_split_shared(cmpi_comm comm, int key, cmpi_comm *node) {
   return MPI_Comm_split_type(comm.handle, MPI_COMM_TYPE_SHARED, key, MPI_INFO_NULL, &node->handle);
 }
-// Makes a communicator of the ranks first … last of comm. Only these call it; other groups may be formed at the same time.
+// Makes a communicator of the ranks first … last of comm. Only these call it; other groups may be formed at the same
+// time.
 static inline int cmpi_group(cmpi_comm comm, int first, int last, int tag, cmpi_comm *part) {
   MPI_Group all = MPI_GROUP_NULL, some = MPI_GROUP_NULL;
   int range[1][3] = {{first, last, 1}};
@@ -115,11 +119,13 @@ static inline int cmpi_gather_varying(
     void *receive, const int *counts, const int *offsets, int root) {
   return MPI_Gatherv(send, count, cmpi_datatype(type), receive, counts, offsets, cmpi_datatype(type), root, comm.handle);
 }
-// Sums data over all ranks, of which rank r gets counts[r] elements. Those of this rank lie at the start of data afterwards.
+// Sums data over all ranks, of which rank r gets counts[r] elements. Those of this rank lie at the start of data
+// afterwards.
 static inline int cmpi_reduce_scatter(cmpi_comm comm, void *data, const int *counts, cmpi_type type, cmpi_op op) {
   return MPI_Reduce_scatter(MPI_IN_PLACE, data, counts, cmpi_datatype(type), cmpi_operator(op), comm.handle);
 }
-// Gives all parts to all ranks. Each rank's own part lies in its place of data before, and the parts of all ranks afterwards.
+// Gives all parts to all ranks. Each rank's own part lies in its place of data before, and the parts of all ranks
+// afterwards.
 static inline int cmpi_all_gather_varying(
     cmpi_comm comm, void *data, const int *counts, const int *offsets, cmpi_type type) {
   return MPI_Allgatherv(

@@ -1,8 +1,8 @@
-// BLACS and ScaLAPACK for Swift. Neither has headers of its own, so the C symbols of BLACS and the Fortran symbols of ScaLAPACK are declared
-// here. gfortran passes the length of each CHARACTER argument at the end.
+// BLACS and ScaLAPACK for Swift. Neither has headers of its own, so the C symbols of BLACS and the Fortran symbols of
+// ScaLAPACK are declared here. gfortran passes the length of each CHARACTER argument at the end.
 //
-// Matrices lie in blocks on a grid of ranks; each rank passes its own part, column-major. Functions that return an int return `info`, 0 for
-// success.
+// Matrices lie in blocks on a grid of ranks; each rank passes its own part, column-major. Functions that return an int
+// return `info`, 0 for success.
 #ifndef CMPI_SCALAPACK_H
 #define CMPI_SCALAPACK_H
 
@@ -44,8 +44,8 @@ void pdgebrd_(const int *, const int *, double *, const int *, const int *, cons
 // The number of a communicator in BLACS's own table. Free it after the grids that are made of it.
 static inline int blacs_system_handle(cmpi_comm comm) { return Csys2blacs_handle(comm.handle); }
 static inline void blacs_free_system_handle(int handle) { Cfree_blacs_system_handle(handle); }
-// Makes a grid on which map[row + column * rows] is the rank at (row, column). Returns the context of the grid, negative for a rank outside
-// it.
+// Makes a grid on which map[row + column * rows] is the rank at (row, column). Returns the context of the grid,
+// negative for a rank outside it.
 static inline int blacs_grid_map(int handle, int *map, int rows, int columns) {
   int context = handle;
   Cblacs_gridmap(&context, map, rows, rows, columns);
@@ -72,9 +72,9 @@ static inline int scalapack_describe(int *descriptor, int m, int n, int block, i
   return info;
 }
 
-// Finds the eigensystem of the symmetric A that is given by its lower triangle, which is destroyed. Eigenvalues go to w, ascending, on every
-// rank, and eigenvectors to z. A and z share one descriptor. With lwork = -1, only the sizes of the workspaces are written, to work[0] and
-// iwork[0].
+// Finds the eigensystem of the symmetric A that is given by its lower triangle, which is destroyed. Eigenvalues go to
+// w, ascending, on every rank, and eigenvectors to z. A and z share one descriptor. With lwork = -1, only the sizes of
+// the workspaces are written, to work[0] and iwork[0].
 #define CMPI_SYEVD(T, p)                                                                                          \
   static inline int scalapack_lower_##p##syevd(                                                                   \
       int n, T *a, const int *descriptor, T *w, T *z, T *work, int lwork, int *iwork, int liwork) {               \
@@ -101,8 +101,8 @@ CMPI_SYEV(double, pd)
 CMPI_SYEV(float, ps)
 #undef CMPI_SYEV
 
-// Reduces the lower triangle of A, n × n, to Q·T·Qᵀ. T lies on the diagonal and the subdiagonal of A afterwards, and the reflectors of Q below
-// and in tau. tau, d and e have an element for each local column.
+// Reduces the lower triangle of A, n × n, to Q·T·Qᵀ. T lies on the diagonal and the subdiagonal of A afterwards, and
+// the reflectors of Q below and in tau. tau, d and e have an element for each local column.
 static inline int scalapack_lower_pdsytrd(
     int n, double *a, const int *descriptor, double *d, double *e, double *tau, double *work, int lwork) {
   const int one = 1;
@@ -122,8 +122,8 @@ static inline int scalapack_lower_pdormtr(
   return info;
 }
 
-// Decomposes the first m rows of A, n columns: their R lies in the upper triangle afterwards, and reflectors below. tau has an element for each
-// local column.
+// Decomposes the first m rows of A, n columns: their R lies in the upper triangle afterwards, and reflectors below. tau
+// has an element for each local column.
 static inline int scalapack_pdgeqrf(int m, int n, double *a, const int *descriptor, double *tau, double *work, int lwork) {
   const int one = 1;
   int info = 0;
@@ -131,8 +131,8 @@ static inline int scalapack_pdgeqrf(int m, int n, double *a, const int *descript
   return info;
 }
 
-// Reduces the first n rows of A, n columns, to Q·B·Pᵀ. The upper bidiagonal B lies on the diagonal and above it afterwards. d and tauq have an
-// element for each local column, e and taup one for each local row.
+// Reduces the first n rows of A, n columns, to Q·B·Pᵀ. The upper bidiagonal B lies on the diagonal and above it
+// afterwards. d and tauq have an element for each local column, e and taup one for each local row.
 static inline int scalapack_pdgebrd(
     int n, double *a, const int *descriptor, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
   const int one = 1;

@@ -6,11 +6,11 @@
 
 /// Memory for `count` scalars that starts on a cache line and is freed with the last reference.
 ///
-/// The alignment makes results repeatable to the last bit. Vector kernels may handle the elements before the first aligned address on
-/// their own, and so add in an order that depends on where malloc has put an array.
+/// The alignment makes results repeatable to the last bit. Vector kernels may handle the elements before the first
+/// aligned address on their own, and so add in an order that depends on where malloc has put an array.
 ///
-/// The pointers that a buffer gives away are valid while the buffer lives. A temporary buffer is freed as soon as it has given its
-/// pointer away, so bind it to a name and keep that name alive:
+/// The pointers that a buffer gives away are valid while the buffer lives. A temporary buffer is freed as soon as it
+/// has given its pointer away, so bind it to a name and keep that name alive:
 ///
 ///     let buffer = try AlignedBuffer<Float>(count: 16)
 ///     withExtendedLifetime(buffer) { use(buffer.elements) }

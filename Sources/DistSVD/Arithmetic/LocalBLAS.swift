@@ -34,9 +34,9 @@ public enum LocalBLAS {
 
   /// C := A·B, or C := C + A·B if `isStarted`, for operands without negative elements.
   ///
-  /// The sum is formed in slices of ``sliceLength`` terms. `sgemm` adds several hundred terms one after the other. Where all are
-  /// positive, the rounding of such a sum grows with every term and is most of the error of a score. Adding short sums keeps the rounding
-  /// small, at a few per cent of the time (docs/measurements.md).
+  /// The sum is formed in slices of ``sliceLength`` terms. `sgemm` adds several hundred terms one after the other.
+  /// Where all are positive, the rounding of such a sum grows with every term and is most of the error of a score.
+  /// Adding short sums keeps the rounding small, at a few per cent of the time (docs/measurements.md).
   ///
   /// C function: `sgemm`.
   public static func multiplyPositive(
@@ -66,9 +66,9 @@ public enum LocalBLAS {
 
   /// Gives `count` threads to every BLAS and LAPACK call of this process from here on.
   ///
-  /// OpenBLAS has one thread count for the whole process, so there is nothing to pass to a solver and no scope that could end. Whoever
-  /// starts the process calls this once, before the first decomposition. The count is never left to the library: ranks that share a node
-  /// would each take every core. It shapes the last bits of results.
+  /// OpenBLAS has one thread count for the whole process, so there is nothing to pass to a solver and no scope that
+  /// could end. Whoever starts the process calls this once, before the first decomposition. The count is never left to
+  /// the library: ranks that share a node would each take every core. It shapes the last bits of results.
   public static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
 
   /// The name and version of the BLAS library, and the processor it has picked its kernels for.

@@ -1,10 +1,10 @@
 /// The Gram matrix of the smaller side of a matrix W, on one rank: G = WᵀW if W is tall, G = W·Wᵀ if W is wide.
 ///
-/// W streams through in panels of whole rows (tall) or whole columns (wide). Memory is therefore `order²` scalars and one panel, however
-/// long the other side of W.
+/// W streams through in panels of whole rows (tall) or whole columns (wide). Memory is therefore `order²` scalars and
+/// one panel, however long the other side of W.
 ///
-/// Accuracy: singular values below √ε·σ₁ have no correct digits. Scores keep theirs, since the error of each vector counts there in
-/// proportion to its own σ: 9e-7 of relative error in double at condition numbers up to 1e8.
+/// Accuracy: singular values below √ε·σ₁ have no correct digits. Scores keep theirs, since the error of each vector
+/// counts there in proportion to its own σ: 9e-7 of relative error in double at condition numbers up to 1e8.
 public struct GramMatrix<Scalar: RealScalar> {
   /// min(m, n).
   public let order: Int

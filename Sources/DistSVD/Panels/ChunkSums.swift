@@ -2,15 +2,16 @@ import MPI
 
 /// A way to share a sum over the streaming side of a matrix among ranks.
 ///
-/// The sum is cut into chunks (``PanelShape/chunks``). A conforming type decides which rank computes the partial sum of which chunk, and
-/// brings the partial sums to all ranks.
+/// The sum is cut into chunks (``PanelShape/chunks``). A conforming type decides which rank computes the partial sum of
+/// which chunk, and brings the partial sums to all ranks.
 ///
-/// Invariant: every conforming type adds the same partial sums in the order of the chunks, so results are the same bits for any number
-/// of ranks.
+/// Invariant: every conforming type adds the same partial sums in the order of the chunks, so results are the same bits
+/// for any number of ranks.
 public protocol ChunkSums {
   /// `total` := the sum of the partial sums of all chunks, added in the order of the chunks.
   ///
-  /// Collective among the ranks that share the sum: each calls it, with the same `chunks` and `total.count`, and ends with the same `total`.
+  /// Collective among the ranks that share the sum: each calls it, with the same `chunks` and `total.count`, and ends
+  /// with the same `total`.
   ///
   /// - Parameter compute: writes every element of the partial sum of one chunk. It may fail on one rank alone.
   /// - Throws: the same error on all these ranks, if `compute` fails on any.
@@ -55,7 +56,8 @@ public struct TeamChunkSums: ChunkSums {
 
   /// Shares sums among all ranks of `team`.
   ///
-  /// - Parameter agreeing: does local work. If the work fails on one member, `agreeing` throws the same error on every member.
+  /// - Parameter agreeing: does local work. If the work fails on one member, `agreeing` throws the same error on every
+  ///   member.
   public init(team: Communicator, agreeing: @escaping (() throws -> Void) throws -> Void) {
     self.team = team
     agreement = agreeing
@@ -63,8 +65,8 @@ public struct TeamChunkSums: ChunkSums {
 
   /// Adds the partial sums of all chunks, broadcasting each in turn.
   ///
-  /// A member holds its own partial sums and one more: ⌈chunks ÷ members⌉ + 1. An all-gather would send as many bytes, but every member
-  /// would hold all partial sums.
+  /// A member holds its own partial sums and one more: ⌈chunks ÷ members⌉ + 1. An all-gather would send as many bytes,
+  /// but every member would hold all partial sums.
   public func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void

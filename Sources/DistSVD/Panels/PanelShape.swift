@@ -1,6 +1,7 @@
 /// The cut of a matrix into panels: the smaller side is decomposed (the core), the longer side streams.
 ///
-/// A tall matrix is read in panels of whole rows, a wide one in panels of whole columns. A panel is a range of the streaming side:
+/// A tall matrix is read in panels of whole rows, a wide one in panels of whole columns. A panel is a range of the
+/// streaming side:
 ///
 ///     let shape = PanelShape(rows: 11_008, columns: 4_096)   // core 4,096, stream 11,008
 ///     shape.panels(of: PanelShape.gramElements)              // 0..<1024, 1024..<2048, …

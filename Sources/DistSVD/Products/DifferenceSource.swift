@@ -1,7 +1,7 @@
 /// The difference A − B of two matrices of one shape, read a panel at a time.
 ///
-/// Differences are formed in the width that is read. In double they are exact for weights that are stored in single precision or less and
-/// are not too far apart.
+/// Differences are formed in the width that is read. In double they are exact for weights that are stored in single
+/// precision or less and are not too far apart.
 public struct DifferenceSource<A: PanelSource, B: PanelSource>: PanelSource {
   private let a: A
   private let b: B

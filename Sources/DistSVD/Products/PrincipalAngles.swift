@@ -20,8 +20,8 @@ public struct PrincipalAngles: Sendable, Equatable {
 
   /// The angles between the spaces that the first `most` vectors of `first` and of `second` span.
   ///
-  /// Cosines are the singular values of XᵀY, and sines those of Y − X·(XᵀY). Sines keep their digits where an angle is small and its cosine
-  /// rounds to 1. Each angle is made of both, so small and large angles are within a few ε.
+  /// Cosines are the singular values of XᵀY, and sines those of Y − X·(XᵀY). Sines keep their digits where an angle is
+  /// small and its cosine rounds to 1. Each angle is made of both, so small and large angles are within a few ε.
   ///
   /// - Throws: ``SolverError/differentShapes(_:_:)`` if the vectors are not of one length, ``SolverError``.
   /// - Complexity: 4·d·j·k + 4·d·k² operations for j and k ≤ j vectors of length d; d·k doubles.

@@ -17,8 +17,8 @@ public struct TruncatedBasis {
   /// Why the result of the usual eigensolver was refused on this rank, if it was; else nil.
   public let rescue: SolverError?
 
-  /// The flatness of the tail, κ = Σ_{k>r} σ_k ÷ √((n − r)·Σ_{k>r} σ_k²), from 0 to 1. 1 if all its singular values are equal, 0 if there is
-  /// no tail.
+  /// The flatness of the tail, κ = Σ_{k>r} σ_k ÷ √((n − r)·Σ_{k>r} σ_k²), from 0 to 1. 1 if all its singular values are
+  /// equal, 0 if there is no tail.
   public var kappa: Double {
     let bound = (Double(order - rank) * tailSquares).squareRoot()
     return bound > 0 ? min(tailNuclearNorm / bound, 1) : 0

@@ -1,9 +1,10 @@
 /// Some leading singular vectors of one side of a matrix, orthonormal.
 ///
-/// Invariant: the component of largest magnitude of each vector is positive. Where several components are within 1e-6 of the largest, the first
-/// of them is, so that rounding does not choose.
+/// Invariant: the component of largest magnitude of each vector is positive. Where several components are within 1e-6
+/// of the largest, the first of them is, so that rounding does not choose.
 ///
-/// Left and right vectors are each given this sign on their own, so σ_k·u_k·v_kᵀ is a part of the matrix only up to its sign.
+/// Left and right vectors are each given this sign on their own, so σ_k·u_k·v_kᵀ is a part of the matrix only up to its
+/// sign.
 public struct SingularVectors {
   /// The length of each vector.
   public let dimension: Int

@@ -1,7 +1,7 @@
 /// A length that is cut into blocks which are dealt out in turn: block b belongs to part b % parts.
 ///
-/// Every part keeps its elements in their global order, without gaps. ScaLAPACK cuts rows and columns this way. Ten elements in blocks of
-/// two over two parts:
+/// Every part keeps its elements in their global order, without gaps. ScaLAPACK cuts rows and columns this way. Ten
+/// elements in blocks of two over two parts:
 ///
 ///     global  0 1 | 2 3 | 4 5 | 6 7 | 8 9
 ///     part    0   | 1   | 0   | 1   | 0
@@ -25,13 +25,15 @@ public struct CyclicAxis: Sendable, Equatable {
   /// Fortran function: `numroc`.
   public func count(on part: Int) -> Int { count(on: part, below: length) }
 
-  /// The number of elements of `part` among the first `limit` of all. It is the local position of the first element from `limit` on.
+  /// The number of elements of `part` among the first `limit` of all. It is the local position of the first element
+  /// from `limit` on.
   ///
   /// - Complexity: O(1).
   public func count(on part: Int, below limit: Int) -> Int {
     let (whole, rest) = limit.quotientAndRemainder(dividingBy: block)
     let (rounds, left) = whole.quotientAndRemainder(dividingBy: parts)
-    // Of the last round, parts before `left` have a whole block, and part `left` has `rest` elements of the block that `limit` cuts.
+    // Of the last round, parts before `left` have a whole block, and part `left` has `rest` elements of the block that
+    // `limit` cuts.
     return rounds * block + (part < left ? block : part == left ? rest : 0)
   }
 

@@ -8,7 +8,8 @@ import MPI
 ///     0 1 2
 ///     3 4 5
 ///
-/// The grid is mapped on the communicator of the team. On the communicator of all ranks, BLACS would wait for every one of them.
+/// The grid is mapped on the communicator of the team. On the communicator of all ranks, BLACS would wait for every one
+/// of them.
 ///
 /// Like a `Communicator`, a grid must be let go by every member between the same two collective calls.
 public final class ProcessGrid {
@@ -54,8 +55,8 @@ public final class ProcessGrid {
     blacs_free_system_handle(systemHandle)
   }
 
-  /// The rows and columns P × Q for a team of `size`: as near to a square as the divisors of `size` allow, with P ≤ Q. A prime number of
-  /// ranks makes one row.
+  /// The rows and columns P × Q for a team of `size`: as near to a square as the divisors of `size` allow, with P ≤ Q.
+  /// A prime number of ranks makes one row.
   public static func shape(of size: Int) -> (rows: Int, columns: Int) {
     var rows = 1
     for divisor in 1...max(size, 1) {

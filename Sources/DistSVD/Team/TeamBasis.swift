@@ -4,10 +4,12 @@ import MPI
 public struct TeamBasis {
   /// All singular values, descending, in the units of the matrix; the same on every member.
   public let singularValues: [Double]
-  /// Why the result of the usual algorithm was refused, if this is the other algorithm's; else nil. The same on every member.
+  /// Why the result of the usual algorithm was refused, if this is the other algorithm's; else nil. The same on every
+  /// member.
   public let rescue: SolverError?
   private let vectors: DistributedMatrix<Float>
-  /// Room for columns that arrive from all members. It is allocated beforehand, so that gathering cannot fail on one member alone.
+  /// Room for columns that arrive from all members. It is allocated beforehand, so that gathering cannot fail on one
+  /// member alone.
   private let exchange: AlignedBuffer<Float>
 
   init(
@@ -81,14 +83,15 @@ public struct TeamBasis {
 }
 
 extension Precision {
-  /// Decomposes `source` by a team of ranks, each of which reads a share of it. The result is tested, and found by another algorithm if the
-  /// usual one's is wrong.
+  /// Decomposes `source` by a team of ranks, each of which reads a share of it. The result is tested, and found by
+  /// another algorithm if the usual one's is wrong.
   ///
   /// Collective: every member of `grid` calls it.
   ///
   /// - Parameters:
   ///   - bandElements: the most elements of `source` that a member holds at a time.
-  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on
+  ///     all.
   /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
   public func teamBasis(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,

@@ -31,16 +31,16 @@ public struct Checkpoint: Sendable {
   public let shards: [Shard]
   /// The tensors of all shards, in order of the bytes of their names.
   ///
-  /// The position of a tensor is its ordinal, which decides ties between scores. So it must not depend on a locale, on Unicode tables, or on
-  /// the shards that tensors were put into.
+  /// The position of a tensor is its ordinal, which decides ties between scores. So it must not depend on a locale, on
+  /// Unicode tables, or on the shards that tensors were put into.
   public let tensors: [CheckpointTensor]
   /// Oddities that do no harm, one line each.
   public let warnings: [String]
 
   /// Opens a checkpoint: a folder with a shard index, a folder without one, or a single file.
   ///
-  /// In a folder with `model.safetensors.index.json`, the index says which shards count, and is checked against them. In a folder without it,
-  /// all `*.safetensors` count. Symbolic links are followed.
+  /// In a folder with `model.safetensors.index.json`, the index says which shards count, and is checked against them.
+  /// In a folder without it, all `*.safetensors` count. Symbolic links are followed.
   ///
   /// Call this on one rank, since it reads every header.
   ///

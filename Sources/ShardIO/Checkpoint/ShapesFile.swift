@@ -232,7 +232,8 @@ private struct ShapesParser {
     return (name, shape, dtype)
   }
 
-  /// The end of a tensor that begins at byte `start`; nil if it does not fit in `Int`. Types of less than a byte round up.
+  /// The end of a tensor that begins at byte `start`; nil if it does not fit in `Int`. Types of less than a byte round
+  /// up.
   private static func end(after start: Int, shape: [Int], dtype: DType) -> Int? {
     var bits = UInt128(dtype.bits)
     for size in shape {

@@ -55,7 +55,8 @@ public final class AnonymousFile {
     }
   }
 
-  /// Writes everything to the disk and drops the copy in memory, so that reads go to the disk again. File systems in memory keep their copy.
+  /// Writes everything to the disk and drops the copy in memory, so that reads go to the disk again. File systems in
+  /// memory keep their copy.
   ///
   /// C functions: fsync(2), posix_fadvise(2).
   public func dropFromMemory() throws(WriteError) {

@@ -5,7 +5,8 @@ import SystemPackage
 /// 1. One rank creates the file and reserves its space: ``init(creating:size:)``.
 /// 2. The other ranks open it: ``init(openingForUpdate:)``.
 /// 3. Each rank writes its own ranges and synchronizes: ``write(_:at:)``, ``synchronize()``.
-/// 4. When all have done so, one rank renames the file and synchronizes the folder: ``rename(_:to:)``, ``synchronizeDirectory(_:)``.
+/// 4. When all have done so, one rank renames the file and synchronizes the folder: ``rename(_:to:)``,
+///    ``synchronizeDirectory(_:)``.
 ///
 /// A reader therefore sees the whole file or none, even after a power cut.
 public struct DurableFile: ~Copyable, Sendable {
@@ -86,7 +87,8 @@ public struct DurableFile: ~Copyable, Sendable {
     }
   }
 
-  /// Writes a small file whole: under a temporary name beside `path`, synchronized, renamed, and the folder synchronized.
+  /// Writes a small file whole: under a temporary name beside `path`, synchronized, renamed, and the folder
+  /// synchronized.
   ///
   /// After an error the temporary file is gone, and a file that had the name is untouched.
   public static func writeWhole(_ bytes: [UInt8], to path: FilePath) throws(WriteError) {

@@ -19,7 +19,8 @@ public enum Folder {
 
   /// Whether there is a file or folder at a path.
   ///
-  /// Where the system cannot tell, this throws. A file that is taken for missing might be passed over, or written again.
+  /// Where the system cannot tell, this throws. A file that is taken for missing might be passed over, or written
+  /// again.
   public static func exists(_ path: FilePath) throws(WriteError) -> Bool {
     do {
       _ = try path.stat()

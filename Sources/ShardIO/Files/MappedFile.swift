@@ -26,8 +26,8 @@ public final class MappedFile: ByteSource {
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
     let result = Result { try body(UnsafeRawBufferPointer(rebasing: mapping.bytes[range])) }
-    // Bytes past a new end of the file read as zeros, silently up to the end of the page. Whatever the body made of them, even an error, says
-    // nothing about the file.
+    // Bytes past a new end of the file read as zeros, silently up to the end of the page. Whatever the body made of
+    // them, even an error, says nothing about the file.
     try file.checkUnchanged()
     if mapping.wasHit { throw SourceError.cannotRead(path, offset: range.lowerBound, .ioError) }
     return try result.get()
@@ -37,7 +37,8 @@ public final class MappedFile: ByteSource {
     file.prefetch(range, scratch: &scratch)
   }
 
-  /// Gives back the pages of `range`. Pages that it shares with its neighbours go too, and come back when they are needed.
+  /// Gives back the pages of `range`. Pages that it shares with its neighbours go too, and come back when they are
+  /// needed.
   public func release(_ range: Range<Int>) {
     mapping.release(range.clamped(to: 0..<size))
   }
@@ -80,6 +81,6 @@ private struct Mapping: ~Copyable {
   var wasHit: Bool { region.map(BusErrorGuard.wasHit) ?? false }
 }
 
-// Sharing between threads is sound: the memory is read-only and stays mapped as long as its only owner lives, and the region is made of
-// atomics.
+// Sharing between threads is sound: the memory is read-only and stays mapped as long as its only owner lives, and the
+// region is made of atomics.
 extension Mapping: @unchecked Sendable {}

@@ -17,7 +17,8 @@ public final class PreadFile: ByteSource {
     self.file = file
   }
 
-  /// - Complexity: one fstat(2), and one pread(2) for each 2 GiB, unless the file system delivers less than it is asked for.
+  /// - Complexity: one fstat(2), and one pread(2) for each 2 GiB, unless the file system delivers less than it is asked
+  ///   for.
   public func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {

@@ -1,6 +1,7 @@
 import SystemPackage
 
-/// The reason why a checkpoint cannot be used. Its description names the file, the tensor, the claim, the finding and the remedy.
+/// The reason why a checkpoint cannot be used. Its description names the file, the tensor, the claim, the finding and
+/// the remedy.
 public struct CheckpointError: Error, Sendable, CustomStringConvertible {
   /// The kind of fault, which decides the exit status.
   public let kind: InputFailure

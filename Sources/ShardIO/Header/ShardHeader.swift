@@ -8,7 +8,8 @@ import Crypto
 /// 2. N bytes of JSON: the header, with type, shape and offsets of each tensor.
 /// 3. The data of the tensors, without gaps, to the end of the file.
 ///
-/// Invariant: the byte ranges of ``tensors`` follow one another from ``dataStart`` to ``fileSize``, and each has the bytes of its shape and type.
+/// Invariant: the byte ranges of ``tensors`` follow one another from ``dataStart`` to ``fileSize``, and each has the
+/// bytes of its shape and type.
 public struct ShardHeader: Sendable {
   /// The largest length N that the format allows, in bytes.
   public static let largestHeader = 100_000_000

@@ -21,8 +21,8 @@ public struct TensorInfo: Sendable, Equatable {
 
   /// The number of elements, which is 1 for a scalar.
   ///
-  /// The product is known to fit, but a partial product before a zero may not: `[2⁶¹, 6, 0]` is accepted, as by the reference reader. So the
-  /// multiplication wraps instead of trapping.
+  /// The product is known to fit, but a partial product before a zero may not: `[2⁶¹, 6, 0]` is accepted, as by the
+  /// reference reader. So the multiplication wraps instead of trapping.
   public var elementCount: Int { shape.reduce(1, &*) }
 
   /// Whether all parts are equal, names by their bytes. `==` of `String` takes é and e + ◌́ for equal.

@@ -19,7 +19,8 @@ public struct ShardIndex: Sendable {
 
   /// The entries, in the order of the text.
   public let entries: [Entry]
-  /// `metadata.total_size` as it is written: the bytes of tensor data in all shards. It is often wrong, and sometimes not even a whole number.
+  /// `metadata.total_size` as it is written: the bytes of tensor data in all shards. It is often wrong, and sometimes
+  /// not even a whole number.
   public let totalSize: String?
 
   /// Parses and checks an index. Any bytes end in an index or an error.
@@ -139,7 +140,8 @@ private struct ShardIndexParser {
     return totalSize
   }
 
-  /// Whether a name is that of a file beside the index. Other loaders follow separators and `..` out of the folder of the checkpoint.
+  /// Whether a name is that of a file beside the index. Other loaders follow separators and `..` out of the folder of
+  /// the checkpoint.
   private static func isPlainFileName(_ name: String) -> Bool {
     let bytes = Array(name.utf8)
     let hasForbidden = bytes.contains { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") || $0 == 0 }

@@ -1,6 +1,7 @@
 /// The rule of JSON that a text breaks, and the byte where it does.
 public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// A rule of RFC 8259, or of the reference reader of safetensors. The raw value completes a message that begins with "JSON".
+  /// A rule of RFC 8259, or of the reference reader of safetensors. The raw value completes a message that begins with
+  /// "JSON".
   public enum Problem: String, Sendable, CaseIterable {
     case invalidUTF8 = "is not UTF-8"
     case unexpectedEnd = "ends in the middle of a value"

@@ -4,8 +4,8 @@ import SystemPackage
 public enum LockError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Another process holds the lock. The holder is nil if it has not written its name yet, or the file makes no sense.
   case taken(FilePath, by: LockHolder?)
-  /// The file system knows no locks, and this node cannot tell whether the process that the file names still runs. The holder is nil if the
-  /// file names none.
+  /// The file system knows no locks, and this node cannot tell whether the process that the file names still runs. The
+  /// holder is nil if the file names none.
   case unknown(FilePath, holder: LockHolder?)
   /// The file cannot be made, read, written or removed.
   case failed(WriteError)
@@ -34,8 +34,8 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
   public let host: String
   /// The number of the process on that node.
   public let process: Int32
-  /// The start of the process in clock ticks since its node started (`/proc/PID/stat`); 0 where the system does not tell. It tells a process
-  /// from later ones of the same number.
+  /// The start of the process in clock ticks since its node started (`/proc/PID/stat`); 0 where the system does not
+  /// tell. It tells a process from later ones of the same number.
   public let start: UInt64
   /// The time when the process took the lock, as `2026-01-31T23:59:59Z`.
   public let since: String

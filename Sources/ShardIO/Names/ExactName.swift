@@ -6,14 +6,14 @@
 
 /// A name that is compared, ordered and hashed by its UTF-8 bytes.
 ///
-/// Swift strings are equal when Unicode calls them canonically equivalent, so `é` and `e` + `◌́` would be one key of a dictionary. To
-/// safetensors they are two tensors:
+/// Swift strings are equal when Unicode calls them canonically equivalent, so `é` and `e` + `◌́` would be one key of a
+/// dictionary. To safetensors they are two tensors:
 ///
 ///     "\u{E9}" == "e\u{301}"                          // true
 ///     ExactName("\u{E9}") == ExactName("e\u{301}")    // false
 ///
-/// Comparing strings is also slow where a name is hostile: Swift sorts runs of combining marks by insertion, so hashing a name of 80 kB as a
-/// `String` takes 6 s.
+/// Comparing strings is also slow where a name is hostile: Swift sorts runs of combining marks by insertion, so hashing
+/// a name of 80 kB as a `String` takes 6 s.
 public struct ExactName: Hashable, Comparable, Sendable {
   /// The name itself.
   public let string: String

@@ -1,9 +1,10 @@
 import SystemPackage
 
-/// A name from a file in the form that messages print: in quotes, with invisible and control characters escaped, cut after 120 characters.
+/// A name from a file in the form that messages print: in quotes, with invisible and control characters escaped, cut
+/// after 120 characters.
 ///
-/// Names in a checkpoint may be hostile. A raw one could move the terminal's cursor, reverse the reading order of the line, or bury the
-/// message under a megabyte of text.
+/// Names in a checkpoint may be hostile. A raw one could move the terminal's cursor, reverse the reading order of the
+/// line, or bury the message under a megabyte of text.
 public func quoted(_ name: String) -> String {
   quoted(name, limit: 120)
 }
@@ -32,7 +33,8 @@ public func shown(_ path: FilePath) -> String {
   return isPlain ? text : quoted(text, limit: 1024)
 }
 
-/// A shape in the form that messages print: at most 8 dimensions and their number, since a hostile shape can have millions.
+/// A shape in the form that messages print: at most 8 dimensions and their number, since a hostile shape can have
+/// millions.
 public func shown(_ shape: [Int]) -> String {
   let limit = 8
   let dimensions = shape.prefix(limit).map(String.init).joined(separator: ", ")

@@ -1,13 +1,15 @@
 /// The positions that a matrix takes along one dimension of a stored tensor.
 ///
-/// They are `count` runs of `length` consecutive positions. The first run starts at `first`, and each run `stride` after the start of the one
-/// before. The queries of interleaved heads, `[heads, 3, d]`, are runs of d rows with stride 3d:
+/// They are `count` runs of `length` consecutive positions. The first run starts at `first`, and each run `stride`
+/// after the start of the one before. The queries of interleaved heads, `[heads, 3, d]`, are runs of d rows with stride
+/// 3d:
 ///
 ///     let rows = IndexRuns(first: 0, length: 2, stride: 6, count: 2)!   // d = 2, two heads: takes 0 1 and 6 7
 ///     rows.total         // 4
 ///     rows.stored(2)     // 6
 ///
-/// A *position*, from 0 to ``total`` − 1, counts the elements that are taken. A *stored position* counts all elements that are there.
+/// A *position*, from 0 to ``total`` − 1, counts the elements that are taken. A *stored position* counts all elements
+/// that are there.
 public struct IndexRuns: Sendable, Equatable {
   /// The stored position of the first run.
   public let first: Int

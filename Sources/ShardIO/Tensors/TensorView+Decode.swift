@@ -10,9 +10,9 @@ extension TensorView {
   ///   - destination: room for `rows.count × columns.count` values. They are undefined after an error.
   ///   - scratch: the scratch memory of this thread.
   /// - Throws: ``SourceError``.
-  /// - Complexity: O(elements of the panel), and for columns that are not consecutive O(all elements between them). A panel of whole rows takes
-  ///   one sequential read for each run of rows. Another panel is read row by row; sources that copy read over the gaps between rows while these
-  ///   are small.
+  /// - Complexity: O(elements of the panel), and for columns that are not consecutive O(all elements between them). A
+  ///   panel of whole rows takes one sequential read for each run of rows. Another panel is read row by row; sources
+  ///   that copy read over the gaps between rows while these are small.
   public func decode<Scalar: DecodableScalar>(
     rows: Range<Int>, columns: Range<Int>, into destination: UnsafeMutableBufferPointer<Scalar>,
     scratch: inout ScratchBytes

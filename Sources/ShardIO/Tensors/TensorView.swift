@@ -6,8 +6,8 @@ import SystemPackage
 ///     var scratch = ScratchBytes()
 ///     try view.decode(rows: 0..<16, columns: 0..<view.columns, into: panel, scratch: &scratch)
 ///
-/// Invariant: every element of the matrix lies inside the byte range of its tensor, and that inside the file. It is checked once, when the view
-/// is made, so decoding checks only that rows and columns are those of the matrix.
+/// Invariant: every element of the matrix lies inside the byte range of its tensor, and that inside the file. It is
+/// checked once, when the view is made, so decoding checks only that rows and columns are those of the matrix.
 public struct TensorView: Sendable {
   /// The file, which stays open as long as any of its views lives.
   public let source: any ByteSource
@@ -37,8 +37,8 @@ public struct TensorView: Sendable {
   /// - Parameters:
   ///   - slice: the part of the tensor; nil for all of a tensor of rank 2.
   ///   - scales: the scales of the stored matrix, or those that all slabs share. They may come from another file.
-  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size inside the file, the
-  ///   slice lies inside the shape, and the scales are for a matrix of the stored shape.
+  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size
+  ///   inside the file, the slice lies inside the shape, and the scales are for a matrix of the stored shape.
   public init(
     source: any ByteSource, tensor: TensorInfo, slice: TensorSlice? = nil, scales: BlockScales? = nil
   ) throws(CheckpointError) {
@@ -88,7 +88,8 @@ public struct TensorView: Sendable {
     self.scales = scales
     rows = slice.rows.total
     columns = slice.columns.total
-    // The product cannot overflow: the slab lies inside the tensor, whose bytes fit in Int. Without elements there is nothing to skip.
+    // The product cannot overflow: the slab lies inside the tensor, whose bytes fit in Int. Without elements there is
+    // nothing to skip.
     slabStart =
       elements == 0
       ? tensor.byteRange.lowerBound

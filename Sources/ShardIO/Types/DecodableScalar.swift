@@ -1,7 +1,7 @@
 /// A type that stored weights are decoded to: `Float` or `Double`.
 ///
-/// Widening is exact. Decoding F64 to `Float` rounds to nearest, ties to even, and gives infinity past the range of `Float`. Every NaN stays a
-/// NaN.
+/// Widening is exact. Decoding F64 to `Float` rounds to nearest, ties to even, and gives infinity past the range of
+/// `Float`. Every NaN stays a NaN.
 public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
   /// Decodes `destination.count` little-endian values that start at `source`, at any alignment.
   ///

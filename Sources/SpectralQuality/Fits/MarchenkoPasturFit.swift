@@ -4,8 +4,8 @@
 ///
 /// 1. Scale the eigenvalues to mean 1: λ' = λ·W_scale².
 /// 2. Estimate their density by a triangular kernel of half-width 0.1, at 1000 points from 0 to max λ' + ½.
-/// 3. Choose the σ that minimises the sum of squared differences between the law and this density, at the points where it is above 0.01; first on
-///    a grid, then by Nelder–Mead to 10⁻⁴.
+/// 3. Choose the σ that minimises the sum of squared differences between the law and this density, at the points where
+///    it is above 0.01; first on a grid, then by Nelder–Mead to 10⁻⁴.
 /// 4. Count the eigenvalues beyond the end of the law.
 ///
 /// For a square matrix, √λ' is compared with the quarter circle √(4 − x²)/(πσ²).
@@ -29,7 +29,8 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
     case noSpectrum
     /// Eigenvalues lie so far apart that the density is nowhere above 0.01.
     case tooSparse
-    /// For no σ does the support of the law contain the peak of the density. WeightWatcher reports the first σ of its grid then.
+    /// For no σ does the support of the law contain the peak of the density. WeightWatcher reports the first σ of its
+    /// grid then.
     case noBulk
   }
 
@@ -38,7 +39,8 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
 
   /// Fits the law to eigenvalues of a matrix whose sides are `larger` and `smaller`.
   ///
-  /// - Parameter eigenvalues: ascending, finite, ≥ 0. They may be those of one matrix, of all positions of a convolution, or of several replicas.
+  /// - Parameter eigenvalues: ascending, finite, ≥ 0. They may be those of one matrix, of all positions of a
+  ///   convolution, or of several replicas.
   /// - Complexity: O(n) for the density + 250 evaluations of 1000 points.
   public static func fit(_ eigenvalues: [Double], larger: Int, smaller: Int) throws(Failure) -> MarchenkoPasturFit {
     // 1. Scale the eigenvalues.

@@ -20,7 +20,8 @@ public enum RobustStatistics {
     median(values).flatMap { middle in median(values.map { abs($0 - middle) }) }
   }
 
-  /// The Theil–Sen slope, which is the median of (y_j − y_i)/(x_j − x_i) over all pairs of different x; nil without such a pair.
+  /// The Theil–Sen slope, which is the median of (y_j − y_i)/(x_j − x_i) over all pairs of different x; nil without
+  /// such a pair.
   ///
   /// - Complexity: O(n²) time and memory: 64 MB at 4096 points.
   public static func theilSen(_ points: [(x: Double, y: Double)]) -> Double? {

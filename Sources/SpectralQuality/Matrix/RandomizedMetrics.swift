@@ -1,5 +1,5 @@
-/// The metrics of a matrix W whose entries have been shuffled. They tell how much of the spectrum of W is correlation, and whether single large
-/// entries make traps.
+/// The metrics of a matrix W whose entries have been shuffled. They tell how much of the spectrum of W is correlation,
+/// and whether single large entries make traps.
 public struct RandomizedMetrics: Sendable {
   /// The largest eigenvalue of all shuffled replicas.
   public let largest: Double

@@ -2,7 +2,8 @@
 public enum SpectralDistance {
   /// WeightWatcher's `rand_distance`: √((KL(p‖m) + KL(q‖m))/2) with p = a/Σa, q = b/Σb, and m = (a + b)/Σ(a + b).
   ///
-  /// The distance of Jensen and Shannon has m = (p + q)/2. The two agree where the sums are equal, as they are after shuffling entries.
+  /// The distance of Jensen and Shannon has m = (p + q)/2. The two agree where the sums are equal, as they are after
+  /// shuffling entries.
   ///
   /// - Parameters:
   ///   - a: ascending eigenvalues, ≥ 0.

@@ -7,7 +7,8 @@
 ///
 /// Definitions, column names and their order are those of WeightWatcher 0.7.7.
 ///
-/// Invariant: a metric that was asked for and has no value is nil, and ``reasons`` holds the reason under the name of its column.
+/// Invariant: a metric that was asked for and has no value is nil, and ``reasons`` holds the reason under the name of
+/// its column.
 public struct SpectralMetrics: Sendable {
   /// The sides, kernel positions and eigenvalues of the matrix.
   public let spectrum: Spectrum
@@ -47,8 +48,9 @@ public struct SpectralMetrics: Sendable {
   ///
   /// - Parameters:
   ///   - spectrum: the spectrum of a matrix W.
-  ///   - randomized: the spectra of W with its entries shuffled, each by other random numbers. The first is compared with that of W, and all
-  ///     together show the bulk and the traps. WeightWatcher takes 5 for fewer than 100 eigenvalues, else 1.
+  ///   - randomized: the spectra of W with its entries shuffled, each by other random numbers. The first is compared
+  ///     with that of W, and all together show the bulk and the traps. WeightWatcher takes 5 for fewer than 100
+  ///     eigenvalues, else 1.
   ///   - vectors: the localization of singular vectors, with their eigenvalues.
   ///   - options: the metrics to compute.
   /// - Complexity: that of the fits that are asked for; O(n) for the rest.
@@ -165,8 +167,8 @@ public struct SpectralMetrics: Sendable {
     Self.ordered(identity + columns)
   }
 
-  /// Columns in WeightWatcher's order, which is that of pandas: layer_id and name, then the others by ASCII, capitals before small letters. Our
-  /// own columns come last.
+  /// Columns in WeightWatcher's order, which is that of pandas: layer_id and name, then the others by ASCII, capitals
+  /// before small letters. Our own columns come last.
   public static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)]
   {
     func place(_ name: String) -> Int {
@@ -184,8 +186,9 @@ public struct SpectralMetrics: Sendable {
 
   /// The metrics under WeightWatcher's column names, in its order. Metrics that were not asked for are left out.
   ///
-  /// A failed fit has −1 in alpha, xmin, D, sigma and num_pl_spikes as in WeightWatcher, but no value where WeightWatcher reports numbers made of
-  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`; `alpha` is always that of the power law.
+  /// A failed fit has −1 in alpha, xmin, D, sigma and num_pl_spikes as in WeightWatcher, but no value where
+  /// WeightWatcher reports numbers made of that −1. `Lambda` belongs to the truncated fit, whose exponent is
+  /// `alpha_tpl`; `alpha` is always that of the power law.
   public var columns: [(name: String, value: MetricValue?)] {
     var list = ColumnList()
     let fitted = fit.status == .success

@@ -12,10 +12,11 @@ public struct SpectralNorms: Sendable, Equatable {
   public let stableRank: Double?
   /// The number of √λ above max √λ · N · 2⁻⁵².
   public let matrixRank: Int
-  /// The entropy −Σ p ln p / ln rank with p = λ/Σλ + 10⁻¹⁰, which is 1 if all singular values are equal; nil for all zeros.
+  /// The entropy −Σ p ln p / ln rank with p = λ/Σλ + 10⁻¹⁰, which is 1 if all singular values are equal; nil for all
+  /// zeros.
   ///
-  /// It is 0 at rank 1, where there is only one direction. WeightWatcher divides by ln(1 + 10⁻¹⁰) there, and reports 23 times the number of
-  /// eigenvalues.
+  /// It is 0 at rank 1, where there is only one direction. WeightWatcher divides by ln(1 + 10⁻¹⁰) there, and reports 23
+  /// times the number of eigenvalues.
   public let entropy: Double?
   /// The number of λ below ``weakTolerance``.
   public let weakRankLoss: Int

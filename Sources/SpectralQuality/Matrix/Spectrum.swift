@@ -1,12 +1,13 @@
 /// The spectrum of a matrix W: the eigenvalues λ = σ² of WᵀW, and the shape of W.
 ///
-/// WeightWatcher's conventions hold. The eigenvalues are those of W as it is, without a factor 1/N and without centring. A convolution has one
-/// matrix for each position of its kernel. Their eigenvalues are pooled and halved, as if W were scaled by √½.
+/// WeightWatcher's conventions hold. The eigenvalues are those of W as it is, without a factor 1/N and without
+/// centring. A convolution has one matrix for each position of its kernel. Their eigenvalues are pooled and halved, as
+/// if W were scaled by √½.
 public struct Spectrum: Sendable, Equatable {
   /// The eigenvalues λ, ascending, finite, ≥ 0. There are `smaller × kernelPositions`.
   public let eigenvalues: [Double]
-  /// The longer side N of the matrix of one position. WeightWatcher exchanges N and M once for each position of a kernel with more columns than
-  /// rows, so that even numbers of positions leave N < M.
+  /// The longer side N of the matrix of one position. WeightWatcher exchanges N and M once for each position of a
+  /// kernel with more columns than rows, so that even numbers of positions leave N < M.
   public let larger: Int
   /// The shorter side M.
   public let smaller: Int
@@ -14,15 +15,18 @@ public struct Spectrum: Sendable, Equatable {
   public let kernelPositions: Int
   /// The largest singular value, in the units of W; of √½·W for a convolution.
   public let largestSingularValue: Double
-  /// The smallest singular value. For a convolution it is the largest of the smallest values of all positions, as in WeightWatcher.
+  /// The smallest singular value. For a convolution it is the largest of the smallest values of all positions, as in
+  /// WeightWatcher.
   public let smallestSingularValue: Double
-  /// The number of singular values that are 0 but for rounding: at most max σ · N · 2⁻⁵², where each position has its own max σ.
+  /// The number of singular values that are 0 but for rounding: at most max σ · N · 2⁻⁵², where each position has its
+  /// own max σ.
   public let rankLoss: Int
 
   /// Makes the spectrum of a matrix.
   ///
   /// - Parameter singularValues: the min(rows, columns) singular values, in any order.
-  /// - Throws: ``SpectrumError`` if the number of values does not fit the shape, or if one is negative, NaN, or too large to be squared.
+  /// - Throws: ``SpectrumError`` if the number of values does not fit the shape, or if one is negative, NaN, or too
+  ///   large to be squared.
   /// - Complexity: O(n log n).
   public init(singularValues: [Double], rows: Int, columns: Int) throws(SpectrumError) {
     try self.init(kernels: [singularValues], rows: rows, columns: columns, scale: 1)

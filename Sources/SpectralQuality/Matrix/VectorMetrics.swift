@@ -1,6 +1,7 @@
 /// Measures of the localization of a vector, which is large if few entries hold most of its length.
 public struct VectorMetrics: Sendable, Equatable {
-  /// The entropy, in nats, of the histogram of |v_i| over 100 equal bins: ln 100 if the bins are equally full, 0 if all |v_i| are equal.
+  /// The entropy, in nats, of the histogram of |v_i| over 100 equal bins: ln 100 if the bins are equally full, 0 if all
+  /// |v_i| are equal.
   public let entropy: Double
   /// ‖v‖₁/‖v‖∞: 1 if only one entry is not 0, the length if all |v_i| are equal.
   public let localizationRatio: Double
@@ -14,10 +15,11 @@ public struct VectorMetrics: Sendable, Equatable {
     self.participationRatio = participationRatio
   }
 
-  /// Computes the metrics of a vector; nil if it is empty, is all zeros, or has an entry or a sum of entries that is not finite.
+  /// Computes the metrics of a vector; nil if it is empty, is all zeros, or has an entry or a sum of entries that is
+  /// not finite.
   ///
-  /// The sign and the scale of the vector do not matter. The metrics are WeightWatcher's `discrete_entropy`, `localization_ratio` and
-  /// `participation_ratio`, with the 10⁻¹⁰ that it adds to the density of each bin.
+  /// The sign and the scale of the vector do not matter. The metrics are WeightWatcher's `discrete_entropy`,
+  /// `localization_ratio` and `participation_ratio`, with the 10⁻¹⁰ that it adds to the density of each bin.
   ///
   /// - Complexity: O(length).
   public init?(_ vector: [Double]) {
@@ -71,7 +73,8 @@ public struct VectorSummary: Sendable, Equatable {
   public let participationRatio: Parts
 
   /// - Parameters:
-  ///   - vectors: the metrics and the eigenvalue of each vector, in any order; for a convolution, those of all positions.
+  ///   - vectors: the metrics and the eigenvalue of each vector, in any order; for a convolution, those of all
+  ///     positions.
   ///   - xmin: the eigenvalue where the tail begins.
   public init(_ vectors: [(eigenvalue: Double, metrics: VectorMetrics)], xmin: Double) {
     func parts(_ metric: (VectorMetrics) -> Double) -> Parts {

@@ -1,14 +1,16 @@
-/// A rule by which the fit of a matrix scales its share of the budget: well-trained layers get more, over-parameterised ones less.
+/// A rule by which the fit of a matrix scales its share of the budget: well-trained layers get more, over-parameterised
+/// ones less.
 ///
-/// The multiplier is 2^t with |t| ≤ ½, so it lies between 0.707 and 1.414. No matrix gets more than twice the share of another for its fit alone.
-/// Without a fit the multiplier is 1.
+/// The multiplier is 2^t with |t| ≤ ½, so it lies between 0.707 and 1.414. No matrix gets more than twice the share of
+/// another for its fit alone. Without a fit the multiplier is 1.
 ///
-/// - `alpha`: t as a function of α is the line through (1, 0), (2, ½), (4, ½) and (6, −½), constant beyond. It is largest for 2 ≤ α ≤ 4, where
-///   WeightWatcher finds the best-trained layers. The multiplier falls through 1 at α = 5 to its least at α = 6, beyond which a layer has more
-///   parameters than it has learned with. Below α = 2 a few directions dominate, and α is no safe measure of training; the multiplier falls back
-///   to 1.
-/// - `alpha-hat`: t = −z/4 with z = (α̂ − median)/(1.4826·MAD) over the fitted matrices of the model. α̂ = α·log10 λmax depends on the scale of the
-///   model, so it only compares matrices of one model; smaller is better. The multiplier is 1 where MAD = 0.
+/// - `alpha`: t as a function of α is the line through (1, 0), (2, ½), (4, ½) and (6, −½), constant beyond. It is
+///   largest for 2 ≤ α ≤ 4, where WeightWatcher finds the best-trained layers. The multiplier falls through 1 at α = 5
+///   to its least at α = 6, beyond which a layer has more parameters than it has learned with. Below α = 2 a few
+///   directions dominate, and α is no safe measure of training; the multiplier falls back to 1.
+/// - `alpha-hat`: t = −z/4 with z = (α̂ − median)/(1.4826·MAD) over the fitted matrices of the model. α̂ = α·log10 λmax
+///   depends on the scale of the model, so it only compares matrices of one model; smaller is better. The multiplier is
+///   1 where MAD = 0.
 public enum QualityWeight: String, Sendable, CaseIterable {
   /// Every multiplier is 1.
   case none

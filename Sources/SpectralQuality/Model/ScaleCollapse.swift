@@ -1,8 +1,9 @@
-/// The search for matrices whose scale has changed out of step with the rest of the model, since fine-tuning or distillation has made a layer
-/// vanish or explode.
+/// The search for matrices whose scale has changed out of step with the rest of the model, since fine-tuning or
+/// distillation has made a layer vanish or explode.
 ///
-/// WeightWatcher gives no thresholds, so these are our own. A step of 0.5 in log10 of an eigenvalue is a factor of 1.8 in the weights. Five median
-/// absolute deviations, which are 3.4 standard deviations of a normal distribution, leave out the changes that the rest of the model shares.
+/// WeightWatcher gives no thresholds, so these are our own. A step of 0.5 in log10 of an eigenvalue is a factor of 1.8
+/// in the weights. Five median absolute deviations, which are 3.4 standard deviations of a normal distribution, leave
+/// out the changes that the rest of the model shares.
 public enum ScaleCollapse {
   /// The least change beyond the median change, in log10 of an eigenvalue or of a squared norm.
   public static let leastChange = 0.5
@@ -66,8 +67,8 @@ public enum ScaleCollapse {
 
   /// The robust z of each log10 λmax of one model within its group of role and shape: (x − median)/(1.4826·MAD).
   ///
-  /// A matrix with a z below ``robustScore`` counts as collapsed. z is nil for a matrix of zeros, in groups of fewer than ``leastGroup``, and where
-  /// more than half of a group are equal.
+  /// A matrix with a z below ``robustScore`` counts as collapsed. z is nil for a matrix of zeros, in groups of fewer
+  /// than ``leastGroup``, and where more than half of a group are equal.
   ///
   /// - Complexity: O(n).
   public static func scores<Group: Hashable>(_ matrices: [(group: Group, logLargest: Double?)]) -> [Double?] {
