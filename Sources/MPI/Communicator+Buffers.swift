@@ -15,7 +15,7 @@ extension Communicator {
   /// ranks.
   ///
   /// C function: `MPI_Reduce_scatter` with `MPI_SUM` (MPI-3.1 §5.10.2).
-  public func reduceScatter<T: MPIDatatype>(
+  package func reduceScatter<T: MPIDatatype>(
     _ values: UnsafeMutableBufferPointer<T>, counts: [Int]
   ) throws(MPIError) {
     precondition(counts.count == size, "one count for each rank")
@@ -35,7 +35,7 @@ extension Communicator {
   ///   - counts: the elements of each rank's part, at most `Int32.max` together.
   ///
   /// C function: `MPI_Allgatherv` (MPI-3.1 §5.7).
-  public func allGather<T: MPIDatatype>(
+  package func allGather<T: MPIDatatype>(
     _ values: UnsafeMutableBufferPointer<T>, counts: [Int]
   ) throws(MPIError) {
     precondition(counts.count == size, "one count for each rank")

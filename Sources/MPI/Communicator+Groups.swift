@@ -12,7 +12,7 @@ extension Communicator {
   ///   - tag: tells apart groups that overlap and are formed by several threads at once; else 0.
   ///
   /// C function: `MPI_Comm_create_group` (MPI-3.1 §6.4.2).
-  public func group(_ ranks: Range<Int>, tag: Int = 0) throws(MPIError) -> Communicator {
+  package func group(_ ranks: Range<Int>, tag: Int = 0) throws(MPIError) -> Communicator {
     precondition(ranks.contains(rank) && 0 <= ranks.lowerBound && ranks.upperBound <= size, "only members form a group")
     var part = handle
     try check(

@@ -1,5 +1,5 @@
 /// An error that one rank can send to the others.
-public protocol RankError: Error {
+package protocol RankError: Error {
   /// The kind of failure, as a number that all ranks understand.
   var code: Int32 { get }
   /// The line that the user reads.
@@ -18,7 +18,7 @@ extension Communicator {
   ///
   /// - Returns: what this rank's `work` returned.
   /// - Throws: the same `Failure` on every rank, or ``MPIError``.
-  public func agree<Value, Failure: RankError>(_ work: () throws(Failure) -> Value) throws -> Value {
+  package func agree<Value, Failure: RankError>(_ work: () throws(Failure) -> Value) throws -> Value {
     var value: Value?
     var failure: Failure?
     do throws(Failure) {

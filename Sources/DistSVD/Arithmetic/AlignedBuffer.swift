@@ -14,13 +14,13 @@
 ///
 ///     let buffer = try AlignedBuffer<Float>(count: 16)
 ///     withExtendedLifetime(buffer) { use(buffer.elements) }
-public final class AlignedBuffer<Scalar: BitwiseCopyable> {
+package final class AlignedBuffer<Scalar: BitwiseCopyable> {
   private let storage: UnsafeMutableBufferPointer<Scalar>
 
   /// Allocates `count` scalars, all bytes zero.
   ///
   /// - Throws: ``SolverError/outOfMemory(bytes:)``.
-  public init(count: Int) throws(SolverError) {
+  package init(count: Int) throws(SolverError) {
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)
     var pointer: UnsafeMutableRawPointer?
     guard !overflow, posix_memalign(&pointer, 64, bytes) == 0, let pointer else {
@@ -34,13 +34,13 @@ public final class AlignedBuffer<Scalar: BitwiseCopyable> {
   deinit { free(storage.baseAddress) }
 
   /// The number of scalars.
-  public var count: Int { storage.count }
+  package var count: Int { storage.count }
 
   /// The scalars, valid while the buffer lives.
-  public var elements: UnsafeMutableBufferPointer<Scalar> { storage }
+  package var elements: UnsafeMutableBufferPointer<Scalar> { storage }
 
   /// The first `count` scalars, valid while the buffer lives.
-  public func prefix(_ count: Int) -> UnsafeMutableBufferPointer<Scalar> {
+  package func prefix(_ count: Int) -> UnsafeMutableBufferPointer<Scalar> {
     UnsafeMutableBufferPointer(rebasing: storage[..<count])
   }
 

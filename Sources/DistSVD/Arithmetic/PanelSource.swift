@@ -3,7 +3,7 @@
 /// A panel is any block of consecutive rows and columns. Solvers ask for whole rows of a tall matrix and for whole
 /// columns of a wide one (``PanelShape``). A source may be read more than once, and must give the same elements each
 /// time.
-public protocol PanelSource {
+package protocol PanelSource {
   /// The number of rows, m.
   var rows: Int { get }
   /// The number of columns, n.

@@ -4,7 +4,7 @@ import MPI
 /// Float or Double: the width in which a Gram matrix is accumulated and decomposed.
 ///
 /// The requirements are the routines that LAPACK offers once per width. All matrices are column-major, as in LAPACK.
-public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPIDatatype {
+package protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPIDatatype {
   /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA + beta·C with A `inner × order`. Only the lower triangle of C is
   /// written.
   static func rankUpdate(

@@ -1,5 +1,5 @@
 /// Why a decomposition has no result.
-public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   /// An allocation of this many bytes failed.
   case outOfMemory(bytes: Int)
   /// An eigensolver of LAPACK or ScaLAPACK gave up on a matrix of this order; `info` is its code.
@@ -39,7 +39,7 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   /// The error in words, on one line.
-  public var description: String {
+  package var description: String {
     switch self {
     case .outOfMemory(let bytes):
       "not enough memory: \(bytes) more bytes were needed"

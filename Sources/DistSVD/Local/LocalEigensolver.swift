@@ -13,9 +13,9 @@
 ///
 /// If the result fails the test of ``EigenProbe``, `syev` decomposes the matrix again: slower, but by another
 /// algorithm.
-public enum LocalEigensolver {
+package enum LocalEigensolver {
   /// The largest order that one rank decomposes.
-  public static let largestOrder = SolverError.largestOrder
+  package static let largestOrder = SolverError.largestOrder
 
   /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is
   /// refused.
@@ -39,7 +39,7 @@ public enum LocalEigensolver {
   /// - Complexity: about 6·order³ operations; 2·order² scalars beside the matrix.
   ///
   /// C functions: `sytrd`, `stedc`; Householder blocks in compact WY form (Schreiber and Van Loan 1989).
-  public static func solve<Scalar: RealScalar>(_ gram: consuming GramMatrix<Scalar>) throws(SolverError)
+  package static func solve<Scalar: RealScalar>(_ gram: consuming GramMatrix<Scalar>) throws(SolverError)
     -> SingularBasis
   {
     try solve(gram, by: .divideAndConquer, rescue: nil)

@@ -7,7 +7,7 @@ import MPI
 ///
 /// Invariant: every conforming type adds the same partial sums in the order of the chunks, so results are the same bits
 /// for any number of ranks.
-public protocol ChunkSums {
+package protocol ChunkSums {
   /// `total` := the sum of the partial sums of all chunks, added in the order of the chunks.
   ///
   /// Collective among the ranks that share the sum: each calls it, with the same `chunks` and `total.count`, and ends
@@ -29,11 +29,11 @@ public protocol ChunkSums {
 }
 
 /// The sums of a rank that works alone and computes every chunk.
-public struct LocalChunkSums: ChunkSums {
-  public init() {}
+package struct LocalChunkSums: ChunkSums {
+  package init() {}
 
   /// Adds the partial sums of all chunks. One of them is held at a time.
-  public func sum<Scalar: RealScalar>(
+  package func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws {
@@ -46,11 +46,11 @@ public struct LocalChunkSums: ChunkSums {
   }
 
   /// Does `work`; there is nobody to agree with.
-  public func agreeing(_ work: () throws -> Void) throws { try work() }
+  package func agreeing(_ work: () throws -> Void) throws { try work() }
 }
 
 /// The sums of a team whose members compute contiguous chunks each and exchange the partial sums.
-public struct TeamChunkSums: ChunkSums {
+package struct TeamChunkSums: ChunkSums {
   private let team: Communicator
   private let agreement: (() throws -> Void) throws -> Void
 
@@ -58,7 +58,7 @@ public struct TeamChunkSums: ChunkSums {
   ///
   /// - Parameter agreeing: does local work. If the work fails on one member, `agreeing` throws the same error on every
   ///   member.
-  public init(team: Communicator, agreeing: @escaping (() throws -> Void) throws -> Void) {
+  package init(team: Communicator, agreeing: @escaping (() throws -> Void) throws -> Void) {
     self.team = team
     agreement = agreeing
   }
@@ -67,7 +67,7 @@ public struct TeamChunkSums: ChunkSums {
   ///
   /// A member holds its own partial sums and one more: ⌈chunks ÷ members⌉ + 1. An all-gather would send as many bytes,
   /// but every member would hold all partial sums.
-  public func sum<Scalar: RealScalar>(
+  package func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws {
@@ -94,7 +94,7 @@ public struct TeamChunkSums: ChunkSums {
   }
 
   /// Does `work` by the agreement that the caller of ``init(team:agreeing:)`` has given.
-  public func agreeing(_ work: () throws -> Void) throws { try agreement(work) }
+  package func agreeing(_ work: () throws -> Void) throws { try agreement(work) }
 
   /// The chunks that a member computes.
   private func share(of member: Int, chunks: Int) -> Range<Int> {

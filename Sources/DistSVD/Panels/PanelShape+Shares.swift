@@ -3,7 +3,7 @@ extension PanelShape {
   ///
   /// Shares follow one another in the order of the members and may be empty. Each is a multiple of 16 long, but for the
   /// one that ends the streaming side. They differ by at most 16.
-  public func share(of member: Int, among members: Int) -> Range<Int> {
+  package func share(of member: Int, among members: Int) -> Range<Int> {
     let units = (stream + 15) / 16
     func start(_ member: Int) -> Int { min(stream, units * member / members * 16) }
     return start(member)..<start(member + 1)

@@ -7,35 +7,35 @@ import CMPI
 ///     products.alignment   // 1 if the columns of B are those of A, rotated among themselves and scaled
 ///
 /// Invariant: squaredDistance = squaredNorms.a + squaredNorms.b − 2·innerProduct, but for rounding.
-public struct CrossProducts: Sendable, Equatable {
+package struct CrossProducts: Sendable, Equatable {
   /// One measure of both matrices.
-  public struct Pair: Sendable, Equatable {
+  package struct Pair: Sendable, Equatable {
     /// The measure of A.
-    public let a: Double
+    package let a: Double
     /// The measure of B.
-    public let b: Double
+    package let b: Double
   }
 
   /// ‖A − B‖²_F.
-  public let squaredDistance: Double
+  package let squaredDistance: Double
   /// ⟨A, B⟩ = Σ a·b.
-  public let innerProduct: Double
+  package let innerProduct: Double
   /// ‖A‖²_F and ‖B‖²_F.
-  public let squaredNorms: Pair
+  package let squaredNorms: Pair
   /// ‖AᵀB‖²_F.
-  public let squaredCross: Double
+  package let squaredCross: Double
   /// ‖AᵀA‖²_F = ‖A·Aᵀ‖²_F = Σσ⁴, and the same of B.
-  public let squaredGrams: Pair
+  package let squaredGrams: Pair
 
   /// ‖A − B‖_F, in the units of the matrices.
-  public var distance: Double { squaredDistance.squareRoot() }
+  package var distance: Double { squaredDistance.squareRoot() }
 
   /// ‖AᵀB‖_F / √(‖AᵀA‖_F·‖B·Bᵀ‖_F), from 0 to 1; nil if one of the matrices is 0.
   ///
   /// It is the root of the cosine between A·Aᵀ and B·Bᵀ, so it does not change when the columns of either matrix are
   /// rotated. It is centred kernel alignment without the centring. WeightWatcher 0.7.7 calls it distance `cka`, and
   /// adds 1e-6 to a denominator below that.
-  public var alignment: Double? {
+  package var alignment: Double? {
     let denominator = squaredGrams.a.squareRoot().squareRoot() * squaredGrams.b.squareRoot().squareRoot()
     return denominator > 0 ? min(squaredCross.squareRoot() / denominator, 1) : nil
   }
@@ -53,7 +53,7 @@ public struct CrossProducts: Sendable, Equatable {
   /// - Complexity: see ``operations(rows:columns:)`` and ``bytes(rows:columns:)``.
   ///
   /// C function: `dgemm`.
-  public init(_ a: some PanelSource, _ b: some PanelSource, sums: some ChunkSums = LocalChunkSums()) throws {
+  package init(_ a: some PanelSource, _ b: some PanelSource, sums: some ChunkSums = LocalChunkSums()) throws {
     try sums.agreeing { try SolverError.checkShapes(a, b) }
     let shape = PanelShape(a)
     let blocks = Self.blocks(shape)
@@ -73,10 +73,10 @@ public struct CrossProducts: Sendable, Equatable {
 
   /// The number of blocks of columns that the products are formed in. Both matrices are read so many times, and at most
   /// so many ranks have work.
-  public static func blocks(rows: Int, columns: Int) -> Int { blocks(PanelShape(rows: rows, columns: columns)).count }
+  package static func blocks(rows: Int, columns: Int) -> Int { blocks(PanelShape(rows: rows, columns: columns)).count }
 
   /// The floating-point operations of all blocks: 4·m·n·p for a tall matrix, 2·m·n·p for a wide one, p = min(m, n).
-  public static func operations(rows: Int, columns: Int) -> Double {
+  package static func operations(rows: Int, columns: Int) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
     // The share of a Gram matrix that is formed: each block of columns from the diagonal block down.
     let share = 1 + 1 / Double(max(1, blocks(shape).count))
@@ -85,7 +85,7 @@ public struct CrossProducts: Sendable, Equatable {
 
   /// The memory that a rank needs at most, in bytes, without that of the sources: about 200 MB, and more only for
   /// min(m, n) above 32,768, where it is 3 KB times min(m, n).
-  public static func bytes(rows: Int, columns: Int) -> Int {
+  package static func bytes(rows: Int, columns: Int) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let core = Double(shape.core)
     let panel = Double(min(shape.stream, shape.step(of: PanelShape.factorElements))) * core

@@ -22,16 +22,16 @@
 /// Accuracy: singular values are Ritz values. They approach from below, and are within single precision of those of the
 /// space. The distance of the space from the leading vectors depends on how σ falls after σ_r.
 /// ``TruncatedBasis/tailNuclearNorm`` and ``TruncatedBasis/tailSquares`` belong to the vectors that were found.
-public struct RandomizedSolver: Sendable {
-  public let options: RandomizedOptions
+package struct RandomizedSolver: Sendable {
+  package let options: RandomizedOptions
   /// The stream of random numbers of this matrix. The sign in row i and column k of the block has index i·ℓ + k; those
   /// of the tail's probes follow.
-  public let stream: UInt64
+  package let stream: UInt64
   /// The largest order whose tail is found from all eigenvalues. Tests lower it.
   var largestExactOrder = TailEstimate.largestExactOrder
 
   /// Makes a solver for one matrix.
-  public init(_ options: RandomizedOptions, stream: UInt64) {
+  package init(_ options: RandomizedOptions, stream: UInt64) {
     self.options = options
     self.stream = stream
   }
@@ -46,7 +46,7 @@ public struct RandomizedSolver: Sendable {
   ///     orthonormal blocks, with room at both ends. Scale a matrix of another norm by a power of two.
   /// - Throws: ``SolverError``, or what `source` throws, or what the agreement of `sums` makes of either; the same on
   ///   all ranks.
-  public func solve(_ source: some PanelSource, squaredNorm: Double, sums: some ChunkSums) throws -> TruncatedBasis {
+  package func solve(_ source: some PanelSource, squaredNorm: Double, sums: some ChunkSums) throws -> TruncatedBasis {
     let order = min(source.rows, source.columns)
     precondition(options.rank >= 1 && options.rank < order, "the rank is below the order")
     let width = Self.width(order: order, options: options)
@@ -75,7 +75,7 @@ public struct RandomizedSolver: Sendable {
 
   /// The floating-point operations for a `rows × columns` matrix: `shared` are those on W, which a team shares, `own`
   /// those of each member.
-  public static func operations(rows: Int, columns: Int, options: RandomizedOptions) -> (shared: Double, own: Double) {
+  package static func operations(rows: Int, columns: Int, options: RandomizedOptions) -> (shared: Double, own: Double) {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
     let width = Double(width(order: shape.core, options: options))
@@ -114,7 +114,7 @@ public struct RandomizedSolver: Sendable {
   }
 
   /// The memory that one of `members` ranks needs at most, in bytes, without that of the source.
-  public static func bytes(rows: Int, columns: Int, options: RandomizedOptions, members: Int = 1) -> Int {
+  package static func bytes(rows: Int, columns: Int, options: RandomizedOptions, members: Int = 1) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let (order, width) = (shape.core, width(order: shape.core, options: options))
     let span = span(order: order, options: options)

@@ -4,7 +4,7 @@ extension SpectrumSolver {
   /// With p = min(m, n), they are m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and those of the vectors. The
   /// operations of the second way, where the Gram matrix does not resolve all values, are left out, since only the
   /// result tells whether they are needed.
-  public static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil) -> Double {
+  package static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
     var operations = weights * core + 4 / 3 * core * core * core
@@ -22,7 +22,7 @@ extension SpectrumSolver {
   ///
   /// - Parameter bandElements: the argument of a team's ``solve(_:leading:on:bandElements:agreeing:)``. It plays no
   ///   part on one rank.
-  public static func bytes(
+  package static func bytes(
     rows: Int, columns: Int, leading: LeadingVectors? = nil, members: Int = 1, bandElements: Int = 0
   ) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)

@@ -18,7 +18,7 @@ extension SpectrumSolver {
   /// The last bits depend on the number of members.
   ///
   /// C functions: `pdsytrd`, `dsterf`; `pdgeqrf`, `pdgebrd`, `dbdsqr`; `pdormtr`.
-  public static func solve(
+  package static func solve(
     _ source: some PanelSource, leading: LeadingVectors? = nil, on grid: ProcessGrid, bandElements: Int,
     agreeing: (() throws -> Void) throws -> Void
   ) throws -> SpectrumResult {

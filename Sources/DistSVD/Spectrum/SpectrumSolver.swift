@@ -13,9 +13,9 @@
 ///
 /// From order ``Tridiagonal/leastOrderOfStages`` on, the last bits depend on whether vectors are wanted: without them,
 /// the tridiagonal form is made by way of a band.
-public enum SpectrumSolver {
+package enum SpectrumSolver {
   /// The relative error above which singular values of the Gram matrix are replaced by those of another way.
-  public static let accuracy = 1e-6
+  package static let accuracy = 1e-6
 
   /// The value below which the Gram matrix does not give singular values to ``accuracy``: σ₁·√((4 + √n/4)·ε / 2·10⁻⁶).
   ///
@@ -23,7 +23,7 @@ public enum SpectrumSolver {
   /// at most 0.9 of (4 + √n/4)·ε·λ₁ in the worst case that was found: constructed matrices of orders 4 to 2000 and up
   /// to 100,000 rows, most of whose singular values are 1 and some 1e-5. Random matrices have a tenth of that, and
   /// matrices with a few large singular values less.
-  public static func resolution(largest: Double, order: Int) -> Double {
+  package static func resolution(largest: Double, order: Int) -> Double {
     ((4 + Double(max(order, 1)).squareRoot() / 4) * .ulpOfOne / (2 * accuracy)).squareRoot() * largest
   }
 
@@ -37,7 +37,7 @@ public enum SpectrumSolver {
   ///
   /// C functions: `dsyrk`, `dsytrd`, `dsytrd_2stage`, `dsterf`; `dgeqrf`, `dtpqrt`; `dtrsm`, `dsyevd`; `dgebrd`,
   /// `dbdsqr`.
-  public static func solve(_ source: some PanelSource, leading: LeadingVectors? = nil) throws -> SpectrumResult {
+  package static func solve(_ source: some PanelSource, leading: LeadingVectors? = nil) throws -> SpectrumResult {
     let gram = try GramSpectrum(of: source, vectors: leading?.count ?? 0)
     let values = try gram.spectrum { rough in
       var factor = try TriangularFactor(of: source)

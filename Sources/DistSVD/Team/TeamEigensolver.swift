@@ -2,7 +2,7 @@ import CMPI
 import MPI
 
 /// The solver that finds all eigenvalues and eigenvectors of a Gram matrix by a team of ranks.
-public enum TeamEigensolver {
+package enum TeamEigensolver {
   /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is
   /// refused.
   ///
@@ -36,7 +36,7 @@ public enum TeamEigensolver {
   /// - Complexity: about 9·order³/members operations; 3 to 4 times the memory of a member's part of `gram`.
   ///
   /// C function: `p?syevd` (Tisseur and Dongarra 1999). ``EigenProbe`` tests the result.
-  public static func solve<Scalar: RealScalar>(
+  package static func solve<Scalar: RealScalar>(
     _ gram: consuming TeamGram<Scalar>, agreeing: (() throws -> Void) throws -> Void
   ) throws -> TeamBasis {
     try solve(gram, by: .divideAndConquer, agreeing: agreeing)
@@ -180,7 +180,7 @@ public enum TeamEigensolver {
   ///
   /// It counts the member's parts of matrix and vectors, workspace, and panels, with those that MPI holds. It leaves
   /// out the band of W, which is `bandElements` scalars in the width of the precision.
-  public static func bytes(order: Int, members: Int, precision: Precision) -> Int {
+  package static func bytes(order: Int, members: Int, precision: Precision) -> Int {
     let layout = layout(order: order, members: members)
     let width = precision == .f64 ? MemoryLayout<Double>.size : MemoryLayout<Float>.size
     let part = layout.rows.count(on: 0) * layout.columns.count(on: 0)

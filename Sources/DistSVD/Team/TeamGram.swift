@@ -7,12 +7,12 @@ import MPI
 /// than its part and one panel.
 ///
 /// The last bits depend on `bandElements` and on the number of members, which decides the order of additions.
-public struct TeamGram<Scalar: RealScalar> {
+package struct TeamGram<Scalar: RealScalar> {
   /// G on the grid. Only the elements on and below the diagonal have a meaning.
   package let matrix: DistributedMatrix<Scalar>
 
   /// min(m, n).
-  public var order: Int { matrix.order }
+  package var order: Int { matrix.order }
 
   /// Streams `source` once, all members together.
   ///
@@ -27,7 +27,7 @@ public struct TeamGram<Scalar: RealScalar> {
   /// - Throws: what `agreeing` throws, or `MPIError`.
   /// - Complexity: m·n·order / members operations; 1 read of the matrix; order²/2 scalars through `MPI_Reduce_scatter`
   ///   for each band.
-  public init(
+  package init(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,
     agreeing: (() throws -> Void) throws -> Void
   ) throws {

@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// Invariant: bytes that ``withBytes(in:scratch:_:)`` returns from are those of the file as it was opened. A file that
 /// is cut short or written to meanwhile makes it throw.
-public protocol ByteSource: Sendable {
+package protocol ByteSource: Sendable {
   /// The path as the user or the index has given it.
   var path: FilePath { get }
   /// The size of the file in bytes, as of opening it.
@@ -55,7 +55,7 @@ public enum SourceKind: String, Sendable, CaseIterable {
   /// system cannot do it.
   ///
   /// - Throws: ``SourceError``.
-  public func open(_ path: FilePath) throws(SourceError) -> any ByteSource {
+  package func open(_ path: FilePath) throws(SourceError) -> any ByteSource {
     let file = try InputDescriptor(path: path)
     switch self {
     case .mmap: return try MappedFile(file)

@@ -2,16 +2,16 @@ import Glibc
 import SystemPackage
 
 /// A file that is mapped into memory. Lending its bytes copies nothing.
-public final class MappedFile: ByteSource {
+package final class MappedFile: ByteSource {
   private let file: InputDescriptor
   private let mapping: Mapping
 
-  public var path: FilePath { file.path }
-  public var size: Int { file.size }
-  public var copiesBytes: Bool { false }
+  package var path: FilePath { file.path }
+  package var size: Int { file.size }
+  package var copiesBytes: Bool { false }
 
   /// Maps a regular file, read-only.
-  public convenience init(path: FilePath) throws(SourceError) {
+  package convenience init(path: FilePath) throws(SourceError) {
     try self.init(try InputDescriptor(path: path))
   }
 
@@ -21,7 +21,7 @@ public final class MappedFile: ByteSource {
   }
 
   /// - Complexity: one fstat(2), plus the page faults of what `body` touches.
-  public func withBytes<R>(
+  package func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
@@ -33,13 +33,13 @@ public final class MappedFile: ByteSource {
     return try result.get()
   }
 
-  public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
+  package func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     file.prefetch(range, scratch: &scratch)
   }
 
   /// Gives back the pages of `range`. Pages that it shares with its neighbours go too, and come back when they are
   /// needed.
-  public func release(_ range: Range<Int>) {
+  package func release(_ range: Range<Int>) {
     mapping.release(range.clamped(to: 0..<size))
   }
 }

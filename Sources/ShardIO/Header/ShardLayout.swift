@@ -8,11 +8,11 @@ public struct ShardLayout: Sendable {
   /// A tensor that is to be written.
   public struct Tensor: Sendable {
     /// The name, unique in the file and not `__metadata__`.
-    public let name: String
+    package let name: String
     /// The type of the elements.
-    public let dtype: DType
+    package let dtype: DType
     /// The sizes by dimension, the last one contiguous; empty for a scalar.
-    public let shape: [Int]
+    package let shape: [Int]
 
     /// Describes a tensor; ``ShardLayout`` checks the parts.
     public init(name: String, dtype: DType, shape: [Int]) {

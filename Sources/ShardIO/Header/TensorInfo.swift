@@ -12,7 +12,7 @@ public struct TensorInfo: Sendable, Equatable {
   /// Describes a tensor. The parts are not checked here; ``ShardHeader`` checks those that it reads against the file.
   ///
   /// - Precondition: the elements of `shape` fit in `Int` bits.
-  public init(name: String, dtype: DType, shape: [Int], byteRange: Range<Int>) {
+  package init(name: String, dtype: DType, shape: [Int], byteRange: Range<Int>) {
     self.name = name
     self.dtype = dtype
     self.shape = shape

@@ -1,7 +1,7 @@
 /// The contents of `model.safetensors.index.json`, which says which shard holds which tensor.
 public struct ShardIndex: Sendable {
   /// The only name under which an index counts.
-  public static let fileName = "model.safetensors.index.json"
+  package static let fileName = "model.safetensors.index.json"
 
   /// One tensor of `weight_map` and its shard.
   public struct Entry: Sendable {
@@ -11,7 +11,7 @@ public struct ShardIndex: Sendable {
     public let file: String
 
     /// Makes an entry of an index that is to be written.
-    public init(tensor: String, file: String) {
+    package init(tensor: String, file: String) {
       self.tensor = tensor
       self.file = file
     }

@@ -24,7 +24,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The byte where that shows, counted from the first byte of the JSON text.
   public let offset: Int
 
-  public init(problem: Problem, offset: Int) {
+  package init(problem: Problem, offset: Int) {
     self.problem = problem
     self.offset = offset
   }

@@ -19,7 +19,7 @@ import SystemPackage
 /// **Without locks.** Where the file system says that it knows no locks, the process that the file names decides. It is
 /// looked for if it ran on this node. Where locks hold on one node only (NFS mounted with `nolock`, Lustre with
 /// `localflock`), runs on two nodes do not see each other.
-public final class FileLock: Sendable {
+package final class FileLock: Sendable {
   private let path: FilePath
   /// The open file; nil once the lock is released.
   private let descriptor: Mutex<FileDescriptor?>
@@ -33,7 +33,7 @@ public final class FileLock: Sendable {
   ///
   /// - Parameter path: the file. Its folder must exist, the file need not.
   /// - Throws: ``LockError``: `.taken` or `.unknown` with the holder, or `.failed`.
-  public init(_ path: FilePath) throws(LockError) {
+  package init(_ path: FilePath) throws(LockError) {
     self.path = path
     for _ in 0..<Self.attempts {
       guard let descriptor = try Self.acquire(path) else { continue }
@@ -51,7 +51,7 @@ public final class FileLock: Sendable {
   /// nothing the second time.
   ///
   /// If another file has been put in its place, that file stays.
-  public func release() {
+  package func release() {
     descriptor.withLock { held in
       guard let descriptor = held else { return }
       if Self.leads(path, to: descriptor) { try? SystemCalls.remove(path) }

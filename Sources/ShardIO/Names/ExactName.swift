@@ -18,10 +18,12 @@ public struct ExactName: Hashable, Comparable, Sendable {
   /// The name itself.
   public let string: String
 
+  /// Wraps a name.
   public init(_ string: String) {
     self.string = string
   }
 
+  /// Whether all bytes are equal.
   public static func == (left: ExactName, right: ExactName) -> Bool {
     compare(left.string, right.string) == 0
   }
@@ -31,6 +33,7 @@ public struct ExactName: Hashable, Comparable, Sendable {
     compare(left.string, right.string) < 0
   }
 
+  /// Hashes the bytes.
   public func hash(into hasher: inout Hasher) {
     let hashed: Void? = string.utf8.withContiguousStorageIfAvailable {
       hasher.combine(bytes: UnsafeRawBufferPointer($0))
@@ -56,6 +59,7 @@ public struct ExactName: Hashable, Comparable, Sendable {
 }
 
 extension ExactName: ExpressibleByStringLiteral {
+  /// Wraps a literal.
   public init(stringLiteral value: String) {
     self.init(value)
   }

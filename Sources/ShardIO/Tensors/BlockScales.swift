@@ -8,25 +8,25 @@
 /// - (all rows) × (all columns): a scale for the tensor.
 ///
 /// Scales are kept in `Float`, so that scale · weight is exact in `Double`, and rounded once in `Float`.
-public struct BlockScales: Sendable, Equatable {
+package struct BlockScales: Sendable, Equatable {
   /// The rows of the stored matrix, at least 1.
-  public let storedRows: Int
+  package let storedRows: Int
   /// The columns of the stored matrix, at least 1.
-  public let storedColumns: Int
+  package let storedColumns: Int
   /// The rows of a block.
-  public let blockRows: Int
+  package let blockRows: Int
   /// The columns of a block.
-  public let blockColumns: Int
+  package let blockColumns: Int
   /// The number of blocks above one another, ⌈storedRows / blockRows⌉.
-  public let rowBlocks: Int
+  package let rowBlocks: Int
   /// The number of blocks beside one another, ⌈storedColumns / blockColumns⌉.
-  public let columnBlocks: Int
+  package let columnBlocks: Int
   /// The slab of a stack that the scales are for; 0 for a matrix.
-  public let slab: Int
+  package let slab: Int
   /// The number of slabs that the tensor of scales has scales for.
-  public let slabs: Int
+  package let slabs: Int
   /// The scales, `rowBlocks × columnBlocks`, row-major, finite and not negative.
-  public let values: [Float]
+  package let values: [Float]
 
   /// Reads the scales of one matrix.
   ///
@@ -45,7 +45,7 @@ public struct BlockScales: Sendable, Equatable {
   ///   shape and file, and for a scale that is NaN, infinite or negative, with its position. It is `.io` if reading
   ///   fails.
   /// - Complexity: O(scales of the slab), one read.
-  public init(
+  package init(
     source: any ByteSource, tensor: TensorInfo, slab: Int, blockRows: Int, blockColumns: Int, storedRows: Int,
     storedColumns: Int
   ) throws(CheckpointError) {

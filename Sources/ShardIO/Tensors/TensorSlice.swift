@@ -7,20 +7,20 @@
 ///   are: out × (in·kh·kw).
 ///
 /// Nothing is checked before ``TensorView`` sees the tensor.
-public struct TensorSlice: Sendable, Equatable, Codable {
+package struct TensorSlice: Sendable, Equatable, Codable {
   /// The rows of a slab.
-  public let storedRows: Int
+  package let storedRows: Int
   /// The columns of a slab. The elements of a row are contiguous.
-  public let storedColumns: Int
+  package let storedColumns: Int
   /// The number of the slab, counted from 0.
-  public let slab: Int
+  package let slab: Int
   /// The rows that the matrix takes.
-  public let rows: IndexRuns
+  package let rows: IndexRuns
   /// The columns that the matrix takes.
-  public let columns: IndexRuns
+  package let columns: IndexRuns
 
   /// Takes some rows and columns of a slab.
-  public init(storedRows: Int, storedColumns: Int, slab: Int = 0, rows: IndexRuns, columns: IndexRuns) {
+  package init(storedRows: Int, storedColumns: Int, slab: Int = 0, rows: IndexRuns, columns: IndexRuns) {
     self.storedRows = storedRows
     self.storedColumns = storedColumns
     self.slab = slab
@@ -29,7 +29,7 @@ public struct TensorSlice: Sendable, Equatable, Codable {
   }
 
   /// Takes a whole slab.
-  public init(whole rows: Int, columns: Int, slab: Int = 0) {
+  package init(whole rows: Int, columns: Int, slab: Int = 0) {
     self.init(
       storedRows: rows, storedColumns: columns, slab: slab, rows: IndexRuns(all: rows),
       columns: IndexRuns(all: columns))
@@ -37,7 +37,7 @@ public struct TensorSlice: Sendable, Equatable, Codable {
 
   /// Whether the elements of the matrix lie one after the other in the file, since it takes all columns and one run of
   /// rows.
-  public var isContiguous: Bool { hasAllColumns && rows.isOneRun }
+  package var isContiguous: Bool { hasAllColumns && rows.isOneRun }
 
   /// Whether the matrix takes all columns, so that stored rows which follow each other are consecutive in the file.
   var hasAllColumns: Bool { columns.isOneRun && columns.total == storedColumns }

@@ -2,7 +2,7 @@
 ///
 /// Widening is exact. Decoding F64 to `Float` rounds to nearest, ties to even, and gives infinity past the range of
 /// `Float`. Every NaN stays a NaN.
-public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
+package protocol DecodableScalar: BinaryFloatingPoint, Sendable {
   /// Decodes `destination.count` little-endian values that start at `source`, at any alignment.
   ///
   /// - Precondition: `dtype.isDecodable`, and `source` holds exactly `destination.count` values.

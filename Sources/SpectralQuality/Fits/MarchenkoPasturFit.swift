@@ -9,22 +9,22 @@
 /// 4. Count the eigenvalues beyond the end of the law.
 ///
 /// For a square matrix, √λ' is compared with the quarter circle √(4 − x²)/(πσ²).
-public struct MarchenkoPasturFit: Sendable, Equatable {
+package struct MarchenkoPasturFit: Sendable, Equatable {
   /// The standard deviation σ of the noise, for the scaled spectrum.
-  public let sigma: Double
+  package let sigma: Double
   /// The eigenvalue where the bulk ends, (σ(1 + √(M/N)))²/W_scale².
-  public let bulkMax: Double
+  package let bulkMax: Double
   /// The eigenvalue where the bulk begins, (σ(1 − √(M/N)))²/W_scale².
-  public let bulkMin: Double
+  package let bulkMin: Double
   /// The number of eigenvalues that lie beyond the end of the bulk by more than its Tracy–Widom fluctuation.
-  public let spikes: Int
+  package let spikes: Int
   /// The end of the bulk over the largest eigenvalue.
-  public let softRank: Double
+  package let softRank: Double
   /// W_scale = √(count/Σλ).
-  public let scale: Double
+  package let scale: Double
 
   /// The reason why there is no fit.
-  public enum Failure: Error, Sendable {
+  package enum Failure: Error, Sendable {
     /// All eigenvalues are zero, or there are none.
     case noSpectrum
     /// Eigenvalues lie so far apart that the density is nowhere above 0.01.
@@ -42,7 +42,7 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
   /// - Parameter eigenvalues: ascending, finite, ≥ 0. They may be those of one matrix, of all positions of a
   ///   convolution, or of several replicas.
   /// - Complexity: O(n) for the density + 250 evaluations of 1000 points.
-  public static func fit(_ eigenvalues: [Double], larger: Int, smaller: Int) throws(Failure) -> MarchenkoPasturFit {
+  package static func fit(_ eigenvalues: [Double], larger: Int, smaller: Int) throws(Failure) -> MarchenkoPasturFit {
     // 1. Scale the eigenvalues.
     let total = eigenvalues.compensatedSum
     guard let largest = eigenvalues.last, total > 0, total.isFinite, larger > 0, smaller > 0 else {

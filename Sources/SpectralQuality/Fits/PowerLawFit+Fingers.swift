@@ -1,13 +1,13 @@
 /// A fit without fingers, which are a few eigenvalues far beyond the tail that make α large.
-public struct FingerFix: Sendable, Equatable {
+package struct FingerFix: Sendable, Equatable {
   /// The fit that was accepted: that of the whole spectrum, or that of the clipped spectrum with `spikes` counted in
   /// the whole one.
-  public let fit: PowerLawFit
+  package let fit: PowerLawFit
   /// The number of fingers as WeightWatcher counts them: one less than the eigenvalues that were clipped; 0 if none
   /// were.
-  public let fingers: Int
+  package let fingers: Int
   /// The fit of the whole spectrum.
-  public let raw: PowerLawFit
+  package let raw: PowerLawFit
 }
 
 extension PowerLawFit {
@@ -20,7 +20,7 @@ extension PowerLawFit {
   /// clipping stops where fewer than two values would be left, or where the rest has no fit.
   ///
   /// - Complexity: nine fits at most.
-  public static func clippingFingers(_ eigenvalues: [Double]) -> FingerFix {
+  package static func clippingFingers(_ eigenvalues: [Double]) -> FingerFix {
     let raw = fit(eigenvalues)
     guard raw.status == .success else { return FingerFix(fit: raw, fingers: 0, raw: raw) }
     let values = Array(eigenvalues.ascending.drop { $0 <= threshold })
@@ -45,7 +45,7 @@ extension PowerLawFit {
   /// The peak is the lower edge of the fullest of 100 equal bins of log10 λ, the first of equal ones. xmin is sought
   /// between 0.95 and 1.5 times the peak. WeightWatcher passes the logarithm of the lower bound as the upper bound, and
   /// so has none.
-  public static func nearPeak(_ eigenvalues: [Double]) -> PowerLawFit {
+  package static func nearPeak(_ eigenvalues: [Double]) -> PowerLawFit {
     let logs = eigenvalues.filter { $0 > threshold && $0.isFinite }.map(decimalLog)
     guard logs.count > 1, let histogram = Histogram(logs, bins: 100) else { return fit(eigenvalues) }
     let fullest = histogram.counts.max() ?? 0

@@ -14,7 +14,7 @@ extension PowerLawFit {
   ///   - stream: the stream of random numbers, one for each matrix.
   /// - Returns: a share from 0 to 1; nil without a fit, or without spectra to draw.
   /// - Complexity: b fits and sorts.
-  public func pValue(_ eigenvalues: [Double], bootstraps: Int, seed: UInt64, stream: UInt64) -> Double? {
+  package func pValue(_ eigenvalues: [Double], bootstraps: Int, seed: UInt64, stream: UInt64) -> Double? {
     guard status == .success, bootstraps > 0 else { return nil }
     let values = Array(eigenvalues.ascending.drop { $0 <= Self.threshold }.filter { $0 <= xmax })
     let body = values.lowerBound(xmin)

@@ -3,16 +3,16 @@
 /// WeightWatcher's `fit='TPL'` asks the package `powerlaw` for it, which stops Nelder–Mead at four digits and keeps α
 /// between 0 and 3. With powerlaw 2 its call fails. Here Newton's method climbs the likelihood, which is concave. α may
 /// be any number, and Λ = 0 is reported where the plain power law is the most likely one.
-public struct TruncatedPowerLaw: Sendable, Equatable {
+package struct TruncatedPowerLaw: Sendable, Equatable {
   /// The exponent, of any sign if Λ > 0.
-  public let alpha: Double
+  package let alpha: Double
   /// The cut Λ ≥ 0, in units of 1/λ.
-  public let lambda: Double
+  package let lambda: Double
   /// The logarithm of the likelihood, less that of the plain power law of the best α above the same xmin; ≥ 0 but for
   /// rounding.
   ///
   /// If twice the gain is above 3.84, the plain power law is rejected at 5 %.
-  public let gain: Double
+  package let gain: Double
 
   /// Fits the law to the eigenvalues that are `xmin` or more; nil if fewer than two differ, or if Newton's method does
   /// not settle.
@@ -21,7 +21,7 @@ public struct TruncatedPowerLaw: Sendable, Equatable {
   ///   - eigenvalues: λ, finite, in any order.
   ///   - xmin: a number above 0, as a power-law fit finds it.
   /// - Complexity: O(n) and about 20 quadratures of 2048 points.
-  public static func fit(_ eigenvalues: [Double], xmin: Double) -> TruncatedPowerLaw? {
+  package static func fit(_ eigenvalues: [Double], xmin: Double) -> TruncatedPowerLaw? {
     // 1. The tail in units of xmin, and its means.
     guard xmin > 0 else { return nil }
     let tail = eigenvalues.filter { $0 >= xmin && $0.isFinite }.map { $0 / xmin }

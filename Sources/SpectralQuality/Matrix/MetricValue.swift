@@ -1,5 +1,5 @@
 /// The value of one cell in a table of metrics.
-public enum MetricValue: Sendable, Equatable {
+package enum MetricValue: Sendable, Equatable {
   /// A finite number.
   case number(Double)
   /// A whole number.

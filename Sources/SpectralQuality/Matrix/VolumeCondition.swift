@@ -1,13 +1,13 @@
 /// The tail of a spectrum whose eigenvalues, scaled to mean 1, multiply to 1: the condition det X = 1 of the ERG
 /// theory.
-public struct VolumeCondition: Sendable, Equatable {
+package struct VolumeCondition: Sendable, Equatable {
   /// WeightWatcher's `detX_num`: the number of the largest eigenvalues whose product first falls below 1; all if it
   /// never does.
-  public let count: Int
+  package let count: Int
   /// The smallest eigenvalue of that tail.
-  public let value: Double
+  package let value: Double
   /// The smallest eigenvalue of that tail, scaled: λ·len/Σλ.
-  public let scaledValue: Double
+  package let scaledValue: Double
 
   /// Finds the tail of ascending eigenvalues; nil if there are fewer than two, or all are equal. WeightWatcher has
   /// count 0 then.
@@ -17,7 +17,7 @@ public struct VolumeCondition: Sendable, Equatable {
   /// smallest eigenvalue is never looked at.
   ///
   /// - Complexity: O(n).
-  public init?(_ eigenvalues: [Double]) {
+  package init?(_ eigenvalues: [Double]) {
     let total = eigenvalues.compensatedSum
     guard let first = eigenvalues.first, let last = eigenvalues.last, eigenvalues.count > 1, first < last,
       total > 0, total.isFinite

@@ -11,7 +11,7 @@
 /// - `alpha-hat`: t = −z/4 with z = (α̂ − median)/(1.4826·MAD) over the fitted matrices of the model. α̂ = α·log10 λmax
 ///   depends on the scale of the model, so it only compares matrices of one model; smaller is better. The multiplier is
 ///   1 where MAD = 0.
-public enum QualityWeight: String, Sendable, CaseIterable {
+package enum QualityWeight: String, Sendable, CaseIterable {
   /// Every multiplier is 1.
   case none
   /// The multiplier follows from α.
@@ -20,13 +20,13 @@ public enum QualityWeight: String, Sendable, CaseIterable {
   case alphaHat = "alpha-hat"
 
   /// The bounds of all multipliers.
-  public static let bounds = 0.5.squareRoot()...2.0.squareRoot()
+  package static let bounds = 0.5.squareRoot()...2.0.squareRoot()
 
   /// The multipliers of a model's matrices.
   ///
   /// - Parameter fits: α and α̂ of each matrix; nil where there is no fit.
   /// - Complexity: O(n).
-  public func multipliers(_ fits: [(alpha: Double?, alphaWeighted: Double?)]) -> [Double] {
+  package func multipliers(_ fits: [(alpha: Double?, alphaWeighted: Double?)]) -> [Double] {
     switch self {
     case .none: return fits.map { _ in 1 }
     case .alpha: return fits.map { Self.multiplier(alpha: $0.alpha) }
@@ -42,7 +42,7 @@ public enum QualityWeight: String, Sendable, CaseIterable {
   }
 
   /// The multiplier of a matrix by the rule `alpha`; 1 without a fit.
-  public static func multiplier(alpha: Double?) -> Double {
+  package static func multiplier(alpha: Double?) -> Double {
     guard let alpha, alpha.isFinite, alpha > 1 else { return 1 }
     if alpha <= 2 { return multiplier(exponent: (alpha - 1) / 2) }
     return multiplier(exponent: (5 - alpha) / 2)
