@@ -1,5 +1,5 @@
-// Sums run in this many lanes, which are then added pairwise in a fixed order: a result does not depend on the
-// vector width of the processor.
+// The lanes that sums run in. They are added pairwise in a fixed order, so a result does not depend on the vector width
+// of the processor.
 #include <stddef.h>
 
 enum { lanes = 16 };

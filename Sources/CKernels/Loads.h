@@ -1,5 +1,5 @@
-// Stored values, little-endian and at any alignment, as C's types. memcpy is how C reads an unaligned value; it compiles
-// to one load and vectorizes.
+// Loads of stored values, little-endian and at any alignment. memcpy is C's way to read an unaligned value. It compiles
+// to one load, and vectorizes.
 #include <stdint.h>
 #include <string.h>
 

@@ -10,12 +10,16 @@
 #error "safetensors is little-endian and so is this decoder"
 #endif
 
-// The exponent bias differs by 127 - 15 = 112. Normal numbers only need it added; infinity and NaN
-// have exponent 31, which must become 255, so they need 112 more. A subnormal is mantissa · 2^-24:
-// with exponent 113 its bits spell 2^-14 + mantissa · 2^-24, and subtracting 2^-14 is exact. No step
-// makes or reads a subnormal float, so the result is right even where a library has set
-// flush-to-zero. Integer selects rather than the F16C instruction, since SSE2 has none and a library
-// call per value is slow; the loop vectorizes on all three.
+// Widens an F16. The exponent biases differ by 127 - 15 = 112:
+//
+// - A normal number only needs 112 added to its exponent.
+// - Infinity and NaN have exponent 31, which must become 255, so they need 112 more.
+// - A subnormal is mantissa · 2^-24. With exponent 113 its bits spell 2^-14 + mantissa · 2^-24, and subtracting 2^-14
+//   is exact.
+//
+// No step makes or reads a subnormal float, so the result is right even where a library has set flush-to-zero. The
+// cases are chosen by integer selects, which vectorize for every instruction set. SSE2 has no instruction for F16, and
+// a library call for each value is slow.
 static inline __attribute__((always_inline)) float f32_from_f16(uint16_t half) {
   const uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
   const uint32_t exponent = magnitude & 0x0f800000;
@@ -35,13 +39,13 @@ static inline __attribute__((always_inline)) float load_f16(const char *source) 
   return f32_from_f16(half);
 }
 
-// E5M2 is the upper byte of an F16: the same exponent, and two of its ten mantissa bits.
+// Widens an E5M2, which is the upper byte of an F16: the same exponent, and two of its ten mantissa bits.
 static inline __attribute__((always_inline)) float load_f8_e5m2(const char *source) {
   return f32_from_f16((uint16_t)((uint16_t)(uint8_t)*source << 8));
 }
 
-// E4M3 of the OCP: as F16, with a bias of 7 (127 - 7 = 120) and subnormals of mantissa · 2^-9, but the
-// largest exponent is an ordinary one, up to 448 = 1.75 · 2^8; only all ones is NaN.
+// Widens an E4M3 of the OCP, in the way of F16. The bias is 7 (127 - 7 = 120), and a subnormal is mantissa · 2^-9. The
+// largest exponent is an ordinary one, with values up to 448 = 1.75 · 2^8; only a code of all ones is NaN.
 static inline __attribute__((always_inline)) float load_f8_e4m3(const char *source) {
   const uint32_t code = (uint8_t)*source;
   const uint32_t magnitude = (code & 0x7f) << 20;
@@ -97,8 +101,8 @@ void frog_decode_f64_to_f64(const void *restrict source, double *restrict destin
 SCALE(frog_scale_blocks_f32, float)
 SCALE(frog_scale_blocks_f64, double)
 
-// Constant sizes turn memcpy into a load and a store; every second element, as gate and up weights
-// lie in gpt-oss, vectorizes too.
+// Constant sizes turn memcpy into a load and a store. A stride of two elements, by which gate and up weights alternate
+// in gpt-oss, vectorizes too.
 #define GATHER(bytes)                                                                            \
   case bytes:                                                                                    \
     if (stride == 2 * bytes) {                                                                   \

@@ -3,21 +3,21 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-// zlib counts with 32 bits; more is fed and taken in several calls.
+// The bytes of one call, since zlib counts in 32 bits. Longer files take several calls.
 static uInt part(size_t count) { return count < 1u << 30 ? (uInt)count : 1u << 30; }
 
 int frog_gunzip(const uint8_t *bytes, size_t count, size_t limit, uint8_t **unpacked, size_t *unpacked_count) {
   *unpacked = NULL;
   *unpacked_count = 0;
   z_stream stream = {0};
-  // 16: a gzip header is expected.
+  // 15 is the largest window, and 16 more asks for a gzip header.
   if (inflateInit2(&stream, 15 + 16) != Z_OK) return FROG_GUNZIP_NO_MEMORY;
   size_t capacity = 0, used = 0, taken = 0;
   uint8_t *buffer = NULL;
   int result = FROG_GUNZIP_DAMAGED;
   for (;;) {
     if (used == capacity) {
-      // One byte beyond the limit, to tell a file that ends there from one that goes on.
+      // One byte more than the limit tells a file that ends there from one that goes on.
       size_t larger = capacity == 0 ? 1u << 16 : 2 * capacity;
       if (larger > limit + 1) larger = limit + 1;
       uint8_t *moved = larger > capacity ? realloc(buffer, larger) : NULL;

@@ -84,7 +84,7 @@ void frog_gumbel_keys(
     size_t part = count - start < batch ? count - start : batch;
     frog_random_bits(seed, stream, first + start, part, bits);
     for (size_t i = 0; i < part; i++) {
-      // 52 bits and a half: never 0, never 1.
+      // Multiples of 2^-52 plus a half, which are never 0 and never 1.
       double u = ((double)(bits[i] >> 12) + 0.5) * 0x1p-52;
       double gumbel = -frog_log(-frog_log(u));
       float score = scores[start + i];

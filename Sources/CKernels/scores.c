@@ -117,7 +117,7 @@ size_t frog_keep(
     uint32_t key[lanes];
     memcpy(key, values + i, width * sizeof *key);
     for (size_t l = 0; l < width; l++) key[l] = frog_key(key[l]);
-    // Few reach the bound once it has risen: look at sixteen at once before looking at each.
+    // Few values reach the bound once it has risen, so sixteen are tested at once before each is.
     uint32_t any = 0;
     for (size_t l = 0; l < width; l++) any |= key[l] >= bound;
     if (!any) continue;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Lock-free, so handlers and threads may share them.
+// Atomics without locks, so that handlers and threads may share them.
 static atomic_int caught;
 static atomic_int exit_status = -1;
 static atomic_int alarm_status;

@@ -1,2 +1,2 @@
-// The functions are inline in the headers; SwiftPM wants a C target to have a source file.
+// The functions are inline in the headers. SwiftPM wants a C target to have a source file.
 #include "CMPI.h"

@@ -1,2 +1,2 @@
-// Empty on purpose: this target only carries the flags of the MPI pkg-config module. The functions
-// live in CMPI, because edits to a system library's own header are not tracked by the build.
+// Empty on purpose. This target only carries the flags of the pkg-config module of MPI. The functions are in CMPI,
+// since the build does not notice edits of a system library's own header.

@@ -7,13 +7,15 @@ extension Communicator {
   /// Collective: every rank calls it, with the same `counts`.
   ///
   /// - Parameters:
-  ///   - values: the parts of rank 0, rank 1, … one after the other. Afterwards this rank's part lies at the start, and the rest has no meaning.
+  ///   - values: the parts of rank 0, rank 1, … one after the other. Afterwards this rank's part lies at the start, and
+  ///     the rest has no meaning.
   ///   - counts: the elements of each rank's part, at most `Int32.max` together.
   ///
-  /// MPI holds copies of up to the whole buffer meanwhile. Sums of floating-point numbers may depend on the number of ranks.
+  /// MPI holds copies of up to the whole buffer meanwhile. Sums of floating-point numbers may depend on the number of
+  /// ranks.
   ///
   /// C function: `MPI_Reduce_scatter` with `MPI_SUM` (MPI-3.1 §5.10.2).
-  public func reduceScatter<T: MPIDatatype>(
+  package func reduceScatter<T: MPIDatatype>(
     _ values: UnsafeMutableBufferPointer<T>, counts: [Int]
   ) throws(MPIError) {
     precondition(counts.count == size, "one count for each rank")
@@ -28,11 +30,12 @@ extension Communicator {
   /// Collective: every rank calls it, with the same `counts`.
   ///
   /// - Parameters:
-  ///   - values: room for the parts of rank 0, rank 1, … one after the other. This rank has put its own part in its place.
+  ///   - values: room for the parts of rank 0, rank 1, … one after the other. This rank has put its own part in its
+  ///     place.
   ///   - counts: the elements of each rank's part, at most `Int32.max` together.
   ///
   /// C function: `MPI_Allgatherv` (MPI-3.1 §5.7).
-  public func allGather<T: MPIDatatype>(
+  package func allGather<T: MPIDatatype>(
     _ values: UnsafeMutableBufferPointer<T>, counts: [Int]
   ) throws(MPIError) {
     precondition(counts.count == size, "one count for each rank")

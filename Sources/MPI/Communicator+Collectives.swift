@@ -6,7 +6,7 @@ extension Communicator {
   /// Collective: every rank calls it.
   ///
   /// C function: `MPI_Barrier` (MPI-3.1 §5.3).
-  public func barrier() throws(MPIError) {
+  package func barrier() throws(MPIError) {
     try check(cmpi_barrier(handle), "MPI_Barrier")
   }
 
@@ -15,7 +15,7 @@ extension Communicator {
   /// Collective: every rank calls it, with the same `values.count`.
   ///
   /// C function: `MPI_Bcast` (MPI-3.1 §5.4). Counts above ``maximumCount`` go in chunks.
-  public func broadcast<T: MPIDatatype>(_ values: inout [T], from root: Int = 0) throws(MPIError) {
+  package func broadcast<T: MPIDatatype>(_ values: inout [T], from root: Int = 0) throws(MPIError) {
     try inChunks(&values, "MPI_Bcast") { start, count in
       cmpi_broadcast(handle, start, count, T.mpiType.cValue, Int32(root))
     }
@@ -26,7 +26,7 @@ extension Communicator {
   /// Collective: every rank calls it, with the same `values.count`.
   ///
   /// C function: `MPI_Bcast` (MPI-3.1 §5.4). Counts above ``maximumCount`` go in chunks.
-  public func broadcast<T: MPIDatatype>(_ values: UnsafeMutableBufferPointer<T>, from root: Int = 0) throws(MPIError) {
+  package func broadcast<T: MPIDatatype>(_ values: UnsafeMutableBufferPointer<T>, from root: Int = 0) throws(MPIError) {
     let code = inChunks(values) { start, count in
       cmpi_broadcast(handle, start, count, T.mpiType.cValue, Int32(root))
     }
@@ -36,7 +36,7 @@ extension Communicator {
   /// The array of rank `root`, of any length, on all ranks. The arrays that other ranks pass are not read.
   ///
   /// Collective: every rank calls it.
-  public func broadcasting<T: MPIDatatype>(_ values: [T], from root: Int = 0) throws(MPIError) -> [T] {
+  package func broadcasting<T: MPIDatatype>(_ values: [T], from root: Int = 0) throws(MPIError) -> [T] {
     var count = [values.count]
     try broadcast(&count, from: root)
     var result = rank == root ? values : [T](repeating: .zero, count: count[0])
@@ -48,11 +48,11 @@ extension Communicator {
   ///
   /// Collective: every rank calls it, with the same `values.count`.
   ///
-  /// Sums of floating-point numbers may depend on the number of ranks. Where results must not, frog-mpi gathers the numbers and adds them in an
-  /// order of its own.
+  /// Sums of floating-point numbers may depend on the number of ranks. Where results must not, frog-mpi gathers the
+  /// numbers and adds them in an order of its own.
   ///
   /// C function: `MPI_Allreduce` (MPI-3.1 §5.9.6). Counts above ``maximumCount`` go in chunks.
-  public func allReduce<T: MPIDatatype>(_ values: inout [T], _ operation: ReductionOperator) throws(MPIError) {
+  package func allReduce<T: MPIDatatype>(_ values: inout [T], _ operation: ReductionOperator) throws(MPIError) {
     try inChunks(&values, "MPI_Allreduce") { start, count in
       cmpi_all_reduce(handle, start, count, T.mpiType.cValue, operation.cValue)
     }
@@ -61,7 +61,7 @@ extension Communicator {
   /// The `value` of all ranks, combined, on all ranks.
   ///
   /// Collective: every rank calls it.
-  public func allReduced<T: MPIDatatype>(_ value: T, _ operation: ReductionOperator) throws(MPIError) -> T {
+  package func allReduced<T: MPIDatatype>(_ value: T, _ operation: ReductionOperator) throws(MPIError) -> T {
     var values = [value]
     try allReduce(&values, operation)
     return values[0]
@@ -72,7 +72,7 @@ extension Communicator {
   /// Collective: every rank calls it.
   ///
   /// C function: `MPI_Allgather` (MPI-3.1 §5.7).
-  public func allGather<T: MPIDatatype>(_ value: T) throws(MPIError) -> [T] {
+  package func allGather<T: MPIDatatype>(_ value: T) throws(MPIError) -> [T] {
     var result = [T](repeating: .zero, count: size)
     let code = withUnsafePointer(to: value) { send in
       result.withUnsafeMutableBufferPointer { cmpi_all_gather(handle, send, 1, T.mpiType.cValue, $0.baseAddress) }
@@ -86,7 +86,7 @@ extension Communicator {
   /// Collective: every rank calls it.
   ///
   /// C function: `MPI_Gatherv` (MPI-3.1 §5.5), in rounds of at most ``maximumCount`` elements together.
-  public func gather<T: MPIDatatype>(_ values: [T], to root: Int = 0) throws(MPIError) -> [[T]] {
+  package func gather<T: MPIDatatype>(_ values: [T], to root: Int = 0) throws(MPIError) -> [[T]] {
     let counts = try allGather(values.count)
     let share = max(1, maximumCount / size)
     var result = rank == root ? counts.map { [T](repeating: .zero, count: $0) } : []
@@ -118,7 +118,7 @@ extension Communicator {
   /// The arrays of all ranks, in rank order, on all ranks. Their lengths may differ.
   ///
   /// Collective: every rank calls it.
-  public func allGather<T: MPIDatatype>(_ values: [T]) throws(MPIError) -> [[T]] {
+  package func allGather<T: MPIDatatype>(_ values: [T]) throws(MPIError) -> [[T]] {
     let counts = try allGather(values.count)
     var flat = try gather(values).flatMap { $0 }
     flat = try broadcasting(flat)

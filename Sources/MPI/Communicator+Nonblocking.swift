@@ -3,7 +3,7 @@ import CMPI
 /// A sum over all ranks that is under way. The object owns its buffers until the sum is finished.
 ///
 /// C function: `MPI_Iallreduce` (MPI-3.1 §5.12.4).
-public final class PendingSum {
+package final class PendingSum {
   private var request: cmpi_request
   private let sent: UnsafeMutableBufferPointer<Int>
   private let received: UnsafeMutableBufferPointer<Int>
@@ -32,7 +32,7 @@ public final class PendingSum {
   /// Whether the sum is complete. The call lets MPI make progress.
   ///
   /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
-  public func test() throws(MPIError) -> Bool {
+  package func test() throws(MPIError) -> Bool {
     if !isDone {
       var done: Int32 = 0
       try check(cmpi_test(&request, &done), "MPI_Test")
@@ -44,7 +44,7 @@ public final class PendingSum {
   /// Waits until the sum is complete.
   ///
   /// C function: `MPI_Wait` (MPI-3.1 §3.7.3).
-  public func wait() throws(MPIError) {
+  package func wait() throws(MPIError) {
     if !isDone {
       try check(cmpi_wait(&request), "MPI_Wait")
       isDone = true
@@ -52,10 +52,10 @@ public final class PendingSum {
   }
 
   /// The values that this rank has contributed, valid while the object lives.
-  public var contribution: UnsafeBufferPointer<Int> { UnsafeBufferPointer(sent) }
+  package var contribution: UnsafeBufferPointer<Int> { UnsafeBufferPointer(sent) }
 
   /// The element-wise sum over all ranks, valid while the object lives. Waits until it is complete.
-  public func result() throws(MPIError) -> UnsafeBufferPointer<Int> {
+  package func result() throws(MPIError) -> UnsafeBufferPointer<Int> {
     try wait()
     return UnsafeBufferPointer(received)
   }
@@ -64,8 +64,9 @@ public final class PendingSum {
 extension Communicator {
   /// Starts the element-wise sum of `values` over all ranks, and returns at once. Several sums may be under way.
   ///
-  /// Collective: every rank starts the same sums in the same order, each with the same `values.count`, which is at most ``maximumCount``.
-  public func startSum(_ values: [Int]) throws(MPIError) -> PendingSum {
+  /// Collective: every rank starts the same sums in the same order, each with the same `values.count`, which is at most
+  /// ``maximumCount``.
+  package func startSum(_ values: [Int]) throws(MPIError) -> PendingSum {
     precondition(values.count <= maximumCount, "a non-blocking sum is one MPI call")
     return try PendingSum(values, on: self)
   }

@@ -5,27 +5,27 @@ import CMPI
 ///     let total = try world.allReduced(count, .sum)            // all ranks call it, all get the sum
 ///     let team = try world.group(0..<4)                        // ranks 0 to 3 alone call it
 ///
-/// Invariant: a *collective* method is called by every rank of the communicator, in the same order among all collective methods. A rank that
-/// leaves one out makes the others wait for ever.
+/// Invariant: a *collective* method is called by every rank of the communicator, in the same order among all collective
+/// methods. A rank that leaves one out makes the others wait for ever.
 ///
-/// A communicator that is made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last reference goes. Freeing
-/// is collective too, so every member must let go of it between the same two collective calls.
+/// A communicator that is made by ``split(colour:key:)``, ``splitByNode()`` or ``group(_:tag:)`` is freed when its last
+/// reference goes. Freeing is collective too, so every member must let go of it between the same two collective calls.
 ///
 /// It is not `Sendable`, since MPI is initialized for calls from the main thread only.
-public final class Communicator {
+package final class Communicator {
   /// The C communicator, for libraries that are built on MPI.
   package let handle: cmpi_comm
   private let isOwned: Bool
 
   /// The number of this process in the communicator, from 0.
-  public let rank: Int
+  package let rank: Int
   /// The number of ranks.
-  public let size: Int
+  package let size: Int
   /// The most elements one MPI call is given; longer buffers go in several calls, since MPI counts in C ints.
   private(set) var maximumCount = 1 << 30
 
   /// Whether this is rank 0, which reads metadata and speaks to the user.
-  public var isRoot: Bool { rank == 0 }
+  package var isRoot: Bool { rank == 0 }
 
   init(handle: cmpi_comm, isOwned: Bool) throws(MPIError) {
     var rank: Int32 = 0
@@ -54,7 +54,7 @@ public final class Communicator {
   /// - Returns: the communicator of this rank's colour.
   ///
   /// C function: `MPI_Comm_split` (MPI-3.1 §6.4.2).
-  public func split(colour: Int?, key: Int = 0) throws(MPIError) -> Communicator? {
+  package func split(colour: Int?, key: Int = 0) throws(MPIError) -> Communicator? {
     var part = handle
     var isMember: Int32 = 0
     let code = cmpi_split(handle, Int32(colour ?? -1), Int32(key), &part, &isMember)
@@ -67,13 +67,14 @@ public final class Communicator {
   /// Collective: every rank calls it.
   ///
   /// C function: `MPI_Comm_split_type` with `MPI_COMM_TYPE_SHARED` (MPI-3.1 §6.4.2).
-  public func splitByNode() throws(MPIError) -> Communicator {
+  package func splitByNode() throws(MPIError) -> Communicator {
     var node = handle
     try check(cmpi_split_shared(handle, Int32(rank), &node), "MPI_Comm_split_type")
     return try Communicator(handle: node, isOwned: true)
   }
 
-  /// Runs `body` with at most `count` elements in each MPI call, so that checks see the seams between calls with small buffers.
+  /// Runs `body` with at most `count` elements in each MPI call, so that checks see the seams between calls with small
+  /// buffers.
   package func withCalls(of count: Int, _ body: () throws -> Void) rethrows {
     let usual = maximumCount
     defer { maximumCount = usual }
@@ -82,7 +83,7 @@ public final class Communicator {
   }
 
   /// Ends every process of the job at once with exit status `status`.
-  public func abort(status: Int32) -> Never {
+  package func abort(status: Int32) -> Never {
     _ = cmpi_abort(handle, status)
     fatalError("MPI_Abort returned")
   }

@@ -3,16 +3,16 @@ import CMPI
 /// The failure of a call of the MPI library.
 ///
 /// It is not expected in a healthy run. Nobody recovers from it, so it travels to ``run(_:)``, which aborts all ranks.
-public struct MPIError: Error, Sendable, CustomStringConvertible {
+package struct MPIError: Error, Sendable, CustomStringConvertible {
   /// The name of the C function.
-  public let call: String
+  package let call: String
   /// The return code, whose meaning depends on the library.
-  public let code: Int32
+  package let code: Int32
   /// The rank that saw the failure, in the communicator of all ranks.
-  public let rank: Int
+  package let rank: Int
 
   /// The call, the rank, and the library's own words for the code.
-  public var description: String {
+  package var description: String {
     let text = cString(capacity: Int(cmpi_error_capacity)) { cmpi_error_text(code, $0) }
     return "\(call) failed on rank \(rank): \(text ?? "unknown error") (code \(code))"
   }

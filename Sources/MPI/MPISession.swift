@@ -10,12 +10,13 @@ import CMPI
 ///
 /// Call it once, from the main thread.
 ///
-/// `body` returns a failure that all ranks agree on as an exit status. An error that it throws is unexpected: the rank names itself and the
-/// error on standard error, and all ranks are aborted with status 70, since the others may be waiting for this one.
+/// `body` returns a failure that all ranks agree on as an exit status. An error that it throws is unexpected: the rank
+/// names itself and the error on standard error, and all ranks are aborted with status 70, since the others may be
+/// waiting for this one.
 ///
 /// - Parameter body: the work of a rank. It returns the exit status of the process.
 /// - Returns: the exit status. Pass it to `exit` when all objects of `body` are gone.
-public func run(_ body: (Communicator) throws -> Int32) -> Int32 {
+package func run(_ body: (Communicator) throws -> Int32) -> Int32 {
   let launcher = LaunchEnvironment.current()
   do {
     try check(cmpi_initialize(), "MPI_Init_thread")
@@ -40,7 +41,7 @@ public func run(_ body: (Communicator) throws -> Int32) -> Int32 {
 }
 
 /// The name and version of the MPI library in its own words, on one line.
-public func libraryVersion() -> String {
+package func libraryVersion() -> String {
   let text = cString(capacity: Int(cmpi_library_capacity)) { cmpi_library_version($0) } ?? "unknown"
   return String(text.prefix { $0 != "\n" })
 }
@@ -52,21 +53,22 @@ private func complain(_ line: String) {
 }
 
 /// The launcher's traces in the environment, read before MPI adds variables of its own.
-public struct LaunchEnvironment: Sendable {
+package struct LaunchEnvironment: Sendable {
   /// The number of tasks of this process's Slurm step; nil outside `srun`.
-  public var slurmTasks: Int?
+  package var slurmTasks: Int?
   /// Whether an MPI launcher such as mpirun started this process.
-  public var hasMPILauncher: Bool
+  package var hasMPILauncher: Bool
 
-  public init(slurmTasks: Int?, hasMPILauncher: Bool) {
+  package init(slurmTasks: Int?, hasMPILauncher: Bool) {
     self.slurmTasks = slurmTasks
     self.hasMPILauncher = hasMPILauncher
   }
 
   /// The environment of this process.
   ///
-  /// `SLURM_STEP_ID` tells a task of `srun` from a batch script, which has the job's `SLURM_NTASKS` too but is one process.
-  public static func current() -> LaunchEnvironment {
+  /// `SLURM_STEP_ID` tells a task of `srun` from a batch script, which has the job's `SLURM_NTASKS` too but is one
+  /// process.
+  package static func current() -> LaunchEnvironment {
     func value(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
     let tasks = value("SLURM_STEP_ID") == nil ? nil : value("SLURM_STEP_NUM_TASKS") ?? value("SLURM_NTASKS")
     return LaunchEnvironment(
@@ -76,7 +78,7 @@ public struct LaunchEnvironment: Sendable {
   /// The problem if MPI sees `worldSize` ranks; nil if that is as many as the launcher has started.
   ///
   /// Under a plain `srun` without PMIx, every task silently becomes a world of its own.
-  public func mismatch(worldSize: Int) -> String? {
+  package func mismatch(worldSize: Int) -> String? {
     guard !hasMPILauncher, let slurmTasks, slurmTasks != worldSize else { return nil }
     return "Slurm started \(slurmTasks) tasks but MPI sees \(worldSize) rank\(worldSize == 1 ? "" : "s"): "
       + "start the job with `srun --mpi=pmix` or with `mpirun`"

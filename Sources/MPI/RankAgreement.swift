@@ -1,5 +1,5 @@
 /// An error that one rank can send to the others.
-public protocol RankError: Error {
+package protocol RankError: Error {
   /// The kind of failure, as a number that all ranks understand.
   var code: Int32 { get }
   /// The line that the user reads.
@@ -13,12 +13,12 @@ extension Communicator {
   ///
   ///     let header = try world.agree { () throws(Failure) in try readHeader() }   // all ranks go on, or none
   ///
-  /// Collective: every rank calls it. `work` must not call collective methods, since a rank that failed before one would leave the others
-  /// waiting in it.
+  /// Collective: every rank calls it. `work` must not call collective methods, since a rank that failed before one
+  /// would leave the others waiting in it.
   ///
   /// - Returns: what this rank's `work` returned.
   /// - Throws: the same `Failure` on every rank, or ``MPIError``.
-  public func agree<Value, Failure: RankError>(_ work: () throws(Failure) -> Value) throws -> Value {
+  package func agree<Value, Failure: RankError>(_ work: () throws(Failure) -> Value) throws -> Value {
     var value: Value?
     var failure: Failure?
     do throws(Failure) {

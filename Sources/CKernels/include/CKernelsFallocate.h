@@ -1,4 +1,4 @@
-/// fallocate(2), which Swift cannot import from the C library: it is declared under _GNU_SOURCE only.
+/// fallocate(2), which Swift cannot import from the C library, since it is declared under _GNU_SOURCE only.
 #ifndef FROG_CKERNELS_FALLOCATE_H
 #define FROG_CKERNELS_FALLOCATE_H
 
@@ -6,7 +6,7 @@
 
 int fallocate(int descriptor, int mode, off_t offset, off_t length);
 
-/// Takes the first `length` bytes of a file; 0, or -1 with errno set.
+/// Reserves the first `length` bytes of a file. Returns 0, or -1 with errno set.
 static inline int frog_fallocate(int descriptor, off_t length) {
   return fallocate(descriptor, 0, 0, length);
 }

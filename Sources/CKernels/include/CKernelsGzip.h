@@ -1,4 +1,4 @@
-/// Unpacking of gzip files, RFC 1952, through zlib.
+/// The unpacking of gzip files (RFC 1952) through zlib.
 #ifndef FROG_CKERNELS_GZIP_H
 #define FROG_CKERNELS_GZIP_H
 
@@ -9,7 +9,8 @@ enum frog_gunzip_result { FROG_GUNZIP_DONE = 0, FROG_GUNZIP_DAMAGED, FROG_GUNZIP
 
 /// Unpacks all members of the gzip file in `bytes` into memory from malloc, which the caller frees.
 ///
-/// The sizes that the file claims are not believed: memory grows with what is unpacked, and never beyond `limit`.
+/// The sizes that the file claims are not believed. Memory grows with the bytes that are unpacked, and never beyond
+/// `limit`.
 int frog_gunzip(const uint8_t *bytes, size_t count, size_t limit, uint8_t **unpacked, size_t *unpacked_count);
 
 #endif

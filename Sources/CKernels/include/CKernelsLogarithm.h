@@ -1,7 +1,7 @@
-/// Logarithm and exponential that are the same to the last bit on every machine.
+/// A logarithm and an exponential that are the same to the last bit on every machine.
 ///
-/// The C library's differ from one version and one processor to another, where one fuses an operation that
-/// the other does not; what frog-mpi writes must not.
+/// Those of the C library differ between versions and between processors, of which one fuses an operation that another
+/// does not. The files that frog-mpi writes must not differ.
 #ifndef FROG_CKERNELS_LOGARITHM_H
 #define FROG_CKERNELS_LOGARITHM_H
 

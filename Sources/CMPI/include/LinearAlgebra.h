@@ -1,5 +1,7 @@
-// BLAS and LAPACK for Swift, column-major as in Fortran. The Fortran symbols are declared here because
-// LAPACK has no headers of its own; gfortran passes the length of each CHARACTER argument at the end.
+// BLAS and LAPACK for Swift. The Fortran symbols are declared here, since LAPACK has no headers of its own. gfortran
+// passes the length of each CHARACTER argument at the end.
+//
+// Matrices are column-major, as in Fortran. Functions that return an int return LAPACK's `info`, 0 for success.
 #ifndef CMPI_LINEAR_ALGEBRA_H
 #define CMPI_LINEAR_ALGEBRA_H
 
@@ -60,7 +62,8 @@ char *openblas_get_corename(void);
 
 // MARK: Calls
 
-// C := A·Aᵀ + beta·C, or AᵀA with transpose = 'T'; the lower triangle only.
+// C := A·Aᵀ + beta·C with A n × k, or AᵀA + beta·C with A k × n if transpose = 'T'. Only the lower triangle of C is
+// written.
 #define CMPI_SYRK(T, p)                                                                                           \
   static inline void cblas_lower_##p##syrk(char transpose, int n, int k, const T *a, int lda, T beta, T *c) {     \
     const T one = 1;                                                                                              \
@@ -70,7 +73,8 @@ CMPI_SYRK(double, d)
 CMPI_SYRK(float, s)
 #undef CMPI_SYRK
 
-// The lower triangle of A becomes Q·T·Qᵀ: T in d and e, the reflectors of Q below A's subdiagonal and in tau.
+// Reduces the symmetric matrix in the lower triangle of a to Q·T·Qᵀ. T goes to d and e, and the reflectors of Q below
+// the subdiagonal of a and to tau.
 #define CMPI_SYTRD(T, p)                                                                                          \
   static inline int clapack_lower_##p##sytrd(int n, T *a, T *d, T *e, T *tau, T *work, int lwork) {               \
     int info = 0;                                                                                                 \
@@ -81,7 +85,8 @@ CMPI_SYTRD(double, d)
 CMPI_SYTRD(float, s)
 #undef CMPI_SYTRD
 
-// Eigenvalues, ascending, in d, and eigenvectors, as columns of z, of the tridiagonal matrix in d and e.
+// Finds the eigensystem of the tridiagonal matrix in d and e. Eigenvalues go to d, ascending, and eigenvectors to the
+// columns of z.
 #define CMPI_STEDC(T, p)                                                                                          \
   static inline int clapack_##p##stedc(int n, T *d, T *e, T *z, T *work, int lwork, int *iwork, int liwork) {     \
     int info = 0;                                                                                                 \
@@ -114,7 +119,7 @@ CMPI_SYMV(double, d)
 CMPI_SYMV(float, s)
 #undef CMPI_SYMV
 
-// y := A·x, or Aᵀ·x with transpose = 'T', with A m × n and dense.
+// y := A·x, or y := Aᵀ·x if transpose = 'T', with A m × n and dense.
 #define CMPI_GEMV(T, p)                                                                                           \
   static inline void cblas_##p##gemv_into(char transpose, int m, int n, const T *a, const T *x, T *y) {           \
     const T one = 1, zero = 0;                                                                                    \
@@ -130,7 +135,7 @@ static inline void clapack_slarft(int n, int k, const float *v, int ldv, const f
   slarft_("F", "C", &n, &k, v, &ldv, tau, t, &ldt, 1, 1);
 }
 
-// C := alpha·op(A)·op(B) + beta·C, C is m × n, the inner dimension k.
+// C := alpha·op(A)·op(B) + beta·C, with C m × n. The sum runs over k terms.
 #define CMPI_GEMM(T, p)                                                                                           \
   static inline void cblas_##p##gemm_into(                                                                        \
       char ta, char tb, int m, int n, int k, T alpha, const T *a, int lda, const T *b, int ldb, T beta, T *c,     \
@@ -152,14 +157,15 @@ static inline void cblas_upper_dtrsm(char transpose, int m, int n, double alpha,
   dtrsm_("L", "U", &transpose, "N", &m, &n, &alpha, a, &m, b, &m, 1, 1, 1, 1);
 }
 
-// The m × n matrix a, m ≥ n, becomes its R in the upper triangle, and reflectors below; tau has n elements.
+// Decomposes the m × n matrix a, m ≥ n: its R lies in the upper triangle afterwards, and reflectors below. tau has n
+// elements.
 static inline int clapack_dgeqrf(int m, int n, double *a, double *tau, double *work, int lwork) {
   int info = 0;
   dgeqrf_(&m, &n, a, &m, tau, work, &lwork, &info);
   return info;
 }
 
-// The m × n matrix a, m ≥ n, becomes the Q of its QR decomposition; tau has n elements.
+// Replaces the m × n matrix a, m ≥ n, by the Q of its QR decomposition. tau has n elements.
 static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
   int info = clapack_dgeqrf(m, n, a, tau, work, lwork);
   if (info == 0) dorgqr_(&m, &n, &n, a, &m, tau, work, &lwork, &info);
@@ -174,8 +180,9 @@ static inline int clapack_lower_dsyevd(
   return info;
 }
 
-// The tridiagonal form, d and e, of the symmetric matrix in the lower triangle of a, which is destroyed, by way of a band; tau has n elements. With
-// lhous or lwork -1, what they should be, in hous and work.
+// Reduces the symmetric matrix in the lower triangle of a, which is destroyed, to the tridiagonal d and e, by way of a
+// band. tau has n elements. With lhous or lwork = -1, only the sizes that they should have are written, to hous[0] and
+// work[0].
 static inline int clapack_lower_dsytrd_2stage(
     int n, double *a, double *d, double *e, double *tau, double *hous, int lhous, double *work, int lwork) {
   int info = 0;
@@ -183,16 +190,16 @@ static inline int clapack_lower_dsytrd_2stage(
   return info;
 }
 
-// Eigenvalues, ascending, over d, of the tridiagonal matrix in d and e, which is destroyed.
+// Finds the eigenvalues of the tridiagonal matrix in d and e, which is destroyed. They go to d, ascending.
 static inline int clapack_dsterf(int n, double *d, double *e) {
   int info = 0;
   dsterf_(&n, d, e, &info);
   return info;
 }
 
-// The k largest eigenvalues, ascending, in w, and their eigenvectors in the columns of z, of the tridiagonal matrix in d and
-// e (n elements, the last for work), both destroyed. By relatively robust representations. work has 18n elements, iwork 10n,
-// support 2k; *found gets the number of vectors.
+// Finds the k largest eigenvalues and their eigenvectors of the tridiagonal matrix in d and e, by relatively robust
+// representations. Eigenvalues go to w, ascending, and eigenvectors to the columns of z. d and e are destroyed; e has n
+// elements, the last of them for work. work has 18n elements, iwork 10n, support 2k. *found gets the number of vectors.
 static inline int clapack_dstemr_largest(
     int n, int k, double *d, double *e, double *w, double *z, int *support, double *work, int *iwork, int *found) {
   const double unused = 0;
@@ -203,8 +210,8 @@ static inline int clapack_dstemr_largest(
   return info;
 }
 
-// The same by bisection and inverse iteration; d and e are kept, and values and vectors stand block by block, not in order.
-// w has n elements, work 5n, iwork 3n, blocks, splits and failed n each.
+// Finds the same by bisection and inverse iteration. d and e are kept. Eigenvalues and eigenvectors come block by
+// block, not in order. w has n elements, work 5n, iwork 3n, and blocks, splits and failed n each.
 static inline int clapack_dstein_largest(
     int n, int k, const double *d, const double *e, double *w, double *z, int *blocks, int *splits, int *failed,
     double *work, int *iwork, int *found) {
@@ -217,7 +224,7 @@ static inline int clapack_dstein_largest(
   return info;
 }
 
-// C := Q·C, with C n × k and Q the orthogonal matrix that dsytrd has left in the lower triangle of a, and in tau.
+// C := Q·C, with C n × k and Q as dsytrd has left it in the lower triangle of a and in tau.
 static inline int clapack_lower_dormtr(
     int n, int k, double *a, const double *tau, double *c, double *work, int lwork) {
   int info = 0;
@@ -225,8 +232,8 @@ static inline int clapack_lower_dormtr(
   return info;
 }
 
-// The upper triangular r, n × n, becomes the R of r on top of the m × n matrix b, which is destroyed. What is below r's diagonal
-// is left alone. t has block·n elements, and work as many; block ≤ n.
+// Replaces the upper triangular r, n × n, by the R of r on top of the m × n matrix b, which is destroyed. The elements
+// below the diagonal of r are left alone. t and work have block·n elements each; block ≤ n.
 static inline int clapack_dtpqrt(int m, int n, int block, double *r, double *b, double *t, double *work) {
   const int rectangular = 0;
   int info = 0;
@@ -234,8 +241,8 @@ static inline int clapack_dtpqrt(int m, int n, int block, double *r, double *b, 
   return info;
 }
 
-// The m × n matrix a, m ≥ n, becomes Q·B·Pᵀ with B upper bidiagonal: its diagonal in d, n elements, and the one above in e. tauq and
-// taup have n elements.
+// Reduces the m × n matrix a, m ≥ n, to Q·B·Pᵀ with B upper bidiagonal. The diagonal of B goes to d, n elements, and
+// the one above it to e. tauq and taup have n elements each.
 static inline int clapack_dgebrd(
     int m, int n, double *a, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
   int info = 0;
@@ -243,7 +250,8 @@ static inline int clapack_dgebrd(
   return info;
 }
 
-// Singular values, descending, over d, of the upper bidiagonal n × n matrix in d and e, which is destroyed. work has 4n elements.
+// Finds the singular values of the upper bidiagonal n × n matrix in d and e, which is destroyed. They go to d,
+// descending. work has 4n elements.
 static inline int clapack_dbdsqr(int n, double *d, double *e, double *work) {
   const int none = 0, one = 1;
   double unused = 0;

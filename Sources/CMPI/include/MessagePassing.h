@@ -1,8 +1,9 @@
-// MPI for Swift: every call frog-mpi makes, behind one small inline function each.
+// MPI for Swift: an inline function for each call of MPI that frog-mpi makes. All return the code of the call, 0 for
+// success.
 //
-// MPI's communicators, datatypes and operators are casts and macros that Swift cannot import, and
-// their C types differ between implementations (pointers in Open MPI, integers in MPICH). The two
-// structs below hide that, so that the Swift side never names an MPI type.
+// MPI's communicators, datatypes and operators are casts and macros that Swift cannot import. Their C types differ
+// between implementations: pointers in Open MPI, integers in MPICH. The two structs below hide this, so that Swift code
+// never names a type of MPI.
 #ifndef CMPI_MESSAGE_PASSING_H
 #define CMPI_MESSAGE_PASSING_H
 
@@ -42,6 +43,7 @@ static inline MPI_Op cmpi_operator(cmpi_op op) {
 
 // MARK: Environment
 
+// Initializes MPI for calls from the main thread only.
 static inline int cmpi_initialize(void) {
   int provided;
   int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
@@ -51,10 +53,11 @@ static inline int cmpi_initialize(void) {
 static inline int cmpi_finalize(void) { return MPI_Finalize(); }
 static inline cmpi_comm cmpi_world(void) { cmpi_comm world = {MPI_COMM_WORLD}; return world; }
 static inline int cmpi_abort(cmpi_comm comm, int status) { return MPI_Abort(comm.handle, status); }
+// Makes calls on the communicator return codes instead of ending the job.
 static inline int cmpi_return_errors(cmpi_comm comm) {
   return MPI_Comm_set_errhandler(comm.handle, MPI_ERRORS_RETURN);
 }
-// Writes at most MPI_MAX_ERROR_STRING bytes and a terminating zero.
+// Writes MPI's words for a code: at most MPI_MAX_ERROR_STRING bytes and a terminating zero.
 enum { cmpi_error_capacity = MPI_MAX_ERROR_STRING + 1 };
 static inline int cmpi_error_text(int code, char *text) {
   int length = 0;
@@ -62,6 +65,7 @@ static inline int cmpi_error_text(int code, char *text) {
   text[result == MPI_SUCCESS ? length : 0] = 0;
   return result;
 }
+// Writes the name and version of the library: at most MPI_MAX_LIBRARY_VERSION_STRING bytes and a terminating zero.
 enum { cmpi_library_capacity = MPI_MAX_LIBRARY_VERSION_STRING + 1 };
 static inline int cmpi_library_version(char *text) {
   int length = 0;
@@ -74,7 +78,8 @@ static inline int cmpi_library_version(char *text) {
 
 static inline int cmpi_rank(cmpi_comm comm, int *rank) { return MPI_Comm_rank(comm.handle, rank); }
 static inline int cmpi_size(cmpi_comm comm, int *size) { return MPI_Comm_size(comm.handle, size); }
-// A negative colour leaves the rank out; *is_member says whether it got a communicator.
+// Divides the ranks by colour. A negative colour leaves this rank out. *is_member says whether it has got a
+// communicator.
 static inline int cmpi_split(cmpi_comm comm, int colour, int key, cmpi_comm *part, int *is_member) {
   int code = MPI_Comm_split(comm.handle, colour < 0 ? MPI_UNDEFINED : colour, key, &part->handle);
   *is_member = code == MPI_SUCCESS && part->handle != MPI_COMM_NULL;
@@ -83,7 +88,8 @@ static inline int cmpi_split(cmpi_comm comm, int colour, int key, cmpi_comm *par
 static inline int cmpi_split_shared(cmpi_comm comm, int key, cmpi_comm *node) {
   return MPI_Comm_split_type(comm.handle, MPI_COMM_TYPE_SHARED, key, MPI_INFO_NULL, &node->handle);
 }
-// Only the ranks first … last of comm call it; members of other groups may be at it at the same time.
+// Makes a communicator of the ranks first … last of comm. Only these call it; other groups may be formed at the same
+// time.
 static inline int cmpi_group(cmpi_comm comm, int first, int last, int tag, cmpi_comm *part) {
   MPI_Group all = MPI_GROUP_NULL, some = MPI_GROUP_NULL;
   int range[1][3] = {{first, last, 1}};
@@ -113,11 +119,13 @@ static inline int cmpi_gather_varying(
     void *receive, const int *counts, const int *offsets, int root) {
   return MPI_Gatherv(send, count, cmpi_datatype(type), receive, counts, offsets, cmpi_datatype(type), root, comm.handle);
 }
-// The sums over all ranks of counts[0], counts[1], … elements of data; this rank's lie at the start of it afterwards.
+// Sums data over all ranks, of which rank r gets counts[r] elements. Those of this rank lie at the start of data
+// afterwards.
 static inline int cmpi_reduce_scatter(cmpi_comm comm, void *data, const int *counts, cmpi_type type, cmpi_op op) {
   return MPI_Reduce_scatter(MPI_IN_PLACE, data, counts, cmpi_datatype(type), cmpi_operator(op), comm.handle);
 }
-// Each rank's part lies in its own place of data before, those of all ranks in theirs afterwards.
+// Gives all parts to all ranks. Each rank's own part lies in its place of data before, and the parts of all ranks
+// afterwards.
 static inline int cmpi_all_gather_varying(
     cmpi_comm comm, void *data, const int *counts, const int *offsets, cmpi_type type) {
   return MPI_Allgatherv(

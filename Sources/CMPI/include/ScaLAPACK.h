@@ -1,5 +1,8 @@
-// BLACS and ScaLAPACK for Swift. Neither has headers of its own: the C symbols of BLACS and the Fortran ones of
-// ScaLAPACK are declared here; gfortran passes the length of each CHARACTER argument at the end.
+// BLACS and ScaLAPACK for Swift. Neither has headers of its own, so the C symbols of BLACS and the Fortran symbols of
+// ScaLAPACK are declared here. gfortran passes the length of each CHARACTER argument at the end.
+//
+// Matrices lie in blocks on a grid of ranks; each rank passes its own part, column-major. Functions that return an int
+// return `info`, 0 for success.
 #ifndef CMPI_SCALAPACK_H
 #define CMPI_SCALAPACK_H
 
@@ -38,10 +41,11 @@ void pdgebrd_(const int *, const int *, double *, const int *, const int *, cons
 
 // MARK: Process grids
 
-// The communicator's number in BLACS's own table; to be freed after the grids made of it.
+// The number of a communicator in BLACS's own table. Free it after the grids that are made of it.
 static inline int blacs_system_handle(cmpi_comm comm) { return Csys2blacs_handle(comm.handle); }
 static inline void blacs_free_system_handle(int handle) { Cfree_blacs_system_handle(handle); }
-// map[row + column * rows] is the rank at (row, column). Returns the grid's context, negative for a rank outside it.
+// Makes a grid on which map[row + column * rows] is the rank at (row, column). Returns the context of the grid,
+// negative for a rank outside it.
 static inline int blacs_grid_map(int handle, int *map, int rows, int columns) {
   int context = handle;
   Cblacs_gridmap(&context, map, rows, rows, columns);
@@ -50,7 +54,7 @@ static inline int blacs_grid_map(int handle, int *map, int rows, int columns) {
 static inline void blacs_grid_info(int context, int *rows, int *columns, int *row, int *column) {
   Cblacs_gridinfo(context, rows, columns, row, column);
 }
-// Sums of this grid are formed in one order, whichever message comes first (BLACS: SGET_TOPSREPEAT).
+// Makes the grid form its sums in one order, whichever message comes first (BLACS: SGET_TOPSREPEAT).
 static inline void blacs_repeatable(int context) {
   int yes = 1;
   Cblacs_set(context, 15, &yes);
@@ -59,7 +63,7 @@ static inline void blacs_grid_exit(int context) { Cblacs_gridexit(context); }
 
 // MARK: Calls
 
-// Describes an m × n matrix in square blocks dealt out from grid position (0, 0).
+// Describes an m × n matrix in square blocks that are dealt out from grid position (0, 0).
 enum { scalapack_descriptor_count = 9 };
 static inline int scalapack_describe(int *descriptor, int m, int n, int block, int context, int leading) {
   const int zero = 0;
@@ -68,8 +72,9 @@ static inline int scalapack_describe(int *descriptor, int m, int n, int block, i
   return info;
 }
 
-// Eigenvalues, ascending, in w on every rank, and eigenvectors in z, of the symmetric A given by its lower triangle,
-// which is destroyed. A and z share one descriptor. With lwork = -1 only work[0] and iwork[0] are written: the query.
+// Finds the eigensystem of the symmetric A that is given by its lower triangle, which is destroyed. Eigenvalues go to
+// w, ascending, on every rank, and eigenvectors to z. A and z share one descriptor. With lwork = -1, only the sizes of
+// the workspaces are written, to work[0] and iwork[0].
 #define CMPI_SYEVD(T, p)                                                                                          \
   static inline int scalapack_lower_##p##syevd(                                                                   \
       int n, T *a, const int *descriptor, T *w, T *z, T *work, int lwork, int *iwork, int liwork) {               \
@@ -83,7 +88,7 @@ CMPI_SYEVD(double, pd)
 CMPI_SYEVD(float, ps)
 #undef CMPI_SYEVD
 
-// The same by QL and QR steps instead of divide and conquer.
+// Finds the same eigensystem by QL and QR steps instead of divide and conquer.
 #define CMPI_SYEV(T, p)                                                                                           \
   static inline int scalapack_lower_##p##syev(                                                                    \
       int n, T *a, const int *descriptor, T *w, T *z, T *work, int lwork) {                                       \
@@ -96,8 +101,8 @@ CMPI_SYEV(double, pd)
 CMPI_SYEV(float, ps)
 #undef CMPI_SYEV
 
-// The lower triangle of A, n × n, becomes Q·T·Qᵀ: T on its diagonal and subdiagonal, the reflectors of Q below and in tau, which
-// has an element for each local column, like d and e.
+// Reduces the lower triangle of A, n × n, to Q·T·Qᵀ. T lies on the diagonal and the subdiagonal of A afterwards, and
+// the reflectors of Q below and in tau. tau, d and e have an element for each local column.
 static inline int scalapack_lower_pdsytrd(
     int n, double *a, const int *descriptor, double *d, double *e, double *tau, double *work, int lwork) {
   const int one = 1;
@@ -106,7 +111,7 @@ static inline int scalapack_lower_pdsytrd(
   return info;
 }
 
-// C := Q·C, with C n × k and Q what pdsytrd has left in a and tau.
+// C := Q·C, with C n × k and Q as pdsytrd has left it in a and tau.
 static inline int scalapack_lower_pdormtr(
     int n, int k, double *a, const int *a_descriptor, const double *tau, double *c, const int *c_descriptor, double *work,
     int lwork) {
@@ -117,8 +122,8 @@ static inline int scalapack_lower_pdormtr(
   return info;
 }
 
-// The first m rows of A, n columns, become their R in the upper triangle, and reflectors below; tau has an element for each
-// local column.
+// Decomposes the first m rows of A, n columns: their R lies in the upper triangle afterwards, and reflectors below. tau
+// has an element for each local column.
 static inline int scalapack_pdgeqrf(int m, int n, double *a, const int *descriptor, double *tau, double *work, int lwork) {
   const int one = 1;
   int info = 0;
@@ -126,8 +131,8 @@ static inline int scalapack_pdgeqrf(int m, int n, double *a, const int *descript
   return info;
 }
 
-// The first n rows of A, n columns, become Q·B·Pᵀ: the upper bidiagonal B on the diagonal and above it. d and tauq have an element for
-// each local column, e and taup one for each local row.
+// Reduces the first n rows of A, n columns, to Q·B·Pᵀ. The upper bidiagonal B lies on the diagonal and above it
+// afterwards. d and tauq have an element for each local column, e and taup one for each local row.
 static inline int scalapack_pdgebrd(
     int n, double *a, const int *descriptor, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
   const int one = 1;

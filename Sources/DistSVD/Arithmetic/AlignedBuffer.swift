@@ -6,21 +6,21 @@
 
 /// Memory for `count` scalars that starts on a cache line and is freed with the last reference.
 ///
-/// The alignment makes results repeatable to the last bit. Vector kernels may handle the elements before the first aligned address on
-/// their own, and so add in an order that depends on where malloc has put an array.
+/// The alignment makes results repeatable to the last bit. Vector kernels may handle the elements before the first
+/// aligned address on their own, and so add in an order that depends on where malloc has put an array.
 ///
-/// The pointers that a buffer gives away are valid while the buffer lives. A temporary buffer is freed as soon as it has given its
-/// pointer away, so bind it to a name and keep that name alive:
+/// The pointers that a buffer gives away are valid while the buffer lives. A temporary buffer is freed as soon as it
+/// has given its pointer away, so bind it to a name and keep that name alive:
 ///
 ///     let buffer = try AlignedBuffer<Float>(count: 16)
 ///     withExtendedLifetime(buffer) { use(buffer.elements) }
-public final class AlignedBuffer<Scalar: BitwiseCopyable> {
+package final class AlignedBuffer<Scalar: BitwiseCopyable> {
   private let storage: UnsafeMutableBufferPointer<Scalar>
 
   /// Allocates `count` scalars, all bytes zero.
   ///
   /// - Throws: ``SolverError/outOfMemory(bytes:)``.
-  public init(count: Int) throws(SolverError) {
+  package init(count: Int) throws(SolverError) {
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)
     var pointer: UnsafeMutableRawPointer?
     guard !overflow, posix_memalign(&pointer, 64, bytes) == 0, let pointer else {
@@ -34,13 +34,13 @@ public final class AlignedBuffer<Scalar: BitwiseCopyable> {
   deinit { free(storage.baseAddress) }
 
   /// The number of scalars.
-  public var count: Int { storage.count }
+  package var count: Int { storage.count }
 
   /// The scalars, valid while the buffer lives.
-  public var elements: UnsafeMutableBufferPointer<Scalar> { storage }
+  package var elements: UnsafeMutableBufferPointer<Scalar> { storage }
 
   /// The first `count` scalars, valid while the buffer lives.
-  public func prefix(_ count: Int) -> UnsafeMutableBufferPointer<Scalar> {
+  package func prefix(_ count: Int) -> UnsafeMutableBufferPointer<Scalar> {
     UnsafeMutableBufferPointer(rebasing: storage[..<count])
   }
 

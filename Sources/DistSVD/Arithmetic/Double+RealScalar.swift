@@ -3,7 +3,7 @@ import MPI
 
 extension Double: RealScalar {
   /// C function: `dsyrk`.
-  public static func rankUpdate(
+  package static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Double>, beta: Double,
     _ c: UnsafeMutablePointer<Double>
   ) {
@@ -12,7 +12,7 @@ extension Double: RealScalar {
   }
 
   /// C function: `dgemm`.
-  public static func multiply(
+  package static func multiply(
     _ a: UnsafePointer<Double>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Double>,
     leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
     _ c: UnsafeMutablePointer<Double>
@@ -23,7 +23,7 @@ extension Double: RealScalar {
   }
 
   /// C function: `dsytrd`.
-  public static func tridiagonalize(
+  package static func tridiagonalize(
     order: Int, _ a: UnsafeMutablePointer<Double>, diagonal: UnsafeMutablePointer<Double>,
     offDiagonal: UnsafeMutablePointer<Double>, factors: UnsafeMutablePointer<Double>,
     work: UnsafeMutableBufferPointer<Double>
@@ -34,7 +34,7 @@ extension Double: RealScalar {
   }
 
   /// C function: `dstedc`.
-  public static func tridiagonalEigensystem(
+  package static func tridiagonalEigensystem(
     order: Int, diagonal: UnsafeMutablePointer<Double>, offDiagonal: UnsafeMutablePointer<Double>,
     vectors: UnsafeMutablePointer<Double>, work: UnsafeMutableBufferPointer<Double>,
     integerWork: UnsafeMutableBufferPointer<Int32>
@@ -46,7 +46,7 @@ extension Double: RealScalar {
   }
 
   /// C function: `dsyev`.
-  public static func implicitEigensystem(
+  package static func implicitEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Double>, values: UnsafeMutablePointer<Double>,
     work: UnsafeMutableBufferPointer<Double>
   ) -> Int {
@@ -54,14 +54,14 @@ extension Double: RealScalar {
   }
 
   /// C function: `dsymv`.
-  public static func symmetricTimes(
+  package static func symmetricTimes(
     order: Int, _ a: UnsafePointer<Double>, _ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>
   ) {
     cblas_lower_dsymv(Int32(order), a, x, y)
   }
 
   /// C function: `dgemv`.
-  public static func times(
+  package static func times(
     _ a: UnsafePointer<Double>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Double>,
     into y: UnsafeMutablePointer<Double>
   ) {
@@ -70,7 +70,7 @@ extension Double: RealScalar {
   }
 
   /// C function: `pdsyevd`.
-  public static func distributedEigensystem(
+  package static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Double>, descriptor: [Int32], values: UnsafeMutablePointer<Double>,
     vectors: UnsafeMutablePointer<Double>, work: UnsafeMutableBufferPointer<Double>,
     integerWork: UnsafeMutableBufferPointer<Int32>
@@ -82,7 +82,7 @@ extension Double: RealScalar {
   }
 
   /// C function: `pdsyev`.
-  public static func distributedImplicitEigensystem(
+  package static func distributedImplicitEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Double>, descriptor: [Int32], values: UnsafeMutablePointer<Double>,
     vectors: UnsafeMutablePointer<Double>, work: UnsafeMutableBufferPointer<Double>
   ) -> Int {
@@ -92,16 +92,16 @@ extension Double: RealScalar {
   }
 
   /// y := x + y. The loop stands here, not in a generic function, so that it is compiled for this width.
-  public static func add(_ x: UnsafePointer<Double>, to y: UnsafeMutablePointer<Double>, count: Int) {
+  package static func add(_ x: UnsafePointer<Double>, to y: UnsafeMutablePointer<Double>, count: Int) {
     for index in 0..<count { y[index] += x[index] }
   }
 
   /// y := y − x. The loop stands here for the reason that ``add(_:to:count:)`` gives.
-  public static func subtract(_ x: UnsafePointer<Double>, from y: UnsafeMutablePointer<Double>, count: Int) {
+  package static func subtract(_ x: UnsafePointer<Double>, from y: UnsafeMutablePointer<Double>, count: Int) {
     for index in 0..<count { y[index] -= x[index] }
   }
 
-  public static func read(
+  package static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>
   ) throws {
     try source.read(rows: rows, columns: columns, into: panel)

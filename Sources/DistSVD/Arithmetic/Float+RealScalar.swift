@@ -3,7 +3,7 @@ import MPI
 
 extension Float: RealScalar {
   /// C function: `ssyrk`.
-  public static func rankUpdate(
+  package static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Float>, beta: Float, _ c: UnsafeMutablePointer<Float>
   ) {
     let transpose: CChar = transposed ? LocalBLAS.transpose : LocalBLAS.plain
@@ -11,7 +11,7 @@ extension Float: RealScalar {
   }
 
   /// C function: `sgemm`.
-  public static func multiply(
+  package static func multiply(
     _ a: UnsafePointer<Float>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Float>,
     leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
     _ c: UnsafeMutablePointer<Float>
@@ -22,7 +22,7 @@ extension Float: RealScalar {
   }
 
   /// C function: `ssytrd`.
-  public static func tridiagonalize(
+  package static func tridiagonalize(
     order: Int, _ a: UnsafeMutablePointer<Float>, diagonal: UnsafeMutablePointer<Float>,
     offDiagonal: UnsafeMutablePointer<Float>, factors: UnsafeMutablePointer<Float>,
     work: UnsafeMutableBufferPointer<Float>
@@ -33,7 +33,7 @@ extension Float: RealScalar {
   }
 
   /// C function: `sstedc`.
-  public static func tridiagonalEigensystem(
+  package static func tridiagonalEigensystem(
     order: Int, diagonal: UnsafeMutablePointer<Float>, offDiagonal: UnsafeMutablePointer<Float>,
     vectors: UnsafeMutablePointer<Float>, work: UnsafeMutableBufferPointer<Float>,
     integerWork: UnsafeMutableBufferPointer<Int32>
@@ -45,7 +45,7 @@ extension Float: RealScalar {
   }
 
   /// C function: `ssyev`.
-  public static func implicitEigensystem(
+  package static func implicitEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>,
     work: UnsafeMutableBufferPointer<Float>
   ) -> Int {
@@ -53,14 +53,14 @@ extension Float: RealScalar {
   }
 
   /// C function: `ssymv`.
-  public static func symmetricTimes(
+  package static func symmetricTimes(
     order: Int, _ a: UnsafePointer<Float>, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
   ) {
     cblas_lower_ssymv(Int32(order), a, x, y)
   }
 
   /// C function: `sgemv`.
-  public static func times(
+  package static func times(
     _ a: UnsafePointer<Float>, rows: Int, columns: Int, transposed: Bool, _ x: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) {
@@ -69,7 +69,7 @@ extension Float: RealScalar {
   }
 
   /// C function: `pssyevd`.
-  public static func distributedEigensystem(
+  package static func distributedEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Float>, descriptor: [Int32], values: UnsafeMutablePointer<Float>,
     vectors: UnsafeMutablePointer<Float>, work: UnsafeMutableBufferPointer<Float>,
     integerWork: UnsafeMutableBufferPointer<Int32>
@@ -81,7 +81,7 @@ extension Float: RealScalar {
   }
 
   /// C function: `pssyev`.
-  public static func distributedImplicitEigensystem(
+  package static func distributedImplicitEigensystem(
     order: Int, _ a: UnsafeMutablePointer<Float>, descriptor: [Int32], values: UnsafeMutablePointer<Float>,
     vectors: UnsafeMutablePointer<Float>, work: UnsafeMutableBufferPointer<Float>
   ) -> Int {
@@ -91,16 +91,16 @@ extension Float: RealScalar {
   }
 
   /// y := x + y. The loop stands here, not in a generic function, so that it is compiled for this width.
-  public static func add(_ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, count: Int) {
+  package static func add(_ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, count: Int) {
     for index in 0..<count { y[index] += x[index] }
   }
 
   /// y := y − x. The loop stands here for the reason that ``add(_:to:count:)`` gives.
-  public static func subtract(_ x: UnsafePointer<Float>, from y: UnsafeMutablePointer<Float>, count: Int) {
+  package static func subtract(_ x: UnsafePointer<Float>, from y: UnsafeMutablePointer<Float>, count: Int) {
     for index in 0..<count { y[index] -= x[index] }
   }
 
-  public static func read(
+  package static func read(
     _ source: some PanelSource, rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>
   ) throws {
     try source.read(rows: rows, columns: columns, into: panel)

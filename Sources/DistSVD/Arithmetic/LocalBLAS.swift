@@ -3,18 +3,18 @@ import CMPI
 /// Products in single precision on one rank, and the thread count of BLAS.
 ///
 /// Matrices are column-major. `rows × columns` is the shape of the product.
-public enum LocalBLAS {
+package enum LocalBLAS {
   static let plain = CChar(UInt8(ascii: "N"))
   static let transpose = CChar(UInt8(ascii: "T"))
 
   /// A factor of a product: a dense column-major matrix, or its transpose.
-  public struct Operand {
+  package struct Operand {
     let start: UnsafePointer<Float>
     let storedRows: Int
     let isTransposed: Bool
 
     /// Takes `elements` as columns of `storedRows` scalars each.
-    public init(_ elements: UnsafeMutableBufferPointer<Float>, storedRows: Int, transposed: Bool = false) {
+    package init(_ elements: UnsafeMutableBufferPointer<Float>, storedRows: Int, transposed: Bool = false) {
       guard let start = elements.baseAddress else { preconditionFailure("an operand has elements") }
       self.start = UnsafePointer(start)
       self.storedRows = storedRows
@@ -25,7 +25,7 @@ public enum LocalBLAS {
   /// C := A·B, or C := C + A·B if `adding`, with C `rows × columns`. The sum runs over `inner` terms.
   ///
   /// C function: `sgemm`.
-  public static func multiply(
+  package static func multiply(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, into c: UnsafeMutableBufferPointer<Float>,
     adding: Bool = false
   ) {
@@ -34,12 +34,12 @@ public enum LocalBLAS {
 
   /// C := A·B, or C := C + A·B if `isStarted`, for operands without negative elements.
   ///
-  /// The sum is formed in slices of ``sliceLength`` terms. `sgemm` adds several hundred terms one after the other. Where all are
-  /// positive, the rounding of such a sum grows with every term and is most of the error of a score. Adding short sums keeps the rounding
-  /// small, at a few per cent of the time (docs/measurements.md).
+  /// The sum is formed in slices of ``sliceLength`` terms. `sgemm` adds several hundred terms one after the other.
+  /// Where all are positive, the rounding of such a sum grows with every term and is most of the error of a score.
+  /// Adding short sums keeps the rounding small, at a few per cent of the time (docs/measurements.md).
   ///
   /// C function: `sgemm`.
-  public static func multiplyPositive(
+  package static func multiplyPositive(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, addingTo isStarted: Bool = false,
     _ c: UnsafeMutableBufferPointer<Float>
   ) {
@@ -66,13 +66,13 @@ public enum LocalBLAS {
 
   /// Gives `count` threads to every BLAS and LAPACK call of this process from here on.
   ///
-  /// OpenBLAS has one thread count for the whole process, so there is nothing to pass to a solver and no scope that could end. Whoever
-  /// starts the process calls this once, before the first decomposition. The count is never left to the library: ranks that share a node
-  /// would each take every core. It shapes the last bits of results.
-  public static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
+  /// OpenBLAS has one thread count for the whole process, so there is nothing to pass to a solver and no scope that
+  /// could end. Whoever starts the process calls this once, before the first decomposition. The count is never left to
+  /// the library: ranks that share a node would each take every core. It shapes the last bits of results.
+  package static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
 
   /// The name and version of the BLAS library, and the processor it has picked its kernels for.
-  public static var description: String {
+  package static var description: String {
     let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown BLAS"
     let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
     return "\(configuration.split(separator: " ").prefix(2).joined(separator: " ")), \(core) kernels"

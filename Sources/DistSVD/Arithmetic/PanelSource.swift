@@ -1,8 +1,9 @@
 /// A matrix that is read a panel at a time and never held whole.
 ///
-/// A panel is any block of consecutive rows and columns. Solvers ask for whole rows of a tall matrix and for whole columns of a wide one
-/// (``PanelShape``). A source may be read more than once, and must give the same elements each time.
-public protocol PanelSource {
+/// A panel is any block of consecutive rows and columns. Solvers ask for whole rows of a tall matrix and for whole
+/// columns of a wide one (``PanelShape``). A source may be read more than once, and must give the same elements each
+/// time.
+package protocol PanelSource {
   /// The number of rows, m.
   var rows: Int { get }
   /// The number of columns, n.

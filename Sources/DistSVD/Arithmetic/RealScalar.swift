@@ -4,8 +4,9 @@ import MPI
 /// Float or Double: the width in which a Gram matrix is accumulated and decomposed.
 ///
 /// The requirements are the routines that LAPACK offers once per width. All matrices are column-major, as in LAPACK.
-public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPIDatatype {
-  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA + beta·C with A `inner × order`. Only the lower triangle of C is written.
+package protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPIDatatype {
+  /// C := A·Aᵀ + beta·C with A `order × inner`, or AᵀA + beta·C with A `inner × order`. Only the lower triangle of C is
+  /// written.
   static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Self>, beta: Self, _ c: UnsafeMutablePointer<Self>)
 
@@ -17,7 +18,8 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
 
   /// Reduces the symmetric matrix in the lower triangle of `a` to Q·T·Qᵀ, T tridiagonal.
   ///
-  /// Q is left as order − 1 Householder reflectors: their vectors below the subdiagonal of `a`, their scalars in `factors`.
+  /// Q is left as order − 1 Householder reflectors: their vectors below the subdiagonal of `a`, their scalars in
+  /// `factors`.
   ///
   /// - Returns: LAPACK's `info`, 0 for success.
   static func tridiagonalize(
@@ -74,7 +76,8 @@ public protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPID
     integerWork: UnsafeMutableBufferPointer<Int32>
   ) -> Int
 
-  /// Finds the same eigensystem as ``distributedEigensystem(order:_:descriptor:values:vectors:work:integerWork:)``, by QL and QR steps.
+  /// Finds the same eigensystem as ``distributedEigensystem(order:_:descriptor:values:vectors:work:integerWork:)``, by
+  /// QL and QR steps.
   ///
   /// Collective: every member of the grid that `descriptor` names calls it.
   static func distributedImplicitEigensystem(

@@ -1,5 +1,5 @@
 /// Why a decomposition has no result.
-public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   /// An allocation of this many bytes failed.
   case outOfMemory(bytes: Int)
   /// An eigensolver of LAPACK or ScaLAPACK gave up on a matrix of this order; `info` is its code.
@@ -8,7 +8,8 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   case lapack(routine: String, info: Int)
   /// The eigensolver's workspace for this order has more elements than LAPACK's 32-bit integers count.
   case orderTooLarge(Int)
-  /// The eigensolver's workspace for this order on so many ranks has more elements than ScaLAPACK's 32-bit integers count.
+  /// The eigensolver's workspace for this order on so many ranks has more elements than ScaLAPACK's 32-bit integers
+  /// count.
   case teamOrderTooLarge(Int, members: Int)
   /// The eigensolver reported success, but its vectors do not diagonalize the matrix (``EigenProbe``).
   case wrongVectors(residual: Double, order: Int)
@@ -23,8 +24,8 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Two matrices that are to be compared have different shapes: rows and columns of each.
   case differentShapes([Int], [Int])
 
-  /// The largest order of a Gram matrix on one rank: above, the workspace of LAPACK's `stedc`, 1 + 4n + n² elements, has more elements than
-  /// its 32-bit integers count.
+  /// The largest order of a Gram matrix on one rank: above, the workspace of LAPACK's `stedc`, 1 + 4n + n² elements,
+  /// has more elements than its 32-bit integers count.
   static let largestOrder = 46_338
 
   /// Whether the solver is to blame, so that another solver may do better.
@@ -38,7 +39,7 @@ public enum SolverError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   /// The error in words, on one line.
-  public var description: String {
+  package var description: String {
     switch self {
     case .outOfMemory(let bytes):
       "not enough memory: \(bytes) more bytes were needed"

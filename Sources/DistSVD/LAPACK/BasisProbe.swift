@@ -1,6 +1,7 @@
 /// A cheap test of an orthonormal basis Q of the columns of A, by one vector x of random signs.
 ///
-/// If Q is orthonormal, x = QᵀQx. If Q spans the columns of A, Ax = QQᵀAx. Either fails for nearly every x where Q is wrong.
+/// If Q is orthonormal, x = QᵀQx. If Q spans the columns of A, Ax = QQᵀAx. Either fails for nearly every x where Q is
+/// wrong.
 struct BasisProbe {
   private let rows: Int
   private let columns: Int

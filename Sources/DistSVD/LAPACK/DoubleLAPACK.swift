@@ -30,7 +30,8 @@ enum DoubleLAPACK {
 
   /// Replaces the columns of `a`, `rows × columns`, by an orthonormal basis that spans them.
   ///
-  /// Householder reflections make the result orthonormal whatever the rank of `a`, even for zeros. ``BasisProbe`` tests it.
+  /// Householder reflections make the result orthonormal whatever the rank of `a`, even for zeros. ``BasisProbe`` tests
+  /// it.
   ///
   /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if the result fails the test.
   /// - Complexity: 4·rows·columns² operations.
@@ -56,11 +57,12 @@ enum DoubleLAPACK {
 
   /// Finds the eigenvalues of the symmetric matrix in the lower triangle of `a`, and its eigenvectors if `vectors`.
   ///
-  /// Eigenvectors replace `a`, one a column, in the order of the values. ``EigenProbe`` tests them. Values without vectors are tested by
-  /// their sum, which is the trace, and by the sum of their squares, which is that of all elements. If the usual algorithm's result fails,
-  /// another algorithm does the matrix again.
+  /// Eigenvectors replace `a`, one a column, in the order of the values. ``EigenProbe`` tests them. Values without
+  /// vectors are tested by their sum, which is the trace, and by the sum of their squares, which is that of all
+  /// elements. If the usual algorithm's result fails, another algorithm does the matrix again.
   ///
-  /// - Complexity: 4/3·order³ operations for the values alone, about 9·order³ with vectors; a copy of the matrix beside LAPACK's workspace.
+  /// - Complexity: 4/3·order³ operations for the values alone, about 9·order³ with vectors; a copy of the matrix beside
+  ///   LAPACK's workspace.
   ///
   /// C functions: `dsyevd`; `dsytrd`, `dsterf`; `dsyev`.
   static func eigensystem(_ a: AlignedBuffer<Double>, order: Int, vectors: Bool) throws(SolverError) -> Eigenvalues {
@@ -111,7 +113,8 @@ enum DoubleLAPACK {
 
   /// ‖A‖²_F of the symmetric matrix in the lower triangle of `a`.
   ///
-  /// Each column is added up by itself. In one long sum, small elements would be lost one by one, though together they are not small.
+  /// Each column is added up by itself. In one long sum, small elements would be lost one by one, though together they
+  /// are not small.
   static func symmetricSquares(_ a: AlignedBuffer<Double>, order: Int) -> Double {
     var sum = 0.0
     for column in 0..<order {
@@ -125,7 +128,8 @@ enum DoubleLAPACK {
 
   /// Finds the singular values of `a`, descending. The matrix has at least as many rows as columns, and is destroyed.
   ///
-  /// Accuracy: each value is within a small multiple of ε·σ₁, since the values are those of a matrix that differs from `a` by rounding.
+  /// Accuracy: each value is within a small multiple of ε·σ₁, since the values are those of a matrix that differs from
+  /// `a` by rounding.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
   /// - Complexity: 4·columns²·(rows − columns/3) operations, half of them a vector at a time.

@@ -30,7 +30,8 @@ extension EigenProbe {
 
   /// The images of x under the eigensystem.
   ///
-  /// The vectors go through a few columns at a time, which stay in cache for three products. The sums over these blocks are in double.
+  /// The vectors go through a few columns at a time, which stay in cache for three products. The sums over these blocks
+  /// are in double.
   private func images<Scalar: RealScalar>(
     values: [Double], vectors: AlignedBuffer<Scalar>
   ) throws(SolverError) -> Images {

@@ -1,8 +1,9 @@
 /// A cheap test of an eigensystem G = V·Λ·Vᵀ by one vector of random signs, and by the trace.
 ///
-/// Eigensolvers have been seen to report success with wrong vectors. A vector x of random signs has a part in every eigenvector. So an
-/// eigenvector that is wrong, or in another's place, shows in G·x ≠ V·Λ·Vᵀ·x. One that is not of length 1, or not orthogonal to the others,
-/// shows in x ≠ V·Vᵀ·x. Wrong eigenvalues that leave the vectors alone show in Σλ ≠ tr G.
+/// Eigensolvers have been seen to report success with wrong vectors. A vector x of random signs has a part in every
+/// eigenvector. So an eigenvector that is wrong, or in another's place, shows in G·x ≠ V·Λ·Vᵀ·x. One that is not of
+/// length 1, or not orthogonal to the others, shows in x ≠ V·Vᵀ·x. Wrong eigenvalues that leave the vectors alone show
+/// in Σλ ≠ tr G.
 ///
 /// The probe is made before the eigensolver destroys G, and asked afterwards:
 ///
@@ -11,7 +12,8 @@
 ///     let residual = try probe.residual(values: values, vectors: vectors)
 ///     if let refusal = probe.refusal(values: values, residual: residual, tolerance: tolerance) { throw refusal }
 ///
-/// One wrong vector among n moves the residual by 1/√n or less. The test therefore finds errors of tolerance·√n and more in one vector.
+/// One wrong vector among n moves the residual by 1/√n or less. The test therefore finds errors of tolerance·√n and
+/// more in one vector.
 package struct EigenProbe {
   /// The vector of random signs, as ``signs(order:)`` gives it.
   let x: [Double]
@@ -44,14 +46,15 @@ package struct EigenProbe {
 
   /// The magnitude that errors are measured against: that of the largest eigenvalue.
   ///
-  /// Where all eigenvalues are 0 it is that of the trace. Where the trace is 0 too it is 1, since a matrix of zeros has no scale and must
-  /// be reproduced as it is.
+  /// Where all eigenvalues are 0 it is that of the trace. Where the trace is 0 too it is 1, since a matrix of zeros has
+  /// no scale and must be reproduced as it is.
   func scale(_ values: [Double]) -> Double {
     let largest = values.reduce(0) { max($0, abs($1)) }
     return largest > 0 ? largest : trace != 0 ? abs(trace) : 1
   }
 
-  /// The larger of ‖Gx − VΛVᵀx‖ / λ‖x‖ and ‖x − VVᵀx‖ / ‖x‖, where λ is the ``scale(_:)`` of the values; NaN if either is.
+  /// The larger of ‖Gx − VΛVᵀx‖ / λ‖x‖ and ‖x − VVᵀx‖ / ‖x‖, where λ is the ``scale(_:)`` of the values; NaN if either
+  /// is.
   func residual(values: [Double], images: Images) -> Double {
     let length = Double(x.count).squareRoot()
     let unit = scale(values)
@@ -74,7 +77,8 @@ package struct EigenProbe {
     return nil
   }
 
-  /// The error of some eigenvectors: the largest of |vᵀ(Gx) − λ·vᵀx| / λ₁ and of the elements of |VᵀV − I|; NaN if one is.
+  /// The error of some eigenvectors: the largest of |vᵀ(Gx) − λ·vᵀx| / λ₁ and of the elements of |VᵀV − I|; NaN if one
+  /// is.
   ///
   /// - Parameters:
   ///   - values: the eigenvalues of the vectors, in their order.

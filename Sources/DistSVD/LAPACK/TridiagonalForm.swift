@@ -6,10 +6,11 @@ struct Tridiagonal {
   /// The diagonal below the main one, which is one element shorter.
   let offDiagonal: [Double]
 
-  /// The factor by which eigenvalues of T may be farther from those of the matrix than ``SpectrumSolver/resolution(largest:order:)`` says.
+  /// The factor by which eigenvalues of T may be farther from those of the matrix than
+  /// ``SpectrumSolver/resolution(largest:order:)`` says.
   ///
-  /// It is 2.5 by way of a band and 1 for the direct way. At most 2.2 and 0.9 were found, for constructed matrices of orders 512 to 3072,
-  /// half of whose singular values are 1 and half 1e-5.
+  /// It is 2.5 by way of a band and 1 for the direct way. At most 2.2 and 0.9 were found, for constructed matrices of
+  /// orders 512 to 3072, half of whose singular values are 1 and half 1e-5.
   let rounding: Double
 
   var order: Int { diagonal.count }
@@ -19,8 +20,8 @@ struct Tridiagonal {
 
   /// Reduces the symmetric matrix in the lower triangle of `matrix` for its eigenvalues alone, and destroys it.
   ///
-  /// Large matrices are reduced to a band first, by products of matrices, and the band to three diagonals (Bischof, Lang and Sun 2000). Half
-  /// of the operations of the direct way are products with a vector, which wait for memory.
+  /// Large matrices are reduced to a band first, by products of matrices, and the band to three diagonals (Bischof,
+  /// Lang and Sun 2000). Half of the operations of the direct way are products with a vector, which wait for memory.
   ///
   /// - Parameter inStages: whether to go by way of a band; nil to let the order decide.
   /// - Complexity: 4/3·order³ operations.
@@ -78,15 +79,18 @@ struct Tridiagonal {
     return withExtendedLifetime(d) { Array(d.elements) }
   }
 
-  /// The algorithms that find some of the eigenvectors. The two fail on different matrices, so each can stand in for the other.
+  /// The algorithms that find some of the eigenvectors. The two fail on different matrices, so each can stand in for
+  /// the other.
   enum Algorithm: CaseIterable {
     /// Relatively robust representations, the usual algorithm: `dstemr` (Dhillon and Parlett 2004).
     case relativelyRobust
-    /// Bisection and inverse iteration: `dstebz` and `dstein`. Takes O(order·count²) operations where many eigenvalues lie close together.
+    /// Bisection and inverse iteration: `dstebz` and `dstein`. Takes O(order·count²) operations where many eigenvalues
+    /// lie close together.
     case inverseIteration
   }
 
-  /// The eigenvectors of the `count` largest eigenvalues: `order × count`, column-major, in descending order of the eigenvalues.
+  /// The eigenvectors of the `count` largest eigenvalues: `order × count`, column-major, in descending order of the
+  /// eigenvalues.
   ///
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
   /// - Complexity: O(order·count) operations.

@@ -1,13 +1,13 @@
 /// The Gram matrix of the smaller side of a matrix W, on one rank: G = WᵀW if W is tall, G = W·Wᵀ if W is wide.
 ///
-/// W streams through in panels of whole rows (tall) or whole columns (wide). Memory is therefore `order²` scalars and one panel, however
-/// long the other side of W.
+/// W streams through in panels of whole rows (tall) or whole columns (wide). Memory is therefore `order²` scalars and
+/// one panel, however long the other side of W.
 ///
-/// Accuracy: singular values below √ε·σ₁ have no correct digits. Scores keep theirs, since the error of each vector counts there in
-/// proportion to its own σ: 9e-7 of relative error in double at condition numbers up to 1e8.
-public struct GramMatrix<Scalar: RealScalar> {
+/// Accuracy: singular values below √ε·σ₁ have no correct digits. Scores keep theirs, since the error of each vector
+/// counts there in proportion to its own σ: 9e-7 of relative error in double at condition numbers up to 1e8.
+package struct GramMatrix<Scalar: RealScalar> {
   /// min(m, n).
-  public let order: Int
+  package let order: Int
   /// `order × order`, column-major; only the lower triangle has a meaning.
   let elements: AlignedBuffer<Scalar>
 
@@ -15,7 +15,7 @@ public struct GramMatrix<Scalar: RealScalar> {
   ///
   /// - Complexity: m·n·order operations; 1 read of the matrix.
   /// - Throws: ``SolverError``, or what `source` throws.
-  public init(of source: some PanelSource) throws {
+  package init(of source: some PanelSource) throws {
     let shape = PanelShape(source)
     order = shape.core
     // A matrix that cannot be decomposed is refused here, not after hours of products.

@@ -1,4 +1,5 @@
-/// The solver that finds all eigenvalues and eigenvectors of a Gram matrix on one rank, and tests them before they are believed.
+/// The solver that finds all eigenvalues and eigenvectors of a Gram matrix on one rank, and tests them before they are
+/// believed.
 ///
 /// Its steps are those of LAPACK's `syevd`:
 ///
@@ -6,19 +7,22 @@
 /// 2. Find the eigensystem of T by divide and conquer, in the same width.
 /// 3. Multiply the eigenvectors of T by Q, in single precision.
 ///
-/// The first two decide how well vectors of small singular values are separated. The third is a rotation, and rounds no more than the
-/// products in single precision that use the vectors. It runs in blocks wide enough for GEMM. At order 2048 in double, all three take 0.71
-/// of the time of `dsyevd` (docs/measurements.md).
+/// The first two decide how well vectors of small singular values are separated. The third is a rotation, and rounds no
+/// more than the products in single precision that use the vectors. It runs in blocks wide enough for GEMM. At order
+/// 2048 in double, all three take 0.71 of the time of `dsyevd` (docs/measurements.md).
 ///
-/// If the result fails the test of ``EigenProbe``, `syev` decomposes the matrix again: slower, but by another algorithm.
-public enum LocalEigensolver {
+/// If the result fails the test of ``EigenProbe``, `syev` decomposes the matrix again: slower, but by another
+/// algorithm.
+package enum LocalEigensolver {
   /// The largest order that one rank decomposes.
-  public static let largestOrder = SolverError.largestOrder
+  package static let largestOrder = SolverError.largestOrder
 
-  /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is refused.
+  /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is
+  /// refused.
   ///
   /// - Throws: ``SolverError``, that of the second algorithm if both fail, or what `source` throws.
-  /// - Complexity: 1 read of the matrix and m·n·order + 6·order³ operations; twice that and more if the first result is refused.
+  /// - Complexity: 1 read of the matrix and m·n·order + 6·order³ operations; twice that and more if the first result is
+  ///   refused.
   static func basis<Scalar: RealScalar>(of source: some PanelSource, _: Scalar.Type) throws -> SingularBasis {
     do {
       return try solve(GramMatrix<Scalar>(of: source))
@@ -35,7 +39,7 @@ public enum LocalEigensolver {
   /// - Complexity: about 6·order³ operations; 2·order² scalars beside the matrix.
   ///
   /// C functions: `sytrd`, `stedc`; Householder blocks in compact WY form (Schreiber and Van Loan 1989).
-  public static func solve<Scalar: RealScalar>(_ gram: consuming GramMatrix<Scalar>) throws(SolverError)
+  package static func solve<Scalar: RealScalar>(_ gram: consuming GramMatrix<Scalar>) throws(SolverError)
     -> SingularBasis
   {
     try solve(gram, by: .divideAndConquer, rescue: nil)

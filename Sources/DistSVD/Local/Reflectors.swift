@@ -6,8 +6,8 @@ struct Reflectors {
   private static let width = 128
 
   private let order: Int
-  /// The vectors of the reflectors, `order × order`, column-major. Vector k lies in column k, rows k + 2 and below; the 1 in its row k + 1 is
-  /// not stored.
+  /// The vectors of the reflectors, `order × order`, column-major. Vector k lies in column k, rows k + 2 and below; the
+  /// 1 in its row k + 1 is not stored.
   private let vectors: AlignedBuffer<Float>
   private let factors: AlignedBuffer<Float>
 
@@ -20,9 +20,9 @@ struct Reflectors {
 
   /// Z := Q·Z, with Z `order × order`, column-major.
   ///
-  /// Q = Π (I − V·T·Vᵀ) over blocks of reflectors, applied from the last block to the first. V is copied with its ones and zeros spelled
-  /// out, so that each block takes three plain products. LAPACK's `ormtr` treats the triangle of V apart, in blocks of 32, and reaches half
-  /// the rate.
+  /// Q = Π (I − V·T·Vᵀ) over blocks of reflectors, applied from the last block to the first. V is copied with its ones
+  /// and zeros spelled out, so that each block takes three plain products. LAPACK's `ormtr` treats the triangle of V
+  /// apart, in blocks of 32, and reaches half the rate.
   ///
   /// - Complexity: 2·order³ operations; 3·width·order floats beside Z.
   func apply(to z: AlignedBuffer<Float>) throws(SolverError) {

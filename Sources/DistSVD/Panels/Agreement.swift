@@ -1,9 +1,11 @@
 /// Does local work on every member of a team; all members get their values, or all throw.
 ///
-/// Collective: every member calls it. A member that failed alone would leave the others waiting in the next collective call.
+/// Collective: every member calls it. A member that failed alone would leave the others waiting in the next collective
+/// call.
 ///
 /// - Parameters:
-///   - agreeing: runs its argument on every member. If that throws on any member, `agreeing` throws the same error on all.
+///   - agreeing: runs its argument on every member. If that throws on any member, `agreeing` throws the same error on
+///     all.
 ///   - work: local work, without collective calls.
 /// - Returns: what `work` has returned on this member.
 func agreed<Value>(

@@ -2,15 +2,16 @@ import MPI
 
 /// A way to share a sum over the streaming side of a matrix among ranks.
 ///
-/// The sum is cut into chunks (``PanelShape/chunks``). A conforming type decides which rank computes the partial sum of which chunk, and
-/// brings the partial sums to all ranks.
+/// The sum is cut into chunks (``PanelShape/chunks``). A conforming type decides which rank computes the partial sum of
+/// which chunk, and brings the partial sums to all ranks.
 ///
-/// Invariant: every conforming type adds the same partial sums in the order of the chunks, so results are the same bits for any number
-/// of ranks.
-public protocol ChunkSums {
+/// Invariant: every conforming type adds the same partial sums in the order of the chunks, so results are the same bits
+/// for any number of ranks.
+package protocol ChunkSums {
   /// `total` := the sum of the partial sums of all chunks, added in the order of the chunks.
   ///
-  /// Collective among the ranks that share the sum: each calls it, with the same `chunks` and `total.count`, and ends with the same `total`.
+  /// Collective among the ranks that share the sum: each calls it, with the same `chunks` and `total.count`, and ends
+  /// with the same `total`.
   ///
   /// - Parameter compute: writes every element of the partial sum of one chunk. It may fail on one rank alone.
   /// - Throws: the same error on all these ranks, if `compute` fails on any.
@@ -28,11 +29,11 @@ public protocol ChunkSums {
 }
 
 /// The sums of a rank that works alone and computes every chunk.
-public struct LocalChunkSums: ChunkSums {
-  public init() {}
+package struct LocalChunkSums: ChunkSums {
+  package init() {}
 
   /// Adds the partial sums of all chunks. One of them is held at a time.
-  public func sum<Scalar: RealScalar>(
+  package func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws {
@@ -45,27 +46,28 @@ public struct LocalChunkSums: ChunkSums {
   }
 
   /// Does `work`; there is nobody to agree with.
-  public func agreeing(_ work: () throws -> Void) throws { try work() }
+  package func agreeing(_ work: () throws -> Void) throws { try work() }
 }
 
 /// The sums of a team whose members compute contiguous chunks each and exchange the partial sums.
-public struct TeamChunkSums: ChunkSums {
+package struct TeamChunkSums: ChunkSums {
   private let team: Communicator
   private let agreement: (() throws -> Void) throws -> Void
 
   /// Shares sums among all ranks of `team`.
   ///
-  /// - Parameter agreeing: does local work. If the work fails on one member, `agreeing` throws the same error on every member.
-  public init(team: Communicator, agreeing: @escaping (() throws -> Void) throws -> Void) {
+  /// - Parameter agreeing: does local work. If the work fails on one member, `agreeing` throws the same error on every
+  ///   member.
+  package init(team: Communicator, agreeing: @escaping (() throws -> Void) throws -> Void) {
     self.team = team
     agreement = agreeing
   }
 
   /// Adds the partial sums of all chunks, broadcasting each in turn.
   ///
-  /// A member holds its own partial sums and one more: ⌈chunks ÷ members⌉ + 1. An all-gather would send as many bytes, but every member
-  /// would hold all partial sums.
-  public func sum<Scalar: RealScalar>(
+  /// A member holds its own partial sums and one more: ⌈chunks ÷ members⌉ + 1. An all-gather would send as many bytes,
+  /// but every member would hold all partial sums.
+  package func sum<Scalar: RealScalar>(
     chunks: Int, into total: UnsafeMutableBufferPointer<Scalar>,
     compute: (Int, UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) throws {
@@ -92,7 +94,7 @@ public struct TeamChunkSums: ChunkSums {
   }
 
   /// Does `work` by the agreement that the caller of ``init(team:agreeing:)`` has given.
-  public func agreeing(_ work: () throws -> Void) throws { try agreement(work) }
+  package func agreeing(_ work: () throws -> Void) throws { try agreement(work) }
 
   /// The chunks that a member computes.
   private func share(of member: Int, chunks: Int) -> Range<Int> {

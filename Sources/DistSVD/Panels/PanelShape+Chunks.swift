@@ -8,8 +8,9 @@ extension PanelShape {
 
   /// The streaming side in at most ``mostChunks`` chunks, each a list of panels.
   ///
-  /// The panels of a chunk are added in their order, and the chunks in theirs. The cut depends on the shape alone, so the sum does not
-  /// depend on which rank forms which chunk. A chunk is at least 64 long, so small matrices have fewer chunks.
+  /// The panels of a chunk are added in their order, and the chunks in theirs. The cut depends on the shape alone, so
+  /// the sum does not depend on which rank forms which chunk. A chunk is at least 64 long, so small matrices have fewer
+  /// chunks.
   var chunks: [[Range<Int>]] {
     let (chunk, panel) = (chunkLength, chunkPanelLength)
     return stride(from: 0, to: stream, by: chunk).map { start in

@@ -7,52 +7,53 @@ import CMPI
 ///     products.alignment   // 1 if the columns of B are those of A, rotated among themselves and scaled
 ///
 /// Invariant: squaredDistance = squaredNorms.a + squaredNorms.b − 2·innerProduct, but for rounding.
-public struct CrossProducts: Sendable, Equatable {
+package struct CrossProducts: Sendable, Equatable {
   /// One measure of both matrices.
-  public struct Pair: Sendable, Equatable {
+  package struct Pair: Sendable, Equatable {
     /// The measure of A.
-    public let a: Double
+    package let a: Double
     /// The measure of B.
-    public let b: Double
+    package let b: Double
   }
 
   /// ‖A − B‖²_F.
-  public let squaredDistance: Double
+  package let squaredDistance: Double
   /// ⟨A, B⟩ = Σ a·b.
-  public let innerProduct: Double
+  package let innerProduct: Double
   /// ‖A‖²_F and ‖B‖²_F.
-  public let squaredNorms: Pair
+  package let squaredNorms: Pair
   /// ‖AᵀB‖²_F.
-  public let squaredCross: Double
+  package let squaredCross: Double
   /// ‖AᵀA‖²_F = ‖A·Aᵀ‖²_F = Σσ⁴, and the same of B.
-  public let squaredGrams: Pair
+  package let squaredGrams: Pair
 
   /// ‖A − B‖_F, in the units of the matrices.
-  public var distance: Double { squaredDistance.squareRoot() }
+  package var distance: Double { squaredDistance.squareRoot() }
 
   /// ‖AᵀB‖_F / √(‖AᵀA‖_F·‖B·Bᵀ‖_F), from 0 to 1; nil if one of the matrices is 0.
   ///
-  /// It is the root of the cosine between A·Aᵀ and B·Bᵀ, so it does not change when the columns of either matrix are rotated. It is centred
-  /// kernel alignment without the centring. WeightWatcher 0.7.7 calls it distance `cka`, and adds 1e-6 to a denominator below that.
-  public var alignment: Double? {
+  /// It is the root of the cosine between A·Aᵀ and B·Bᵀ, so it does not change when the columns of either matrix are
+  /// rotated. It is centred kernel alignment without the centring. WeightWatcher 0.7.7 calls it distance `cka`, and
+  /// adds 1e-6 to a denominator below that.
+  package var alignment: Double? {
     let denominator = squaredGrams.a.squareRoot().squareRoot() * squaredGrams.b.squareRoot().squareRoot()
     return denominator > 0 ? min(squaredCross.squareRoot() / denominator, 1) : nil
   }
 
   /// Streams both matrices once for each block of columns of the products (``blocks(rows:columns:)``).
   ///
-  /// All products are square matrices of the smaller side. Where A is tall, AᵀB is one. Where A is wide, ‖AᵀB‖² = ⟨A·Aᵀ, B·Bᵀ⟩, and A·Aᵀ and
-  /// B·Bᵀ are. The products are formed some columns at a time, and none is held whole.
+  /// All products are square matrices of the smaller side. Where A is tall, AᵀB is one. Where A is wide, ‖AᵀB‖² =
+  /// ⟨A·Aᵀ, B·Bᵀ⟩, and A·Aᵀ and B·Bᵀ are. The products are formed some columns at a time, and none is held whole.
   ///
-  /// Collective among the ranks that share `sums`. They share the blocks, and all get the same result. Its bits do not depend on the number
-  /// of ranks.
+  /// Collective among the ranks that share `sums`. They share the blocks, and all get the same result. Its bits do not
+  /// depend on the number of ranks.
   ///
-  /// - Throws: ``SolverError/differentShapes(_:_:)``, ``SolverError/outOfMemory(bytes:)``, or what a source throws, or what the agreement
-  ///   of `sums` makes of either.
+  /// - Throws: ``SolverError/differentShapes(_:_:)``, ``SolverError/outOfMemory(bytes:)``, or what a source throws, or
+  ///   what the agreement of `sums` makes of either.
   /// - Complexity: see ``operations(rows:columns:)`` and ``bytes(rows:columns:)``.
   ///
   /// C function: `dgemm`.
-  public init(_ a: some PanelSource, _ b: some PanelSource, sums: some ChunkSums = LocalChunkSums()) throws {
+  package init(_ a: some PanelSource, _ b: some PanelSource, sums: some ChunkSums = LocalChunkSums()) throws {
     try sums.agreeing { try SolverError.checkShapes(a, b) }
     let shape = PanelShape(a)
     let blocks = Self.blocks(shape)
@@ -70,21 +71,21 @@ public struct CrossProducts: Sendable, Equatable {
     squaredGrams = Pair(a: sum[5], b: sum[6])
   }
 
-  /// The number of blocks of columns that the products are formed in. Both matrices are read so many times, and at most so many ranks have
-  /// work.
-  public static func blocks(rows: Int, columns: Int) -> Int { blocks(PanelShape(rows: rows, columns: columns)).count }
+  /// The number of blocks of columns that the products are formed in. Both matrices are read so many times, and at most
+  /// so many ranks have work.
+  package static func blocks(rows: Int, columns: Int) -> Int { blocks(PanelShape(rows: rows, columns: columns)).count }
 
   /// The floating-point operations of all blocks: 4·m·n·p for a tall matrix, 2·m·n·p for a wide one, p = min(m, n).
-  public static func operations(rows: Int, columns: Int) -> Double {
+  package static func operations(rows: Int, columns: Int) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
     // The share of a Gram matrix that is formed: each block of columns from the diagonal block down.
     let share = 1 + 1 / Double(max(1, blocks(shape).count))
     return Double(rows) * Double(columns) * Double(shape.core) * (shape.isTall ? 2 + 2 * share : 2 * share)
   }
 
-  /// The memory that a rank needs at most, in bytes, without that of the sources: about 200 MB, and more only for min(m, n) above 32,768,
-  /// where it is 3 KB times min(m, n).
-  public static func bytes(rows: Int, columns: Int) -> Int {
+  /// The memory that a rank needs at most, in bytes, without that of the sources: about 200 MB, and more only for
+  /// min(m, n) above 32,768, where it is 3 KB times min(m, n).
+  package static func bytes(rows: Int, columns: Int) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let core = Double(shape.core)
     let panel = Double(min(shape.stream, shape.step(of: PanelShape.factorElements))) * core
@@ -92,7 +93,8 @@ public struct CrossProducts: Sendable, Equatable {
     return Int(exactly: 8 * (2 * panel + products + 64)) ?? .max
   }
 
-  /// The columns of one block: an eighth of all, but enough for fast products, and no more than 2²² elements unless 128 columns are more.
+  /// The columns of one block: an eighth of all, but enough for fast products, and no more than 2²² elements unless 128
+  /// columns are more.
   private static func width(_ shape: PanelShape) -> Int {
     let eighth = (shape.core / 128 + 1) * 16
     return min(shape.core, max(128, min(eighth, (1 << 22) / max(1, shape.core) / 16 * 16)))
@@ -163,8 +165,8 @@ public struct CrossProducts: Sendable, Equatable {
       return sums
     }
 
-    /// `result` := the rows from `rows` on and the `columns` of xᵀy, or that added to `result` unless `isFirst`; x and y are panels of the tall
-    /// one of W and Wᵀ.
+    /// `result` := the rows from `rows` on and the `columns` of xᵀy, or that added to `result` unless `isFirst`; x and
+    /// y are panels of the tall one of W and Wᵀ.
     private func multiply(
       _ x: AlignedBuffer<Double>, _ y: AlignedBuffer<Double>, lines: Int, rows: Int, columns: Range<Int>, isFirst: Bool,
       into result: AlignedBuffer<Double>

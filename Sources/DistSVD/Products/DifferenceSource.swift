@@ -1,28 +1,28 @@
 /// The difference A − B of two matrices of one shape, read a panel at a time.
 ///
-/// Differences are formed in the width that is read. In double they are exact for weights that are stored in single precision or less and
-/// are not too far apart.
-public struct DifferenceSource<A: PanelSource, B: PanelSource>: PanelSource {
+/// Differences are formed in the width that is read. In double they are exact for weights that are stored in single
+/// precision or less and are not too far apart.
+package struct DifferenceSource<A: PanelSource, B: PanelSource>: PanelSource {
   private let a: A
   private let b: B
   /// The elements of B that are held at a time.
   private static var slabElements: Int { 1 << 18 }
 
   /// - Throws: ``SolverError/differentShapes(_:_:)``.
-  public init(_ a: A, minus b: B) throws(SolverError) {
+  package init(_ a: A, minus b: B) throws(SolverError) {
     try SolverError.checkShapes(a, b)
     self.a = a
     self.b = b
   }
 
-  public var rows: Int { a.rows }
-  public var columns: Int { a.columns }
+  package var rows: Int { a.rows }
+  package var columns: Int { a.columns }
 
-  public func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
+  package func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Float>) throws {
     try readDifference(rows: rows, columns: columns, into: panel)
   }
 
-  public func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
+  package func read(rows: Range<Int>, columns: Range<Int>, into panel: UnsafeMutableBufferPointer<Double>) throws {
     try readDifference(rows: rows, columns: columns, into: panel)
   }
 

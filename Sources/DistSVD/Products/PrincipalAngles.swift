@@ -5,27 +5,27 @@
 #endif
 
 /// The angles between two spaces, each given by orthonormal vectors (Björck and Golub 1973).
-public struct PrincipalAngles: Sendable, Equatable {
+package struct PrincipalAngles: Sendable, Equatable {
   /// The angles in radians, ascending, from 0 to π/2. There are as many as the smaller space has dimensions.
-  public let angles: [Double]
+  package let angles: [Double]
   /// The cosines of ``angles``, descending, from 1 to 0.
-  public let cosines: [Double]
+  package let cosines: [Double]
 
   /// The mean of cos², which is ‖XᵀY‖²_F over the smaller number of vectors.
   ///
   /// 1 if one space contains the other. About k/d for random spaces in d dimensions, of which the larger has k.
-  public var overlap: Double {
+  package var overlap: Double {
     cosines.isEmpty ? 0 : cosines.reduce(0) { $0 + $1 * $1 } / Double(cosines.count)
   }
 
   /// The angles between the spaces that the first `most` vectors of `first` and of `second` span.
   ///
-  /// Cosines are the singular values of XᵀY, and sines those of Y − X·(XᵀY). Sines keep their digits where an angle is small and its cosine
-  /// rounds to 1. Each angle is made of both, so small and large angles are within a few ε.
+  /// Cosines are the singular values of XᵀY, and sines those of Y − X·(XᵀY). Sines keep their digits where an angle is
+  /// small and its cosine rounds to 1. Each angle is made of both, so small and large angles are within a few ε.
   ///
   /// - Throws: ``SolverError/differentShapes(_:_:)`` if the vectors are not of one length, ``SolverError``.
   /// - Complexity: 4·d·j·k + 4·d·k² operations for j and k ≤ j vectors of length d; d·k doubles.
-  public init(
+  package init(
     between first: SingularVectors, and second: SingularVectors, most: Int = .max
   ) throws(SolverError) {
     let (x, y) = first.count >= second.count ? (first, second) : (second, first)

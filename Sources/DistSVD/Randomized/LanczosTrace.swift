@@ -1,11 +1,12 @@
 /// The trace of √A for A = P·WᵀW·P with P = I − V·Vᵀ, by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017).
 ///
-/// Each of some random sign vectors z, the probes, is projected by P and starts a Lanczos iteration. One read of W advances all of them by
-/// one step. The eigenvalues of a probe's tridiagonal matrix are the nodes, and the squared first components of its eigenvectors the
-/// weights, of a quadrature of zᵀ·f(A)·z, whose expectation is tr f(A).
+/// Each of some random sign vectors z, the probes, is projected by P and starts a Lanczos iteration. One read of W
+/// advances all of them by one step. The eigenvalues of a probe's tridiagonal matrix are the nodes, and the squared
+/// first components of its eigenvectors the weights, of a quadrature of zᵀ·f(A)·z, whose expectation is tr f(A).
 ///
-/// That expectation is known for f(λ) = 1, where it is order − rank, and for f(λ) = λ, where it is the trace of A. So √λ is fitted by
-/// a + b·λ, and only the rest of the fit is estimated. Its spread over the probes is a small part of that of √λ.
+/// That expectation is known for f(λ) = 1, where it is order − rank, and for f(λ) = λ, where it is the trace of A. So
+/// √λ is fitted by a + b·λ, and only the rest of the fit is estimated. Its spread over the probes is a small part of
+/// that of √λ.
 struct LanczosTrace {
   /// The steps of each iteration, and the reads of the matrix.
   static let steps = 16
@@ -54,7 +55,8 @@ struct LanczosTrace {
         w.orthogonalize(next, against: step + 1, probe)
       }
       w.project(next)
-      // Where the probe's Krylov space is exhausted, the length is zero or rounding, and all that follows has no weight.
+      // Where the probe's Krylov space is exhausted, the length is zero or rounding, and all that follows has no
+      // weight.
       for probe in 0..<width { recurrences[probe].offDiagonal.append(w.normalize(next, probe).squareRoot()) }
     }
     // 3. The eigensystem of each probe's tridiagonal matrix.
@@ -121,7 +123,8 @@ struct LanczosTrace {
     }
   }
 
-  /// The vectors of the iterations: a block of `order × width` in double for each step, and the block in single precision that W multiplies.
+  /// The vectors of the iterations: a block of `order × width` in double for each step, and the block in single
+  /// precision that W multiplies.
   private struct Workspace {
     let order: Int
     let rank: Int
@@ -161,7 +164,8 @@ struct LanczosTrace {
       return sum
     }
 
-    /// Makes the column `probe` of `x` orthogonal to the probe's first `steps` vectors. Twice is enough (Giraud and others 2005).
+    /// Makes the column `probe` of `x` orthogonal to the probe's first `steps` vectors. Twice is enough (Giraud and
+    /// others 2005).
     func orthogonalize(_ x: UnsafeMutablePointer<Double>, against steps: Int, _ probe: Int) {
       for _ in 0..<2 {
         for step in 0..<steps {

@@ -1,14 +1,16 @@
 import CMPI
 
-/// Products of a matrix with narrow blocks that read the matrix a panel at a time. W stands for the tall one of the matrix and its transpose.
+/// Products of a matrix with narrow blocks that read the matrix a panel at a time. W stands for the tall one of the
+/// matrix and its transpose.
 ///
-/// Blocks are column-major, `core × width`. Products are in single precision, in the units of W. ``RandomizedSolver`` says which norms W may
-/// have.
+/// Blocks are column-major, `core × width`. Products are in single precision, in the units of W. ``RandomizedSolver``
+/// says which norms W may have.
 ///
-/// Where it is cheaper, the Gram matrix WᵀW is formed once in single precision (``formGram()``). It then stands for W in the products that
-/// follow, and every rank of `sums` holds it.
+/// Where it is cheaper, the Gram matrix WᵀW is formed once in single precision (``formGram()``). It then stands for W
+/// in the products that follow, and every rank of `sums` holds it.
 ///
-/// Every method is collective among the ranks of `sums`, and takes one read of the matrix unless there is a Gram matrix.
+/// Every method is collective among the ranks of `sums`, and takes one read of the matrix unless there is a Gram
+/// matrix.
 struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
   let shape: PanelShape
   private let source: Source
@@ -63,7 +65,8 @@ struct PanelProducts<Source: PanelSource, Sums: ChunkSums> {
     try sums.sum(chunks: chunks.count, into: result.prefix(core * width)) { chunk, partial in
       for (number, range) in chunks[chunk].enumerated() {
         let weights = try project(range, on: block, width: width)
-        // Wᵀ·(W·block). BLAS takes a row-major panel for its transpose: core × length when W is tall, length × core when wide.
+        // Wᵀ·(W·block). BLAS takes a row-major panel for its transpose: core × length when W is tall, length × core
+        // when wide.
         LocalBLAS.multiply(
           operand(weights, length: range.count, isTransposed: true), .init(product.elements, storedRows: range.count),
           rows: core, columns: width, inner: range.count, into: partial, adding: number > 0)

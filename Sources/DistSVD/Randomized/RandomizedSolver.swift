@@ -1,5 +1,5 @@
-/// The solver that finds the leading singular vectors of a matrix by a randomized block Krylov method, and estimates the nuclear norm of
-/// the rest.
+/// The solver that finds the leading singular vectors of a matrix by a randomized block Krylov method, and estimates
+/// the nuclear norm of the rest.
 ///
 /// The method is that of Musco and Musco (2015), on WᵀW for tall W and W·Wᵀ for wide W:
 ///
@@ -9,28 +9,29 @@
 /// 4. Project WᵀW on that space, and take the leading eigenvectors of the small matrix.
 /// 5. Estimate the nuclear norm of what these vectors leave out (``TailEstimate``).
 ///
-/// Subspace iteration would keep the last image alone, and finds less for the same operations (docs/decisions/0007). Neither the matrix nor
-/// an array of order × order is held, except where the order is small: up to ``TailEstimate/largestExactOrder``, or where
-/// ``formsGram(order:options:)``.
+/// Subspace iteration would keep the last image alone, and finds less for the same operations (docs/decisions/0007).
+/// Neither the matrix nor an array of order × order is held, except where the order is small: up to
+/// ``TailEstimate/largestExactOrder``, or where ``formsGram(order:options:)``.
 ///
 /// Results are the same bits for any number of ranks that share the work, with the same threads on each.
 ///
-/// Operations, with q = powerIterations and k = min(order, (q + 1)·ℓ): 4·(q + 1)·m·n·ℓ + 2·m·n·k in single precision, about
-/// 4·order·(k·ℓ + k²) + max(m, n)·k² + 9·k³ in double, and those of ``TailEstimate``. Reads of the matrix: q + 2, and those of ``TailEstimate``.
+/// Operations, with q = powerIterations and k = min(order, (q + 1)·ℓ): 4·(q + 1)·m·n·ℓ + 2·m·n·k in single precision,
+/// about 4·order·(k·ℓ + k²) + max(m, n)·k² + 9·k³ in double, and those of ``TailEstimate``. Reads of the matrix: q + 2,
+/// and those of ``TailEstimate``.
 ///
-/// Accuracy: singular values are Ritz values. They approach from below, and are within single precision of those of the space. The distance
-/// of the space from the leading vectors depends on how σ falls after σ_r. ``TruncatedBasis/tailNuclearNorm`` and
-/// ``TruncatedBasis/tailSquares`` belong to the vectors that were found.
-public struct RandomizedSolver: Sendable {
-  public let options: RandomizedOptions
-  /// The stream of random numbers of this matrix. The sign in row i and column k of the block has index i·ℓ + k; those of the tail's probes
-  /// follow.
-  public let stream: UInt64
+/// Accuracy: singular values are Ritz values. They approach from below, and are within single precision of those of the
+/// space. The distance of the space from the leading vectors depends on how σ falls after σ_r.
+/// ``TruncatedBasis/tailNuclearNorm`` and ``TruncatedBasis/tailSquares`` belong to the vectors that were found.
+package struct RandomizedSolver: Sendable {
+  package let options: RandomizedOptions
+  /// The stream of random numbers of this matrix. The sign in row i and column k of the block has index i·ℓ + k; those
+  /// of the tail's probes follow.
+  package let stream: UInt64
   /// The largest order whose tail is found from all eigenvalues. Tests lower it.
   var largestExactOrder = TailEstimate.largestExactOrder
 
   /// Makes a solver for one matrix.
-  public init(_ options: RandomizedOptions, stream: UInt64) {
+  package init(_ options: RandomizedOptions, stream: UInt64) {
     self.options = options
     self.stream = stream
   }
@@ -41,10 +42,11 @@ public struct RandomizedSolver: Sendable {
   ///
   /// - Parameters:
   ///   - source: a finite matrix. Its order is above `options.rank`, which is at least 1.
-  ///   - squaredNorm: ‖W‖²_F, either 0 or from 2^−80 to 2^80. Single precision then holds WᵀW and its products with orthonormal blocks, with
-  ///     room at both ends. Scale a matrix of another norm by a power of two.
-  /// - Throws: ``SolverError``, or what `source` throws, or what the agreement of `sums` makes of either; the same on all ranks.
-  public func solve(_ source: some PanelSource, squaredNorm: Double, sums: some ChunkSums) throws -> TruncatedBasis {
+  ///   - squaredNorm: ‖W‖²_F, either 0 or from 2^−80 to 2^80. Single precision then holds WᵀW and its products with
+  ///     orthonormal blocks, with room at both ends. Scale a matrix of another norm by a power of two.
+  /// - Throws: ``SolverError``, or what `source` throws, or what the agreement of `sums` makes of either; the same on
+  ///   all ranks.
+  package func solve(_ source: some PanelSource, squaredNorm: Double, sums: some ChunkSums) throws -> TruncatedBasis {
     let order = min(source.rows, source.columns)
     precondition(options.rank >= 1 && options.rank < order, "the rank is below the order")
     let width = Self.width(order: order, options: options)
@@ -71,8 +73,9 @@ public struct RandomizedSolver: Sendable {
     return basis
   }
 
-  /// The floating-point operations for a `rows × columns` matrix: `shared` are those on W, which a team shares, `own` those of each member.
-  public static func operations(rows: Int, columns: Int, options: RandomizedOptions) -> (shared: Double, own: Double) {
+  /// The floating-point operations for a `rows × columns` matrix: `shared` are those on W, which a team shares, `own`
+  /// those of each member.
+  package static func operations(rows: Int, columns: Int, options: RandomizedOptions) -> (shared: Double, own: Double) {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
     let width = Double(width(order: shape.core, options: options))
@@ -92,7 +95,8 @@ public struct RandomizedSolver: Sendable {
     return (shared, own)
   }
 
-  /// Whether the Gram matrix is formed, since its m·n·order operations are fewer than those of the products that it replaces.
+  /// Whether the Gram matrix is formed, since its m·n·order operations are fewer than those of the products that it
+  /// replaces.
   static func formsGram(order: Int, options: RandomizedOptions) -> Bool {
     let products = 4 * (max(0, options.powerIterations) + 1) * width(order: order, options: options)
     let tail = order <= TailEstimate.largestExactOrder ? 0 : 4 * LanczosTrace.steps * LanczosTrace.probes
@@ -110,7 +114,7 @@ public struct RandomizedSolver: Sendable {
   }
 
   /// The memory that one of `members` ranks needs at most, in bytes, without that of the source.
-  public static func bytes(rows: Int, columns: Int, options: RandomizedOptions, members: Int = 1) -> Int {
+  package static func bytes(rows: Int, columns: Int, options: RandomizedOptions, members: Int = 1) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let (order, width) = (shape.core, width(order: shape.core, options: options))
     let span = span(order: order, options: options)
@@ -118,8 +122,8 @@ public struct RandomizedSolver: Sendable {
     // A member of a team holds its share of the partial sums and one more. A rank that works alone holds one at a time.
     func held(_ chunks: Int) -> Int { members == 1 ? 1 : (chunks + members - 1) / members + 1 }
     let partials = held(PanelShape.mostChunks)
-    // The panel, its product in both widths; the images in both widths; one image with its partial sums; the result in both widths; the
-    // projected Gram matrix with its partial sums and the 2·span² of the eigensolver.
+    // The panel, its product in both widths; the images in both widths; one image with its partial sums; the result in
+    // both widths; the projected Gram matrix with its partial sums and the 2·span² of the eigensolver.
     let subspace =
       panel * (4 * order + 12 * max(span, LanczosTrace.probes)) + order * span * (4 + 8)
       + order * width * 4 * (1 + partials) + order * options.rank * (4 + 8) + 8 * span * span * (3 + partials)
@@ -160,7 +164,8 @@ public struct RandomizedSolver: Sendable {
     for index in 0..<order * span { w.block.elements[index] = Float(w.basis.elements[index]) }
   }
 
-  /// Writes an orthonormal basis of the first `columns` of `image` to the columns of `basis` from `start` on, and to `block`.
+  /// Writes an orthonormal basis of the first `columns` of `image` to the columns of `basis` from `start` on, and to
+  /// `block`.
   private func orthonormalize(
     _ image: AlignedBuffer<Float>, in w: Workspace<some PanelSource, some ChunkSums>, from start: Int, columns: Int,
     sums: some ChunkSums

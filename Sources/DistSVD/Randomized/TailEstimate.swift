@@ -1,6 +1,8 @@
-/// The nuclear norm of the part of a matrix that a truncated basis V leaves out: tr √A for A = P·WᵀW·P with P = I − V·Vᵀ.
+/// The nuclear norm of the part of a matrix that a truncated basis V leaves out: tr √A for A = P·WᵀW·P with P = I −
+/// V·Vᵀ.
 ///
-/// It comes from all eigenvalues of A up to ``largestExactOrder``, and from ``LanczosTrace`` above (docs/decisions/0007).
+/// It comes from all eigenvalues of A up to ``largestExactOrder``, and from ``LanczosTrace`` above
+/// (docs/decisions/0007).
 struct TailEstimate {
   /// The largest order whose tail comes from all eigenvalues. That takes one more read of the matrix, and
   /// m·n·order + 4·order²·rank + 4/3·order³ operations in double.

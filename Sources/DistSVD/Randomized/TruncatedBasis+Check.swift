@@ -1,10 +1,12 @@
 extension TruncatedBasis {
   /// Refuses a result that cannot be right.
   ///
-  /// The eigensystems and bases on the way were tested when they were found. This test covers the steps after and between them.
+  /// The eigensystems and bases on the way were tested when they were found. This test covers the steps after and
+  /// between them.
   ///
-  /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if one vector of random signs shows that the vectors are not orthonormal,
-  ///   ``SolverError/wrongValues(sum:trace:order:)`` if they hold more than ‖W‖²_F, ``SolverError/wrongTail(nuclearNorm:frobeniusNorm:)``.
+  /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if one vector of random signs shows that the vectors are
+  ///   not orthonormal, ``SolverError/wrongValues(sum:trace:order:)`` if they hold more than ‖W‖²_F,
+  ///   ``SolverError/wrongTail(nuclearNorm:frobeniusNorm:)``.
   /// - Complexity: 4·order·rank operations.
   func check(squaredNorm: Double) throws(SolverError) {
     let residual = try orthogonalityResidual()
@@ -14,8 +16,8 @@ extension TruncatedBasis {
     guard captured <= squaredNorm * (1 + Self.energyTolerance) else {
       throw .wrongValues(sum: captured, trace: squaredNorm, order: order)
     }
-    // Σσ ≥ √Σσ². Both need slack: the squares are a small difference of large numbers where the tail is small, and the sum is an estimate.
-    // ``TailEstimate`` imposes the other bound, Σσ ≤ √((n − r)·Σσ²).
+    // Σσ ≥ √Σσ². Both need slack: the squares are a small difference of large numbers where the tail is small, and the
+    // sum is an estimate. ``TailEstimate`` imposes the other bound, Σσ ≤ √((n − r)·Σσ²).
     let most = tailNuclearNorm * (1 + 8 * tailError)
     guard tailSquares <= most * most + Self.energyTolerance * squaredNorm else {
       throw .wrongTail(nuclearNorm: tailNuclearNorm, frobeniusNorm: tailSquares.squareRoot())

@@ -1,4 +1,5 @@
-/// The tested eigenvalues and leading eigenvectors of the Gram matrix G of a matrix; in a team, the same on every member.
+/// The tested eigenvalues and leading eigenvectors of the Gram matrix G of a matrix; in a team, the same on every
+/// member.
 struct GramSpectrum {
   /// The probe that tests eigensystems of G.
   let probe: EigenProbe
@@ -8,7 +9,8 @@ struct GramSpectrum {
   let rounding: Double
   /// All eigenvalues, ascending, or the reason to refuse them.
   let eigenvalues: Result<[Double], SolverError>
-  /// The eigenvectors of the `count` largest eigenvalues, `order × count`, in descending order; nil if none are wanted or all were refused.
+  /// The eigenvectors of the `count` largest eigenvalues, `order × count`, in descending order; nil if none are wanted
+  /// or all were refused.
   let vectors: AlignedBuffer<Double>?
   /// The number of vectors that are wanted, at most the order.
   let count: Int
@@ -18,7 +20,8 @@ struct GramSpectrum {
   /// Streams `source` once.
   ///
   /// - Parameter count: the number of vectors that are wanted.
-  /// - Throws: ``SolverError/notFinite(order:)``, ``SolverError/outOfMemory(bytes:)``, ``SolverError/orderTooLarge(_:)``, or what `source` throws.
+  /// - Throws: ``SolverError/notFinite(order:)``, ``SolverError/outOfMemory(bytes:)``,
+  ///   ``SolverError/orderTooLarge(_:)``, or what `source` throws.
   init(of source: some PanelSource, vectors count: Int) throws {
     let gram = try GramMatrix<Double>(of: source)
     let order = gram.order
@@ -105,8 +108,8 @@ struct GramSpectrum {
 
   /// The singular values of the Gram matrix if they are accurate enough, else those of `others`, tested.
   ///
-  /// - Parameter others: finds singular values by another way, or says why there are none; in a team, the same on all members. It is given
-  ///   those of the Gram matrix, or nil if they were refused.
+  /// - Parameter others: finds singular values by another way, or says why there are none; in a team, the same on all
+  ///   members. It is given those of the Gram matrix, or nil if they were refused.
   func spectrum(others: (Values?) throws -> Result<Others, SolverError>) rethrows -> Result<Values, SolverError> {
     var (rough, refusal): (Values?, SolverError?) = (nil, nil)
     switch eigenvalues {
@@ -116,7 +119,8 @@ struct GramSpectrum {
       let singularValues = values.reversed().map { max($0, 0).squareRoot() }
       let largest = singularValues.first ?? 0
       let bound = SpectrumSolver.resolution(largest: largest, order: values.count) * rounding.squareRoot()
-      // Where the elements of G are too small for a double, the eigenvalues have lost their digits, and so has the trace that tests them.
+      // Where the elements of G are too small for a double, the eigenvalues have lost their digits, and so has the
+      // trace that tests them.
       if probe.trace >= EigenProbe.leastSum, let smallest = singularValues.last, smallest >= bound {
         return .success(Values(singularValues: singularValues, resolution: 0, method: .gram, rescue: nil))
       }

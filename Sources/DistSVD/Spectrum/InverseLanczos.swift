@@ -1,27 +1,30 @@
-/// The method that finds the smallest singular values of a triangular matrix R: block Lanczos on the inverse of RᵀR (Golub and Underwood
-/// 1977).
+/// The method that finds the smallest singular values of a triangular matrix R: block Lanczos on the inverse of RᵀR
+/// (Golub and Underwood 1977).
 ///
-/// The smallest singular values of R are the largest of R⁻¹, where they stand far apart. A few steps of two triangular solves each find them.
-/// All vectors are kept, and every new one is made orthogonal to them twice, so that no value is found again.
+/// The smallest singular values of R are the largest of R⁻¹, where they stand far apart. A few steps of two triangular
+/// solves each find them. All vectors are kept, and every new one is made orthogonal to them twice, so that no value is
+/// found again.
 ///
-/// Invariant between steps: `basis` holds `size` orthonormal vectors, and `projected` holds the products of these vectors with their images
-/// under the inverse, in units of 1/unit².
+/// Invariant between steps: `basis` holds `size` orthonormal vectors, and `projected` holds the products of these
+/// vectors with their images under the inverse, in units of 1/unit².
 struct InverseLanczos {
   private let triangle: AlignedBuffer<Double>
   private let order: Int
-  /// A number near the singular values that are sought. Ritz values are (unit/σ)², so they are near 1 whatever the scale of R.
+  /// A number near the singular values that are sought. Ritz values are (unit/σ)², so they are near 1 whatever the
+  /// scale of R.
   private let unit: Double
   /// The orthonormal vectors found so far: `order × size`, column-major, with room for `capacity`.
   private let basis: AlignedBuffer<Double>
-  /// The projected inverse: `size × size` in columns of `capacity`. Of each block of rows, the columns up to that block are known.
+  /// The projected inverse: `size × size` in columns of `capacity`. Of each block of rows, the columns up to that block
+  /// are known.
   private let projected: AlignedBuffer<Double>
   private let capacity: Int
   private var size = 0
 
   /// The vectors that are multiplied at once.
   private static let block = 16
-  /// The relative residual below which a Ritz value is taken. The value is then off by the square of this share, or by this share itself if
-  /// other values are as close.
+  /// The relative residual below which a Ritz value is taken. The value is then off by the square of this share, or by
+  /// this share itself if other values are as close.
   private static let tolerance = 1e-7
 
   /// The most vectors that are kept: 90 MB at order 16,384, a twenty-fourth of R.
@@ -39,15 +42,16 @@ struct InverseLanczos {
     return Double(order) * (vectors + 5 * Double(block)) + vectors * (5 * vectors + 32)
   }
 
-  /// The `count` smallest singular values of R, descending; nil unless ``suits(_:order:)``, or if they take too many steps.
+  /// The `count` smallest singular values of R, descending; nil unless ``suits(_:order:)``, or if they take too many
+  /// steps.
   ///
   /// Accuracy: each value is within about 10⁻⁷ of itself, or within a small multiple of ε·σ₁.
   ///
   /// - Parameters:
   ///   - triangle: R, `order × order`, column-major, in the upper triangle.
   ///   - unit: a number above the values that are sought, and near them.
-  /// - Complexity: 2·order² operations for each vector that is kept, of which there are about four for each value, and 4·order·size² in all
-  ///   to keep the vectors orthogonal.
+  /// - Complexity: 2·order² operations for each vector that is kept, of which there are about four for each value, and
+  ///   4·order·size² in all to keep the vectors orthogonal.
   ///
   /// C functions: `dtrsm`, `dgemm`; `dgeqrf`, `dsyevd`.
   static func smallest(
@@ -92,8 +96,8 @@ struct InverseLanczos {
       size += block
       try project(image, adding: false)
       try project(image, adding: true)
-      // 4. What is left of the images is the next block. Where little is left, its directions may be those of the basis, so they are removed
-      // again.
+      // 4. What is left of the images is the next block. Where little is left, its directions may be those of the
+      // basis, so they are removed again.
       next.start.update(from: image.start, count: order * block)
       try DoubleLAPACK.orthonormalize(next.start, rows: order, columns: block)
       try removeBasis(from: next)

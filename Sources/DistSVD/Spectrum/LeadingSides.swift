@@ -2,9 +2,9 @@ import CMPI
 
 /// The leading singular vectors of both sides of a matrix, made from those of the smaller side.
 ///
-/// W stands for the tall one of the matrix and its transpose. The vectors of the longer side are W·V, made orthonormal by a QR decomposition.
-/// W·v_k has the length σ_k, and rounding turns it by ε·σ₁/σ_k at most. Where σ_k is nothing but rounding, the QR decomposition completes the
-/// other vectors to an orthonormal set.
+/// W stands for the tall one of the matrix and its transpose. The vectors of the longer side are W·V, made orthonormal
+/// by a QR decomposition. W·v_k has the length σ_k, and rounding turns it by ε·σ₁/σ_k at most. Where σ_k is nothing but
+/// rounding, the QR decomposition completes the other vectors to an orthonormal set.
 struct LeadingSides {
   let left: SingularVectors?
   let right: SingularVectors?
@@ -13,7 +13,8 @@ struct LeadingSides {
 
   /// Makes the vectors of the sides that are wanted, on one rank.
   ///
-  /// - Complexity: 2·m·n·count operations and 1 read of the matrix if vectors of the longer side are wanted; their memory.
+  /// - Complexity: 2·m·n·count operations and 1 read of the matrix if vectors of the longer side are wanted; their
+  ///   memory.
   init(_ gram: GramSpectrum, _ leading: LeadingVectors?, of source: some PanelSource) throws {
     try self.init(gram, leading, of: source, share: { $0 }, agreeing: { try $0() }, adding: { _ in })
   }

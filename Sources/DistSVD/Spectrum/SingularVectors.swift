@@ -1,16 +1,17 @@
 /// Some leading singular vectors of one side of a matrix, orthonormal.
 ///
-/// Invariant: the component of largest magnitude of each vector is positive. Where several components are within 1e-6 of the largest, the first
-/// of them is, so that rounding does not choose.
+/// Invariant: the component of largest magnitude of each vector is positive. Where several components are within 1e-6
+/// of the largest, the first of them is, so that rounding does not choose.
 ///
-/// Left and right vectors are each given this sign on their own, so σ_k·u_k·v_kᵀ is a part of the matrix only up to its sign.
-public struct SingularVectors {
+/// Left and right vectors are each given this sign on their own, so σ_k·u_k·v_kᵀ is a part of the matrix only up to its
+/// sign.
+package struct SingularVectors {
   /// The length of each vector.
-  public let dimension: Int
+  package let dimension: Int
   /// The number of vectors.
-  public let count: Int
+  package let count: Int
   /// The vectors as columns, `dimension × count`, column-major, in descending order of singular value.
-  public let elements: AlignedBuffer<Double>
+  package let elements: AlignedBuffer<Double>
 
   /// Takes over `elements`, orthonormal columns of any sign, and gives them the sign of the invariant.
   init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
@@ -30,22 +31,22 @@ public struct SingularVectors {
   ///
   /// - Parameter elements: the vectors as ``elements`` holds them.
   /// - Throws: ``SolverError/outOfMemory(bytes:)``.
-  public init(_ elements: [Double], dimension: Int) throws(SolverError) {
+  package init(_ elements: [Double], dimension: Int) throws(SolverError) {
     let buffer = try AlignedBuffer<Double>(count: elements.count)
     _ = buffer.elements.update(fromContentsOf: elements)
     self.init(buffer, dimension: dimension, count: dimension > 0 ? elements.count / dimension : 0)
   }
 
   /// The vector of the `index`-th largest singular value, counted from 0.
-  public subscript(index: Int) -> [Double] {
+  package subscript(index: Int) -> [Double] {
     withExtendedLifetime(elements) { Array(elements.elements[index * dimension..<(index + 1) * dimension]) }
   }
 }
 
 /// A request for leading singular vectors.
-public struct LeadingVectors: Sendable, Equatable {
+package struct LeadingVectors: Sendable, Equatable {
   /// A side of the matrix.
-  public enum Side: Sendable, CaseIterable {
+  package enum Side: Sendable, CaseIterable {
     /// The left vectors, which are as long as the matrix has rows.
     case left
     /// The right vectors, which are as long as the matrix has columns.
@@ -53,12 +54,12 @@ public struct LeadingVectors: Sendable, Equatable {
   }
 
   /// The number of vectors of each side, at least 1. No more than min(m, n) are found.
-  public let count: Int
+  package let count: Int
   /// The sides whose vectors are wanted.
-  public let sides: Set<Side>
+  package let sides: Set<Side>
 
   /// Asks for the first `count` vectors of `sides`.
-  public init(_ count: Int, _ sides: Set<Side>) {
+  package init(_ count: Int, _ sides: Set<Side>) {
     self.count = max(1, count)
     self.sides = sides
   }

@@ -1,9 +1,10 @@
 extension SpectrumSolver {
   /// The floating-point operations for a `rows × columns` matrix. A team shares all of them.
   ///
-  /// With p = min(m, n), they are m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and those of the vectors. The operations of the second
-  /// way, where the Gram matrix does not resolve all values, are left out, since only the result tells whether they are needed.
-  public static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil) -> Double {
+  /// With p = min(m, n), they are m·n·p for the Gram matrix, 4/3·p³ for its eigenvalues, and those of the vectors. The
+  /// operations of the second way, where the Gram matrix does not resolve all values, are left out, since only the
+  /// result tells whether they are needed.
+  package static func operations(rows: Int, columns: Int, leading: LeadingVectors? = nil) -> Double {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, weights) = (Double(shape.core), Double(rows) * Double(columns))
     var operations = weights * core + 4 / 3 * core * core * core
@@ -19,15 +20,17 @@ extension SpectrumSolver {
 
   /// The memory that one of `members` ranks needs at most, in bytes, without that of the source.
   ///
-  /// - Parameter bandElements: the argument of a team's ``solve(_:leading:on:bandElements:agreeing:)``. It plays no part on one rank.
-  public static func bytes(
+  /// - Parameter bandElements: the argument of a team's ``solve(_:leading:on:bandElements:agreeing:)``. It plays no
+  ///   part on one rank.
+  package static func bytes(
     rows: Int, columns: Int, leading: LeadingVectors? = nil, members: Int = 1, bandElements: Int = 0
   ) -> Int {
     let shape = PanelShape(rows: rows, columns: columns)
     let core = Double(shape.core)
     let count = leading.map { Double(min($0.count, shape.core)) } ?? 0
     let isFar = leading.map { $0.sides.contains(shape.isTall ? .left : .right) } ?? false
-    // The vectors of T before and after they are sorted, and as an array; those of the longer side, and the copies that test them.
+    // The vectors of T before and after they are sorted, and as an array; those of the longer side, and the copies that
+    // test them.
     let near = 4 * core * count
     let far = isFar ? near + 3 * Double(shape.stream) * count + panel(shape, of: PanelShape.scoreElements) : near
     let (gram, factor): (Double, Double)

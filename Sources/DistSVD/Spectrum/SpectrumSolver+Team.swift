@@ -8,15 +8,17 @@ extension SpectrumSolver {
   /// - Parameters:
   ///   - leading: the singular vectors that are wanted too. Every member gets them whole.
   ///   - bandElements: the most elements of `source` that a member holds at a time while the Gram matrix is formed.
-  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on
+  ///     all.
   /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
-  /// - Complexity: the operations on one rank divided by the number of members, but 10/3·m·n·p for the triangular factor, some of whose lines
-  ///   several members read. p² / members doubles of memory, and twice that where the Gram matrix does not resolve all values.
+  /// - Complexity: the operations on one rank divided by the number of members, but 10/3·m·n·p for the triangular
+  ///   factor, some of whose lines several members read. p² / members doubles of memory, and twice that where the Gram
+  ///   matrix does not resolve all values.
   ///
   /// The last bits depend on the number of members.
   ///
   /// C functions: `pdsytrd`, `dsterf`; `pdgeqrf`, `pdgebrd`, `dbdsqr`; `pdormtr`.
-  public static func solve(
+  package static func solve(
     _ source: some PanelSource, leading: LeadingVectors? = nil, on grid: ProcessGrid, bandElements: Int,
     agreeing: (() throws -> Void) throws -> Void
   ) throws -> SpectrumResult {

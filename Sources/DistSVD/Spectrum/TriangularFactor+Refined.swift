@@ -5,12 +5,15 @@
 #endif
 
 extension TriangularFactor {
-  /// The share of the largest singular value below which values are left to the bidiagonal form, since inverses do not give them to 10⁻⁶.
+  /// The share of the largest singular value below which values are left to the bidiagonal form, since inverses do not
+  /// give them to 10⁻⁶.
   private static let leastShare = 1e-9
 
-  /// All singular values, descending: the values that the Gram matrix resolves from the Gram matrix, the others from ``InverseLanczos``.
+  /// All singular values, descending: the values that the Gram matrix resolves from the Gram matrix, the others from
+  /// ``InverseLanczos``.
   ///
-  /// Where few are not resolved, this takes a fraction of the time of a bidiagonal form, half of whose operations wait for memory.
+  /// Where few are not resolved, this takes a fraction of the time of a bidiagonal form, half of whose operations wait
+  /// for memory.
   ///
   /// - Parameter rough: the values of the Gram matrix.
   /// - Returns: nil if the values that are sought are too many or too small, did not settle, or fail a test.
@@ -35,8 +38,9 @@ extension TriangularFactor {
       let least = small.last, least >= Self.leastShare * largest
     else { return nil }
     let refined = values.dropLast(count) + small
-    // 4. Two tests. No value may be farther from that of the Gram matrix than the rounding of the Gram matrix, which is 2·accuracy of the
-    // eigenvalue bound². And the product of all values must be |det R|, which a missed value would change.
+    // 4. Two tests. No value may be farther from that of the Gram matrix than the rounding of the Gram matrix, which is
+    // 2·accuracy of the eigenvalue bound². And the product of all values must be |det R|, which a missed value would
+    // change.
     let rounding = 2 * SpectrumSolver.accuracy * bound * bound
     var tolerance = 1e-10
     for (value, old) in zip(refined, values) {

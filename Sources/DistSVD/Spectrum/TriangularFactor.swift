@@ -1,11 +1,13 @@
 import CMPI
 
-/// The triangular factor R of W = Q·R, where W is the tall one of a matrix and its transpose. A square W is kept as it is.
+/// The triangular factor R of W = Q·R, where W is the tall one of a matrix and its transpose. A square W is kept as it
+/// is.
 ///
 /// R has the singular values of W in the memory of its smaller side.
 ///
-/// The first `order` lines are decomposed as one matrix, and the lines that follow a panel at a time: the factor of R on top of a panel is the
-/// factor of all lines so far. Every step is a product of reflections, so R belongs to a matrix that differs from W by rounding.
+/// The first `order` lines are decomposed as one matrix, and the lines that follow a panel at a time: the factor of R
+/// on top of a panel is the factor of all lines so far. Every step is a product of reflections, so R belongs to a
+/// matrix that differs from W by rounding.
 struct TriangularFactor {
   let order: Int
   /// R, or a square W: `order × order`, column-major.
@@ -18,7 +20,8 @@ struct TriangularFactor {
   /// Streams `source` once.
   ///
   /// - Parameter panelElements: the elements of a panel. Tests use small ones to see the seams.
-  /// - Complexity: 2·m·n·order operations, fewer for nearly square matrices, none for square ones; order² doubles and two panels.
+  /// - Complexity: 2·m·n·order operations, fewer for nearly square matrices, none for square ones; order² doubles and
+  ///   two panels.
   /// - Throws: ``SolverError``, or what `source` throws.
   ///
   /// C functions: `dgeqrf`, `dtpqrt`.

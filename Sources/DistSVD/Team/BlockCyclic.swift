@@ -1,19 +1,19 @@
 /// A length that is cut into blocks which are dealt out in turn: block b belongs to part b % parts.
 ///
-/// Every part keeps its elements in their global order, without gaps. ScaLAPACK cuts rows and columns this way. Ten elements in blocks of
-/// two over two parts:
+/// Every part keeps its elements in their global order, without gaps. ScaLAPACK cuts rows and columns this way. Ten
+/// elements in blocks of two over two parts:
 ///
 ///     global  0 1 | 2 3 | 4 5 | 6 7 | 8 9
 ///     part    0   | 1   | 0   | 1   | 0
 ///     local   0 1 | 0 1 | 2 3 | 2 3 | 4 5
-public struct CyclicAxis: Sendable, Equatable {
+package struct CyclicAxis: Sendable, Equatable {
   /// The elements of all parts together.
-  public let length: Int
+  package let length: Int
   /// The elements of one block; the last may be shorter.
-  public let block: Int
-  public let parts: Int
+  package let block: Int
+  package let parts: Int
 
-  public init(length: Int, block: Int, parts: Int) {
+  package init(length: Int, block: Int, parts: Int) {
     precondition(length >= 0 && block > 0 && parts > 0, "a length is cut into blocks and dealt to parts")
     self.length = length
     self.block = block
@@ -23,29 +23,31 @@ public struct CyclicAxis: Sendable, Equatable {
   /// The number of elements of `part`; it may be 0 if there are fewer blocks than parts.
   ///
   /// Fortran function: `numroc`.
-  public func count(on part: Int) -> Int { count(on: part, below: length) }
+  package func count(on part: Int) -> Int { count(on: part, below: length) }
 
-  /// The number of elements of `part` among the first `limit` of all. It is the local position of the first element from `limit` on.
+  /// The number of elements of `part` among the first `limit` of all. It is the local position of the first element
+  /// from `limit` on.
   ///
   /// - Complexity: O(1).
-  public func count(on part: Int, below limit: Int) -> Int {
+  package func count(on part: Int, below limit: Int) -> Int {
     let (whole, rest) = limit.quotientAndRemainder(dividingBy: block)
     let (rounds, left) = whole.quotientAndRemainder(dividingBy: parts)
-    // Of the last round, parts before `left` have a whole block, and part `left` has `rest` elements of the block that `limit` cuts.
+    // Of the last round, parts before `left` have a whole block, and part `left` has `rest` elements of the block that
+    // `limit` cuts.
     return rounds * block + (part < left ? block : part == left ? rest : 0)
   }
 
   /// The part that has element `index`.
-  public func owner(of index: Int) -> Int { index / block % parts }
+  package func owner(of index: Int) -> Int { index / block % parts }
 
   /// The local position of element `index` in the part that has it.
-  public func local(_ index: Int) -> Int { index / (block * parts) * block + index % block }
+  package func local(_ index: Int) -> Int { index / (block * parts) * block + index % block }
 
   /// The global position of the element that `part` keeps at `local`.
-  public func global(_ local: Int, on part: Int) -> Int { (local / block * parts + part) * block + local % block }
+  package func global(_ local: Int, on part: Int) -> Int { (local / block * parts + part) * block + local % block }
 
   /// The blocks of `part` that start in `range`, in order, as ranges of global positions.
-  public func blocks(on part: Int, in range: Range<Int>) -> some Sequence<Range<Int>> {
+  package func blocks(on part: Int, in range: Range<Int>) -> some Sequence<Range<Int>> {
     let first = global(count(on: part, below: range.lowerBound), on: part)
     return stride(from: first, to: range.upperBound, by: block * parts).lazy.map { [length, block] in
       $0..<min($0 + block, length)
@@ -56,22 +58,22 @@ public struct CyclicAxis: Sendable, Equatable {
 /// The layout of a matrix on a grid of ranks: square blocks, dealt out by rows and by columns.
 ///
 /// Each rank keeps its part column-major, `localRows × localColumns`; either may be 0.
-public struct BlockCyclic: Sendable, Equatable {
+package struct BlockCyclic: Sendable, Equatable {
   /// The rows and columns of a block. This size was the fastest for the eigensolver.
-  public static let standardBlock = 32
+  package static let standardBlock = 32
 
   /// The rows, dealt out over the rows of the grid.
-  public let rows: CyclicAxis
+  package let rows: CyclicAxis
   /// The columns, dealt out over the columns of the grid.
-  public let columns: CyclicAxis
+  package let columns: CyclicAxis
 
   /// Deals out a square matrix on a grid of `gridRows × gridColumns`.
-  public init(order: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
+  package init(order: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
     self.init(rows: order, columns: order, block: block, gridRows: gridRows, gridColumns: gridColumns)
   }
 
   /// Deals out a `rows × columns` matrix on a grid of `gridRows × gridColumns`.
-  public init(rows: Int, columns: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
+  package init(rows: Int, columns: Int, block: Int = standardBlock, gridRows: Int, gridColumns: Int) {
     self.rows = CyclicAxis(length: rows, block: block, parts: gridRows)
     self.columns = CyclicAxis(length: columns, block: block, parts: gridColumns)
   }
@@ -82,17 +84,17 @@ public struct BlockCyclic: Sendable, Equatable {
   }
 
   /// The number of rows of the whole matrix, and of columns if it is square.
-  public var order: Int { rows.length }
+  package var order: Int { rows.length }
   /// Rows and columns of one block.
-  public var block: Int { rows.block }
+  package var block: Int { rows.block }
 
   /// The rank at a grid position, as ``ProcessGrid`` arranges them.
-  public func rank(row: Int, column: Int) -> Int { row * columns.parts + column }
+  package func rank(row: Int, column: Int) -> Int { row * columns.parts + column }
   /// The grid position of a rank.
-  public func position(of rank: Int) -> (row: Int, column: Int) {
+  package func position(of rank: Int) -> (row: Int, column: Int) {
     (rank / columns.parts, rank % columns.parts)
   }
 
   /// The distance between the columns of the part of a rank in grid row `row`. Fortran wants it to be at least 1.
-  public func leadingDimension(row: Int) -> Int { max(1, rows.count(on: row)) }
+  package func leadingDimension(row: Int) -> Int { max(1, rows.count(on: row)) }
 }

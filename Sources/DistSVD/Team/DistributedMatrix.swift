@@ -3,7 +3,8 @@ import MPI
 
 /// A matrix that lies in blocks on a grid of ranks.
 ///
-/// Every rank holds its own part. Vectors that a matrix is multiplied by are whole on every rank, and so are the products.
+/// Every rank holds its own part. Vectors that a matrix is multiplied by are whole on every rank, and so are the
+/// products.
 package struct DistributedMatrix<Scalar: RealScalar> {
   package let grid: ProcessGrid
   package let layout: BlockCyclic
@@ -119,8 +120,8 @@ package struct DistributedMatrix<Scalar: RealScalar> {
     return try grid.team.allReduced(sum, .sum)
   }
 
-  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks. Columns are added up one by one, so that small elements are not
-  /// lost.
+  /// ‖A‖²_F of the symmetric A whose lower triangle this is, on all ranks. Columns are added up one by one, so that
+  /// small elements are not lost.
   ///
   /// Collective: every member of the grid calls it.
   package func symmetricSquares() throws(MPIError) -> Double {

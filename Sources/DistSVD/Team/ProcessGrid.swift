@@ -8,30 +8,31 @@ import MPI
 ///     0 1 2
 ///     3 4 5
 ///
-/// The grid is mapped on the communicator of the team. On the communicator of all ranks, BLACS would wait for every one of them.
+/// The grid is mapped on the communicator of the team. On the communicator of all ranks, BLACS would wait for every one
+/// of them.
 ///
 /// Like a `Communicator`, a grid must be let go by every member between the same two collective calls.
-public final class ProcessGrid {
-  public let team: Communicator
+package final class ProcessGrid {
+  package let team: Communicator
   /// The rows of ranks, P: the largest divisor of the team's size that is at most its square root.
-  public let rows: Int
+  package let rows: Int
   /// The columns of ranks, Q = size / P.
-  public let columns: Int
+  package let columns: Int
   /// The number of the grid in BLACS. Numbers of grids that are gone are used again.
   package let context: Int32
   private let systemHandle: Int32
 
   /// The row of this rank in the grid.
-  public var row: Int { team.rank / columns }
+  package var row: Int { team.rank / columns }
   /// The column of this rank in the grid.
-  public var column: Int { team.rank % columns }
+  package var column: Int { team.rank % columns }
 
   /// Arranges `team`.
   ///
   /// Collective: every member calls it. BLACS ends the whole job if it fails.
   ///
   /// C functions: `Csys2blacs_handle`, `Cblacs_gridmap`.
-  public init(_ team: Communicator) {
+  package init(_ team: Communicator) {
     self.team = team
     (rows, columns) = Self.shape(of: team.size)
     var map = [Int32](repeating: 0, count: team.size)
@@ -54,9 +55,9 @@ public final class ProcessGrid {
     blacs_free_system_handle(systemHandle)
   }
 
-  /// The rows and columns P × Q for a team of `size`: as near to a square as the divisors of `size` allow, with P ≤ Q. A prime number of
-  /// ranks makes one row.
-  public static func shape(of size: Int) -> (rows: Int, columns: Int) {
+  /// The rows and columns P × Q for a team of `size`: as near to a square as the divisors of `size` allow, with P ≤ Q.
+  /// A prime number of ranks makes one row.
+  package static func shape(of size: Int) -> (rows: Int, columns: Int) {
     var rows = 1
     for divisor in 1...max(size, 1) {
       if divisor * divisor > size { break }

@@ -1,13 +1,15 @@
 import MPI
 
 /// All singular vectors of the smaller side of a matrix, dealt out over a team of ranks.
-public struct TeamBasis {
+package struct TeamBasis {
   /// All singular values, descending, in the units of the matrix; the same on every member.
-  public let singularValues: [Double]
-  /// Why the result of the usual algorithm was refused, if this is the other algorithm's; else nil. The same on every member.
-  public let rescue: SolverError?
+  package let singularValues: [Double]
+  /// Why the result of the usual algorithm was refused, if this is the other algorithm's; else nil. The same on every
+  /// member.
+  package let rescue: SolverError?
   private let vectors: DistributedMatrix<Float>
-  /// Room for columns that arrive from all members. It is allocated beforehand, so that gathering cannot fail on one member alone.
+  /// Room for columns that arrive from all members. It is allocated beforehand, so that gathering cannot fail on one
+  /// member alone.
   private let exchange: AlignedBuffer<Float>
 
   init(
@@ -20,10 +22,10 @@ public struct TeamBasis {
   }
 
   /// The floats of the room in which columns arrive.
-  public static func exchangeCount(order: Int) -> Int { min(order * order, max(order, 1 << 22)) }
+  package static func exchangeCount(order: Int) -> Int { min(order * order, max(order, 1 << 22)) }
 
   /// The number of vectors, and the length of each: min(m, n).
-  public var order: Int { vectors.order }
+  package var order: Int { vectors.order }
 
   /// Gives some of the vectors to every member.
   ///
@@ -33,7 +35,7 @@ public struct TeamBasis {
   ///   - columns: the vectors to gather, counted in ascending order of singular value, as in ``SingularBasis/vectors``.
   ///   - target: room for these vectors, `order × columns.count`, column-major.
   /// - Complexity: order · columns.count floats arrive at every member, in rounds of 2²².
-  public func gather(
+  package func gather(
     _ columns: Range<Int>, into target: UnsafeMutableBufferPointer<Float>
   ) throws(MPIError) {
     precondition(0 <= columns.lowerBound && columns.upperBound <= order, "there are `order` vectors")
@@ -81,16 +83,17 @@ public struct TeamBasis {
 }
 
 extension Precision {
-  /// Decomposes `source` by a team of ranks, each of which reads a share of it. The result is tested, and found by another algorithm if the
-  /// usual one's is wrong.
+  /// Decomposes `source` by a team of ranks, each of which reads a share of it. The result is tested, and found by
+  /// another algorithm if the usual one's is wrong.
   ///
   /// Collective: every member of `grid` calls it.
   ///
   /// - Parameters:
   ///   - bandElements: the most elements of `source` that a member holds at a time.
-  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on
+  ///     all.
   /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
-  public func teamBasis(
+  package func teamBasis(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,
     agreeing: (() throws -> Void) throws -> Void
   ) throws -> TeamBasis {

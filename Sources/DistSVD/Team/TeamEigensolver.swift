@@ -2,12 +2,14 @@ import CMPI
 import MPI
 
 /// The solver that finds all eigenvalues and eigenvectors of a Gram matrix by a team of ranks.
-public enum TeamEigensolver {
-  /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is refused.
+package enum TeamEigensolver {
+  /// Decomposes the Gram matrix of `source` by the usual algorithm, and again by the other if the first result is
+  /// refused.
   ///
   /// Collective: every member of the grid calls it. All members take the same way.
   ///
-  /// - Throws: what `agreeing` makes of a ``SolverError``, the same on all members: that of the second algorithm if both fail. Or `MPIError`.
+  /// - Throws: what `agreeing` makes of a ``SolverError``, the same on all members: that of the second algorithm if
+  ///   both fail. Or `MPIError`.
   static func basis<Scalar: RealScalar>(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int, _: Scalar.Type,
     agreeing: (() throws -> Void) throws -> Void
@@ -27,13 +29,14 @@ public enum TeamEigensolver {
   ///
   /// Collective: every member of the grid calls it.
   ///
-  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
+  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same
+  ///   error on all.
   /// - Returns: the basis, dealt out over the members in single precision.
   /// - Throws: what `agreeing` makes of a ``SolverError``, the same on all members, or `MPIError`.
   /// - Complexity: about 9·order³/members operations; 3 to 4 times the memory of a member's part of `gram`.
   ///
   /// C function: `p?syevd` (Tisseur and Dongarra 1999). ``EigenProbe`` tests the result.
-  public static func solve<Scalar: RealScalar>(
+  package static func solve<Scalar: RealScalar>(
     _ gram: consuming TeamGram<Scalar>, agreeing: (() throws -> Void) throws -> Void
   ) throws -> TeamBasis {
     try solve(gram, by: .divideAndConquer, agreeing: agreeing)
@@ -59,7 +62,8 @@ public enum TeamEigensolver {
     // ScaLAPACK may report different codes to different members. The team believes the worst.
     let info = Int(try team.allReduced(Int64(abs(found.info)), .maximum))
     guard info == 0 else { return .failure(.noConvergence(info: info, order: order)) }
-    // Every member has computed all values by itself. The team goes on with those of the first, since the last bits may differ.
+    // Every member has computed all values by itself. The team goes on with those of the first, since the last bits may
+    // differ.
     let values = try team.broadcasting(found.values)
     let residual = try probe.residual(values: values, vectors: found.vectors)
     let tolerance = EigenProbe.Tolerance(order: order, Scalar.self)
@@ -112,20 +116,23 @@ public enum TeamEigensolver {
 
   /// The workspace of one rank with p × q local elements, for blocks of b.
   ///
-  /// **`p?syevd`** asks for `max(1 + 6n + 2pq, 3n + max(b(p + 1), 3b)) + 2n` scalars. Where n is small against b, this is too little for two
-  /// of the routines that it calls, and it drops their complaints. With ScaLAPACK 2.2.1, blocks of 32 and no more scalars than it asks for:
+  /// **`p?syevd`** asks for `max(1 + 6n + 2pq, 3n + max(b(p + 1), 3b)) + 2n` scalars. Where n is small against b, this
+  /// is too little for two of the routines that it calls, and it drops their complaints. With ScaLAPACK 2.2.1, blocks
+  /// of 32 and no more scalars than it asks for:
   ///
-  /// - `p?ormtr` needs max(b(p + q), b(b − 1)/2) + b². Given less it returns at once, and `p?syevd` then returns `info` 0, right values, and
-  ///   the eigenvectors of the tridiagonal matrix instead of those of G. Seen at orders 32, 56 and 64 on a grid of 2 × 2, where the probe finds
-  ///   a residual of 0.3 to 0.4.
-  /// - `p?lasrt` needs max(n, p(b + q)). Members that are given less return, and the others wait for them for ever. Seen at orders 40 and 48 on
-  ///   a grid of 2 × 2.
+  /// - `p?ormtr` needs max(b(p + q), b(b − 1)/2) + b². Given less it returns at once, and `p?syevd` then returns `info`
+  ///   0, right values, and the eigenvectors of the tridiagonal matrix instead of those of G. Seen at orders 32, 56 and
+  ///   64 on a grid of 2 × 2, where the probe finds a residual of 0.3 to 0.4.
+  /// - `p?lasrt` needs max(n, p(b + q)). Members that are given less return, and the others wait for them for ever.
+  ///   Seen at orders 40 and 48 on a grid of 2 × 2.
   ///
-  /// The last term of `scalars` is enough for both routines, and the last term of `integers` for the integers of `p?lasrt`. The routine is not
-  /// asked for its workspace, since it answers in a floating-point number, which is rounded in single precision.
+  /// The last term of `scalars` is enough for both routines, and the last term of `integers` for the integers of
+  /// `p?lasrt`. The routine is not asked for its workspace, since it answers in a floating-point number, which is
+  /// rounded in single precision.
   ///
-  /// **`p?syev`** needs 5n + n·c + max(the need of `p?ormtr`, 2n − 2) + 1 scalars. It collects the rotations of the eigenvectors of T in rows
-  /// that are dealt out over all members as one column; c is the number of these rows on this member.
+  /// **`p?syev`** needs 5n + n·c + max(the need of `p?ormtr`, 2n − 2) + 1 scalars. It collects the rotations of the
+  /// eigenvectors of T in rows that are dealt out over all members as one column; c is the number of these rows on this
+  /// member.
   struct Workspace {
     let scalars: Int
     let integers: Int
@@ -171,9 +178,9 @@ public enum TeamEigensolver {
 
   /// An upper estimate of the memory that one member needs from the Gram matrix to the basis, in bytes.
   ///
-  /// It counts the member's parts of matrix and vectors, workspace, and panels, with those that MPI holds. It leaves out the band of W, which
-  /// is `bandElements` scalars in the width of the precision.
-  public static func bytes(order: Int, members: Int, precision: Precision) -> Int {
+  /// It counts the member's parts of matrix and vectors, workspace, and panels, with those that MPI holds. It leaves
+  /// out the band of W, which is `bandElements` scalars in the width of the precision.
+  package static func bytes(order: Int, members: Int, precision: Precision) -> Int {
     let layout = layout(order: order, members: members)
     let width = precision == .f64 ? MemoryLayout<Double>.size : MemoryLayout<Float>.size
     let part = layout.rows.count(on: 0) * layout.columns.count(on: 0)

@@ -2,16 +2,17 @@ import MPI
 
 /// The Gram matrix of the smaller side of a matrix, with its lower triangle dealt out in blocks over a team of ranks.
 ///
-/// Each member reads its share of the longer side and multiplies it out, one panel of columns of G at a time. The panels of all members are
-/// added, and each member keeps its own blocks of the sum. No member ever holds more of G than its part and one panel.
+/// Each member reads its share of the longer side and multiplies it out, one panel of columns of G at a time. The
+/// panels of all members are added, and each member keeps its own blocks of the sum. No member ever holds more of G
+/// than its part and one panel.
 ///
 /// The last bits depend on `bandElements` and on the number of members, which decides the order of additions.
-public struct TeamGram<Scalar: RealScalar> {
+package struct TeamGram<Scalar: RealScalar> {
   /// G on the grid. Only the elements on and below the diagonal have a meaning.
   package let matrix: DistributedMatrix<Scalar>
 
   /// min(m, n).
-  public var order: Int { matrix.order }
+  package var order: Int { matrix.order }
 
   /// Streams `source` once, all members together.
   ///
@@ -19,11 +20,14 @@ public struct TeamGram<Scalar: RealScalar> {
   ///
   /// - Parameters:
   ///   - source: the whole matrix, of which a member reads only its share (``PanelShape/share(of:among:)``).
-  ///   - bandElements: the most elements of W that a member holds at a time. G is summed over the members once for each band.
-  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
+  ///   - bandElements: the most elements of W that a member holds at a time. G is summed over the members once for each
+  ///     band.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on
+  ///     all.
   /// - Throws: what `agreeing` throws, or `MPIError`.
-  /// - Complexity: m·n·order / members operations; 1 read of the matrix; order²/2 scalars through `MPI_Reduce_scatter` for each band.
-  public init(
+  /// - Complexity: m·n·order / members operations; 1 read of the matrix; order²/2 scalars through `MPI_Reduce_scatter`
+  ///   for each band.
+  package init(
     of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,
     agreeing: (() throws -> Void) throws -> Void
   ) throws {
@@ -66,7 +70,8 @@ public struct TeamGram<Scalar: RealScalar> {
   }
 }
 
-/// The panels of columns in which a team forms a Gram matrix. A panel holds the columns J, from the first row of J down.
+/// The panels of columns in which a team forms a Gram matrix. A panel holds the columns J, from the first row of J
+/// down.
 struct GramPanels {
   /// Elements of one panel: wide enough for fast products, small against a member's part of G.
   static let elements = 1 << 20
@@ -95,7 +100,8 @@ struct GramPanels {
     _ band: AlignedBuffer<Scalar>, lines: Int, isTall: Bool, columns: Range<Int>, into product: AlignedBuffer<Scalar>
   ) {
     let (order, first) = (layout.order, columns.lowerBound)
-    // BLAS takes a row-major band for its transpose: order × lines when tall, lines × order when wide. Without lines the product is 0.
+    // BLAS takes a row-major band for its transpose: order × lines when tall, lines × order when wide. Without lines
+    // the product is 0.
     let leading = isTall ? order : max(1, lines)
     let start = UnsafePointer(band.start + first * (isTall ? 1 : lines))
     Scalar.multiply(
@@ -103,8 +109,8 @@ struct GramPanels {
       columns: columns.count, inner: lines, product.start)
   }
 
-  /// Sorts the elements of a panel by owner: rank by rank, the columns of a rank in order, and of each column the elements in its diagonal
-  /// block and below.
+  /// Sorts the elements of a panel by owner: rank by rank, the columns of a rank in order, and of each column the
+  /// elements in its diagonal block and below.
   ///
   /// - Returns: the number of elements of each rank.
   func pack<Scalar: RealScalar>(

@@ -3,8 +3,8 @@ import MPI
 
 /// The triangular factor R of the tall one of W and Wᵀ, dealt out over a team of ranks; a square W as it is.
 ///
-/// It is made like ``TriangularFactor``, with panels as long as R: a stack of 2·order rows is decomposed, its upper half is kept as R, and its
-/// lower half is filled with the next lines.
+/// It is made like ``TriangularFactor``, with panels as long as R: a stack of 2·order rows is decomposed, its upper
+/// half is kept as R, and its lower half is filled with the next lines.
 struct TeamTriangularFactor {
   /// The stack, with R in its first `order` rows.
   private let stack: DistributedMatrix<Double>
@@ -14,8 +14,10 @@ struct TeamTriangularFactor {
   ///
   /// Collective: every member of `grid` calls it, with the same matrix.
   ///
-  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
-  /// - Complexity: 10/3·m·n·order / members operations, none for square matrices; 2·order² / members doubles and 32 lines.
+  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same
+  ///   error on all.
+  /// - Complexity: 10/3·m·n·order / members operations, none for square matrices; 2·order² / members doubles and 32
+  ///   lines.
   ///
   /// C function: `pdgeqrf`.
   init(
@@ -77,7 +79,8 @@ struct TeamTriangularFactor {
       + Double(roomCount(shape)) + 4 * Double(rows + columns)
   }
 
-  /// The singular values of W, descending, or the reason why there are none; the same on every member. Destroys the factor.
+  /// The singular values of W, descending, or the reason why there are none; the same on every member. Destroys the
+  /// factor.
   ///
   /// Collective: every member of the grid calls it.
   ///

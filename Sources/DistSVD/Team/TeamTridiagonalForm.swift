@@ -12,7 +12,8 @@ struct TeamTridiagonalForm {
   ///
   /// Collective: every member of the grid calls it.
   ///
-  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on all.
+  /// - Parameter agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same
+  ///   error on all.
   /// - Complexity: 4/3·order³ / members operations, half of them a vector at a time.
   ///
   /// C function: `pdsytrd`. `p?syevd`, which finds vectors, has no mode without them.
@@ -77,10 +78,11 @@ struct TeamTridiagonalForm {
 
 /// The workspace and the check of errors that ScaLAPACK's reductions of a matrix have in common.
 enum TeamReduction {
-  /// The doubles of a workspace that is enough for `pdsytrd`, `pdormtr`, `pdgeqrf` and `pdgebrd` of a part of `height × width`.
+  /// The doubles of a workspace that is enough for `pdsytrd`, `pdormtr`, `pdgeqrf` and `pdgebrd` of a part of `height ×
+  /// width`.
   ///
-  /// With blocks of b, these routines ask for max(b·(height + 1), 3b), max(b·(height + width), b·(b − 1)/2) + b², b·(height + width + b) and
-  /// b·(height + width + 1) + width, in this order.
+  /// With blocks of b, these routines ask for max(b·(height + 1), 3b), max(b·(height + width), b·(b − 1)/2) + b²,
+  /// b·(height + width + b) and b·(height + width + 1) + width, in this order.
   static func workspace(height: Int, width: Int) -> Int {
     let block = BlockCyclic.standardBlock
     return block * (height + width + 4 * block) + width

@@ -3,19 +3,19 @@ import SystemPackage
 /// One safetensors file of a checkpoint.
 public struct Shard: Sendable {
   /// The name of the file in the checkpoint's folder.
-  public let fileName: String
+  package let fileName: String
   /// The path that opens the file.
-  public let path: FilePath
+  package let path: FilePath
   /// The header, checked against the file.
   public let header: ShardHeader
 }
 
 /// A tensor and the shard that holds it.
-public struct CheckpointTensor: Sendable {
+package struct CheckpointTensor: Sendable {
   /// The entry of the tensor in the header of its shard.
-  public let info: TensorInfo
+  package let info: TensorInfo
   /// The position of the shard in ``Checkpoint/shards``.
-  public let shard: Int
+  package let shard: Int
 }
 
 /// The contents of a checkpoint, by its headers. No data has been read, and no file stays open.
@@ -26,21 +26,21 @@ public struct CheckpointTensor: Sendable {
 ///     }
 public struct Checkpoint: Sendable {
   /// The path that the user has given.
-  public let path: FilePath
+  package let path: FilePath
   /// The shards, in order of the bytes of their file names.
   public let shards: [Shard]
   /// The tensors of all shards, in order of the bytes of their names.
   ///
-  /// The position of a tensor is its ordinal, which decides ties between scores. So it must not depend on a locale, on Unicode tables, or on
-  /// the shards that tensors were put into.
-  public let tensors: [CheckpointTensor]
+  /// The position of a tensor is its ordinal, which decides ties between scores. So it must not depend on a locale, on
+  /// Unicode tables, or on the shards that tensors were put into.
+  package let tensors: [CheckpointTensor]
   /// Oddities that do no harm, one line each.
-  public let warnings: [String]
+  package let warnings: [String]
 
   /// Opens a checkpoint: a folder with a shard index, a folder without one, or a single file.
   ///
-  /// In a folder with `model.safetensors.index.json`, the index says which shards count, and is checked against them. In a folder without it,
-  /// all `*.safetensors` count. Symbolic links are followed.
+  /// In a folder with `model.safetensors.index.json`, the index says which shards count, and is checked against them.
+  /// In a folder without it, all `*.safetensors` count. Symbolic links are followed.
   ///
   /// Call this on one rank, since it reads every header.
   ///
@@ -63,7 +63,7 @@ public struct Checkpoint: Sendable {
   /// The tensor of exactly this name.
   ///
   /// - Complexity: O(log n) comparisons of names.
-  public func tensor(named name: String) -> CheckpointTensor? {
+  package func tensor(named name: String) -> CheckpointTensor? {
     let wanted = ExactName(name)
     var candidates = tensors[...]
     while !candidates.isEmpty {
@@ -76,7 +76,7 @@ public struct Checkpoint: Sendable {
   }
 
   /// Whether `left` comes before `right` by their UTF-8 bytes. This is the order of tensor names everywhere.
-  public static func bytewiseLess(_ left: String, _ right: String) -> Bool {
+  package static func bytewiseLess(_ left: String, _ right: String) -> Bool {
     ExactName(left) < ExactName(right)
   }
 }

@@ -6,12 +6,12 @@ import SystemPackage
 ///
 /// It holds one model, `{"tensors": [["name", [rows, columns], "BF16"], …]}`, or several models by name,
 /// `{"Llama-3-70B": {"tensors": …}, …}`. Other keys are ignored.
-public enum ShapesFile {
+package enum ShapesFile {
   /// The most bytes of text that are read. A model of a million tensors has a tenth of them.
   static let largestText = 1 << 28
 
   /// Whether `path` has the name of such a file. A shard index is none.
-  public static func isOne(_ path: FilePath) -> Bool {
+  package static func isOne(_ path: FilePath) -> Bool {
     let name = path.lastComponent?.string ?? ""
     return (name.hasSuffix(".json") || name.hasSuffix(".json.gz")) && !name.hasSuffix(".safetensors.index.json")
   }
@@ -21,7 +21,7 @@ public enum ShapesFile {
   /// - Parameter model: the name of the model; nil if the file holds only one.
   /// - Throws: ``CheckpointError`` for the first broken rule.
   /// - Complexity: O(bytes) expected time, O(bytes) memory.
-  public static func read(_ path: FilePath, model: String?) throws(CheckpointError) -> Checkpoint {
+  package static func read(_ path: FilePath, model: String?) throws(CheckpointError) -> Checkpoint {
     let text = try text(of: path)
     let tensors: [TensorInfo]
     do {
@@ -76,7 +76,7 @@ public enum ShapesFile {
 }
 
 /// The rule by which a file is no list of tensor shapes.
-public enum ShapesFileError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum ShapesFileError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The text is not JSON.
   case json(JSONError)
   /// The gzip stream breaks off or fails its checksum.
@@ -101,7 +101,7 @@ public enum ShapesFileError: Error, Equatable, Sendable, CustomStringConvertible
   case sizeOverflow(tensor: String)
 
   /// The error in words, on one line without a full stop.
-  public var description: String {
+  package var description: String {
     switch self {
     case .json(let error): return "\(error)"
     case .damagedGzip: return "the gzip stream is damaged"
@@ -232,7 +232,8 @@ private struct ShapesParser {
     return (name, shape, dtype)
   }
 
-  /// The end of a tensor that begins at byte `start`; nil if it does not fit in `Int`. Types of less than a byte round up.
+  /// The end of a tensor that begins at byte `start`; nil if it does not fit in `Int`. Types of less than a byte round
+  /// up.
   private static func end(after start: Int, shape: [Int], dtype: DType) -> Int? {
     var bits = UInt128(dtype.bits)
     for size in shape {

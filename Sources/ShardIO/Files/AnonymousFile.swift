@@ -9,12 +9,12 @@ import SystemPackage
 /// A file without a name, for data that must not outlive the process. Nothing is left behind, however the process ends.
 ///
 /// It has one owner, and is not for several threads at once.
-public final class AnonymousFile {
+package final class AnonymousFile {
   private let path: FilePath
   private let descriptor: FileDescriptor
 
   /// Makes an empty file on the file system of `folder`.
-  public init(in folder: FilePath) throws(WriteError) {
+  package init(in folder: FilePath) throws(WriteError) {
     let name = "spill.\(String(UInt64.random(in: .min ... .max), radix: 16))"
     path = folder.appending(name)
     do {
@@ -36,12 +36,12 @@ public final class AnonymousFile {
   }
 
   /// Writes all of `bytes` at `offset`.
-  public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
     try descriptor.writeAll(bytes, at: offset, path: path)
   }
 
   /// Fills `bytes` from `offset`. All of these bytes must have been written before.
-  public func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) {
+  package func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) {
     var done = 0
     while done < bytes.count {
       do {
@@ -55,10 +55,11 @@ public final class AnonymousFile {
     }
   }
 
-  /// Writes everything to the disk and drops the copy in memory, so that reads go to the disk again. File systems in memory keep their copy.
+  /// Writes everything to the disk and drops the copy in memory, so that reads go to the disk again. File systems in
+  /// memory keep their copy.
   ///
   /// C functions: fsync(2), posix_fadvise(2).
-  public func dropFromMemory() throws(WriteError) {
+  package func dropFromMemory() throws(WriteError) {
     do {
       try SystemCalls.synchronize(descriptor)
     } catch {

@@ -1,16 +1,19 @@
 import Glibc
 import Synchronization
 
-/// The handler that keeps the process alive when a mapped file is cut short, or its disk fails, while its bytes are read.
+/// The handler that keeps the process alive when a mapped file is cut short, or its disk fails, while its bytes are
+/// read.
 ///
-/// The kernel answers a read of a page that is gone with SIGBUS, which would kill the run without a word about the file. Asking for the size
-/// first does not help: a panel takes milliseconds to decode, and `cp` over a checkpoint truncates it at any moment.
+/// The kernel answers a read of a page that is gone with SIGBUS, which would kill the run without a word about the
+/// file. Asking for the size first does not help: a panel takes milliseconds to decode, and `cp` over a checkpoint
+/// truncates it at any moment.
 ///
-/// So the handler maps zeros where the rest of the file was, notes that in the region, and lets the reader finish. ``MappedFile`` then drops
-/// the result and throws. A SIGBUS from any other address goes to the handler that was there before.
+/// So the handler maps zeros where the rest of the file was, notes that in the region, and lets the reader finish.
+/// ``MappedFile`` then drops the result and throws. A SIGBUS from any other address goes to the handler that was there
+/// before.
 enum BusErrorGuard {
-  /// A stretch of addresses that is watched. The handler may look at a region at any time, so regions are never freed. Those no longer needed
-  /// are used again.
+  /// A stretch of addresses that is watched. The handler may look at a region at any time, so regions are never freed.
+  /// Those no longer needed are used again.
   struct Region: ~Copyable {
     /// The first address; ``free`` while the region is unused.
     fileprivate let start = Atomic(Region.free)
@@ -26,13 +29,15 @@ enum BusErrorGuard {
     fileprivate static let free = UInt.max
   }
 
-  /// The newest region; the others follow from `next`. Unsafe access is sound, since this is atomic and a region is made of atomics.
+  /// The newest region; the others follow from `next`. Unsafe access is sound, since this is atomic and a region is
+  /// made of atomics.
   private nonisolated(unsafe) static let head = Atomic<UnsafeMutablePointer<Region>?>(nil)
   /// The bytes of a page, a power of two.
   static let pageSize = sysconf(CInt(_SC_PAGESIZE))
   /// Whether the handler is installed. The lock is held while a region is taken, and never by the handler.
   private static let registration = Mutex(false)
-  // The handler that was there before. Unsafe access is sound: it is written once, before our handler exists, and then only read.
+  // The handler that was there before. Unsafe access is sound: it is written once, before our handler exists, and then
+  // only read.
   private nonisolated(unsafe) static let previous = UnsafeMutablePointer<sigaction>.allocate(capacity: 1)
 
   /// Watches the pages of a mapping until ``unwatch(_:)``.
@@ -80,7 +85,8 @@ enum BusErrorGuard {
     sigaction(SIGBUS, &action, previous)
   }
 
-  /// Handles SIGBUS. This runs inside a signal handler, so it allocates nothing, takes no lock, and uses only atomics and system calls.
+  /// Handles SIGBUS. This runs inside a signal handler, so it allocates nothing, takes no lock, and uses only atomics
+  /// and system calls.
   private static func handle(_ info: UnsafeMutablePointer<siginfo_t>?) {
     let savedErrno = errno
     defer { errno = savedErrno }
@@ -88,7 +94,8 @@ enum BusErrorGuard {
     let address = UInt(bitPattern: info.pointee._sifields._sigfault.si_addr)
     let wasSentByKernel = info.pointee.si_code > 0
     if wasSentByKernel, replaceWithZeros(from: address) { return }
-    // The fault is not in a watched region. The previous handler is put in place, and gets the same fault when this one returns.
+    // The fault is not in a watched region. The previous handler is put in place, and gets the same fault when this one
+    // returns.
     sigaction(SIGBUS, previous, nil)
     if !wasSentByKernel { raise(SIGBUS) }
   }

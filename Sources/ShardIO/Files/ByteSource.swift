@@ -6,9 +6,9 @@ import SystemPackage
 ///     var scratch = ScratchBytes()
 ///     let prefix = try source.withBytes(in: 0..<8, scratch: &scratch) { [UInt8]($0) }
 ///
-/// Invariant: bytes that ``withBytes(in:scratch:_:)`` returns from are those of the file as it was opened. A file that is cut short or written
-/// to meanwhile makes it throw.
-public protocol ByteSource: Sendable {
+/// Invariant: bytes that ``withBytes(in:scratch:_:)`` returns from are those of the file as it was opened. A file that
+/// is cut short or written to meanwhile makes it throw.
+package protocol ByteSource: Sendable {
   /// The path as the user or the index has given it.
   var path: FilePath { get }
   /// The size of the file in bytes, as of opening it.
@@ -21,22 +21,22 @@ public protocol ByteSource: Sendable {
   /// - Parameters:
   ///   - range: a part of `0..<size`.
   ///   - scratch: memory that sources use which must copy.
-  /// - Throws: ``SourceError``, or what `body` throws. The error may come after `body` has run, if the bytes turn out not to have been those of
-  ///   the file. Then drop what `body` has made of them.
+  /// - Throws: ``SourceError``, or what `body` throws. The error may come after `body` has run, if the bytes turn out
+  ///   not to have been those of the file. Then drop what `body` has made of them.
   func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R
 
-  /// Brings bytes that will be read soon into the system's page cache. It waits for the disk, so call it from a thread that has nothing
-  /// better to do (``Prefetcher``).
+  /// Brings bytes that will be read soon into the system's page cache. It waits for the disk, so call it from a thread
+  /// that has nothing better to do (``Prefetcher``).
   ///
   /// This is advice. Bytes that lie outside the file or cannot be read are left out without an error.
   ///
   /// - Complexity: one copy of the bytes; two system calls if both ends of the range are cached already.
   func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes)
 
-  /// Gives back the memory that bytes no longer needed take up in this process. They stay in the page cache and may be read again. This is
-  /// advice.
+  /// Gives back the memory that bytes no longer needed take up in this process. They stay in the page cache and may be
+  /// read again. This is advice.
   func release(_ range: Range<Int>)
 }
 
@@ -51,10 +51,11 @@ public enum SourceKind: String, Sendable, CaseIterable {
 
   /// Opens a file for reading.
   ///
-  /// With ``auto``, a file is read with pread(2) if it cannot be mapped, for want of address space or because its file system cannot do it.
+  /// With ``auto``, a file is read with pread(2) if it cannot be mapped, for want of address space or because its file
+  /// system cannot do it.
   ///
   /// - Throws: ``SourceError``.
-  public func open(_ path: FilePath) throws(SourceError) -> any ByteSource {
+  package func open(_ path: FilePath) throws(SourceError) -> any ByteSource {
     let file = try InputDescriptor(path: path)
     switch self {
     case .mmap: return try MappedFile(file)
@@ -71,7 +72,8 @@ public enum SourceKind: String, Sendable, CaseIterable {
 }
 
 extension Errno {
-  /// Whether mmap(2) failed for a reason that pread(2) does not have: no address space, or a file system without mapping.
+  /// Whether mmap(2) failed for a reason that pread(2) does not have: no address space, or a file system without
+  /// mapping.
   fileprivate var isAboutMapping: Bool {
     switch self {
     case .noMemory, .operationNotSupportedByDevice, .notSupported: true

@@ -5,10 +5,11 @@ import SystemPackage
 /// 1. One rank creates the file and reserves its space: ``init(creating:size:)``.
 /// 2. The other ranks open it: ``init(openingForUpdate:)``.
 /// 3. Each rank writes its own ranges and synchronizes: ``write(_:at:)``, ``synchronize()``.
-/// 4. When all have done so, one rank renames the file and synchronizes the folder: ``rename(_:to:)``, ``synchronizeDirectory(_:)``.
+/// 4. When all have done so, one rank renames the file and synchronizes the folder: ``rename(_:to:)``,
+///    ``synchronizeDirectory(_:)``.
 ///
 /// A reader therefore sees the whole file or none, even after a power cut.
-public struct DurableFile: ~Copyable, Sendable {
+package struct DurableFile: ~Copyable, Sendable {
   private let path: FilePath
   private let descriptor: FileDescriptor
 
@@ -17,7 +18,7 @@ public struct DurableFile: ~Copyable, Sendable {
   /// Where the file system cannot reserve space, as NFS before 4.2, the file only gets its size.
   ///
   /// - Throws: ``WriteError``, with `fileExists` if the name is taken. After an error no file is left.
-  public init(creating path: FilePath, size: Int) throws(WriteError) {
+  package init(creating path: FilePath, size: Int) throws(WriteError) {
     let descriptor: FileDescriptor
     do {
       descriptor = try FileDescriptor.open(
@@ -38,7 +39,7 @@ public struct DurableFile: ~Copyable, Sendable {
   }
 
   /// Opens a file that another rank has created.
-  public init(openingForUpdate path: FilePath) throws(WriteError) {
+  package init(openingForUpdate path: FilePath) throws(WriteError) {
     do {
       descriptor = try FileDescriptor.open(path, .readWrite, options: .closeOnExec)
     } catch {
@@ -52,14 +53,14 @@ public struct DurableFile: ~Copyable, Sendable {
   }
 
   /// Writes all of `bytes` at `offset`, in as many calls as that takes.
-  public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
     try descriptor.writeAll(bytes, at: offset, path: path)
   }
 
   /// Waits until the data is on the disk. Every rank that has written calls it.
   ///
   /// C function: fsync(2).
-  public func synchronize() throws(WriteError) {
+  package func synchronize() throws(WriteError) {
     do {
       try SystemCalls.synchronize(descriptor)
     } catch {
@@ -68,7 +69,7 @@ public struct DurableFile: ~Copyable, Sendable {
   }
 
   /// Gives a finished file its name. A file that has the name already is replaced.
-  public static func rename(_ from: FilePath, to: FilePath) throws(WriteError) {
+  package static func rename(_ from: FilePath, to: FilePath) throws(WriteError) {
     do {
       try SystemCalls.rename(from, to: to)
     } catch {
@@ -77,7 +78,7 @@ public struct DurableFile: ~Copyable, Sendable {
   }
 
   /// Waits until names that were created or changed in a folder are on the disk.
-  public static func synchronizeDirectory(_ path: FilePath) throws(WriteError) {
+  package static func synchronizeDirectory(_ path: FilePath) throws(WriteError) {
     do {
       let folder = try FileDescriptor.open(path, .readOnly, options: [.directory, .closeOnExec])
       try folder.closeAfter { try SystemCalls.synchronize(folder) }
@@ -86,10 +87,11 @@ public struct DurableFile: ~Copyable, Sendable {
     }
   }
 
-  /// Writes a small file whole: under a temporary name beside `path`, synchronized, renamed, and the folder synchronized.
+  /// Writes a small file whole: under a temporary name beside `path`, synchronized, renamed, and the folder
+  /// synchronized.
   ///
   /// After an error the temporary file is gone, and a file that had the name is untouched.
-  public static func writeWhole(_ bytes: [UInt8], to path: FilePath) throws(WriteError) {
+  package static func writeWhole(_ bytes: [UInt8], to path: FilePath) throws(WriteError) {
     let folder = path.removingLastComponent()
     let suffix = String(UInt64.random(in: .min ... .max), radix: 16)
     let temporary = folder.appending(".\(path.lastComponent?.string ?? "file").\(suffix).tmp")

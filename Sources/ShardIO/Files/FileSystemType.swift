@@ -28,8 +28,8 @@ struct FileSystemType: RawRepresentable, Hashable, Sendable {
   static let parallels = FileSystemType(rawValue: 0x7C7C_6673)
   static let vmware = FileSystemType(rawValue: 0xBACB_ACBC)
 
-  /// The file systems whose bytes come over a network or from another process. There each page fault is a round trip, so mapping is many
-  /// times slower than reading, and a server that goes away kills the process.
+  /// The file systems whose bytes come over a network or from another process. There each page fault is a round trip,
+  /// so mapping is many times slower than reading, and a server that goes away kills the process.
   private static let remote: Set<FileSystemType> = [
     nfs, lustre, fuse, smb, smb2, cifs, plan9, ceph, gpfs, beegfs, afs, kernelAFS, orangefs, panfs, coda, ncp, stornext,
     ibrix, gfs2, ocfs2, virtualBox, parallels, vmware,

@@ -7,9 +7,9 @@ import SystemPackage
 #endif
 
 /// The operations on folders that a run needs, with errors that name the path.
-public enum Folder {
+package enum Folder {
   /// The names in a folder, hidden ones included, in byte-wise order.
-  public static func names(in path: FilePath) throws(WriteError) -> [String] {
+  package static func names(in path: FilePath) throws(WriteError) -> [String] {
     do {
       return try SystemCalls.names(in: path).sorted { ExactName($0) < ExactName($1) }
     } catch {
@@ -19,8 +19,9 @@ public enum Folder {
 
   /// Whether there is a file or folder at a path.
   ///
-  /// Where the system cannot tell, this throws. A file that is taken for missing might be passed over, or written again.
-  public static func exists(_ path: FilePath) throws(WriteError) -> Bool {
+  /// Where the system cannot tell, this throws. A file that is taken for missing might be passed over, or written
+  /// again.
+  package static func exists(_ path: FilePath) throws(WriteError) -> Bool {
     do {
       _ = try path.stat()
       return true
@@ -32,7 +33,7 @@ public enum Folder {
   }
 
   /// Whether two paths lead to the same file or folder; false if either leads nowhere.
-  public static func isSame(_ left: FilePath, _ right: FilePath) throws(WriteError) -> Bool {
+  package static func isSame(_ left: FilePath, _ right: FilePath) throws(WriteError) -> Bool {
     guard try exists(left), try exists(right), let left = try? left.stat(), let right = try? right.stat() else {
       return false
     }
@@ -40,7 +41,7 @@ public enum Folder {
   }
 
   /// Makes a folder and those above it that are missing. A folder that is there already is left as it is.
-  public static func create(_ path: FilePath) throws(WriteError) {
+  package static func create(_ path: FilePath) throws(WriteError) {
     do {
       try makeWithParents(path)
     } catch {
@@ -49,7 +50,7 @@ public enum Folder {
   }
 
   /// Removes a file. Does nothing if there is none.
-  public static func remove(_ path: FilePath) throws(WriteError) {
+  package static func remove(_ path: FilePath) throws(WriteError) {
     do {
       try SystemCalls.remove(path)
     } catch .noSuchFileOrDirectory {
@@ -61,7 +62,7 @@ public enum Folder {
   /// Removes a folder and the files in it. Does nothing if there is no such folder.
   ///
   /// A folder inside is not ours, so it makes this throw.
-  public static func removeTree(_ path: FilePath) throws(WriteError) {
+  package static func removeTree(_ path: FilePath) throws(WriteError) {
     do {
       for name in try SystemCalls.names(in: path) { try SystemCalls.remove(path.appending(name)) }
       try SystemCalls.removeFolder(path)
@@ -72,7 +73,7 @@ public enum Folder {
   }
 
   /// Removes an empty folder.
-  public static func removeEmpty(_ path: FilePath) throws(WriteError) {
+  package static func removeEmpty(_ path: FilePath) throws(WriteError) {
     do {
       try SystemCalls.removeFolder(path)
     } catch {

@@ -43,7 +43,8 @@ struct InputDescriptor: ~Copyable, Sendable {
       try? descriptor.close()
       throw error as? SourceError ?? .cannotOpen(path, error as? Errno ?? .ioError)
     }
-    // Makes the kernel read further ahead. Matrices are read from front to back: in rows, or in columns by a part of each row at a time.
+    // Makes the kernel read further ahead. Matrices are read from front to back: in rows, or in columns by a part of
+    // each row at a time.
     SystemCalls.adviseSequential(descriptor)
   }
 
@@ -92,8 +93,9 @@ struct InputDescriptor: ~Copyable, Sendable {
 
   /// Brings bytes into the page cache by reading them (``ByteSource/prefetch(_:scratch:)``).
   ///
-  /// posix_fadvise(2) with WILLNEED would not do. It fills the page cache with single pages (Linux 6.18), which takes several times as long as
-  /// the kernel's own reading ahead, and slows down every later read of these pages. Some network file systems ignore it.
+  /// posix_fadvise(2) with WILLNEED would not do. It fills the page cache with single pages (Linux 6.18), which takes
+  /// several times as long as the kernel's own reading ahead, and slows down every later read of these pages. Some
+  /// network file systems ignore it.
   func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     let range = range.clamped(to: 0..<size)
     guard !range.isEmpty, !isCached(range) else { return }
@@ -104,7 +106,8 @@ struct InputDescriptor: ~Copyable, Sendable {
     }
   }
 
-  /// Whether both ends of a range are in the page cache. Files are read from front to back, so the rest of the range then is too.
+  /// Whether both ends of a range are in the page cache. Files are read from front to back, so the rest of the range
+  /// then is too.
   private func isCached(_ range: Range<Int>) -> Bool {
     SystemCalls.isCached(descriptor, at: range.lowerBound)
       && SystemCalls.isCached(descriptor, at: range.upperBound - 1)

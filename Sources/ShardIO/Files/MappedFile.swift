@@ -2,16 +2,16 @@ import Glibc
 import SystemPackage
 
 /// A file that is mapped into memory. Lending its bytes copies nothing.
-public final class MappedFile: ByteSource {
+package final class MappedFile: ByteSource {
   private let file: InputDescriptor
   private let mapping: Mapping
 
-  public var path: FilePath { file.path }
-  public var size: Int { file.size }
-  public var copiesBytes: Bool { false }
+  package var path: FilePath { file.path }
+  package var size: Int { file.size }
+  package var copiesBytes: Bool { false }
 
   /// Maps a regular file, read-only.
-  public convenience init(path: FilePath) throws(SourceError) {
+  package convenience init(path: FilePath) throws(SourceError) {
     try self.init(try InputDescriptor(path: path))
   }
 
@@ -21,24 +21,25 @@ public final class MappedFile: ByteSource {
   }
 
   /// - Complexity: one fstat(2), plus the page faults of what `body` touches.
-  public func withBytes<R>(
+  package func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
     let result = Result { try body(UnsafeRawBufferPointer(rebasing: mapping.bytes[range])) }
-    // Bytes past a new end of the file read as zeros, silently up to the end of the page. Whatever the body made of them, even an error, says
-    // nothing about the file.
+    // Bytes past a new end of the file read as zeros, silently up to the end of the page. Whatever the body made of
+    // them, even an error, says nothing about the file.
     try file.checkUnchanged()
     if mapping.wasHit { throw SourceError.cannotRead(path, offset: range.lowerBound, .ioError) }
     return try result.get()
   }
 
-  public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
+  package func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     file.prefetch(range, scratch: &scratch)
   }
 
-  /// Gives back the pages of `range`. Pages that it shares with its neighbours go too, and come back when they are needed.
-  public func release(_ range: Range<Int>) {
+  /// Gives back the pages of `range`. Pages that it shares with its neighbours go too, and come back when they are
+  /// needed.
+  package func release(_ range: Range<Int>) {
     mapping.release(range.clamped(to: 0..<size))
   }
 }
@@ -80,6 +81,6 @@ private struct Mapping: ~Copyable {
   var wasHit: Bool { region.map(BusErrorGuard.wasHit) ?? false }
 }
 
-// Sharing between threads is sound: the memory is read-only and stays mapped as long as its only owner lives, and the region is made of
-// atomics.
+// Sharing between threads is sound: the memory is read-only and stays mapped as long as its only owner lives, and the
+// region is made of atomics.
 extension Mapping: @unchecked Sendable {}

@@ -1,15 +1,15 @@
 import SystemPackage
 
 /// A file that is read with pread(2) into the caller's scratch memory.
-public final class PreadFile: ByteSource {
+package final class PreadFile: ByteSource {
   private let file: InputDescriptor
 
-  public var path: FilePath { file.path }
-  public var size: Int { file.size }
-  public var copiesBytes: Bool { true }
+  package var path: FilePath { file.path }
+  package var size: Int { file.size }
+  package var copiesBytes: Bool { true }
 
   /// Opens a regular file.
-  public convenience init(path: FilePath) throws(SourceError) {
+  package convenience init(path: FilePath) throws(SourceError) {
     self.init(try InputDescriptor(path: path))
   }
 
@@ -17,8 +17,9 @@ public final class PreadFile: ByteSource {
     self.file = file
   }
 
-  /// - Complexity: one fstat(2), and one pread(2) for each 2 GiB, unless the file system delivers less than it is asked for.
-  public func withBytes<R>(
+  /// - Complexity: one fstat(2), and one pread(2) for each 2 GiB, unless the file system delivers less than it is asked
+  ///   for.
+  package func withBytes<R>(
     in range: Range<Int>, scratch: inout ScratchBytes, _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {
     precondition(range.lowerBound >= 0 && range.upperBound <= size, "range outside the file")
@@ -27,10 +28,10 @@ public final class PreadFile: ByteSource {
     return try body(UnsafeRawBufferPointer(buffer))
   }
 
-  public func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
+  package func prefetch(_ range: Range<Int>, scratch: inout ScratchBytes) {
     file.prefetch(range, scratch: &scratch)
   }
 
   /// Does nothing, since lent bytes lie in the caller's scratch memory.
-  public func release(_ range: Range<Int>) {}
+  package func release(_ range: Range<Int>) {}
 }

@@ -1,11 +1,11 @@
 /// Memory that a source may copy bytes into. It is kept from one read to the next.
 ///
 /// It has one owner and so needs no lock: each thread that decodes has its own.
-public struct ScratchBytes: ~Copyable {
+package struct ScratchBytes: ~Copyable {
   private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
   /// Takes no memory before a source asks for room.
-  public init() {}
+  package init() {}
 
   deinit {
     buffer.deallocate()

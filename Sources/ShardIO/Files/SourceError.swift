@@ -1,7 +1,7 @@
 import SystemPackage
 
 /// The kind of fault of an input, which decides the exit status.
-public enum InputFailure: Sendable, Equatable {
+package enum InputFailure: Sendable, Equatable {
   /// The contents break a rule.
   case data
   /// The input is missing or may not be read.
@@ -11,7 +11,7 @@ public enum InputFailure: Sendable, Equatable {
 }
 
 /// A file that cannot be opened or read.
-public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   /// open(2) or fstat(2) failed.
   case cannotOpen(FilePath, Errno)
   /// The path leads to a directory, device, pipe or socket.
@@ -26,7 +26,7 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   case rewritten(FilePath)
 
   /// The kind of fault.
-  public var kind: InputFailure {
+  package var kind: InputFailure {
     switch self {
     case .cannotOpen(_, let errno): errno.isAboutThePath ? .noInput : .io
     case .notAFile: .noInput
@@ -35,7 +35,7 @@ public enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   /// The error in words, on one line without a full stop.
-  public var description: String {
+  package var description: String {
     switch self {
     case .cannotOpen(let path, let errno):
       "cannot open \(shown(path)): \(errno)"

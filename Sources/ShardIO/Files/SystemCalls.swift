@@ -2,11 +2,13 @@ import CKernels
 import Glibc
 import SystemPackage
 
-/// The C calls on files and folders that swift-system lacks, with errors as `Errno`. Calls that a signal interrupts are repeated.
+/// The C calls on files and folders that swift-system lacks, with errors as `Errno`. Calls that a signal interrupts are
+/// repeated.
 enum SystemCalls {
   /// Reserves the space of a file, so that no write finds the disk full later.
   ///
-  /// C function: fallocate(2). posix_fallocate(3) would write zeros into every block where the file system lacks support.
+  /// C function: fallocate(2). posix_fallocate(3) would write zeros into every block where the file system lacks
+  /// support.
   static func allocate(_ descriptor: FileDescriptor, size: Int) throws(Errno) {
     try check { frog_fallocate(descriptor.rawValue, size) }
   }

@@ -1,27 +1,27 @@
 import SystemPackage
 
 /// An output that cannot be written.
-public struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
+package struct WriteError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The operation that failed. The raw value is its verb in a message.
-  public enum Operation: String, Sendable {
+  package enum Operation: String, Sendable {
     case create, open, reserve = "reserve space for", write, synchronize, rename, remove, inspect = "look at", list =
       "read the folder", lock
   }
 
   /// The file or folder.
-  public let path: FilePath
-  public let operation: Operation
+  package let path: FilePath
+  package let operation: Operation
   /// The cause, as the operating system gives it.
-  public let errno: Errno
+  package let errno: Errno
 
-  public init(path: FilePath, operation: Operation, errno: Errno) {
+  package init(path: FilePath, operation: Operation, errno: Errno) {
     self.path = path
     self.operation = operation
     self.errno = errno
   }
 
   /// The error in words, on one line without a full stop.
-  public var description: String {
+  package var description: String {
     "cannot \(operation.rawValue) \(shown(path)): \(errno)\(remedy.map { " (\($0))" } ?? "")"
   }
 

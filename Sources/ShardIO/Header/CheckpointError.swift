@@ -1,11 +1,12 @@
 import SystemPackage
 
-/// The reason why a checkpoint cannot be used. Its description names the file, the tensor, the claim, the finding and the remedy.
+/// The reason why a checkpoint cannot be used. Its description names the file, the tensor, the claim, the finding and
+/// the remedy.
 public struct CheckpointError: Error, Sendable, CustomStringConvertible {
   /// The kind of fault, which decides the exit status.
-  public let kind: InputFailure
+  package let kind: InputFailure
   /// The rule that is broken, if the fault is in the header of one file.
-  public let headerError: HeaderError?
+  package let headerError: HeaderError?
   /// The error in words, on one line without a full stop.
   public let description: String
 

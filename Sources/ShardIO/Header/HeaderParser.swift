@@ -1,8 +1,8 @@
 /// The parser of the JSON of a header.
 ///
-/// The rules are those of the reference reader (Rust, 0.8): an entry has three fields and others are ignored, keys come in any order, and
-/// `__metadata__` may be null. One rule is stricter on purpose: a key that comes twice is an error, since readers that keep the first and
-/// readers that keep the last would see different weights.
+/// The rules are those of the reference reader (Rust, 0.8): an entry has three fields and others are ignored, keys come
+/// in any order, and `__metadata__` may be null. One rule is stricter on purpose: a key that comes twice is an error,
+/// since readers that keep the first and readers that keep the last would see different weights.
 struct HeaderParser {
   /// The contents of a header, without duplicates.
   struct Document {
@@ -46,7 +46,8 @@ struct HeaderParser {
 
   private init(_ header: [UInt8]) throws(HeaderError) {
     json = try JSONReader(header)
-    // Room for the most entries there can be. Pages that stay empty take no memory, while growing step by step would hold two arrays.
+    // Room for the most entries there can be. Pages that stay empty take no memory, while growing step by step would
+    // hold two arrays.
     document.entries.reserveCapacity(header.count / Self.shortestEntry)
   }
 

@@ -1,7 +1,7 @@
 /// A pool that shares the storage of equal shapes, since a model has a hundred thousand tensors and a dozen shapes.
 ///
-/// A shape has one slot, and a slot remembers its last shape. A header with a million different shapes therefore takes an array for each, and
-/// no search.
+/// A shape has one slot, and a slot remembers its last shape. A header with a million different shapes therefore takes
+/// an array for each, and no search.
 struct ShapePool {
   private static var slotCount: Int { 256 }
   private var slots = [[Int]](repeating: [], count: slotCount)

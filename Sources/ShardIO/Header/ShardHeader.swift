@@ -8,7 +8,8 @@ import Crypto
 /// 2. N bytes of JSON: the header, with type, shape and offsets of each tensor.
 /// 3. The data of the tensors, without gaps, to the end of the file.
 ///
-/// Invariant: the byte ranges of ``tensors`` follow one another from ``dataStart`` to ``fileSize``, and each has the bytes of its shape and type.
+/// Invariant: the byte ranges of ``tensors`` follow one another from ``dataStart`` to ``fileSize``, and each has the
+/// bytes of its shape and type.
 public struct ShardHeader: Sendable {
   /// The largest length N that the format allows, in bytes.
   public static let largestHeader = 100_000_000
@@ -22,7 +23,7 @@ public struct ShardHeader: Sendable {
   /// The size of the file, in bytes.
   public let fileSize: Int
   /// The SHA-256 of all bytes before the data, with the eight of the length; empty if no file was read.
-  public private(set) var digest: [UInt8] = []
+  package private(set) var digest: [UInt8] = []
 
   /// Reads and checks the header of a file.
   ///
@@ -30,7 +31,7 @@ public struct ShardHeader: Sendable {
   ///
   /// - Throws: ``CheckpointError``, of kind `.data` for a broken rule and `.io` if reading fails.
   /// - Complexity: O(N log n) time for n tensors, O(N) memory, one read.
-  public static func read(from source: some ByteSource) throws(CheckpointError) -> ShardHeader {
+  package static func read(from source: some ByteSource) throws(CheckpointError) -> ShardHeader {
     do {
       let prefix = try bytes(of: source, in: 0..<min(8, source.size))
       let length = try headerLength(prefix: prefix, fileSize: source.size)

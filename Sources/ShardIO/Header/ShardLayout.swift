@@ -1,4 +1,5 @@
-/// The header and the offsets of a safetensors file that is to be written. Once the offsets are known, ranks write their tensors in parallel.
+/// The header and the offsets of a safetensors file that is to be written. Once the offsets are known, ranks write
+/// their tensors in parallel.
 ///
 ///     let layout = try ShardLayout(tensors: [.init(name: "w", dtype: .f32, shape: [2, 3])], metadata: [:])
 ///     layout.header            // the first bytes of the file
@@ -7,11 +8,11 @@ public struct ShardLayout: Sendable {
   /// A tensor that is to be written.
   public struct Tensor: Sendable {
     /// The name, unique in the file and not `__metadata__`.
-    public let name: String
+    package let name: String
     /// The type of the elements.
-    public let dtype: DType
+    package let dtype: DType
     /// The sizes by dimension, the last one contiguous; empty for a scalar.
-    public let shape: [Int]
+    package let shape: [Int]
 
     /// Describes a tensor; ``ShardLayout`` checks the parts.
     public init(name: String, dtype: DType, shape: [Int]) {
@@ -21,7 +22,8 @@ public struct ShardLayout: Sendable {
     }
   }
 
-  /// The first bytes of the file: the length and the JSON, padded with spaces so that the data starts at a multiple of 8.
+  /// The first bytes of the file: the length and the JSON, padded with spaces so that the data starts at a multiple of
+  /// 8.
   ///
   /// Equal input gives equal bytes, since metadata is sorted by the bytes of its keys.
   public let header: [UInt8]
@@ -31,8 +33,8 @@ public struct ShardLayout: Sendable {
 
   /// Lays out a file.
   ///
-  /// Tensors of larger types come first, and tensors of types of one size in the order given. So every tensor of whole-byte elements starts at a
-  /// multiple of its element size.
+  /// Tensors of larger types come first, and tensors of types of one size in the order given. So every tensor of
+  /// whole-byte elements starts at a multiple of its element size.
   ///
   /// - Throws: ``LayoutError``.
   /// - Complexity: O(n log n) for n tensors.

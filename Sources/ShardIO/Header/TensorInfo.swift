@@ -12,7 +12,7 @@ public struct TensorInfo: Sendable, Equatable {
   /// Describes a tensor. The parts are not checked here; ``ShardHeader`` checks those that it reads against the file.
   ///
   /// - Precondition: the elements of `shape` fit in `Int` bits.
-  public init(name: String, dtype: DType, shape: [Int], byteRange: Range<Int>) {
+  package init(name: String, dtype: DType, shape: [Int], byteRange: Range<Int>) {
     self.name = name
     self.dtype = dtype
     self.shape = shape
@@ -21,8 +21,8 @@ public struct TensorInfo: Sendable, Equatable {
 
   /// The number of elements, which is 1 for a scalar.
   ///
-  /// The product is known to fit, but a partial product before a zero may not: `[2⁶¹, 6, 0]` is accepted, as by the reference reader. So the
-  /// multiplication wraps instead of trapping.
+  /// The product is known to fit, but a partial product before a zero may not: `[2⁶¹, 6, 0]` is accepted, as by the
+  /// reference reader. So the multiplication wraps instead of trapping.
   public var elementCount: Int { shape.reduce(1, &*) }
 
   /// Whether all parts are equal, names by their bytes. `==` of `String` takes é and e + ◌́ for equal.

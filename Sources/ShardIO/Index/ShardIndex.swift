@@ -1,7 +1,7 @@
 /// The contents of `model.safetensors.index.json`, which says which shard holds which tensor.
 public struct ShardIndex: Sendable {
   /// The only name under which an index counts.
-  public static let fileName = "model.safetensors.index.json"
+  package static let fileName = "model.safetensors.index.json"
 
   /// One tensor of `weight_map` and its shard.
   public struct Entry: Sendable {
@@ -11,7 +11,7 @@ public struct ShardIndex: Sendable {
     public let file: String
 
     /// Makes an entry of an index that is to be written.
-    public init(tensor: String, file: String) {
+    package init(tensor: String, file: String) {
       self.tensor = tensor
       self.file = file
     }
@@ -19,7 +19,8 @@ public struct ShardIndex: Sendable {
 
   /// The entries, in the order of the text.
   public let entries: [Entry]
-  /// `metadata.total_size` as it is written: the bytes of tensor data in all shards. It is often wrong, and sometimes not even a whole number.
+  /// `metadata.total_size` as it is written: the bytes of tensor data in all shards. It is often wrong, and sometimes
+  /// not even a whole number.
   public let totalSize: String?
 
   /// Parses and checks an index. Any bytes end in an index or an error.
@@ -139,7 +140,8 @@ private struct ShardIndexParser {
     return totalSize
   }
 
-  /// Whether a name is that of a file beside the index. Other loaders follow separators and `..` out of the folder of the checkpoint.
+  /// Whether a name is that of a file beside the index. Other loaders follow separators and `..` out of the folder of
+  /// the checkpoint.
   private static func isPlainFileName(_ name: String) -> Bool {
     let bytes = Array(name.utf8)
     let hasForbidden = bytes.contains { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") || $0 == 0 }

@@ -1,6 +1,7 @@
 /// The rule of JSON that a text breaks, and the byte where it does.
 public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// A rule of RFC 8259, or of the reference reader of safetensors. The raw value completes a message that begins with "JSON".
+  /// A rule of RFC 8259, or of the reference reader of safetensors. The raw value completes a message that begins with
+  /// "JSON".
   public enum Problem: String, Sendable, CaseIterable {
     case invalidUTF8 = "is not UTF-8"
     case unexpectedEnd = "ends in the middle of a value"
@@ -23,7 +24,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The byte where that shows, counted from the first byte of the JSON text.
   public let offset: Int
 
-  public init(problem: Problem, offset: Int) {
+  package init(problem: Problem, offset: Int) {
     self.problem = problem
     self.offset = offset
   }

@@ -8,14 +8,15 @@
 ///     }
 ///     try json.finish()
 ///
-/// It accepts exactly the texts that `serde_json` accepts, on which the reference reader of safetensors is built: UTF-8 is checked up front,
-/// there is no byte order mark, nesting is at most 127 deep, and there are no raw control characters, no half surrogate pairs and no numbers
-/// beyond the range of a double.
+/// It accepts exactly the texts that `serde_json` accepts, on which the reference reader of safetensors is built: UTF-8
+/// is checked up front, there is no byte order mark, nesting is at most 127 deep, and there are no raw control
+/// characters, no half surrogate pairs and no numbers beyond the range of a double.
 ///
-/// Every index goes through the bounds checks of `Array` or `Span`, and every broken rule ends in an error. So no content can trap or read
-/// out of bounds.
+/// Every index goes through the bounds checks of `Array` or `Span`, and every broken rule ends in an error. So no
+/// content can trap or read out of bounds.
 ///
-/// Headers repeat the same few keys a million times. ``nextKeyToken()`` and ``readToken()`` check a string without copying it.
+/// Headers repeat the same few keys a million times. ``nextKeyToken()`` and ``readToken()`` check a string without
+/// copying it.
 ///
 /// - Complexity: O(bytes) time; memory for one string at a time, without that of the text.
 struct JSONReader<Failure: JSONReadingError> {

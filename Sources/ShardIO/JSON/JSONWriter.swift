@@ -5,36 +5,36 @@
 ///     json.key("shape")
 ///     json.numbers([2, 3])
 ///     json.closeObject()      // json.text is {"shape":[2,3]}
-public struct JSONWriter {
+package struct JSONWriter {
   /// The bytes written so far.
-  public private(set) var text: [UInt8] = []
+  package private(set) var text: [UInt8] = []
   private var needsComma = false
 
-  public init() {}
+  package init() {}
 
   /// Forgets the text and keeps its memory for the next one.
-  public mutating func reset() {
+  package mutating func reset() {
     text.removeAll(keepingCapacity: true)
     needsComma = false
   }
 
-  public mutating func openObject() { open("{") }
+  package mutating func openObject() { open("{") }
 
-  public mutating func closeObject() { close("}") }
+  package mutating func closeObject() { close("}") }
 
-  public mutating func openArray() { open("[") }
+  package mutating func openArray() { open("[") }
 
-  public mutating func closeArray() { close("]") }
+  package mutating func closeArray() { close("]") }
 
   /// Writes a key of the object opened last. Its value must come next.
-  public mutating func key(_ name: String) {
+  package mutating func key(_ name: String) {
     string(name)
     text.append(UInt8(ascii: ":"))
     needsComma = false
   }
 
   /// Writes a string, and escapes only the characters that JSON does not allow raw.
-  public mutating func string(_ value: String) {
+  package mutating func string(_ value: String) {
     separate()
     text.append(UInt8(ascii: "\""))
     if value.utf8.contains(where: Self.needsEscape) { escape(value) } else { text.append(contentsOf: value.utf8) }
@@ -60,21 +60,21 @@ public struct JSONWriter {
     }
   }
 
-  public mutating func number(_ value: Int) {
+  package mutating func number(_ value: Int) {
     separate()
     text.append(contentsOf: String(value).utf8)
   }
 
   /// Writes an array of whole numbers.
-  public mutating func numbers(_ values: [Int]) {
+  package mutating func numbers(_ values: [Int]) {
     openArray()
     for value in values { number(value) }
     closeArray()
   }
 
-  public mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
+  package mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
 
-  public mutating func null() { literal("null") }
+  package mutating func null() { literal("null") }
 
   private mutating func literal(_ word: String) {
     separate()

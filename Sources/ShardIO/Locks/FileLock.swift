@@ -6,19 +6,20 @@ import SystemPackage
 ///     let lock = try FileLock(folder.appending("lock"))   // throws LockError.taken if another process holds it
 ///     defer { lock.release() }
 ///
-/// Invariant: while the object lives and is not released, the file at ``path`` is locked by this process and holds its ``LockHolder``, so that
-/// other processes can tell their user who holds the lock.
+/// Invariant: while the object lives and is not released, the file at ``path`` is locked by this process and holds its
+/// ``LockHolder``, so that other processes can tell their user who holds the lock.
 ///
-/// **How it locks.** The lock is flock(2), which the kernel gives up when the process ends, however it ends. A file that is left over without
-/// a lock is stale, and the next process takes it over.
+/// **How it locks.** The lock is flock(2), which the kernel gives up when the process ends, however it ends. A file
+/// that is left over without a lock is stale, and the next process takes it over.
 ///
-/// **Why not fcntl(2).** Its locks are lost as soon as any part of the process closes the file. Its open-file-description locks are not, but
-/// exist on Linux only, and are the same as flock(2) on NFS, where both become locks of the server, and on Lustre, where both need a mount with
-/// `flock`.
+/// **Why not fcntl(2).** Its locks are lost as soon as any part of the process closes the file. Its
+/// open-file-description locks are not, but exist on Linux only, and are the same as flock(2) on NFS, where both become
+/// locks of the server, and on Lustre, where both need a mount with `flock`.
 ///
-/// **Without locks.** Where the file system says that it knows no locks, the process that the file names decides. It is looked for if it ran on
-/// this node. Where locks hold on one node only (NFS mounted with `nolock`, Lustre with `localflock`), runs on two nodes do not see each other.
-public final class FileLock: Sendable {
+/// **Without locks.** Where the file system says that it knows no locks, the process that the file names decides. It is
+/// looked for if it ran on this node. Where locks hold on one node only (NFS mounted with `nolock`, Lustre with
+/// `localflock`), runs on two nodes do not see each other.
+package final class FileLock: Sendable {
   private let path: FilePath
   /// The open file; nil once the lock is released.
   private let descriptor: Mutex<FileDescriptor?>
@@ -32,7 +33,7 @@ public final class FileLock: Sendable {
   ///
   /// - Parameter path: the file. Its folder must exist, the file need not.
   /// - Throws: ``LockError``: `.taken` or `.unknown` with the holder, or `.failed`.
-  public init(_ path: FilePath) throws(LockError) {
+  package init(_ path: FilePath) throws(LockError) {
     self.path = path
     for _ in 0..<Self.attempts {
       guard let descriptor = try Self.acquire(path) else { continue }
@@ -46,10 +47,11 @@ public final class FileLock: Sendable {
     descriptor.withLock { try? $0?.close() }
   }
 
-  /// Removes the file and gives up the lock, in this order, so that nobody locks a file that is about to go. Does nothing the second time.
+  /// Removes the file and gives up the lock, in this order, so that nobody locks a file that is about to go. Does
+  /// nothing the second time.
   ///
   /// If another file has been put in its place, that file stays.
-  public func release() {
+  package func release() {
     descriptor.withLock { held in
       guard let descriptor = held else { return }
       if Self.leads(path, to: descriptor) { try? SystemCalls.remove(path) }
@@ -114,8 +116,9 @@ public final class FileLock: Sendable {
 
   /// Locks an open file. Where there are no locks, finds out whether another process may still hold it.
   ///
-  /// Without locks, this process takes a file that it has made, and one whose process is known to be gone. Two processes that find the same
-  /// stale file at the same moment may then both take it. There is no call that would prevent it.
+  /// Without locks, this process takes a file that it has made, and one whose process is known to be gone. Two
+  /// processes that find the same stale file at the same moment may then both take it. There is no call that would
+  /// prevent it.
   ///
   /// - Returns: false if another process holds the file.
   private static func lock(_ descriptor: FileDescriptor, isNew: Bool, path: FilePath) throws -> Bool {

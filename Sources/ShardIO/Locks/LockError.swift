@@ -1,22 +1,22 @@
 import SystemPackage
 
 /// The reason why a ``FileLock`` was not taken.
-public enum LockError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum LockError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Another process holds the lock. The holder is nil if it has not written its name yet, or the file makes no sense.
   case taken(FilePath, by: LockHolder?)
-  /// The file system knows no locks, and this node cannot tell whether the process that the file names still runs. The holder is nil if the
-  /// file names none.
+  /// The file system knows no locks, and this node cannot tell whether the process that the file names still runs. The
+  /// holder is nil if the file names none.
   case unknown(FilePath, holder: LockHolder?)
   /// The file cannot be made, read, written or removed.
   case failed(WriteError)
 
   /// Whether the file could not be accessed, as opposed to held by another run.
-  public var isAboutAccess: Bool {
+  package var isAboutAccess: Bool {
     if case .failed = self { true } else { false }
   }
 
   /// The error in words, on one line without a full stop.
-  public var description: String {
+  package var description: String {
     switch self {
     case .taken(let path, let holder):
       "another run is at work there: \(holder.map(\.description) ?? "a process that does not say who it is") holds \(shown(path))"
@@ -29,16 +29,16 @@ public enum LockError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// The process that holds a lock, as it has written itself into the file. Nothing in the file is trusted.
-public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
+package struct LockHolder: Equatable, Sendable, CustomStringConvertible {
   /// The name of the process's node.
-  public let host: String
+  package let host: String
   /// The number of the process on that node.
-  public let process: Int32
-  /// The start of the process in clock ticks since its node started (`/proc/PID/stat`); 0 where the system does not tell. It tells a process
-  /// from later ones of the same number.
-  public let start: UInt64
+  package let process: Int32
+  /// The start of the process in clock ticks since its node started (`/proc/PID/stat`); 0 where the system does not
+  /// tell. It tells a process from later ones of the same number.
+  package let start: UInt64
   /// The time when the process took the lock, as `2026-01-31T23:59:59Z`.
-  public let since: String
+  package let since: String
 
   /// This process, with the time now.
   static var current: LockHolder {
@@ -80,5 +80,5 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
   }
 
   /// The holder as an error names it.
-  public var description: String { "process \(process) on \(quoted(host)), since \(quoted(since))" }
+  package var description: String { "process \(process) on \(quoted(host)), since \(quoted(since))" }
 }

@@ -2,13 +2,15 @@ import SystemPackage
 
 /// The start times of processes of this node.
 enum ProcessStart {
-  /// The start of a process in clock ticks since the node started, from `/proc/PID/stat`; nil if there is no such process or no such file.
+  /// The start of a process in clock ticks since the node started, from `/proc/PID/stat`; nil if there is no such
+  /// process or no such file.
   static func ticks(of process: Int32) -> UInt64? {
     guard let text = contents(of: FilePath("/proc/\(process)/stat")) else { return nil }
     return parse(text)
   }
 
-  /// Field 22 of the file. Field 2 is the name of the program in parentheses, and may itself hold blanks and parentheses.
+  /// Field 22 of the file. Field 2 is the name of the program in parentheses, and may itself hold blanks and
+  /// parentheses.
   static func parse(_ stat: [UInt8]) -> UInt64? {
     guard let nameEnd = stat.lastIndex(of: UInt8(ascii: ")")) else { return nil }
     let fields = stat[(nameEnd + 1)...].split(separator: UInt8(ascii: " "))

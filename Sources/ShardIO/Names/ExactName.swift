@@ -6,22 +6,24 @@
 
 /// A name that is compared, ordered and hashed by its UTF-8 bytes.
 ///
-/// Swift strings are equal when Unicode calls them canonically equivalent, so `é` and `e` + `◌́` would be one key of a dictionary. To
-/// safetensors they are two tensors:
+/// Swift strings are equal when Unicode calls them canonically equivalent, so `é` and `e` + `◌́` would be one key of a
+/// dictionary. To safetensors they are two tensors:
 ///
 ///     "\u{E9}" == "e\u{301}"                          // true
 ///     ExactName("\u{E9}") == ExactName("e\u{301}")    // false
 ///
-/// Comparing strings is also slow where a name is hostile: Swift sorts runs of combining marks by insertion, so hashing a name of 80 kB as a
-/// `String` takes 6 s.
+/// Comparing strings is also slow where a name is hostile: Swift sorts runs of combining marks by insertion, so hashing
+/// a name of 80 kB as a `String` takes 6 s.
 public struct ExactName: Hashable, Comparable, Sendable {
   /// The name itself.
   public let string: String
 
+  /// Wraps a name.
   public init(_ string: String) {
     self.string = string
   }
 
+  /// Whether all bytes are equal.
   public static func == (left: ExactName, right: ExactName) -> Bool {
     compare(left.string, right.string) == 0
   }
@@ -31,6 +33,7 @@ public struct ExactName: Hashable, Comparable, Sendable {
     compare(left.string, right.string) < 0
   }
 
+  /// Hashes the bytes.
   public func hash(into hasher: inout Hasher) {
     let hashed: Void? = string.utf8.withContiguousStorageIfAvailable {
       hasher.combine(bytes: UnsafeRawBufferPointer($0))
@@ -56,6 +59,7 @@ public struct ExactName: Hashable, Comparable, Sendable {
 }
 
 extension ExactName: ExpressibleByStringLiteral {
+  /// Wraps a literal.
   public init(stringLiteral value: String) {
     self.init(value)
   }

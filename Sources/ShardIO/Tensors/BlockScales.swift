@@ -1,50 +1,51 @@
 /// The scales that the weights of one quantized matrix are multiplied by: one for each block of a grid.
 ///
-/// A block has `blockRows × blockColumns` weights of the stored matrix. The last block of a row or column of blocks may have fewer. Common
-/// grids are:
+/// A block has `blockRows × blockColumns` weights of the stored matrix. The last block of a row or column of blocks may
+/// have fewer. Common grids are:
 ///
 /// - 128 × 128: `weight_scale_inv` of DeepSeek-V3;
 /// - 1 × (all columns): a scale for each row;
 /// - (all rows) × (all columns): a scale for the tensor.
 ///
 /// Scales are kept in `Float`, so that scale · weight is exact in `Double`, and rounded once in `Float`.
-public struct BlockScales: Sendable, Equatable {
+package struct BlockScales: Sendable, Equatable {
   /// The rows of the stored matrix, at least 1.
-  public let storedRows: Int
+  package let storedRows: Int
   /// The columns of the stored matrix, at least 1.
-  public let storedColumns: Int
+  package let storedColumns: Int
   /// The rows of a block.
-  public let blockRows: Int
+  package let blockRows: Int
   /// The columns of a block.
-  public let blockColumns: Int
+  package let blockColumns: Int
   /// The number of blocks above one another, ⌈storedRows / blockRows⌉.
-  public let rowBlocks: Int
+  package let rowBlocks: Int
   /// The number of blocks beside one another, ⌈storedColumns / blockColumns⌉.
-  public let columnBlocks: Int
+  package let columnBlocks: Int
   /// The slab of a stack that the scales are for; 0 for a matrix.
-  public let slab: Int
+  package let slab: Int
   /// The number of slabs that the tensor of scales has scales for.
-  public let slabs: Int
+  package let slabs: Int
   /// The scales, `rowBlocks × columnBlocks`, row-major, finite and not negative.
-  public let values: [Float]
+  package let values: [Float]
 
   /// Reads the scales of one matrix.
   ///
-  /// The shape of `tensor` must be `[slabs, rowBlocks, columnBlocks]`, but dimensions of 1 may be missing or added: a scale for the tensor may
-  /// have shape [] or [1], and scales for rows [m] or [m, 1].
+  /// The shape of `tensor` must be `[slabs, rowBlocks, columnBlocks]`, but dimensions of 1 may be missing or added: a
+  /// scale for the tensor may have shape [] or [1], and scales for rows [m] or [m, 1].
   ///
-  /// A scale of 0 is accepted, since some quantizers write it for a block of zeros. A negative scale is refused: no quantizer makes one, so
-  /// these are not the scales that they are taken for.
+  /// A scale of 0 is accepted, since some quantizers write it for a block of zeros. A negative scale is refused: no
+  /// quantizer makes one, so these are not the scales that they are taken for.
   ///
   /// - Parameters:
   ///   - source: the file of the scales, which need not be that of the weights.
   ///   - tensor: a tensor of F32, BF16, F16, or of F64 whose values `Float` holds exactly.
   ///   - slab: the position of the matrix in a stack; 0 for a single matrix.
   ///   - blockRows: at least 1. It may be more than there are rows, and `blockColumns` more than there are columns.
-  /// - Throws: ``CheckpointError``. Its kind is `.data` for another type or shape, for a byte range that does not match shape and file, and for a
-  ///   scale that is NaN, infinite or negative, with its position. It is `.io` if reading fails.
+  /// - Throws: ``CheckpointError``. Its kind is `.data` for another type or shape, for a byte range that does not match
+  ///   shape and file, and for a scale that is NaN, infinite or negative, with its position. It is `.io` if reading
+  ///   fails.
   /// - Complexity: O(scales of the slab), one read.
-  public init(
+  package init(
     source: any ByteSource, tensor: TensorInfo, slab: Int, blockRows: Int, blockColumns: Int, storedRows: Int,
     storedColumns: Int
   ) throws(CheckpointError) {

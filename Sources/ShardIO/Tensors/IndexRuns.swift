@@ -1,27 +1,29 @@
 /// The positions that a matrix takes along one dimension of a stored tensor.
 ///
-/// They are `count` runs of `length` consecutive positions. The first run starts at `first`, and each run `stride` after the start of the one
-/// before. The queries of interleaved heads, `[heads, 3, d]`, are runs of d rows with stride 3d:
+/// They are `count` runs of `length` consecutive positions. The first run starts at `first`, and each run `stride`
+/// after the start of the one before. The queries of interleaved heads, `[heads, 3, d]`, are runs of d rows with stride
+/// 3d:
 ///
 ///     let rows = IndexRuns(first: 0, length: 2, stride: 6, count: 2)!   // d = 2, two heads: takes 0 1 and 6 7
 ///     rows.total         // 4
 ///     rows.stored(2)     // 6
 ///
-/// A *position*, from 0 to ``total`` − 1, counts the elements that are taken. A *stored position* counts all elements that are there.
-public struct IndexRuns: Sendable, Equatable {
+/// A *position*, from 0 to ``total`` − 1, counts the elements that are taken. A *stored position* counts all elements
+/// that are there.
+package struct IndexRuns: Sendable, Equatable {
   /// The stored position of the first run.
-  public let first: Int
+  package let first: Int
   /// The consecutive positions of a run, at least 1.
-  public let length: Int
+  package let length: Int
   /// The distance from the start of one run to the start of the next, at least `length`.
-  public let stride: Int
+  package let stride: Int
   /// The number of runs; 0 only if nothing is taken.
-  public let count: Int
+  package let count: Int
 
   /// Makes runs; nil if they overlap or do not end within `Int`.
   ///
   /// The stride of a single run plays no part, and is raised to the length if it is smaller.
-  public init?(first: Int, length: Int, stride: Int, count: Int) {
+  package init?(first: Int, length: Int, stride: Int, count: Int) {
     guard first >= 0, length >= 1, stride >= 0, count >= 1, count == 1 || stride >= length else { return nil }
     let (gaps, tooFar) = (count - 1).multipliedReportingOverflow(by: stride)
     let (last, pastLast) = first.addingReportingOverflow(gaps)
@@ -33,7 +35,7 @@ public struct IndexRuns: Sendable, Equatable {
   }
 
   /// Takes all positions of a dimension, as one run from 0; none if `count` is not positive.
-  public init(all count: Int) {
+  package init(all count: Int) {
     first = 0
     length = max(count, 1)
     stride = length
@@ -43,7 +45,7 @@ public struct IndexRuns: Sendable, Equatable {
   /// Takes one run.
   ///
   /// - Precondition: `positions` starts at 0 or later.
-  public init(_ positions: Range<Int>) {
+  package init(_ positions: Range<Int>) {
     precondition(positions.lowerBound >= 0, "a run starts inside its dimension")
     first = positions.lowerBound
     length = max(positions.count, 1)
@@ -52,18 +54,18 @@ public struct IndexRuns: Sendable, Equatable {
   }
 
   /// The number of positions that are taken.
-  public var total: Int { length * count }
+  package var total: Int { length * count }
 
   /// The stored position after the last that is taken.
-  public var end: Int { count == 0 ? first : first + (count - 1) * stride + length }
+  package var end: Int { count == 0 ? first : first + (count - 1) * stride + length }
 
   /// Whether the runs follow each other without gaps.
-  public var isOneRun: Bool { count <= 1 || stride == length }
+  package var isOneRun: Bool { count <= 1 || stride == length }
 
   /// The stored position of the element at `position`.
   ///
   /// - Precondition: 0 ≤ `position` < ``total``.
-  public func stored(_ position: Int) -> Int {
+  package func stored(_ position: Int) -> Int {
     precondition(position >= 0 && position < total, "position outside the runs")
     let (run, offset) = position.quotientAndRemainder(dividingBy: length)
     return first + run * stride + offset
@@ -80,13 +82,13 @@ public struct IndexRuns: Sendable, Equatable {
   ///
   /// - Precondition: `positions` lies within 0..<``total``. It may be empty.
   /// - Complexity: O(1) for each range.
-  public func pieces(of positions: Range<Int>) -> Pieces {
+  package func pieces(of positions: Range<Int>) -> Pieces {
     precondition(positions.lowerBound >= 0 && positions.upperBound <= total, "positions outside the runs")
     return Pieces(runs: self, positions: positions)
   }
 
   /// A sequence of stored ranges, which are made as they are asked for.
-  public struct Pieces: Sequence, IteratorProtocol, Sendable {
+  package struct Pieces: Sequence, IteratorProtocol, Sendable {
     private let runs: IndexRuns
     private var positions: Range<Int>
 
@@ -96,7 +98,7 @@ public struct IndexRuns: Sendable, Equatable {
     }
 
     /// The next range, which is never empty.
-    public mutating func next() -> Range<Int>? {
+    package mutating func next() -> Range<Int>? {
       guard !positions.isEmpty else { return nil }
       let position = positions.lowerBound
       let left = runs.isOneRun ? positions.count : runs.length - position % runs.length
@@ -117,7 +119,7 @@ extension IndexRuns: Codable {
   private enum Key: String, CodingKey { case first, length, stride, count }
 
   /// - Throws: `DecodingError` for runs that no initializer makes.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: Key.self)
     let first = try values.decode(Int.self, forKey: .first)
     let length = try values.decode(Int.self, forKey: .length)
@@ -134,7 +136,7 @@ extension IndexRuns: Codable {
     }
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: Key.self)
     try values.encode(first, forKey: .first)
     try values.encode(length, forKey: .length)

@@ -10,10 +10,10 @@ extension TensorView {
   ///   - destination: room for `rows.count × columns.count` values. They are undefined after an error.
   ///   - scratch: the scratch memory of this thread.
   /// - Throws: ``SourceError``.
-  /// - Complexity: O(elements of the panel), and for columns that are not consecutive O(all elements between them). A panel of whole rows takes
-  ///   one sequential read for each run of rows. Another panel is read row by row; sources that copy read over the gaps between rows while these
-  ///   are small.
-  public func decode<Scalar: DecodableScalar>(
+  /// - Complexity: O(elements of the panel), and for columns that are not consecutive O(all elements between them). A
+  ///   panel of whole rows takes one sequential read for each run of rows. Another panel is read row by row; sources
+  ///   that copy read over the gaps between rows while these are small.
+  package func decode<Scalar: DecodableScalar>(
     rows: Range<Int>, columns: Range<Int>, into destination: UnsafeMutableBufferPointer<Scalar>,
     scratch: inout ScratchBytes
   ) throws {
@@ -52,7 +52,7 @@ extension TensorView {
   ///   - first: the position of the first of these elements in the matrix, row-major.
   ///   - destination: room for one value for each element.
   /// - Complexity: O(elements).
-  public func decode<Scalar: DecodableScalar>(
+  package func decode<Scalar: DecodableScalar>(
     stored: UnsafeRawBufferPointer, first: Int, into destination: UnsafeMutableBufferPointer<Scalar>
   ) {
     guard scales != nil else { return Scalar.decode(stored, as: dtype, into: destination) }

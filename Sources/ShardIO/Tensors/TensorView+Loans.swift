@@ -61,8 +61,8 @@ extension TensorView {
     }
   }
 
-  /// The number of rows of a column panel that are borrowed at once: all if lending copies nothing, several if reading over the gaps takes less
-  /// time than a system call for each row, else one.
+  /// The number of rows of a column panel that are borrowed at once: all if lending copies nothing, several if reading
+  /// over the gaps takes less time than a system call for each row, else one.
   private func rowsPerLoan(rowBytes: Int, spanBytes: Int, rows: Int) -> Int {
     guard source.copiesBytes else { return rows }
     guard rowBytes - spanBytes <= Self.smallGap || spanBytes >= rowBytes / 4 else { return 1 }

@@ -9,7 +9,7 @@ extension TensorView {
   /// - Throws: ``SourceError``, or what `body` throws. The error may come after `body` has run, as in
   ///   ``ByteSource/withBytes(in:scratch:_:)``.
   /// - Complexity: O(elements), and for columns that are not consecutive O(all elements between them).
-  public func withStoredBytes<R>(
+  package func withStoredBytes<R>(
     of elements: Range<Int>, scratch: inout ScratchBytes, gathered: inout ScratchBytes,
     _ body: (UnsafeRawBufferPointer) throws -> R
   ) throws -> R {

@@ -6,23 +6,23 @@ import SystemPackage
 ///     var scratch = ScratchBytes()
 ///     try view.decode(rows: 0..<16, columns: 0..<view.columns, into: panel, scratch: &scratch)
 ///
-/// Invariant: every element of the matrix lies inside the byte range of its tensor, and that inside the file. It is checked once, when the view
-/// is made, so decoding checks only that rows and columns are those of the matrix.
-public struct TensorView: Sendable {
+/// Invariant: every element of the matrix lies inside the byte range of its tensor, and that inside the file. It is
+/// checked once, when the view is made, so decoding checks only that rows and columns are those of the matrix.
+package struct TensorView: Sendable {
   /// The file, which stays open as long as any of its views lives.
-  public let source: any ByteSource
+  package let source: any ByteSource
   /// The name of the stored tensor, exactly as it is stored. Print ``quoted(_:)`` of it.
-  public let name: String
+  package let name: String
   /// The stored type, one for which ``DType/isDecodable`` holds.
-  public let dtype: DType
+  package let dtype: DType
   /// The part of the tensor that is the matrix.
-  public let slice: TensorSlice
+  package let slice: TensorSlice
   /// The scales that decoded weights are multiplied by; nil for weights that need none.
-  public let scales: BlockScales?
+  package let scales: BlockScales?
   /// The rows of the matrix.
-  public let rows: Int
+  package let rows: Int
   /// The columns of the matrix.
-  public let columns: Int
+  package let columns: Int
 
   /// The offset of the slab in the file, in bytes.
   private let slabStart: Int
@@ -37,9 +37,9 @@ public struct TensorView: Sendable {
   /// - Parameters:
   ///   - slice: the part of the tensor; nil for all of a tensor of rank 2.
   ///   - scales: the scales of the stored matrix, or those that all slabs share. They may come from another file.
-  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size inside the file, the
-  ///   slice lies inside the shape, and the scales are for a matrix of the stored shape.
-  public init(
+  /// - Throws: ``CheckpointError`` of kind `.data`, unless the tensor has a decodable type and a byte range of its size
+  ///   inside the file, the slice lies inside the shape, and the scales are for a matrix of the stored shape.
+  package init(
     source: any ByteSource, tensor: TensorInfo, slice: TensorSlice? = nil, scales: BlockScales? = nil
   ) throws(CheckpointError) {
     func refuse(_ problem: String) -> CheckpointError {
@@ -88,7 +88,8 @@ public struct TensorView: Sendable {
     self.scales = scales
     rows = slice.rows.total
     columns = slice.columns.total
-    // The product cannot overflow: the slab lies inside the tensor, whose bytes fit in Int. Without elements there is nothing to skip.
+    // The product cannot overflow: the slab lies inside the tensor, whose bytes fit in Int. Without elements there is
+    // nothing to skip.
     slabStart =
       elements == 0
       ? tensor.byteRange.lowerBound

@@ -4,7 +4,7 @@ extension DType {
   /// Unlike `init(rawValue:)`, this never compares Unicode text, which hostile names make slow (``ExactName``).
   ///
   /// - Complexity: O(bytes).
-  public init?(exactly name: String) {
+  package init?(exactly name: String) {
     guard let found = Self.byName[ExactName(name)] else { return nil }
     self = found
   }

@@ -35,9 +35,9 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     }
   }
 
-  /// Whether ``TensorView`` can decode this type to floating point. Weights of 8 bits are decoded as they are stored; most mean little before
-  /// ``BlockScales`` multiply them.
-  public var isDecodable: Bool {
+  /// Whether ``TensorView`` can decode this type to floating point. Weights of 8 bits are decoded as they are stored;
+  /// most mean little before ``BlockScales`` multiply them.
+  package var isDecodable: Bool {
     switch self {
     case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2: true
     default: false

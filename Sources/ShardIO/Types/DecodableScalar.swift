@@ -1,8 +1,8 @@
 /// A type that stored weights are decoded to: `Float` or `Double`.
 ///
-/// Widening is exact. Decoding F64 to `Float` rounds to nearest, ties to even, and gives infinity past the range of `Float`. Every NaN stays a
-/// NaN.
-public protocol DecodableScalar: BinaryFloatingPoint, Sendable {
+/// Widening is exact. Decoding F64 to `Float` rounds to nearest, ties to even, and gives infinity past the range of
+/// `Float`. Every NaN stays a NaN.
+package protocol DecodableScalar: BinaryFloatingPoint, Sendable {
   /// Decodes `destination.count` little-endian values that start at `source`, at any alignment.
   ///
   /// - Precondition: `dtype.isDecodable`, and `source` holds exactly `destination.count` values.

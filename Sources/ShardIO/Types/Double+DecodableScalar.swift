@@ -1,7 +1,7 @@
 import CKernels
 
 extension Double: DecodableScalar {
-  public static func decode(
+  package static func decode(
     _ source: UnsafeRawBufferPointer, as dtype: DType, into destination: UnsafeMutableBufferPointer<Double>
   ) {
     guard let (from, to) = decodePointers(source, as: dtype, into: destination) else { return }
@@ -16,7 +16,7 @@ extension Double: DecodableScalar {
     }
   }
 
-  public static func scale(
+  package static func scale(
     _ values: UnsafeMutableBufferPointer<Double>, by scales: UnsafeBufferPointer<Float>, block: Int, offset: Int
   ) {
     guard let (to, from) = scalePointers(values, by: scales, block: block, offset: offset) else { return }

@@ -4,32 +4,33 @@
 ///
 /// 1. Scale the eigenvalues to mean 1: λ' = λ·W_scale².
 /// 2. Estimate their density by a triangular kernel of half-width 0.1, at 1000 points from 0 to max λ' + ½.
-/// 3. Choose the σ that minimises the sum of squared differences between the law and this density, at the points where it is above 0.01; first on
-///    a grid, then by Nelder–Mead to 10⁻⁴.
+/// 3. Choose the σ that minimises the sum of squared differences between the law and this density, at the points where
+///    it is above 0.01; first on a grid, then by Nelder–Mead to 10⁻⁴.
 /// 4. Count the eigenvalues beyond the end of the law.
 ///
 /// For a square matrix, √λ' is compared with the quarter circle √(4 − x²)/(πσ²).
-public struct MarchenkoPasturFit: Sendable, Equatable {
+package struct MarchenkoPasturFit: Sendable, Equatable {
   /// The standard deviation σ of the noise, for the scaled spectrum.
-  public let sigma: Double
+  package let sigma: Double
   /// The eigenvalue where the bulk ends, (σ(1 + √(M/N)))²/W_scale².
-  public let bulkMax: Double
+  package let bulkMax: Double
   /// The eigenvalue where the bulk begins, (σ(1 − √(M/N)))²/W_scale².
-  public let bulkMin: Double
+  package let bulkMin: Double
   /// The number of eigenvalues that lie beyond the end of the bulk by more than its Tracy–Widom fluctuation.
-  public let spikes: Int
+  package let spikes: Int
   /// The end of the bulk over the largest eigenvalue.
-  public let softRank: Double
+  package let softRank: Double
   /// W_scale = √(count/Σλ).
-  public let scale: Double
+  package let scale: Double
 
   /// The reason why there is no fit.
-  public enum Failure: Error, Sendable {
+  package enum Failure: Error, Sendable {
     /// All eigenvalues are zero, or there are none.
     case noSpectrum
     /// Eigenvalues lie so far apart that the density is nowhere above 0.01.
     case tooSparse
-    /// For no σ does the support of the law contain the peak of the density. WeightWatcher reports the first σ of its grid then.
+    /// For no σ does the support of the law contain the peak of the density. WeightWatcher reports the first σ of its
+    /// grid then.
     case noBulk
   }
 
@@ -38,9 +39,10 @@ public struct MarchenkoPasturFit: Sendable, Equatable {
 
   /// Fits the law to eigenvalues of a matrix whose sides are `larger` and `smaller`.
   ///
-  /// - Parameter eigenvalues: ascending, finite, ≥ 0. They may be those of one matrix, of all positions of a convolution, or of several replicas.
+  /// - Parameter eigenvalues: ascending, finite, ≥ 0. They may be those of one matrix, of all positions of a
+  ///   convolution, or of several replicas.
   /// - Complexity: O(n) for the density + 250 evaluations of 1000 points.
-  public static func fit(_ eigenvalues: [Double], larger: Int, smaller: Int) throws(Failure) -> MarchenkoPasturFit {
+  package static func fit(_ eigenvalues: [Double], larger: Int, smaller: Int) throws(Failure) -> MarchenkoPasturFit {
     // 1. Scale the eigenvalues.
     let total = eigenvalues.compensatedSum
     guard let largest = eigenvalues.last, total > 0, total.isFinite, larger > 0, smaller > 0 else {

@@ -1,18 +1,20 @@
 extension PowerLawFit {
   /// The p-value of the power law: the share of spectra drawn from the fit that fit worse than this one does.
   ///
-  /// It is the semiparametric bootstrap of Clauset, Shalizi and Newman (2009, §4.1). Each of the n values comes from the fitted power law with
-  /// probability spikes/n, else from the values below xmin, with replacement. xmin is sought anew in each spectrum. Below 0.1 the power law is
-  /// ruled out. With b spectra, the share has a standard error of at most ½/√b, so 2500 give two decimals.
+  /// It is the semiparametric bootstrap of Clauset, Shalizi and Newman (2009, §4.1). Each of the n values comes from
+  /// the fitted power law with probability spikes/n, else from the values below xmin, with replacement. xmin is sought
+  /// anew in each spectrum. Below 0.1 the power law is ruled out. With b spectra, the share has a standard error of at
+  /// most ½/√b, so 2500 give two decimals.
   ///
   /// - Parameters:
   ///   - eigenvalues: the values that were fitted.
   ///   - bootstraps: the number of spectra to draw, b.
-  ///   - seed: the key of all random numbers (``CounterRandom``). They are the same on every machine whose C library rounds `pow` alike.
+  ///   - seed: the key of all random numbers (``CounterRandom``). They are the same on every machine whose C library
+  ///     rounds `pow` alike.
   ///   - stream: the stream of random numbers, one for each matrix.
   /// - Returns: a share from 0 to 1; nil without a fit, or without spectra to draw.
   /// - Complexity: b fits and sorts.
-  public func pValue(_ eigenvalues: [Double], bootstraps: Int, seed: UInt64, stream: UInt64) -> Double? {
+  package func pValue(_ eigenvalues: [Double], bootstraps: Int, seed: UInt64, stream: UInt64) -> Double? {
     guard status == .success, bootstraps > 0 else { return nil }
     let values = Array(eigenvalues.ascending.drop { $0 <= Self.threshold }.filter { $0 <= xmax })
     let body = values.lowerBound(xmin)

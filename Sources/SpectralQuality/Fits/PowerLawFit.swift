@@ -3,15 +3,17 @@
 ///     let fit = PowerLawFit.fit(eigenvalues)
 ///     if fit.status == .success { print(fit.alpha, fit.xmin, fit.distance) }
 ///
-/// The method is that of Clauset, Shalizi and Newman (2009), as in WeightWatcher 0.7.7. Every eigenvalue above 10⁻⁵ but the largest is tried as
-/// xmin. α is the maximum likelihood estimate for the values from xmin on. The xmin of the smallest distance D wins, the first of equal ones. D
-/// compares the two distribution functions at the eigenvalues, the empirical one from below: D = max |1 − (x_j/x_i)^(1−α) − (j−i)/n|.
+/// The method is that of Clauset, Shalizi and Newman (2009), as in WeightWatcher 0.7.7. Every eigenvalue above 10⁻⁵ but
+/// the largest is tried as xmin. α is the maximum likelihood estimate for the values from xmin on. The xmin of the
+/// smallest distance D wins, the first of equal ones. D compares the two distribution functions at the eigenvalues, the
+/// empirical one from below: D = max |1 − (x_j/x_i)^(1−α) − (j−i)/n|.
 ///
-/// Small spectra follow WeightWatcher too. With fewer than 20 values the estimate is α = 1 + (n − 1)/S, and a tail has at least 8 values; with
-/// fewer than 8, all values are the tail. WeightWatcher reports σ = −1/√n then, which belongs to an α of 0. Here σ is (α − 1)/√n always.
-public struct PowerLawFit: Sendable, Equatable {
+/// Small spectra follow WeightWatcher too. With fewer than 20 values the estimate is α = 1 + (n − 1)/S, and a tail has
+/// at least 8 values; with fewer than 8, all values are the tail. WeightWatcher reports σ = −1/√n then, which belongs
+/// to an α of 0. Here σ is (α − 1)/√n always.
+package struct PowerLawFit: Sendable, Equatable {
   /// Whether there is a fit, and the reason if there is none.
-  public enum Status: String, Sendable {
+  package enum Status: String, Sendable {
     /// The figures are those of a fit.
     case success
     /// Fewer than two eigenvalues above 10⁻⁵, or fewer than the caller asked for.
@@ -25,24 +27,25 @@ public struct PowerLawFit: Sendable, Equatable {
   }
 
   /// Whether the other figures are those of a fit. If not, all but ``considered`` are −1.
-  public let status: Status
+  package let status: Status
   /// The exponent, above 1.
-  public let alpha: Double
+  package let alpha: Double
   /// The largest distance of the two distribution functions, D, from 0 to 1.
-  public let distance: Double
+  package let distance: Double
   /// The standard error of α, (α − 1)/√n for n values in the tail.
-  public let sigma: Double
+  package let sigma: Double
   /// The eigenvalue where the tail begins.
-  public let xmin: Double
+  package let xmin: Double
   /// The largest eigenvalue that was fitted.
-  public let xmax: Double
+  package let xmax: Double
   /// The number of eigenvalues that are xmin or more.
-  public let spikes: Int
+  package let spikes: Int
   /// The number of eigenvalues above ``threshold``.
-  public let considered: Int
+  package let considered: Int
 
-  /// The value above which eigenvalues count. Others are taken for zeros. It is WeightWatcher's constant, and not relative to the largest.
-  public static let threshold = 1e-5
+  /// The value above which eigenvalues count. Others are taken for zeros. It is WeightWatcher's constant, and not
+  /// relative to the largest.
+  package static let threshold = 1e-5
 
   static func failed(_ status: Status, considered: Int = 0) -> PowerLawFit {
     PowerLawFit(
@@ -56,9 +59,9 @@ public struct PowerLawFit: Sendable, Equatable {
   ///   - candidates: the range in which xmin is sought; nil for all eigenvalues.
   /// - Complexity: O(n²) at worst, and close to O(n) for spectra of trained matrices (``TailSearch``).
   ///
-  /// Accuracy: α is right to a few ε, because logarithms are taken of ratios of neighbours. α and D keep every bit when all eigenvalues above the
-  /// threshold are multiplied by a power of two and stay above it.
-  public static func fit(_ eigenvalues: [Double], candidates: ClosedRange<Double>? = nil) -> PowerLawFit {
+  /// Accuracy: α is right to a few ε, because logarithms are taken of ratios of neighbours. α and D keep every bit when
+  /// all eigenvalues above the threshold are multiplied by a power of two and stay above it.
+  package static func fit(_ eigenvalues: [Double], candidates: ClosedRange<Double>? = nil) -> PowerLawFit {
     guard eigenvalues.allSatisfy(\.isFinite) else { return .failed(.notFinite) }
     let sorted = eigenvalues.ascending
     let values = Array(sorted.drop { $0 <= threshold })

@@ -2,14 +2,14 @@
 ///
 /// Two observations make it fast:
 ///
-/// - In the deviation 1 − (x_j/x_i)^(1−α) − (j−i)/n, the first two terms together grow with j, and so does (j−i)/n. So the deviation between two
-///   positions lies within bounds made of the terms at these positions. Where the bounds are below the largest deviation found, nothing between
-///   the positions can change the maximum.
-/// - A candidate is given up as soon as one of its deviations is above the best D. The position where the candidate before deviated most is tried
-///   first, which settles most candidates with one power.
+/// - In the deviation 1 − (x_j/x_i)^(1−α) − (j−i)/n, the first two terms together grow with j, and so does (j−i)/n. So
+///   the deviation between two positions lies within bounds made of the terms at these positions. Where the bounds are
+///   below the largest deviation found, nothing between the positions can change the maximum.
+/// - A candidate is given up as soon as one of its deviations is above the best D. The position where the candidate
+///   before deviated most is tried first, which settles most candidates with one power.
 ///
-/// Invariant: the result is bit for bit that of computing all deviations. Each is computed by the same operations, a maximum does not depend on
-/// order, and of equal distances the first candidate wins.
+/// Invariant: the result is bit for bit that of computing all deviations. Each is computed by the same operations, a
+/// maximum does not depend on order, and of equal distances the first candidate wins.
 struct TailSearch {
   /// A tail.
   struct Candidate: Equatable {
@@ -51,7 +51,8 @@ struct TailSearch {
 
   init(_ values: [Double], candidates: ClosedRange<Double>?) {
     self.values = values
-    // 1. The sums of logarithms. S_i = S_{i+1} + (n_i − 1)·ln(x_{i+1}/x_i) has only terms ≥ 0; Σ ln x_j − n·ln x_i would cancel.
+    // 1. The sums of logarithms. S_i = S_{i+1} + (n_i − 1)·ln(x_{i+1}/x_i) has only terms ≥ 0; Σ ln x_j − n·ln x_i
+    // would cancel.
     var sums = [Double](repeating: 0, count: values.count)
     var sum = CompensatedSum()
     for index in stride(from: values.count - 2, through: 0, by: -1) {
@@ -93,14 +94,16 @@ struct TailSearch {
   /// The candidate of the smallest D, the first of equal ones; nil if no tail has a spread.
   mutating func best() -> Candidate? {
     var best: Candidate?
-    // A few candidates from everywhere come first. The sooner a good D is known, the more of the rest is given up at once.
+    // A few candidates from everywhere come first. The sooner a good D is known, the more of the rest is given up at
+    // once.
     let step = max(1, starts.count / 64)
     for start in stride(from: starts.lowerBound, to: starts.upperBound, by: step) { consider(start, &best) }
     for start in starts where step > 1 { consider(start, &best) }
     return best
   }
 
-  /// Replaces the best candidate by that which begins at `start`, if that has a smaller D, or the same D and an earlier start.
+  /// Replaces the best candidate by that which begins at `start`, if that has a smaller D, or the same D and an earlier
+  /// start.
   private mutating func consider(_ start: Int, _ best: inout Candidate?) {
     guard let alpha = exponent(start) else { return }
     guard let found = best else {

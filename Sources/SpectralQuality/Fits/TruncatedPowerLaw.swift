@@ -1,25 +1,27 @@
 /// The power law with an exponential cut, p(λ) ∝ λ^−α e^−Λλ for λ ≥ xmin, that has the largest likelihood.
 ///
-/// WeightWatcher's `fit='TPL'` asks the package `powerlaw` for it, which stops Nelder–Mead at four digits and keeps α between 0 and 3. With
-/// powerlaw 2 its call fails. Here Newton's method climbs the likelihood, which is concave. α may be any number, and Λ = 0 is reported where the
-/// plain power law is the most likely one.
-public struct TruncatedPowerLaw: Sendable, Equatable {
+/// WeightWatcher's `fit='TPL'` asks the package `powerlaw` for it, which stops Nelder–Mead at four digits and keeps α
+/// between 0 and 3. With powerlaw 2 its call fails. Here Newton's method climbs the likelihood, which is concave. α may
+/// be any number, and Λ = 0 is reported where the plain power law is the most likely one.
+package struct TruncatedPowerLaw: Sendable, Equatable {
   /// The exponent, of any sign if Λ > 0.
-  public let alpha: Double
+  package let alpha: Double
   /// The cut Λ ≥ 0, in units of 1/λ.
-  public let lambda: Double
-  /// The logarithm of the likelihood, less that of the plain power law of the best α above the same xmin; ≥ 0 but for rounding.
+  package let lambda: Double
+  /// The logarithm of the likelihood, less that of the plain power law of the best α above the same xmin; ≥ 0 but for
+  /// rounding.
   ///
   /// If twice the gain is above 3.84, the plain power law is rejected at 5 %.
-  public let gain: Double
+  package let gain: Double
 
-  /// Fits the law to the eigenvalues that are `xmin` or more; nil if fewer than two differ, or if Newton's method does not settle.
+  /// Fits the law to the eigenvalues that are `xmin` or more; nil if fewer than two differ, or if Newton's method does
+  /// not settle.
   ///
   /// - Parameters:
   ///   - eigenvalues: λ, finite, in any order.
   ///   - xmin: a number above 0, as a power-law fit finds it.
   /// - Complexity: O(n) and about 20 quadratures of 2048 points.
-  public static func fit(_ eigenvalues: [Double], xmin: Double) -> TruncatedPowerLaw? {
+  package static func fit(_ eigenvalues: [Double], xmin: Double) -> TruncatedPowerLaw? {
     // 1. The tail in units of xmin, and its means.
     guard xmin > 0 else { return nil }
     let tail = eigenvalues.filter { $0 >= xmin && $0.isFinite }.map { $0 / xmin }
@@ -28,7 +30,8 @@ public struct TruncatedPowerLaw: Sendable, Equatable {
     let meanLog = tail.lazy.map { naturalLog(onePlus: $0 - 1) }.compensatedSum / count
     let mean = tail.compensatedSum / count
     guard meanLog > TailSearch.equalSpread, mean.isFinite else { return nil }
-    // 2. The plain power law. The cost is convex, so at Λ = 0 it can only rise if the mean of the plain law is no larger than that of the data.
+    // 2. The plain power law. The cost is convex, so at Λ = 0 it can only rise if the mean of the plain law is no
+    // larger than that of the data.
     let plain = 1 + 1 / meanLog
     let plainCost = plain * meanLog - naturalLog(plain - 1)
     if plain > 2, mean >= (plain - 1) / (plain - 2) { return TruncatedPowerLaw(alpha: plain, lambda: 0, gain: 0) }
@@ -68,11 +71,13 @@ public struct TruncatedPowerLaw: Sendable, Equatable {
   }
 }
 
-/// The normalizer E_α(θ) = ∫₁^∞ u^−α e^−θu du, and the means and variances of ln u and u under that density, for θ > 0 and any α.
+/// The normalizer E_α(θ) = ∫₁^∞ u^−α e^−θu du, and the means and variances of ln u and u under that density, for θ > 0
+/// and any α.
 ///
-/// E_α(θ) = θ^(α−1) Γ(1−α, θ) is an incomplete gamma function. Its series cancel near integer α, and its continued fraction converges slowly where
-/// θ is small. So all moments come from one Gauss–Legendre quadrature over t = ln u. The integrand e^h(t) with h = (1−α)t − θe^t is smooth, has one
-/// peak, and falls off at least exponentially. 128 panels of 16 points, over the range where it is above e^−45 of its peak, are exact to a few ε.
+/// E_α(θ) = θ^(α−1) Γ(1−α, θ) is an incomplete gamma function. Its series cancel near integer α, and its continued
+/// fraction converges slowly where θ is small. So all moments come from one Gauss–Legendre quadrature over t = ln u.
+/// The integrand e^h(t) with h = (1−α)t − θe^t is smooth, has one peak, and falls off at least exponentially. 128
+/// panels of 16 points, over the range where it is above e^−45 of its peak, are exact to a few ε.
 struct TruncatedMoments {
   /// ln E_α(θ).
   let logNormalizer: Double
@@ -91,7 +96,8 @@ struct TruncatedMoments {
     func peak(weight: Double) -> Double {
       1 - alpha + weight > theta ? naturalLog((1 - alpha + weight) / theta) : 0
     }
-    // 1. The range. The integrand reaches furthest right when it is weighted by u², and furthest left when it is not weighted.
+    // 1. The range. The integrand reaches furthest right when it is weighted by u², and furthest left when it is not
+    // weighted.
     let low = Self.edge(from: peak(weight: 0), to: 0) { height($0, weight: 0) }
     let start = peak(weight: 2)
     var far = max(1, start * 2)
@@ -130,8 +136,8 @@ struct TruncatedMoments {
     covariance = sums[5].value / total - log * value
   }
 
-  /// The point between `inside` and `outside` where a concave function has fallen by ``drop`` from its value at `inside`; `outside` if it has not
-  /// fallen so far there.
+  /// The point between `inside` and `outside` where a concave function has fallen by ``drop`` from its value at
+  /// `inside`; `outside` if it has not fallen so far there.
   private static func edge(from inside: Double, to outside: Double, _ height: (Double) -> Double) -> Double {
     let bound = height(inside) - drop
     guard height(outside) < bound else { return outside }

@@ -1,7 +1,8 @@
-/// Random numbers that are a function of a seed, a stream and an index: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011).
+/// Random numbers that are a function of a seed, a stream and an index: Philox4x32-10 (Salmon, Moraes, Dror and Shaw
+/// 2011).
 ///
-/// The seed is the key. The stream and half the index are the counter, and each block of 128 bits serves two indices. The numbers are those of
-/// `frog_random_bits` in CKernels, which this module may not import.
+/// The seed is the key. The stream and half the index are the counter, and each block of 128 bits serves two indices.
+/// The numbers are those of `frog_random_bits` in CKernels, which this module may not import.
 struct CounterRandom {
   let seed: UInt64
   let stream: UInt64

@@ -16,7 +16,8 @@ func decimalLog(_ x: Double) -> Double { log10(x) }
 func naturalLog(onePlus x: Double) -> Double { log1p(x) }
 func cosine(_ x: Double) -> Double { cos(x) }
 
-/// A sum that keeps the part which each addition rounds off (Neumaier 1974), so that its error does not grow with the number of terms.
+/// A sum that keeps the part which each addition rounds off (Neumaier 1974), so that its error does not grow with the
+/// number of terms.
 struct CompensatedSum {
   private var total = 0.0
   private var lost = 0.0

@@ -1,7 +1,7 @@
 /// Statistics that a few odd values do not move. Values that are not finite are left out.
-public enum RobustStatistics {
+package enum RobustStatistics {
   /// The middle value, or the mean of the two in the middle; nil without values. O(n).
-  public static func median(_ values: [Double]) -> Double? {
+  package static func median(_ values: [Double]) -> Double? {
     var values = values.filter(\.isFinite)
     guard !values.isEmpty else { return nil }
     let middle = values.count / 2
@@ -16,14 +16,15 @@ public enum RobustStatistics {
   /// The median of |x − median|; nil without values. O(n).
   ///
   /// It is not scaled: 1.4826 times it estimates the standard deviation of a normal distribution.
-  public static func medianAbsoluteDeviation(_ values: [Double]) -> Double? {
+  package static func medianAbsoluteDeviation(_ values: [Double]) -> Double? {
     median(values).flatMap { middle in median(values.map { abs($0 - middle) }) }
   }
 
-  /// The Theil–Sen slope, which is the median of (y_j − y_i)/(x_j − x_i) over all pairs of different x; nil without such a pair.
+  /// The Theil–Sen slope, which is the median of (y_j − y_i)/(x_j − x_i) over all pairs of different x; nil without
+  /// such a pair.
   ///
   /// - Complexity: O(n²) time and memory: 64 MB at 4096 points.
-  public static func theilSen(_ points: [(x: Double, y: Double)]) -> Double? {
+  package static func theilSen(_ points: [(x: Double, y: Double)]) -> Double? {
     let points = points.filter { $0.x.isFinite && $0.y.isFinite }
     var slopes: [Double] = []
     slopes.reserveCapacity(points.count * max(points.count - 1, 0) / 2)
@@ -36,7 +37,7 @@ public enum RobustStatistics {
   }
 
   /// The mean of |x_{i+1} − x_i|, in the order given; nil below two values. O(n).
-  public static func meanAbsoluteChange(_ values: [Double]) -> Double? {
+  package static func meanAbsoluteChange(_ values: [Double]) -> Double? {
     let values = values.filter(\.isFinite)
     guard values.count > 1 else { return nil }
     return zip(values, values.dropFirst()).map { abs($1 - $0) }.compensatedSum / Double(values.count - 1)
@@ -45,7 +46,7 @@ public enum RobustStatistics {
   /// The share of values within a range; nil without values. O(n).
   ///
   /// - Parameter range: by default 2 to 6, since WeightWatcher calls layers of 2 ≤ α ≤ 6 well trained.
-  public static func share(_ values: [Double], within range: ClosedRange<Double> = 2...6) -> Double? {
+  package static func share(_ values: [Double], within range: ClosedRange<Double> = 2...6) -> Double? {
     let values = values.filter(\.isFinite)
     guard !values.isEmpty else { return nil }
     return Double(values.count { range.contains($0) }) / Double(values.count)

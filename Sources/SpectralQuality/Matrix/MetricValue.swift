@@ -1,5 +1,5 @@
 /// The value of one cell in a table of metrics.
-public enum MetricValue: Sendable, Equatable {
+package enum MetricValue: Sendable, Equatable {
   /// A finite number.
   case number(Double)
   /// A whole number.
@@ -7,7 +7,8 @@ public enum MetricValue: Sendable, Equatable {
   case text(String)
 }
 
-/// The columns of a row, in the order in which they are appended. A number that is not finite becomes no value, so a table holds no NaN.
+/// The columns of a row, in the order in which they are appended. A number that is not finite becomes no value, so a
+/// table holds no NaN.
 struct ColumnList {
   private(set) var columns: [(name: String, value: MetricValue?)] = []
 

@@ -1,16 +1,16 @@
-/// The metrics of a matrix W whose entries have been shuffled. They tell how much of the spectrum of W is correlation, and whether single large
-/// entries make traps.
-public struct RandomizedMetrics: Sendable {
+/// The metrics of a matrix W whose entries have been shuffled. They tell how much of the spectrum of W is correlation,
+/// and whether single large entries make traps.
+package struct RandomizedMetrics: Sendable {
   /// The largest eigenvalue of all shuffled replicas.
-  public let largest: Double
+  package let largest: Double
   /// The ``SpectralDistance/jensenShannon(_:_:)`` of the spectra of W and of the first replica.
-  public let distance: Double?
+  package let distance: Double?
   /// The largest eigenvalue of the first replica over that of W.
-  public let softRank: Double?
+  package let softRank: Double?
   /// The largest eigenvalue of W less that of the first replica.
-  public let maximumDistance: Double?
+  package let maximumDistance: Double?
   /// The Marchenko–Pastur law of the eigenvalues of all replicas together. Its spikes are the correlation traps.
-  public let marchenkoPastur: MarchenkoPasturFit?
+  package let marchenkoPastur: MarchenkoPasturFit?
 
   init?(_ spectrum: Spectrum, _ replicas: [Spectrum], _ reasons: inout ReasonList) {
     guard let first = replicas.first else { return nil }

@@ -7,38 +7,39 @@
 ///
 /// Definitions, column names and their order are those of WeightWatcher 0.7.7.
 ///
-/// Invariant: a metric that was asked for and has no value is nil, and ``reasons`` holds the reason under the name of its column.
-public struct SpectralMetrics: Sendable {
+/// Invariant: a metric that was asked for and has no value is nil, and ``reasons`` holds the reason under the name of
+/// its column.
+package struct SpectralMetrics: Sendable {
   /// The sides, kernel positions and eigenvalues of the matrix.
-  public let spectrum: Spectrum
+  package let spectrum: Spectrum
   /// Norms, ranks and entropy.
-  public let norms: SpectralNorms
+  package let norms: SpectralNorms
   /// The power law; that of the clipped spectrum if fingers were fixed.
-  public let fit: PowerLawFit
+  package let fit: PowerLawFit
   /// The fit before fingers were clipped, and the number of fingers; nil if not asked for.
-  public let fingers: FingerFix?
+  package let fingers: FingerFix?
   /// The truncated power law; nil if not asked for, or there is none.
-  public let truncated: TruncatedPowerLaw?
+  package let truncated: TruncatedPowerLaw?
   /// The power law's p-value; nil if not asked for, or there is no fit.
-  public let pValue: Double?
+  package let pValue: Double?
   /// α̂ = α·log10 max λ.
-  public let alphaWeighted: Double?
+  package let alphaWeighted: Double?
   /// log10 Σ λ^α.
-  public let logAlphaNorm: Double?
+  package let logAlphaNorm: Double?
   /// The tail that meets the condition det X = 1.
-  public let volume: VolumeCondition?
+  package let volume: VolumeCondition?
   /// The number of eigenvalues in the tail of det X = 1, less that in the tail of the power law.
-  public let ergGap: Int?
+  package let ergGap: Int?
   /// The Marchenko–Pastur law of the bulk; nil if not asked for, or there is none.
-  public let marchenkoPastur: MarchenkoPasturFit?
+  package let marchenkoPastur: MarchenkoPasturFit?
   /// The metrics of spectra of shuffled entries; nil if none were given.
-  public let randomized: RandomizedMetrics?
+  package let randomized: RandomizedMetrics?
   /// The localization of singular vectors; nil if none were given, or there is no xmin.
-  public let vectors: VectorSummary?
+  package let vectors: VectorSummary?
   /// The verdict of α on the training of the matrix.
-  public let warning: TrainingWarning
+  package let warning: TrainingWarning
   /// Column → the reason why it has no value, in words.
-  public let reasons: [String: String]
+  package let reasons: [String: String]
   private let options: SpectralOptions
   /// Whether vectors were given, even if ``vectors`` is nil.
   private let hasVectors: Bool
@@ -47,12 +48,13 @@ public struct SpectralMetrics: Sendable {
   ///
   /// - Parameters:
   ///   - spectrum: the spectrum of a matrix W.
-  ///   - randomized: the spectra of W with its entries shuffled, each by other random numbers. The first is compared with that of W, and all
-  ///     together show the bulk and the traps. WeightWatcher takes 5 for fewer than 100 eigenvalues, else 1.
+  ///   - randomized: the spectra of W with its entries shuffled, each by other random numbers. The first is compared
+  ///     with that of W, and all together show the bulk and the traps. WeightWatcher takes 5 for fewer than 100
+  ///     eigenvalues, else 1.
   ///   - vectors: the localization of singular vectors, with their eigenvalues.
   ///   - options: the metrics to compute.
   /// - Complexity: that of the fits that are asked for; O(n) for the rest.
-  public init(
+  package init(
     _ spectrum: Spectrum, randomized: [Spectrum] = [],
     vectors: [(eigenvalue: Double, metrics: VectorMetrics)] = [], options: SpectralOptions = SpectralOptions()
   ) {
@@ -137,7 +139,7 @@ public struct SpectralMetrics: Sendable {
   }
 
   /// Whether the matrix is over-parameterised: α > 6.
-  public var isOverparameterized: Bool { warning == .underTrained }
+  package var isOverparameterized: Bool { warning == .underTrained }
 
   private static func reason(_ fit: PowerLawFit, of count: Int, minimum: Int) -> String {
     switch fit.status {
@@ -150,24 +152,24 @@ public struct SpectralMetrics: Sendable {
   }
 
   /// The columns that WeightWatcher does not have. They follow those that it has.
-  public static let ownColumns = ["alpha_tpl", "tpl_gain", "pl_pvalue"]
+  package static let ownColumns = ["alpha_tpl", "tpl_gain", "pl_pvalue"]
   /// The columns of spectra of shuffled entries.
-  public static let randomizedColumns = ReasonList.randomized
+  package static let randomizedColumns = ReasonList.randomized
   /// The columns of singular vectors.
-  public static let vectorColumns = ReasonList.vectors
+  package static let vectorColumns = ReasonList.vectors
 
   /// A row of details.csv, in WeightWatcher's order of columns.
   ///
   /// - Parameter identity: the columns layer_id, name, longname and layer_type.
-  public func row(
+  package func row(
     _ identity: [(name: String, value: MetricValue?)]
   ) -> [(name: String, value: MetricValue?)] {
     Self.ordered(identity + columns)
   }
 
-  /// Columns in WeightWatcher's order, which is that of pandas: layer_id and name, then the others by ASCII, capitals before small letters. Our
-  /// own columns come last.
-  public static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)]
+  /// Columns in WeightWatcher's order, which is that of pandas: layer_id and name, then the others by ASCII, capitals
+  /// before small letters. Our own columns come last.
+  package static func ordered(_ columns: [(name: String, value: MetricValue?)]) -> [(name: String, value: MetricValue?)]
   {
     func place(_ name: String) -> Int {
       switch name {
@@ -184,9 +186,10 @@ public struct SpectralMetrics: Sendable {
 
   /// The metrics under WeightWatcher's column names, in its order. Metrics that were not asked for are left out.
   ///
-  /// A failed fit has −1 in alpha, xmin, D, sigma and num_pl_spikes as in WeightWatcher, but no value where WeightWatcher reports numbers made of
-  /// that −1. `Lambda` belongs to the truncated fit, whose exponent is `alpha_tpl`; `alpha` is always that of the power law.
-  public var columns: [(name: String, value: MetricValue?)] {
+  /// A failed fit has −1 in alpha, xmin, D, sigma and num_pl_spikes as in WeightWatcher, but no value where
+  /// WeightWatcher reports numbers made of that −1. `Lambda` belongs to the truncated fit, whose exponent is
+  /// `alpha_tpl`; `alpha` is always that of the power law.
+  package var columns: [(name: String, value: MetricValue?)] {
     var list = ColumnList()
     let fitted = fit.status == .success
     list.count("N", spectrum.larger)
@@ -240,7 +243,7 @@ public struct SpectralMetrics: Sendable {
 }
 
 /// The verdict of α on the training of a matrix, in WeightWatcher's words.
-public enum TrainingWarning: String, Sendable {
+package enum TrainingWarning: String, Sendable {
   /// 2 ≤ α ≤ 6, or no fit. WeightWatcher calls a failed fit over-trained, since its α is −1.
   case none = ""
   /// α < 2.
@@ -249,11 +252,11 @@ public enum TrainingWarning: String, Sendable {
   case underTrained = "under-trained"
 
   /// The α below which a matrix is over-trained.
-  public static let overTrainedBound = 2.0
+  package static let overTrainedBound = 2.0
   /// The α above which a matrix is under-trained, or over-parameterised.
-  public static let underTrainedBound = 6.0
+  package static let underTrainedBound = 6.0
 
-  public init(_ fit: PowerLawFit) {
+  package init(_ fit: PowerLawFit) {
     guard fit.status == .success else {
       self = .none
       return

@@ -1,32 +1,33 @@
 /// The norms, ranks and entropy of a spectrum. Logarithms are decimal, but natural in the entropy.
-public struct SpectralNorms: Sendable, Equatable {
+package struct SpectralNorms: Sendable, Equatable {
   /// The squared Frobenius norm, Σλ.
-  public let norm: Double
+  package let norm: Double
   /// The squared spectral norm, max λ.
-  public let largest: Double
+  package let largest: Double
   /// log10 Σλ; nil for all zeros.
-  public let logNorm: Double?
+  package let logNorm: Double?
   /// log10 max λ; nil for all zeros.
-  public let logLargest: Double?
+  package let logLargest: Double?
   /// The stable rank, Σλ/max λ; nil for all zeros.
-  public let stableRank: Double?
+  package let stableRank: Double?
   /// The number of √λ above max √λ · N · 2⁻⁵².
-  public let matrixRank: Int
-  /// The entropy −Σ p ln p / ln rank with p = λ/Σλ + 10⁻¹⁰, which is 1 if all singular values are equal; nil for all zeros.
+  package let matrixRank: Int
+  /// The entropy −Σ p ln p / ln rank with p = λ/Σλ + 10⁻¹⁰, which is 1 if all singular values are equal; nil for all
+  /// zeros.
   ///
-  /// It is 0 at rank 1, where there is only one direction. WeightWatcher divides by ln(1 + 10⁻¹⁰) there, and reports 23 times the number of
-  /// eigenvalues.
-  public let entropy: Double?
+  /// It is 0 at rank 1, where there is only one direction. WeightWatcher divides by ln(1 + 10⁻¹⁰) there, and reports 23
+  /// times the number of eigenvalues.
+  package let entropy: Double?
   /// The number of λ below ``weakTolerance``.
-  public let weakRankLoss: Int
+  package let weakRankLoss: Int
 
   /// WeightWatcher's absolute bound for weak ranks.
-  public static let weakTolerance = 1e-6
+  package static let weakTolerance = 1e-6
   /// WeightWatcher's EPSILON in double precision.
   private static let entropyFloor = 1e-10
 
   /// - Complexity: O(n).
-  public init(_ spectrum: Spectrum) {
+  package init(_ spectrum: Spectrum) {
     let eigenvalues = spectrum.eigenvalues
     let total = eigenvalues.compensatedSum
     let top = eigenvalues.last ?? 0

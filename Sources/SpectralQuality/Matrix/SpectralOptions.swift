@@ -1,24 +1,24 @@
 /// The metrics of a spectrum that are computed beyond those that take next to no time.
-public struct SpectralOptions: Sendable, Equatable {
+package struct SpectralOptions: Sendable, Equatable {
   /// The fewest eigenvalues of a spectrum that gets a power-law fit. WeightWatcher skips matrices with fewer.
-  public var minimumEigenvalues: Int
+  package var minimumEigenvalues: Int
   /// Whether to clip fingers (``PowerLawFit/clippingFingers(_:)``).
-  public var fitsFingers: Bool
+  package var fitsFingers: Bool
   /// Whether to fit a truncated power law above the power law's xmin.
-  public var fitsTruncated: Bool
+  package var fitsTruncated: Bool
   /// Whether the truncated fit seeks its xmin near the peak of the density, as `fit='E_TPL'` does.
-  public var truncatesFromPeak: Bool
+  package var truncatesFromPeak: Bool
   /// Whether to fit a Marchenko–Pastur law to the spectrum. Spectra of shuffled entries always get one.
-  public var fitsMarchenkoPastur: Bool
+  package var fitsMarchenkoPastur: Bool
   /// The number of spectra to draw for the p-value; 0 for no p-value.
-  public var bootstraps: Int
+  package var bootstraps: Int
   /// The key of the random numbers of the p-value.
-  public var seed: UInt64
+  package var seed: UInt64
   /// The stream of random numbers, one for each matrix, so that those of two matrices are independent.
-  public var stream: UInt64
+  package var stream: UInt64
 
   /// Asks for the power-law fit and the norms, and for whatever is set.
-  public init(
+  package init(
     minimumEigenvalues: Int = 8, fitsFingers: Bool = false, fitsTruncated: Bool = false,
     truncatesFromPeak: Bool = false, fitsMarchenkoPastur: Bool = false, bootstraps: Int = 0, seed: UInt64 = 0,
     stream: UInt64 = 0

@@ -1,30 +1,34 @@
 /// The spectrum of a matrix W: the eigenvalues λ = σ² of WᵀW, and the shape of W.
 ///
-/// WeightWatcher's conventions hold. The eigenvalues are those of W as it is, without a factor 1/N and without centring. A convolution has one
-/// matrix for each position of its kernel. Their eigenvalues are pooled and halved, as if W were scaled by √½.
-public struct Spectrum: Sendable, Equatable {
+/// WeightWatcher's conventions hold. The eigenvalues are those of W as it is, without a factor 1/N and without
+/// centring. A convolution has one matrix for each position of its kernel. Their eigenvalues are pooled and halved, as
+/// if W were scaled by √½.
+package struct Spectrum: Sendable, Equatable {
   /// The eigenvalues λ, ascending, finite, ≥ 0. There are `smaller × kernelPositions`.
-  public let eigenvalues: [Double]
-  /// The longer side N of the matrix of one position. WeightWatcher exchanges N and M once for each position of a kernel with more columns than
-  /// rows, so that even numbers of positions leave N < M.
-  public let larger: Int
+  package let eigenvalues: [Double]
+  /// The longer side N of the matrix of one position. WeightWatcher exchanges N and M once for each position of a
+  /// kernel with more columns than rows, so that even numbers of positions leave N < M.
+  package let larger: Int
   /// The shorter side M.
-  public let smaller: Int
+  package let smaller: Int
   /// The positions of a kernel, kh·kw; 1 for a matrix.
-  public let kernelPositions: Int
+  package let kernelPositions: Int
   /// The largest singular value, in the units of W; of √½·W for a convolution.
-  public let largestSingularValue: Double
-  /// The smallest singular value. For a convolution it is the largest of the smallest values of all positions, as in WeightWatcher.
-  public let smallestSingularValue: Double
-  /// The number of singular values that are 0 but for rounding: at most max σ · N · 2⁻⁵², where each position has its own max σ.
-  public let rankLoss: Int
+  package let largestSingularValue: Double
+  /// The smallest singular value. For a convolution it is the largest of the smallest values of all positions, as in
+  /// WeightWatcher.
+  package let smallestSingularValue: Double
+  /// The number of singular values that are 0 but for rounding: at most max σ · N · 2⁻⁵², where each position has its
+  /// own max σ.
+  package let rankLoss: Int
 
   /// Makes the spectrum of a matrix.
   ///
   /// - Parameter singularValues: the min(rows, columns) singular values, in any order.
-  /// - Throws: ``SpectrumError`` if the number of values does not fit the shape, or if one is negative, NaN, or too large to be squared.
+  /// - Throws: ``SpectrumError`` if the number of values does not fit the shape, or if one is negative, NaN, or too
+  ///   large to be squared.
   /// - Complexity: O(n log n).
-  public init(singularValues: [Double], rows: Int, columns: Int) throws(SpectrumError) {
+  package init(singularValues: [Double], rows: Int, columns: Int) throws(SpectrumError) {
     try self.init(kernels: [singularValues], rows: rows, columns: columns, scale: 1)
   }
 
@@ -33,7 +37,7 @@ public struct Spectrum: Sendable, Equatable {
   /// - Parameter kernels: the min(rows, columns) singular values of each position, in any order.
   /// - Throws: ``SpectrumError``, as for a matrix, or if there is no position.
   /// - Complexity: O(n log n) for n values in all.
-  public init(pooling kernels: [[Double]], rows: Int, columns: Int) throws(SpectrumError) {
+  package init(pooling kernels: [[Double]], rows: Int, columns: Int) throws(SpectrumError) {
     try self.init(kernels: kernels, rows: rows, columns: columns, scale: 0.5)
   }
 
@@ -70,11 +74,11 @@ public struct Spectrum: Sendable, Equatable {
   }
 
   /// The aspect ratio N / M, at least 1.
-  public var aspectRatio: Double { Double(larger) / Double(smaller) }
+  package var aspectRatio: Double { Double(larger) / Double(smaller) }
 }
 
 /// The reason why values are no spectrum.
-public enum SpectrumError: Error, Equatable, CustomStringConvertible {
+package enum SpectrumError: Error, Equatable, CustomStringConvertible {
   /// The shape has no elements, or the convolution no positions.
   case noValues(rows: Int, columns: Int)
   /// A matrix of this shape has another number of singular values.
@@ -83,7 +87,7 @@ public enum SpectrumError: Error, Equatable, CustomStringConvertible {
   case notASingularValue(Double)
 
   /// The error in words, on one line.
-  public var description: String {
+  package var description: String {
     switch self {
     case .noValues(let rows, let columns): "a matrix of \(rows) × \(columns) has no singular values"
     case .countMismatch(let values, let rows, let columns):

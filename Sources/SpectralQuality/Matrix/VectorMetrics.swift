@@ -1,26 +1,28 @@
 /// Measures of the localization of a vector, which is large if few entries hold most of its length.
-public struct VectorMetrics: Sendable, Equatable {
-  /// The entropy, in nats, of the histogram of |v_i| over 100 equal bins: ln 100 if the bins are equally full, 0 if all |v_i| are equal.
-  public let entropy: Double
+package struct VectorMetrics: Sendable, Equatable {
+  /// The entropy, in nats, of the histogram of |v_i| over 100 equal bins: ln 100 if the bins are equally full, 0 if all
+  /// |v_i| are equal.
+  package let entropy: Double
   /// ‖v‖₁/‖v‖∞: 1 if only one entry is not 0, the length if all |v_i| are equal.
-  public let localizationRatio: Double
+  package let localizationRatio: Double
   /// ‖v‖₂/‖v‖₄: 1 if only one entry is not 0, length^¼ if all |v_i| are equal.
-  public let participationRatio: Double
+  package let participationRatio: Double
 
   /// Restores metrics that were computed before.
-  public init(entropy: Double, localizationRatio: Double, participationRatio: Double) {
+  package init(entropy: Double, localizationRatio: Double, participationRatio: Double) {
     self.entropy = entropy
     self.localizationRatio = localizationRatio
     self.participationRatio = participationRatio
   }
 
-  /// Computes the metrics of a vector; nil if it is empty, is all zeros, or has an entry or a sum of entries that is not finite.
+  /// Computes the metrics of a vector; nil if it is empty, is all zeros, or has an entry or a sum of entries that is
+  /// not finite.
   ///
-  /// The sign and the scale of the vector do not matter. The metrics are WeightWatcher's `discrete_entropy`, `localization_ratio` and
-  /// `participation_ratio`, with the 10⁻¹⁰ that it adds to the density of each bin.
+  /// The sign and the scale of the vector do not matter. The metrics are WeightWatcher's `discrete_entropy`,
+  /// `localization_ratio` and `participation_ratio`, with the 10⁻¹⁰ that it adds to the density of each bin.
   ///
   /// - Complexity: O(length).
-  public init?(_ vector: [Double]) {
+  package init?(_ vector: [Double]) {
     let sizes = vector.map(abs)
     guard let largest = sizes.max(), largest > 0, largest.isFinite, sizes.allSatisfy(\.isFinite) else { return nil }
     let mean = sizes.compensatedSum / Double(sizes.count)
@@ -39,13 +41,13 @@ public struct VectorMetrics: Sendable, Equatable {
 }
 
 /// The means and variances of vector metrics over the bulk (λ < xmin) and over the tail (λ ≥ xmin) of a spectrum.
-public struct VectorSummary: Sendable, Equatable {
+package struct VectorSummary: Sendable, Equatable {
   /// The mean and variance of a set of values. The variance is over the count, not over the count less one.
-  public struct Moments: Sendable, Equatable {
+  package struct Moments: Sendable, Equatable {
     /// Σx/n.
-    public let mean: Double
+    package let mean: Double
     /// Σ(x − mean)²/n.
-    public let variance: Double
+    package let variance: Double
 
     init?(_ values: [Double]) {
       guard !values.isEmpty else { return nil }
@@ -56,24 +58,25 @@ public struct VectorSummary: Sendable, Equatable {
   }
 
   /// The moments of one metric over both parts of a spectrum.
-  public struct Parts: Sendable, Equatable {
+  package struct Parts: Sendable, Equatable {
     /// The moments over vectors of λ < xmin; nil if there is none.
-    public let bulk: Moments?
+    package let bulk: Moments?
     /// The moments over vectors of λ ≥ xmin; nil if there is none.
-    public let tail: Moments?
+    package let tail: Moments?
   }
 
   /// The moments of ``VectorMetrics/entropy``.
-  public let entropy: Parts
+  package let entropy: Parts
   /// The moments of ``VectorMetrics/localizationRatio``.
-  public let localizationRatio: Parts
+  package let localizationRatio: Parts
   /// The moments of ``VectorMetrics/participationRatio``.
-  public let participationRatio: Parts
+  package let participationRatio: Parts
 
   /// - Parameters:
-  ///   - vectors: the metrics and the eigenvalue of each vector, in any order; for a convolution, those of all positions.
+  ///   - vectors: the metrics and the eigenvalue of each vector, in any order; for a convolution, those of all
+  ///     positions.
   ///   - xmin: the eigenvalue where the tail begins.
-  public init(_ vectors: [(eigenvalue: Double, metrics: VectorMetrics)], xmin: Double) {
+  package init(_ vectors: [(eigenvalue: Double, metrics: VectorMetrics)], xmin: Double) {
     func parts(_ metric: (VectorMetrics) -> Double) -> Parts {
       Parts(
         bulk: Moments(vectors.filter { $0.eigenvalue < xmin }.map { metric($0.metrics) }),

@@ -1,23 +1,23 @@
 /// The correlation flow: statistics of α through the depth of a model, for the matrices of one role.
-public struct CorrelationFlow: Sendable, Equatable {
+package struct CorrelationFlow: Sendable, Equatable {
   /// The number of layers that have a fit.
-  public let count: Int
+  package let count: Int
   /// The median of α; nil without fits.
-  public let median: Double?
+  package let median: Double?
   /// The median of |α − median|, not scaled.
-  public let medianAbsoluteDeviation: Double?
+  package let medianAbsoluteDeviation: Double?
   /// The Theil–Sen slope, which is the change of α for each layer; nil below two layers.
-  public let slope: Double?
+  package let slope: Double?
   /// The mean of |Δα| from one fitted layer to the next; nil below two layers.
-  public let meanAbsoluteChange: Double?
+  package let meanAbsoluteChange: Double?
   /// The share of layers of 2 ≤ α ≤ 6.
-  public let wellTrainedShare: Double?
+  package let wellTrainedShare: Double?
 
   /// Computes the flow of one role.
   ///
   /// - Parameter layers: the depth and α of each matrix, in any order; α is nil where there is no fit.
   /// - Complexity: O(n²) for n layers.
-  public init(_ layers: [(depth: Int, alpha: Double?)]) {
+  package init(_ layers: [(depth: Int, alpha: Double?)]) {
     let fitted = layers.sorted { $0.depth < $1.depth }.compactMap { layer in
       layer.alpha.flatMap { $0.isFinite && $0 > 1 ? (x: Double(layer.depth), y: $0) : nil }
     }

@@ -1,41 +1,42 @@
-/// The search for matrices whose scale has changed out of step with the rest of the model, since fine-tuning or distillation has made a layer
-/// vanish or explode.
+/// The search for matrices whose scale has changed out of step with the rest of the model, since fine-tuning or
+/// distillation has made a layer vanish or explode.
 ///
-/// WeightWatcher gives no thresholds, so these are our own. A step of 0.5 in log10 of an eigenvalue is a factor of 1.8 in the weights. Five median
-/// absolute deviations, which are 3.4 standard deviations of a normal distribution, leave out the changes that the rest of the model shares.
-public enum ScaleCollapse {
+/// WeightWatcher gives no thresholds, so these are our own. A step of 0.5 in log10 of an eigenvalue is a factor of 1.8
+/// in the weights. Five median absolute deviations, which are 3.4 standard deviations of a normal distribution, leave
+/// out the changes that the rest of the model shares.
+package enum ScaleCollapse {
   /// The least change beyond the median change, in log10 of an eigenvalue or of a squared norm.
-  public static let leastChange = 0.5
+  package static let leastChange = 0.5
   /// The number of median absolute deviations of the model's changes beyond which a change is out of step.
-  public static let deviations = 5.0
+  package static let deviations = 5.0
   /// The robust z below which log10 λmax of a matrix counts as collapsed within its group, for one model alone.
-  public static let robustScore = -3.5
+  package static let robustScore = -3.5
   /// The fewest matrices of a group that show what is usual in it.
-  public static let leastGroup = 5
+  package static let leastGroup = 5
 
   /// The change of scale of a matrix against its base.
-  public struct Change: Sendable, Equatable {
+  package struct Change: Sendable, Equatable {
     /// The change of the largest eigenvalue, d = Δ log10 λmax; nil if it is zero before or after.
-    public let spectral: Double?
+    package let spectral: Double?
     /// The change of the squared Frobenius norm, Δ log10 Σλ; nil if it is zero before or after.
-    public let frobenius: Double?
+    package let frobenius: Double?
     /// ``spectral`` less its median over the model.
-    public let spectralExcess: Double?
+    package let spectralExcess: Double?
     /// ``frobenius`` less its median over the model.
-    public let frobeniusExcess: Double?
+    package let frobeniusExcess: Double?
     /// Whether |d − median| > max(0.5, 5·MAD).
-    public let isSpectralOutlier: Bool
+    package let isSpectralOutlier: Bool
     /// Whether ``frobenius`` is as far from its median.
-    public let isFrobeniusOutlier: Bool
+    package let isFrobeniusOutlier: Bool
     /// Whether either change is an outlier, or only one of base and tuned matrix is all zeros.
-    public let isFlagged: Bool
+    package let isFlagged: Bool
   }
 
   /// The changes of a model against its base, matrix by matrix.
   ///
   /// - Parameter pairs: log10 of the largest eigenvalue and of Σλ, before and after; nil for a matrix of zeros.
   /// - Complexity: O(n).
-  public static func changes(
+  package static func changes(
     _ pairs: [(base: (largest: Double?, norm: Double?), tuned: (largest: Double?, norm: Double?))]
   ) -> [Change] {
     func difference(_ before: Double?, _ after: Double?) -> Double? {
@@ -66,11 +67,11 @@ public enum ScaleCollapse {
 
   /// The robust z of each log10 λmax of one model within its group of role and shape: (x − median)/(1.4826·MAD).
   ///
-  /// A matrix with a z below ``robustScore`` counts as collapsed. z is nil for a matrix of zeros, in groups of fewer than ``leastGroup``, and where
-  /// more than half of a group are equal.
+  /// A matrix with a z below ``robustScore`` counts as collapsed. z is nil for a matrix of zeros, in groups of fewer
+  /// than ``leastGroup``, and where more than half of a group are equal.
   ///
   /// - Complexity: O(n).
-  public static func scores<Group: Hashable>(_ matrices: [(group: Group, logLargest: Double?)]) -> [Double?] {
+  package static func scores<Group: Hashable>(_ matrices: [(group: Group, logLargest: Double?)]) -> [Double?] {
     let groups = Dictionary(grouping: matrices, by: \.group).mapValues { members in
       let values = members.compactMap(\.logLargest)
       return (
