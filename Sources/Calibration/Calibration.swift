@@ -1,8 +1,8 @@
+import Dispatch
+import DistSVD
+import MPI
 import Planning
 import RunCore
-import DistSVD
-import Dispatch
-import MPI
 import Synchronization
 import SystemPackage
 

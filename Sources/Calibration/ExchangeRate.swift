@@ -1,6 +1,6 @@
-import RunCore
 import DistSVD
 import MPI
+import RunCore
 
 /// Measures how fast ranks exchange arrays.
 enum ExchangeRate {

@@ -1,5 +1,5 @@
-import RunCore
 import DistSVD
+import RunCore
 import ShardIO
 import SystemPackage
 

@@ -1,6 +1,6 @@
+import DistSVD
 import FROGDist
 import RunCore
-import DistSVD
 
 /// Times the stages of one matrix.
 struct StageRates {

@@ -1,5 +1,5 @@
-import Planning
 import DistSVD
+import Planning
 
 /// A measurement of how fast `p?syevd` is on a team.
 package struct TeamMeasurement: Sendable, Equatable {

@@ -1,7 +1,7 @@
-import Execution
-import RunCore
 import DistSVD
+import Execution
 import MPI
+import RunCore
 
 /// Times `p?syevd` on teams of ranks, beside the local eigensolver.
 struct TeamTimes {

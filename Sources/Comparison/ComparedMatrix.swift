@@ -1,5 +1,5 @@
-import Execution
 import DistSVD
+import Execution
 import SpectralQuality
 
 /// The measured values of one pair: a row of `details.csv`.

@@ -1,7 +1,7 @@
-import Spectra
-import Weights
 import RunCore
+import Spectra
 import SpectralQuality
+import Weights
 
 extension ComparisonSummary {
   /// Summarizes the rows of all pairs.

@@ -1,5 +1,5 @@
-import RunCore
 import Execution
+import RunCore
 import SpectralQuality
 
 /// `summary.json` of a comparison: what was asked, of which checkpoints, and what all pairs together tell.

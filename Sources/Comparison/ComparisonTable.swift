@@ -1,7 +1,7 @@
-import Weights
-import Spectra
 import ShardIO
+import Spectra
 import SpectralQuality
+import Weights
 
 /// `details.csv` of a comparison: a line for each pair.
 struct ComparisonTable {

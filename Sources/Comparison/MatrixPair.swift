@@ -1,9 +1,9 @@
-import Spectra
-import Execution
-import Weights
-import RunCore
 import DistSVD
+import Execution
 import MPI
+import RunCore
+import Spectra
+import Weights
 
 /// Two matrices of one name and shape, and the ranks that compare them.
 struct MatrixPair {

@@ -1,6 +1,6 @@
+import ShardIO
 import Spectra
 import Weights
-import ShardIO
 
 /// Which matrices of two checkpoints are compared: those with the same name and shape.
 ///

@@ -1,6 +1,6 @@
-import Weights
-import Spectra
 import Execution
+import Spectra
+import Weights
 
 /// Measures pairs of matrices for `compare`. Ordinals count pairs.
 struct PairMeasurement: MatrixMeasurement {

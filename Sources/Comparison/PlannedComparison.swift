@@ -1,7 +1,7 @@
-import Spectra
-import Planning
-import Weights
 import DistSVD
+import Planning
+import Spectra
+import Weights
 
 /// What a run of `compare` does, as `plan` tells it. It supposes that every matrix has a partner, and that no partner is the same.
 package struct PlannedComparison: PlannedRun {

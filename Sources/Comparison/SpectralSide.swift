@@ -1,8 +1,8 @@
-import Spectra
-import Execution
-import Weights
 import DistSVD
+import Execution
+import Spectra
 import SpectralQuality
+import Weights
 
 /// One matrix of a pair, after its decomposition.
 struct SpectralSide {

@@ -1,5 +1,5 @@
-import Weights
 import ShardIO
+import Weights
 
 /// How well a stored type resolves the singular values of a matrix that was rounded to it.
 enum StoredPrecision {

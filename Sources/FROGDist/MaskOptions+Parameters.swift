@@ -1,6 +1,6 @@
 import DistSVD
-import SpectralQuality
 import RunCore
+import SpectralQuality
 
 extension MaskParameters {
   /// The parameters of a run: what was asked, and how scores were made in the end.

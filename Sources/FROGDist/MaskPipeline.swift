@@ -4,8 +4,8 @@ import MPI
 import Planning
 import RunCore
 import ShardIO
-import SpectralQuality
 import Spectra
+import SpectralQuality
 import SystemPackage
 import Weights
 

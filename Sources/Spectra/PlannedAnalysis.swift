@@ -1,6 +1,6 @@
+import DistSVD
 import Planning
 import Weights
-import DistSVD
 
 /// What a run of `analyze` does, reads and writes, as `plan` tells it.
 package struct PlannedAnalysis: PlannedRun {

@@ -1,5 +1,5 @@
-import RunCore
 import ArgumentParser
+import RunCore
 
 /// The program. A subcommand does the work; failures are reported here.
 @main

@@ -47,18 +47,16 @@ package struct CommandRun<Command: MatrixCommand> {
     // 1. Threads: a run that is continued keeps the number it began with, since threads shape the last bits of results.
     let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
     let threads = try context.setThreads(options.threads, begun: begun)
-    // 2. Catalogs: what the headers of the checkpoints say.
-    let checkpoints = try context.stage("catalog", load)
-    // 3. Plan: what cannot be done, or does not fit in memory, is refused before any weight is read and anything is written.
-    let planner = try Planner(threads: threads, memory: options.memory, world: world, warn: context.warn)
-    var preparation = try command.prepare(checkpoints, planner, in: context)
-    // 4. Claim: make sure that the results have a place before hours of work.
+    // 2. Catalogs and plan: what the headers say, and whether it can be done.
+    let (catalogs, planner, prepared) = try prepare(threads: threads)
+    var preparation = prepared
+    // 3. Claim: make sure that the results have a place before hours of work.
     return try ClaimedRun.holding(
       output, options.output, checkpoints: options.sources.map(\.path), world: world, watch: context.watch
     ) { claimed in
-      // 5. Norms: read all weights once, for norms and for hashes that tell what the weights were.
-      let inputs = try measure(checkpoints.catalogs)
-      // 6. Identity: is this the run that the folder has begun, or finished?
+      // 4. Norms: read all weights once, for norms and for hashes that tell what the weights were.
+      let inputs = try measure(catalogs)
+      // 5. Identity: is this the run that the folder has begun, or finished?
       let identity = RunIdentity(
         version: context.version, command: Command.kind.command,
         options: try command.words(&preparation, inputs, threads: threads, in: context), threads: threads,
@@ -67,17 +65,26 @@ package struct CommandRun<Command: MatrixCommand> {
       guard try claimed.begins(identity) else {
         return Outcome(product: try command.product(in: output.path, world: world), statistics: nil)
       }
-      // 7. Work: the command's own stages over the matrices.
+      // 6. Work: the command's own stages over the matrices.
       let finished = try command.work(
         preparation,
         BegunRun(
           context: context, inputs: inputs, planner: planner, teams: MatrixTeams(world), threads: threads,
           output: output, digest: try identity.digest()))
-      // 8. Publication: from here on the results are those of the run, whatever happens.
+      // 7. Publication: from here on the results are those of the run, whatever happens.
       let statistics = try statistics(finished.totals, threads: threads)
       try claimed.publish(commit(finished, statistics, to: output))
       return Outcome(product: finished.product, statistics: statistics)
     }
+  }
+
+  /// Reads the headers, and refuses what cannot be done, or does not fit in memory, before any weight is read and anything is written.
+  ///
+  /// The headers are gone when this returns: those of a million tensors take hundreds of megabytes, which hours of work have no use for.
+  private func prepare(threads: Int) throws -> ([Catalog], Planner, Command.Preparation) {
+    let checkpoints = try context.stage("catalog", load)
+    let planner = try Planner(threads: threads, memory: options.memory, world: world, warn: context.warn)
+    return (checkpoints.catalogs, planner, try command.prepare(checkpoints, planner, in: context))
   }
 
   /// Reads and validates the checkpoints on rank 0, and gives their catalogs to all ranks.

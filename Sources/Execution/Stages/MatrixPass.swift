@@ -122,7 +122,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
     let rounds = try worker.begin(with: recovered, on: world)
     let tasks = schedule.tasks(of: world.rank).filter { !recovered.ordinals.contains($0.ordinal) }
     let total = tasks.reduce(0) { $0 + schedule.costs[$1.ordinal].total }
-    let readAhead = ReadAhead([input] + partners, member: world.rank)
+    let readAhead = ReadAhead([input] + partners, rank: world.rank)
     var done = 0.0
     var failure: (any Error)?
     var isStopped = false

@@ -1,7 +1,7 @@
-import Planning
-import Weights
 import DistSVD
+import Planning
 import ShardIO
+import Weights
 
 /// Brings the next matrix of a rank into the page cache while the rank works on the one before.
 struct ReadAhead: ~Copyable {
@@ -20,7 +20,7 @@ struct ReadAhead: ~Copyable {
   /// - Parameters:
   ///   - inputs: the checkpoints, whose matrices of one ordinal are read together.
   ///   - rank: the number of this rank in the world.
-  init(_ inputs: [MatrixInput], member rank: Int) {
+  init(_ inputs: [MatrixInput], rank: Int) {
     self.inputs = inputs
     self.rank = rank
   }

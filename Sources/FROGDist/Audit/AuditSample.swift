@@ -1,5 +1,5 @@
-import Weights
 import RunCore
+import Weights
 
 /// Chooses the matrices that an approximate run also scores exactly.
 enum AuditSample {

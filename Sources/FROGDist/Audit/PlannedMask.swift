@@ -1,5 +1,5 @@
-import RunCore
 import Planning
+import RunCore
 import Weights
 
 /// What a run of `mask` does, reads and writes, as `plan` tells it.

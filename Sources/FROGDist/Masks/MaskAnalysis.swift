@@ -1,9 +1,9 @@
+import DistSVD
 import Execution
+import MPI
+import RunCore
 import Spectra
 import Weights
-import RunCore
-import DistSVD
-import MPI
 
 /// The spectra of a run of `mask`: from its own decompositions, or measured before the scores if what is kept depends on them.
 struct MaskAnalysis {

@@ -1,6 +1,6 @@
-import Weights
 import Crypto
 import ShardIO
+import Weights
 
 /// Reads one mask file once, for its digest and to check its tensors by their rules.
 struct MaskContents: ~Copyable {

@@ -1,9 +1,9 @@
 import Execution
-import Spectra
-import Weights
-import RunCore
 import FoundationEssentials
+import RunCore
+import Spectra
 import SystemPackage
+import Weights
 
 /// The files that `mask` writes.
 package enum MaskFiles {

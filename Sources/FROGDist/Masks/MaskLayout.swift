@@ -1,6 +1,6 @@
-import Weights
 import RunCore
 import ShardIO
+import Weights
 
 /// The place of every byte of the output. All ranks know it once they know how many weights each matrix keeps.
 ///

@@ -1,6 +1,6 @@
-import RunCore
 import FoundationEssentials
 import MPI
+import RunCore
 import ShardIO
 import SystemPackage
 

@@ -1,7 +1,7 @@
 import Execution
-import Weights
 import RunCore
 import ShardIO
+import Weights
 
 /// `frog.json`: what was asked, of which checkpoint, and what came out.
 ///

@@ -1,5 +1,5 @@
-import Weights
 import ShardIO
+import Weights
 
 /// A rule for the elements of one tensor of a mask file, which are looked at in their order.
 protocol TensorRule {

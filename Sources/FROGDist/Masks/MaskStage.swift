@@ -1,9 +1,9 @@
 import Execution
-import Weights
-import RunCore
 import MPI
+import RunCore
 import ShardIO
 import SystemPackage
+import Weights
 
 /// Writes the masks of all ranks into shared files, hashes them, and describes them for the record.
 struct MaskStage {

@@ -1,6 +1,6 @@
-import Weights
 import RunCore
 import ShardIO
+import Weights
 
 /// Writes the kept weights, scores and noise factors of this rank's matrices to their places in the files.
 struct MaskWriter {

@@ -1,6 +1,6 @@
-import Weights
 import RunCore
 import ShardIO
+import Weights
 
 /// The masks that `frog.json` says are stored under one name: those of one matrix, or of all experts of a stack.
 struct RecordedOutput {

@@ -1,10 +1,10 @@
 import Execution
-import Spectra
-import Weights
-import RunCore
 import MPI
+import RunCore
 import ShardIO
+import Spectra
 import SystemPackage
+import Weights
 
 /// Checks an output folder against itself and, if asked, against its checkpoint.
 package struct Verification {

@@ -1,12 +1,12 @@
-import Execution
-import Weights
-import RunCore
 import CKernels
 import DistSVD
+import Execution
 import FoundationEssentials
 import MPI
+import RunCore
 import ShardIO
 import SystemPackage
+import Weights
 
 /// The tensors of another checkpoint that scores are multiplied by, one for each matrix and of its name.
 ///

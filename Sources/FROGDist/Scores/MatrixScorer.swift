@@ -1,9 +1,9 @@
-import Execution
-import Weights
-import RunCore
 import CKernels
 import DistSVD
+import Execution
+import RunCore
 import ShardIO
+import Weights
 
 /// The values that a rank has counted, and the bound that follows from them.
 struct Counts {

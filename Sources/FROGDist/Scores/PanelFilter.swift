@@ -1,8 +1,8 @@
-import Execution
-import RunCore
 import CKernels
 import DistSVD
+import Execution
 import MPI
+import RunCore
 
 /// Takes from a panel the weights that may still be selected: the candidates.
 struct PanelFilter {

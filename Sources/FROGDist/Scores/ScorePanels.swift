@@ -1,6 +1,6 @@
-import RunCore
 import CKernels
 import DistSVD
+import RunCore
 
 /// One panel of the scores of a matrix.
 package struct ScorePanel {

@@ -1,5 +1,5 @@
-import Weights
 import DistSVD
+import Weights
 
 /// The powers of two by which one matrix and its scores are scaled, so that single precision holds them whatever the units of the weights.
 ///

@@ -1,8 +1,8 @@
-import Weights
-import RunCore
 import CKernels
+import RunCore
 import ShardIO
 import SystemPackage
+import Weights
 
 /// What scoring a matrix leaves behind, on the rank that owns the matrix.
 struct ScoredMatrix {

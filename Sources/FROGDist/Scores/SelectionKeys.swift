@@ -1,6 +1,6 @@
-import RunCore
 import CKernels
 import DistSVD
+import RunCore
 
 /// The way in which scores of different matrices, rows and columns are made comparable before the best are taken.
 package enum Normalization: String, Sendable, CaseIterable {

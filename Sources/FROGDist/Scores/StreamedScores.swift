@@ -1,6 +1,6 @@
-import RunCore
 import CKernels
 import DistSVD
+import RunCore
 
 /// The singular vectors of the core side, shared so that no member of a team holds all of them.
 protocol SharedVectors {

@@ -1,5 +1,5 @@
-import Execution
 import DistSVD
+import Execution
 import MPI
 
 /// Adds up the moments of a matrix's panels in the order of the panels, whichever member made them.

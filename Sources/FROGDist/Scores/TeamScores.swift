@@ -1,9 +1,9 @@
-import Execution
-import Weights
-import RunCore
 import DistSVD
+import Execution
 import MPI
+import RunCore
 import ShardIO
+import Weights
 
 /// The scores of one matrix, as its team makes them. Each member makes its own panels; a rank alone makes all of them.
 struct TeamScores {

@@ -1,5 +1,5 @@
-import RunCore
 import CKernels
+import RunCore
 import ShardIO
 
 /// The candidates of one panel, in a record, in order of position in the panel.

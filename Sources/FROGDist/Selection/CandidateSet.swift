@@ -1,5 +1,5 @@
-import RunCore
 import CKernels
+import RunCore
 import SystemPackage
 
 /// All candidates of one matrix. They lie on disk between scoring and writing, so that memory does not grow with the model.

@@ -1,5 +1,5 @@
-import RunCore
 import CKernels
+import RunCore
 
 /// The number of ranked values in each of 65,536 bins.
 ///

@@ -1,6 +1,6 @@
-import Weights
-import RunCore
 import MPI
+import RunCore
+import Weights
 
 /// Makes schedules from numbers that all ranks have agreed on, so that every rank makes the same one.
 package struct Planner {

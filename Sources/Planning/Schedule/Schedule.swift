@@ -1,5 +1,5 @@
-import Weights
 import RunCore
+import Weights
 
 /// Which ranks do which matrix, and in which order.
 ///

@@ -1,5 +1,5 @@
-import RunCore
 import HeapModule
+import RunCore
 
 /// A schedule in the making: tasks are put on ranks one after the other.
 struct SchedulePlacement {

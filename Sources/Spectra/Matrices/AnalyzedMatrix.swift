@@ -1,6 +1,6 @@
 import Execution
-import Weights
 import SpectralQuality
+import Weights
 
 /// The measured values of one matrix: a row of `details.csv`.
 package struct AnalyzedMatrix: MatrixRow {

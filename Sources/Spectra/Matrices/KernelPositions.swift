@@ -1,6 +1,6 @@
+import DistSVD
 import Execution
 import Weights
-import DistSVD
 
 /// One position of a convolution's kernel, W[:, :, i, j], as a matrix outputs × inputs. It is read from the stored matrix outputs × (inputs
 /// · positions).

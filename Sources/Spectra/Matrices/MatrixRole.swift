@@ -1,5 +1,5 @@
-import Weights
 import ShardIO
+import Weights
 
 /// The role of a matrix in its layer, as far as its name tells.
 package struct MatrixRole: Codable, Sendable, Equatable {

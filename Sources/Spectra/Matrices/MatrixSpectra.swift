@@ -1,7 +1,7 @@
-import Execution
-import Weights
 import DistSVD
+import Execution
 import SpectralQuality
+import Weights
 
 /// The spectra of one matrix, in the units of its weights.
 package struct MatrixSpectra {

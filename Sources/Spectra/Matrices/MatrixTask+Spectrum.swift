@@ -1,6 +1,6 @@
+import DistSVD
 import Execution
 import RunCore
-import DistSVD
 
 extension MatrixTask {
   /// The singular values of the matrix, in the units of ``source``, and its leading vectors.

@@ -1,6 +1,6 @@
-import RunCore
 import CKernels
 import DistSVD
+import RunCore
 
 /// A matrix with its entries in random order, in memory.
 ///

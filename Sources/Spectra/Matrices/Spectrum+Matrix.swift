@@ -1,7 +1,7 @@
-import Weights
 import RunCore
 import ShardIO
 import SpectralQuality
+import Weights
 
 extension Spectrum {
   /// The spectrum of a matrix, from its singular values.

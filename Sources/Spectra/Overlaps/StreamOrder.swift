@@ -1,6 +1,6 @@
-import Weights
 import DistSVD
 import ShardIO
+import Weights
 
 /// Which matrices write to the residual stream, and which read it next.
 struct StreamOrder {

@@ -1,8 +1,8 @@
-import Weights
-import RunCore
 import DistSVD
 import FoundationEssentials
 import MPI
+import RunCore
+import Weights
 
 /// Measures how much of the directions that a matrix writes to the residual stream the next matrix reads. The leading vectors come from the
 /// journal.

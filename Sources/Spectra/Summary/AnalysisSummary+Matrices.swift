@@ -1,7 +1,7 @@
-import Weights
 import RunCore
 import ShardIO
 import SpectralQuality
+import Weights
 
 extension AnalysisSummary {
   /// The metrics whose means WeightWatcher's summary has.

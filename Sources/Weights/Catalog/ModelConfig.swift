@@ -1,5 +1,5 @@
-import RunCore
 import FoundationEssentials
+import RunCore
 import ShardIO
 import SystemPackage
 

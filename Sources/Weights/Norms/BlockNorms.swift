@@ -1,6 +1,6 @@
-import RunCore
 import CKernels
 import MPI
+import RunCore
 import ShardIO
 
 extension Norms {

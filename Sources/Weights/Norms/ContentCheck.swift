@@ -1,5 +1,5 @@
-import RunCore
 import CKernels
+import RunCore
 import ShardIO
 
 /// Compares the weights of matrices with what they were when the norms were measured.

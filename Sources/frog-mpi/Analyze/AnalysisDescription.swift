@@ -1,6 +1,6 @@
 import Execution
-import Spectra
 import RunCore
+import Spectra
 
 /// The text that `analyze` prints at its end.
 struct AnalysisDescription {

@@ -1,6 +1,6 @@
+import ArgumentParser
 import Execution
 import Spectra
-import ArgumentParser
 
 /// The command `frog-mpi analyze`.
 struct Analyze: RunCommand {

@@ -1,6 +1,6 @@
-import Execution
-import Comparison
 import ArgumentParser
+import Comparison
+import Execution
 
 /// The command `frog-mpi compare`.
 struct Compare: RunCommand {

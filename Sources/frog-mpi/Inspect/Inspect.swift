@@ -1,11 +1,11 @@
-import Execution
-import Weights
-import RunCore
 import ArgumentParser
+import Execution
 import FROGDist
 import Logging
+import RunCore
 import ShardIO
 import SystemPackage
+import Weights
 
 /// The command `frog-mpi inspect`.
 struct Inspect: ParsableCommand {

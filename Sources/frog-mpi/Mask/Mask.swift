@@ -1,13 +1,13 @@
-import Execution
-import Weights
-import RunCore
 import ArgumentParser
 import DistSVD
+import Execution
 import FROGDist
 import MPI
+import RunCore
 import ShardIO
 import SpectralQuality
 import SystemPackage
+import Weights
 
 /// The command `frog-mpi mask`.
 struct Mask: RunCommand {

@@ -1,5 +1,5 @@
-import RunCore
 import ArgumentParser
+import RunCore
 import SystemPackage
 
 /// The options that say where the results of a run go.

@@ -1,5 +1,5 @@
-import Planning
 import ArgumentParser
+import Planning
 
 /// The options that say what a process may use.
 struct ResourceOptions: ParsableArguments {

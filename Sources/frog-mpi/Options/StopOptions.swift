@@ -1,5 +1,5 @@
-import RunCore
 import ArgumentParser
+import RunCore
 
 /// The options that say when a run ends before it is done.
 struct StopOptions: ParsableArguments {

@@ -1,5 +1,5 @@
-import Weights
 import ArgumentParser
+import Weights
 
 /// The options that say which tensors count, and what is a matrix in them.
 struct TensorChoice: ParsableArguments {

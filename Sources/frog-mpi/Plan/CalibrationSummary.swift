@@ -1,6 +1,6 @@
 import Calibration
-import Planning
 import DistSVD
+import Planning
 
 /// The text that tells people what a calibration has found.
 struct CalibrationSummary {

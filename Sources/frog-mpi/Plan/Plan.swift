@@ -1,10 +1,10 @@
-import Calibration
-import Planning
-import RunCore
 import ArgumentParser
+import Calibration
 import DistSVD
 import Logging
 import MPI
+import Planning
+import RunCore
 import ShardIO
 import SystemPackage
 

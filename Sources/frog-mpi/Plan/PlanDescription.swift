@@ -1,8 +1,8 @@
-import Weights
+import FROGDist
 import Planning
 import RunCore
-import FROGDist
 import ShardIO
+import Weights
 
 /// The document that `plan --json` prints.
 struct PlanDescription: Encodable {

@@ -1,7 +1,7 @@
-import Weights
-import Planning
 import DistSVD
+import Planning
 import ShardIO
+import Weights
 
 /// The tables of a plan's matrices and of the tensors that are left out: a line for each, or one for all that are alike.
 struct PlanTables {

@@ -1,6 +1,6 @@
-import Weights
 import Planning
 import RunCore
+import Weights
 
 /// The totals of a plan, a line each.
 struct PlanTotals {

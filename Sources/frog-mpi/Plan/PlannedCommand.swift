@@ -1,9 +1,9 @@
-import Weights
-import Comparison
-import Spectra
-import Planning
 import ArgumentParser
+import Comparison
 import FROGDist
+import Planning
+import Spectra
+import Weights
 
 /// The command whose run is planned.
 enum PlannedCommand: String, CaseIterable, ExpressibleByArgument {

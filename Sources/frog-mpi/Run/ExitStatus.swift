@@ -1,5 +1,5 @@
-import RunCore
 import ArgumentParser
+import RunCore
 
 #if canImport(Glibc)
   import Glibc

@@ -1,6 +1,6 @@
-import RunCore
 import ArgumentParser
 import MPI
+import RunCore
 
 extension ParsableCommand {
   /// Runs `body` on every rank under MPI, and ends the process with its status.

@@ -1,5 +1,5 @@
-import RunCore
 import Logging
+import RunCore
 
 /// Shows on standard error how a run goes: on a screen by one line that is written over, elsewhere by a line for each stage and then every
 /// 30 seconds.
