@@ -248,12 +248,21 @@ struct RunIdentityTests {
     #expect(
       begun.differences(now: identity(keep: 3, budget: nil)) == ["--budget was 0.01, is none", "--keep was none, is 3"])
     #expect(begun.differences(now: identity(version: "2")) == ["the program was version 1, is 2"])
-    #expect(begun.differences(now: identity(header: "i")) == ["the header of 'a.safetensors' has changed"])
-    #expect(begun.differences(now: identity(weights: "x")) == ["weights in 'a.safetensors' have changed"])
-    #expect(begun.differences(now: identity(bytes: 11)) == ["'a.safetensors' had 10 bytes, has 11"])
+    #expect(
+      begun.differences(now: identity(header: "i")) == [
+        "the checkpoint was another one: the header of 'a.safetensors' has changed"
+      ])
+    #expect(
+      begun.differences(now: identity(weights: "x")) == [
+        "the checkpoint was another one: weights in 'a.safetensors' have changed"
+      ])
+    #expect(
+      begun.differences(now: identity(bytes: 11)) == [
+        "the checkpoint was another one: 'a.safetensors' had 10 bytes, has 11"
+      ])
     #expect(
       begun.differences(now: identity(file: "b.safetensors")) == [
-        "'a.safetensors' held weights, does not now", "'b.safetensors' is new",
+        "the checkpoint was another one: 'a.safetensors' held weights, does not now, 'b.safetensors' is new"
       ])
   }
 }

@@ -23,5 +23,5 @@ extension RecordWriter {
 
 extension RecordHead {
   /// Whose the records of tests are.
-  static let test = RecordHead(run: "r", ordinal: 0, name: "w")
+  static let test = RecordHead(run: "r", ordinal: 0, name: "w", members: 1)
 }

@@ -256,7 +256,7 @@ def test_teams(frog, checkpoint, tmp_path, io):
 def test_shards_that_others_take_the_place_of(frog, tmp_path, io):
     """By rename, with the same size and times; whoever has the old one open does not notice, and need not."""
     generator = np.random.default_rng(42)
-    tensors = {f"h.{i}.weight": checkpoints.encode(generator.standard_normal((700, 900)), "F32") for i in range(6)}
+    tensors = {f"h.{i}.weight": checkpoints.encode(generator.standard_normal((700, 900)), "F32") for i in range(15)}
     folder = checkpoints.write_checkpoint(tmp_path / "in", tensors, shard_size=1)
 
     def replace():
@@ -335,7 +335,7 @@ def test_an_output_that_was_interrupted(frog, written, tmp_path):
     (out / "masks.safetensors.index.json").unlink()
     (out / ".frog-mpi").mkdir()
     assert "--resume" not in frog("verify", out).stderr
-    (out / ".frog-mpi/run.json").write_text("{}")
+    (out / ".frog-mpi/identity.json").write_text("{}")
     expected = ["has no masks.safetensors.index.json", "did not finish; go on with the same command and --resume"]
     assert_refused(frog("verify", out), 65, *expected)
     (out / "frog.json").unlink()

@@ -116,7 +116,7 @@ def test_without_a_journal_a_run_begins(frog, checkpoint, tmp_path):
 def test_kept_work_is_published_again(frog, checkpoint, tmp_path):
     source, out = checkpoint("mixed"), tmp_path / "out"
     frog.mask(source, out, "--keep-work")
-    assert (out / WORK / "run.json").exists() and not (out / WORK / "lock").exists()
+    assert (out / WORK / "identity.json").exists() and not (out / WORK / "lock").exists()
     assert_refused(frog("mask", source, "--out", out), 64, "--resume")
     result = frog("mask", source, "--out", out, "--resume")
     assert result.status == 0 and not (out / WORK).exists(), str(result)
@@ -172,14 +172,14 @@ def test_another_checkpoint_is_refused_by_name(frog, checkpoint, tmp_path):
 
 def test_another_version_is_refused(frog, checkpoint, tmp_path):
     run = Interrupted(frog, checkpoint("mixed"), tmp_path)
-    path = run.out / WORK / "run.json"
+    path = run.out / WORK / "identity.json"
     identity = json.loads(path.read_text())
     path.write_text(json.dumps(identity | {"version": "0.0.1"}))
     assert_refused(run.resume(), 64, "version 0.0.1")
-    path.write_text(json.dumps(identity | {"format_version": 99, "formatVersion": 99}))
-    assert_refused(run.resume(), 65, "run.json")
+    path.write_text(json.dumps(identity | {"format_version": 99}))
+    assert_refused(run.resume(), 65, "identity.json")
     path.write_text("{")
-    assert_refused(run.resume(), 65, "run.json", "--overwrite")
+    assert_refused(run.resume(), 65, "identity.json", "--overwrite")
     frog.mask(run.source, run.out, "--overwrite", ranks=2)
     assert contents(run.out) == contents(run.reference)
 

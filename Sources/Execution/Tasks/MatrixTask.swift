@@ -103,3 +103,10 @@ extension RunFailure {
     self.init(.internal, "tensor \(quoted(matrix.name)): \(error)\(remedy)")
   }
 }
+
+extension Journal {
+  /// Starts the record of a task's matrix. The owner of the matrix calls it.
+  package func begin(_ task: MatrixTask) throws -> RecordWriter {
+    try begin(task.ordinal, named: task.matrix.name, members: task.memberCount)
+  }
+}

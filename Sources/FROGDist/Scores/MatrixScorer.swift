@@ -60,7 +60,7 @@ struct MatrixScorer {
     // 3. Stream the panels: rank, count, filter.
     var moments = TeamMoments(task, shape: scores.shape)
     let countedBefore = counts.histogram.bins
-    let record = try task.locally { task.isOwner ? try journal.begin(task.ordinal, named: task.matrix.name) : nil }
+    let record = try task.locally { task.isOwner ? try journal.begin(task) : nil }
     var runs: [CandidateRun] = []
     let steps = scores.share.steps
     for step in 0..<steps {

@@ -47,8 +47,10 @@ package final class Journal {
   }
 
   /// Starts the record of a matrix, under a temporary name.
-  package func begin(_ ordinal: Int, named name: String) throws -> RecordWriter {
-    try RecordWriter(path(of: ordinal), RecordHead(run: run, ordinal: ordinal, name: name))
+  ///
+  /// - Parameter members: the number of ranks that did the matrix together.
+  package func begin(_ ordinal: Int, named name: String, members: Int) throws -> RecordWriter {
+    try RecordWriter(path(of: ordinal), RecordHead(run: run, ordinal: ordinal, name: name, members: members))
   }
 
   /// Adds what a record took to ``written``.

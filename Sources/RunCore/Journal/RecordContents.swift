@@ -16,12 +16,15 @@ package struct RecordHead: Codable, Equatable {
   package let ordinal: Int
   /// The checkpoint's name for the matrix.
   package let name: String
+  /// The number of ranks that did the matrix together.
+  package let members: Int
 
   /// The head of a record to be written.
-  package init(run: String, ordinal: Int, name: String) {
+  package init(run: String, ordinal: Int, name: String, members: Int) {
     self.run = run
     self.ordinal = ordinal
     self.name = name
+    self.members = members
   }
 }
 

@@ -139,26 +139,24 @@ package struct RunIdentity: Codable {
         found.append("the checkpoint \(quoted(name)) is \(sources[name] == nil ? "new" : "gone")")
         continue
       }
-      // With several checkpoints, a file is named together with its checkpoint.
-      let prefix = sources.count > 1 ? name + "/" : ""
-      let changes = Self.differences(of: before.shards, now: after.shards, prefix: prefix)
-      found += changes
+      var changes = Self.differences(of: before.shards, now: after.shards)
       // Other options choose other matrices. With the same options and files, only config.json can have changed which matrices there are.
       if isSameQuestion, changes.isEmpty, before.contents != after.contents {
-        let which = sources.count > 1 ? name + " " : ""
-        found.append(
-          "the \(which)checkpoint was another one, or config.json has changed: its weight matrices are not the same")
+        changes = ["its weight matrices are not the same"]
       }
+      guard !changes.isEmpty else { continue }
+      let which = sources.count > 1 ? name + " " : ""
+      found.append("the \(which)checkpoint was another one: \(changes.joined(separator: ", "))")
     }
     return found
   }
 
   /// The differences between the files of one checkpoint, in words.
-  private static func differences(of shards: [Shard], now: [Shard], prefix: String) -> [String] {
+  private static func differences(of shards: [Shard], now: [Shard]) -> [String] {
     var found: [String] = []
     let nowShards = Dictionary(now.map { ($0.file, $0) }) { first, _ in first }
     for shard in shards {
-      let file = quoted(prefix + shard.file)
+      let file = quoted(shard.file)
       guard let other = nowShards[shard.file] else {
         found.append("\(file) held weights, does not now")
         continue
@@ -172,7 +170,7 @@ package struct RunIdentity: Codable {
       }
     }
     let known = Set(shards.map(\.file))
-    return found + now.filter { !known.contains($0.file) }.map { "\(quoted(prefix + $0.file)) is new" }
+    return found + now.filter { !known.contains($0.file) }.map { "\(quoted($0.file)) is new" }
   }
 }
 
