@@ -7,7 +7,6 @@ import Testing
 @testable import Comparison
 @testable import Execution
 @testable import RunCore
-@testable import Spectra
 @testable import Weights
 
 /// What one side of a pair might have measured.

@@ -1,10 +1,8 @@
 import Testing
 
 @testable import Comparison
-@testable import Execution
 @testable import FROGDist
 @testable import RunCore
-@testable import Spectra
 @testable import Weights
 
 @Suite("Budgets")

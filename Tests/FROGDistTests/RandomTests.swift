@@ -2,8 +2,6 @@ import CKernels
 import DistSVD
 import Testing
 
-@testable import Comparison
-@testable import Execution
 @testable import FROGDist
 @testable import RunCore
 @testable import Spectra

@@ -3,7 +3,6 @@ import SystemPackage
 import Testing
 
 @testable import Comparison
-@testable import Execution
 @testable import FROGDist
 @testable import RunCore
 @testable import Spectra

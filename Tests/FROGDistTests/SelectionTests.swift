@@ -4,8 +4,6 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@testable import Comparison
-@testable import Execution
 @testable import FROGDist
 @testable import RunCore
 @testable import Spectra

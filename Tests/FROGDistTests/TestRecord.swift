@@ -1,10 +1,7 @@
 import TestSupport
 
-@testable import Comparison
-@testable import Execution
 @testable import FROGDist
 @testable import RunCore
-@testable import Spectra
 @testable import Weights
 
 extension RecordWriter {

@@ -5,7 +5,6 @@ import Testing
 @testable import FROGDist
 @testable import Planning
 @testable import RunCore
-@testable import Spectra
 @testable import Weights
 
 @Suite("Plan of an audit")
