@@ -175,8 +175,7 @@ package struct MaskPipeline: MatrixCommand {
     var method = scoring.method(signal: preparation.signal)
     if question.select == .global { method.multipliers = multipliers?.map(Float.init) }
     let worker = try ScoringWorker(method, of: input, quota: quota, journal: journal, watch: context.watch)
-    let pass = MatrixPass(worker, over: input, teams: run.teams, watch: context.watch)
-    let resumed = try pass.run(as: "scores", scoring.work, run.planner, in: context)
+    let resumed = try MatrixPass(worker, over: input, in: run).run(as: "scores", scoring.work)
     let rescued = try context.rescued(worker.matrices.map { ($0.name, $0.record.rescue) })
     return (worker, StageTotals(written: journal.written, resumed: resumed, rescued: rescued))
   }

@@ -51,27 +51,24 @@ package protocol MatrixWorker: AnyObject {
 /// Invariant: no rank waits in vain. Every rank takes its tasks in one global order, by start. A rank that fails or stops still comes to
 /// each of its later tasks that has a team, and joins every round.
 ///
-///     let pass = MatrixPass(worker, over: input, teams: run.teams, watch: run.context.watch)
-///     let resumed = try pass.run(as: "scores", work, run.planner, in: run.context)
+///     let resumed = try MatrixPass(worker, over: input, in: run).run(as: "scores", work)
 package struct MatrixPass<Worker: MatrixWorker> {
   /// The checkpoint whose matrices are worked on.
   private let input: MatrixInput
   /// Other checkpoints, whose matrices of the same ordinals are read too.
   private let partners: [MatrixInput]
-  private let teams: MatrixTeams
-  private let watch: StopWatch
+  private let begun: BegunRun
   private let worker: Worker
 
+  private var world: Communicator { begun.context.world }
+  private var watch: StopWatch { begun.context.watch }
+
   /// A pass of `worker` over the matrices of `input`; the matrices of `partners` with the same ordinals are read too.
-  package init(
-    _ worker: Worker, over input: MatrixInput, beside partners: [MatrixInput] = [], teams: MatrixTeams,
-    watch: StopWatch
-  ) {
+  package init(_ worker: Worker, over input: MatrixInput, beside partners: [MatrixInput] = [], in run: BegunRun) {
     self.worker = worker
     self.input = input
     self.partners = partners
-    self.teams = teams
-    self.watch = watch
+    begun = run
   }
 
   /// Takes over what an earlier process has finished, plans the rest, and does it.
@@ -83,15 +80,15 @@ package struct MatrixPass<Worker: MatrixWorker> {
   ///   - work: what is done to every matrix, as far as its cost is concerned.
   /// - Returns: the number of matrices that an earlier process had finished.
   /// - Throws: ``RunFailure``, the same on every rank: that of a rank that failed or, if none did, of one that was asked to stop.
-  package func run(as stage: String, _ work: any MatrixWork, _ planner: Planner, in context: RunContext) throws -> Int {
-    let (world, names) = (context.world, input.catalog.names)
+  package func run(as stage: String, _ work: any MatrixWork) throws -> Int {
+    let (context, names) = (begun.context, input.catalog.names)
     return try context.stage(stage) {
-      let recovered = try recover(on: world) { _, position in position % world.size }
+      let recovered = try recover { _, position in position % world.size }
       context.tell(recovered, of: names)
       let left = names.indices.filter { !recovered.ordinals.contains($0) }
-      let schedule = try planner.schedule(input.catalog.matrices, only: left, work)
-      warnOfTimeout(schedule, in: context)
-      try run(schedule, after: recovered, on: world) { context.advanced(stage, to: $0) }
+      let schedule = try begun.planner.schedule(input.catalog.matrices, only: left, work)
+      warnOfTimeout(schedule)
+      try run(schedule, after: recovered) { context.advanced(stage, to: $0) }
       return recovered.ordinals.count
     }
   }
@@ -102,7 +99,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
   ///
   /// - Parameter owner: the rank that takes over a matrix; see ``Journal/recover(_:world:owner:read:)``.
   package func recover(
-    on world: Communicator, owner: (_ ordinal: Int, _ position: Int) -> Int
+    owner: (_ ordinal: Int, _ position: Int) -> Int
   ) throws -> Journal.Recovered<Worker.Item> {
     try worker.journal.recover(input.catalog.names, world: world, owner: owner) {
       (reader, head, record: Worker.Record) in try worker.item(head, record, from: reader)
@@ -116,8 +113,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
   /// - Parameter progress: called with the share of this rank's work that is done, from 0 to 1.
   /// - Throws: ``RunFailure``, the same on every rank: that of a rank that failed or, if none did, of one that was asked to stop.
   package func run(
-    _ schedule: Schedule, after recovered: Journal.Recovered<Worker.Item>, on world: Communicator,
-    progress: @escaping (Double) -> Void
+    _ schedule: Schedule, after recovered: Journal.Recovered<Worker.Item>, progress: @escaping (Double) -> Void
   ) throws {
     let rounds = try worker.begin(with: recovered, on: world)
     let tasks = schedule.tasks(of: world.rank).filter { !recovered.ordinals.contains($0.ordinal) }
@@ -127,7 +123,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
     var failure: (any Error)?
     var isStopped = false
     for (position, planned) in tasks.enumerated() {
-      let team = try teams.team(of: planned.ranks)
+      let team = try begun.teams.team(of: planned.ranks)
       // 1. Agree whether to go on.
       if !watch.mayGoOn() {
         isStopped = true
@@ -174,10 +170,10 @@ package struct MatrixPass<Worker: MatrixWorker> {
   /// Warns if `--rank-timeout` is shorter than the longest matrix is expected to take.
   ///
   /// A rank gets nothing done while it waits for a team or for the end of a stage, nor during a long call of LAPACK.
-  private func warnOfTimeout(_ schedule: Schedule, in context: RunContext) {
+  private func warnOfTimeout(_ schedule: Schedule) {
     guard let timeout = watch.limits.rankTimeout, let longest = schedule.tasks.map(\.seconds).max(), longest > timeout
     else { return }
-    context.warn(
+    begun.context.warn(
       "--rank-timeout of \(Int(timeout)) s is shorter than the longest matrix is expected to take (\(Int(min(longest, 1e9))) s): "
         + "ranks that wait for it may give up")
   }

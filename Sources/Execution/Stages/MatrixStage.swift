@@ -45,9 +45,8 @@ package struct MatrixStage<Measurement: MatrixMeasurement> {
     let context = run.context
     let journal = run.journal(name)
     let worker = RowWorker(measurement, journal: journal, inputs: inputs, watch: context.watch)
-    let pass = MatrixPass(
-      worker, over: inputs[0], beside: Array(inputs.dropFirst()), teams: run.teams, watch: context.watch)
-    let resumed = try pass.run(as: name, work, run.planner, in: context)
+    let pass = MatrixPass(worker, over: inputs[0], beside: Array(inputs.dropFirst()), in: run)
+    let resumed = try pass.run(as: name, work)
     let names = inputs[0].catalog.names
     let rescued = try context.rescued(worker.rows.map { (names[$0.ordinal], $0.rescue) })
     return Outcome(

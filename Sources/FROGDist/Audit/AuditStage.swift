@@ -59,10 +59,10 @@ struct AuditStage {
     let worker = try ScoringWorker(
       scoring.method(signal: signal), of: sample, quota: quota(of: chosen, sample.catalog),
       journal: run.journal(stage), watch: run.context.watch)
-    let pass = MatrixPass(worker, over: sample, teams: run.teams, watch: run.context.watch)
+    let pass = MatrixPass(worker, over: sample, in: run)
     let owners = Dictionary(uniqueKeysWithValues: schedule.tasks.map { ($0.ordinal, $0.ranks.lowerBound) })
-    let recovered = try pass.recover(on: world) { ordinal, _ in owners[ordinal] ?? 0 }
-    try pass.run(schedule, after: recovered, on: world) { _ in }
+    let recovered = try pass.recover { ordinal, _ in owners[ordinal] ?? 0 }
+    try pass.run(schedule, after: recovered) { _ in }
     _ = try worker.select(on: world)
     return worker.matrices
   }
