@@ -13,11 +13,11 @@ more than 5% of the machine during one of the best runs, the figures are called 
 Exit: 0 done, 1 a figure misses its threshold, 75 the machine was too busy to tell.
 """
 
-import json
 import re
 import sys
 
 import common
+import reference
 
 # (precision, peer) → how many times faster frog-mpi has to be.
 THRESHOLDS = {("f64", "svd"): 2.7, ("f64", "gram"): 1.3, ("f32", "svd"): 4.0, ("f32", "gram"): 1.9}
@@ -30,13 +30,7 @@ DISTURBED = 0.05  # the share of the machine's processors that others may take d
 
 def largest_order(folder):
     """The larger of the smaller sides of all matrices: the order of the largest Gram matrix."""
-    sides = []
-    for file in folder.glob("*.safetensors"):
-        with open(file, "rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        header.pop("__metadata__", None)
-        sides += [min(entry["shape"]) for entry in header.values() if len(entry["shape"]) == 2]
-    return max(sides)
+    return max(min(tensor.shape) for tensor in reference.checkpoint_tensors(folder) if len(tensor.shape) == 2)
 
 
 def selection_share(record):
