@@ -49,6 +49,7 @@ package struct PlannedAnalysis: PlannedRun {
     guard let side = metrics.side(of: matrix, in: catalog) else { return false }
     return side == (matrix.rows >= matrix.columns ? .left : .right)
   }
+
   /// The number of shuffled copies of a matrix. A team makes none, except of a convolution's positions.
   private func replicas(of matrix: Catalog.Matrix, team: Int) -> Int {
     let positions = catalog.kernelPositions(of: matrix) ?? 1
