@@ -18,6 +18,10 @@ package struct OutputDirectory: Sendable {
   package static let workName = ".frog-mpi"
   /// The name of the file in the work folder that says what the run is.
   static let identityName = "identity.json"
+  /// The name of the file in the work folder that lists what is to be published.
+  static let commitName = "commit.json"
+  /// The name of the file in the work folder that is locked.
+  static let lockName = "lock"
 
   package let path: FilePath
   /// The command that writes to the folder.
@@ -29,9 +33,9 @@ package struct OutputDirectory: Sendable {
   /// The file with the ``RunIdentity`` of the run under way. It exists from the end of the norms pass.
   var identityFile: FilePath { work.appending(Self.identityName) }
   /// The file with the ``Publication`` of the run. It exists once all files to be published are finished.
-  var commitFile: FilePath { work.appending("commit.json") }
+  var commitFile: FilePath { work.appending(Self.commitName) }
   /// The file that the run under way holds locked.
-  var lockFile: FilePath { work.appending("lock") }
+  var lockFile: FilePath { work.appending(Self.lockName) }
 
   /// Describes the folder at `path`, which need not exist.
   ///
@@ -164,8 +168,8 @@ package struct OutputDirectory: Sendable {
   private func state(_ others: [String]) throws -> State {
     let inWork = try Folder.names(in: work)
     // A commit without an identity is left over from a work folder whose removal was interrupted.
-    if inWork.contains(identityFile.lastComponent?.string ?? "") {
-      return inWork.contains(commitFile.lastComponent?.string ?? "") ? .committed : .unfinished
+    if inWork.contains(Self.identityName) {
+      return inWork.contains(Self.commitName) ? .committed : .unfinished
     }
     return others.contains(kind.lastName) && others.contains(kind.recordName) ? .finished : .fresh
   }
@@ -204,7 +208,7 @@ final class OutputClaim {
 
   /// Removes files of the work folder, but never the lock, nor the two files that tell how far the run is.
   private func clear(except isKept: (String) -> Bool) throws {
-    let always = [directory.lockFile, directory.identityFile, directory.commitFile].compactMap(\.lastComponent?.string)
+    let always = [OutputDirectory.lockName, OutputDirectory.identityName, OutputDirectory.commitName]
     for name in try Folder.names(in: directory.work) where !always.contains(name) && !isKept(name) {
       try Folder.remove(directory.work.appending(name))
     }
