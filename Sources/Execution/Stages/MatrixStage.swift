@@ -97,8 +97,7 @@ private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
 
   private func keep(_ finding: Measurement.Finding, of task: MatrixTask) throws -> Measurement.Row {
     let writer = try journal.begin(task)
-    try writer.finish(measurement.record(finding, in: writer))
-    journal.count(writer)
+    try journal.finish(writer, measurement.record(finding, in: writer))
     return try measurement.row(finding, of: task)
   }
 }

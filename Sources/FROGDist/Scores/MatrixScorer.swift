@@ -149,8 +149,7 @@ struct MatrixScorer {
       rankOneShare: factors.rankOneShare, mean: factors.mean, noise: try record.section(row + factors.column),
       histogram: try record.section(ScoreHistogram.encode(histogram)),
       singularValues: try record.section(decomposition.singularValues), runs: runs)
-    try record.finish(finished)
-    journal.count(record)
+    try journal.finish(record, finished)
     return finished
   }
 }

@@ -15,10 +15,9 @@ import SystemPackage
 ///     let journal = Journal(in: output.work, stage: "scores", run: identity.digest())
 ///     let recovered = try journal.recover(names, world: world, owner: …) { record, contents in … }  // collective
 ///     for ordinal in …  {                           // matrices that are not among recovered.ordinals
-///       let record = try journal.begin(ordinal)     // .frog-mpi/scores-00000007.frogrec, under a temporary name
+///       let record = try journal.begin(ordinal, named: name, members: 1)  // scores-00000007.frogrec, under a temporary name
 ///       let section = try record.section(values)
-///       try record.finish(contents)                 // contents name the run, the ordinal and the section
-///       journal.count(record)
+///       try journal.finish(record, contents)        // contents name the section
 ///     }
 ///
 /// What a record holds depends on how far the bound had risen when its matrix was scored, and so on the order in which matrices were
@@ -53,8 +52,9 @@ package final class Journal {
     try RecordWriter(path(of: ordinal), RecordHead(run: run, ordinal: ordinal, name: name, members: members))
   }
 
-  /// Adds what a record took to ``written``.
-  package func count(_ record: RecordWriter) {
+  /// Finishes a record (``RecordWriter/finish(_:)``), and adds what it took to ``written``.
+  package func finish(_ record: RecordWriter, _ contents: some RecordContents) throws {
+    try record.finish(contents)
     written.bytes += record.byteCount
     written.time += record.time
   }
