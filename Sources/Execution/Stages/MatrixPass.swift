@@ -130,7 +130,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
         try rounds.advance(done: 1, counts: worker.counts, ending: .stopped)
       }
       // A member that has stopped still comes to its later tasks, to tell its team.
-      if let team { isStopped = try team.communicator.allReduced(isStopped ? 1 : 0, .maximum) == 1 }
+      if let team { isStopped = try !team.agreesToGoOn(!isStopped) }
       guard !isStopped else { continue }
       let cost = schedule.costs[planned.ordinal]
       do {

@@ -58,8 +58,7 @@ package struct MatrixTask {
   ///
   /// Collective in a team: every member calls it.
   package func agreesToGoOn(_ goesOn: Bool) throws -> Bool {
-    guard let team else { return goesOn }
-    return try team.communicator.allReduced(goesOn ? 1 : 0, .minimum) == 1
+    try team?.agreesToGoOn(goesOn) ?? goesOn
   }
 
   /// The sums of `values` over the team, element by element.

@@ -28,6 +28,13 @@ package final class MatrixTeam {
 
   package init(_ communicator: Communicator) { self.communicator = communicator }
 
+  /// Whether every member wants to go on.
+  ///
+  /// Collective: every member calls it.
+  func agreesToGoOn(_ goesOn: Bool) throws -> Bool {
+    try communicator.allReduced(goesOn ? 1 : 0, .minimum) == 1
+  }
+
   /// The members of the team as ScaLAPACK sees them; made by the first call.
   ///
   /// Collective: every member calls it.
