@@ -8,8 +8,6 @@ if the model were larger than memory, and the stage is timed (`run.json`). OTHER
 with a cold cache and one with a warm one. What a cold cache costs is the time that reading does not overlap.
 """
 
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,25 +16,15 @@ from pathlib import Path
 import numpy as np
 
 import common
+import shards
+from models import Tensor
 
 
 def write(path, matrices, rows, columns):
     """A checkpoint of one file; returns the bytes of its weights."""
     random = np.random.default_rng(1).standard_normal((rows, columns), np.float32) * 0.02
-    length = random.nbytes
-    entries = {
-        f"h.{i:04d}.weight": {"dtype": "F32", "shape": [rows, columns], "data_offsets": [i * length, (i + 1) * length]}
-        for i in range(matrices)
-    }
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _ in range(matrices):
-            file.write(random.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    return matrices * length
+    tensors = [Tensor(f"h.{number:04}.weight", (rows, columns), "F32") for number in range(matrices)]
+    return shards.write_repeated(path, tensors, random.tobytes())
 
 
 def spectra(build, path, out, ranks, is_cold):

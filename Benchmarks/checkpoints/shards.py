@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 BITS = {
@@ -41,6 +42,22 @@ def header_of(tensors):
         entries[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [begin, end]}
     text = json.dumps(entries, separators=(",", ":"))
     return text + " " * (-len(text.encode()) % 8), end
+
+
+def write_repeated(path, tensors, content):
+    """One file whose tensors, all of one size, have the same bytes `content`; it is on the disk when this returns.
+
+    So nothing of it is still being written when somebody begins to time how it is read.
+
+    Returns:
+        The bytes of all data.
+    """
+    header, length = header_of(tensors)
+    write_file(path, header, (content for _ in tensors), length)
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    return length
 
 
 def split(tensors, count):
