@@ -38,7 +38,7 @@ package struct BlockScales: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - source: the file of the scales, which need not be that of the weights.
-  ///   - tensor: a tensor of F32, BF16, F16, or of F64 whose values `Float` holds exactly.
+  ///   - tensor: a tensor of F32, BF16, F16, F8_E8M0, or of F64 whose values `Float` holds exactly.
   ///   - slab: the position of the matrix in a stack; 0 for a single matrix.
   ///   - blockRows: at least 1. It may be more than there are rows, and `blockColumns` more than there are columns.
   /// - Throws: ``CheckpointError``. Its kind is `.data` for another type or shape, for a byte range that does not match
@@ -100,7 +100,13 @@ package struct BlockScales: Sendable, Equatable {
     self.values = values
   }
 
-  private static let scaleTypes: Set<DType> = [.f32, .bf16, .f16, .f64]
+  /// The types that scales are stored in. E8M0 has powers of two alone.
+  package static let scaleTypes: Set<DType> = [.f32, .bf16, .f16, .f64, .f8E8M0]
+
+  /// The number that a code of E8M0 stands for: 2^(code − 127), and NaN for 255 (OCP Microscaling Formats 1.0, section 5.4.1).
+  private static func powerOfTwo(_ code: UInt8) -> Double {
+    code == 255 ? .nan : Double(sign: .plus, exponent: Int(code) - 127, significand: 1)
+  }
 
   private static func read(
     _ source: any ByteSource, bytes: Range<Int>, as dtype: DType
@@ -110,7 +116,11 @@ package struct BlockScales: Sendable, Equatable {
       return try source.withBytes(in: bytes, scratch: &scratch) { bytes in
         let count = bytes.count / (dtype.bits / 8)
         return [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
-          Double.decode(bytes, as: dtype, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+          if dtype == .f8E8M0 {
+            for (index, code) in bytes.enumerated() { buffer.initializeElement(at: index, to: Self.powerOfTwo(code)) }
+          } else {
+            Double.decode(bytes, as: dtype, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+          }
           initialized = count
         }
       }

@@ -53,6 +53,13 @@ package struct IndexRuns: Sendable, Equatable {
     count = positions.isEmpty ? 0 : 1
   }
 
+  /// The same runs, `count` positions later.
+  ///
+  /// - Precondition: the runs stay within a tensor that exists, so that nothing can overflow.
+  package func moved(by count: Int) -> IndexRuns {
+    IndexRuns(first: first + count, length: length, stride: stride, count: self.count) ?? self
+  }
+
   /// The number of positions that are taken.
   package var total: Int { length * count }
 

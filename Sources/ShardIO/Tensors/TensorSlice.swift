@@ -1,7 +1,7 @@
 /// The part of a stored tensor that is a matrix: some rows and columns of one slab of `[slabs, storedRows,
 /// storedColumns]`.
 ///
-/// - A tensor of rank 2 has one slab.
+/// - A tensor of rank 2 has one slab, or several of so many rows, one below the other.
 /// - A tensor of rank 3 has a slab for every position of its first dimension, such as an expert.
 /// - A tensor of any rank may be taken as one slab of out × (all other dimensions), as the kernels of a convolution
 ///   are: out × (in·kh·kw).
@@ -47,8 +47,11 @@ package struct TensorSlice: Sendable, Equatable, Codable {
   func slabs(of shape: [Int]) -> Int? {
     guard shape.count >= 2, shape.allSatisfy({ $0 >= 0 }) else { return nil }
     if shape.count == 3, shape[1] == storedRows, shape[2] == storedColumns { return shape[0] }
-    guard shape[0] == storedRows, product(shape[1...]) == storedColumns else { return nil }
-    return 1
+    guard product(shape[1...]) == storedColumns else { return nil }
+    if shape[0] == storedRows { return 1 }
+    // Slabs may lie one below the other in a tensor of rank 2. Of other tensors, all rows are one slab.
+    guard shape.count == 2, storedRows > 0, shape[0].isMultiple(of: storedRows) else { return nil }
+    return shape[0] / storedRows
   }
 }
 

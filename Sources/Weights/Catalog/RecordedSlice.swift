@@ -27,8 +27,10 @@ extension Catalog {
   /// Where a matrix lies in its tensor, for a document; nil if the matrix is the whole tensor.
   package func recordedSlice(of matrix: Matrix) -> RecordedSlice? {
     guard matrix.expert != nil || matrix.part != nil else { return nil }
+    let (shape, slice) = (tensors[matrix.tensor].shape, matrix.slice)
+    // Experts that are fused in a tensor of rank 2 lie one below the other.
+    let first = shape.count == 2 ? slice.slab * slice.storedRows : 0
     return RecordedSlice(
-      shape: tensors[matrix.tensor].shape, expert: matrix.expert, part: matrix.part, rows: matrix.slice.rows,
-      columns: matrix.slice.columns)
+      shape: shape, expert: matrix.expert, part: matrix.part, rows: slice.rows.moved(by: first), columns: slice.columns)
   }
 }

@@ -30,7 +30,7 @@ package struct WeightScale: Codable, Sendable, Equatable {
   /// A stack may have such values for each expert, or for all together.
   init?(_ scale: CheckpointTensor, rows: Int, columns: Int, experts: Int?, block: [Int]) {
     let info = scale.info
-    guard [.f64, .f32, .bf16, .f16].contains(info.dtype), rows > 0, columns > 0 else { return nil }
+    guard BlockScales.scaleTypes.contains(info.dtype), rows > 0, columns > 0 else { return nil }
     var shape = info.shape
     var isStacked = false
     if let experts, shape.count > 0, shape[0] == experts, shape.count != 2 || rows != experts || shape[1] != 1 {

@@ -3,7 +3,7 @@ import RunCore
 import ShardIO
 import SystemPackage
 
-/// The part of a model's `config.json` that decides what a matrix is: fused projections, tied embeddings, blocks of FP8 scales.
+/// The part of a model's `config.json` that helps to decide what a matrix is: sizes, fused projections, tied embeddings, quantization.
 ///
 /// Nothing in the file is trusted: a value of the wrong type counts as missing, and sizes are checked against the tensors they describe.
 package struct ModelConfig: Sendable, Equatable {
@@ -23,6 +23,8 @@ package struct ModelConfig: Sendable, Equatable {
   var quantization: String?
   /// The rows and columns of a block of weights that shares an FP8 scale.
   var scaleBlock: [Int]?
+  /// What all numbers of the file tell about sizes.
+  var sizes = ModelSizes()
 
   /// Makes the configuration of a model about which nothing is known.
   package init() {}
@@ -31,18 +33,17 @@ package struct ModelConfig: Sendable, Equatable {
   /// The largest file that is read, in bytes. Real ones have a few kilobytes.
   private static let largestFile = 16 << 20
 
+  /// The folder in which the files beside a checkpoint lie: the checkpoint itself, or that of its only file.
+  static func folder(of checkpoint: FilePath) -> FilePath {
+    (try? checkpoint.stat().type) == .directory ? checkpoint : checkpoint.removingLastComponent()
+  }
+
   /// Reads the file in the folder of a checkpoint.
   ///
   /// - Returns: what the file says, empty if there is none; and a warning if there is a file that cannot be used.
   /// - Throws: ``RunFailure`` if storage failed. Going on without the file would choose other matrices.
   static func read(beside checkpoint: FilePath) throws(RunFailure) -> (config: ModelConfig, warning: String?) {
-    let type: FileType
-    do {
-      type = try checkpoint.stat().type
-    } catch {
-      throw RunFailure(.io, "cannot look at \(shown(checkpoint)): \(error)")
-    }
-    let folder = type == .directory ? checkpoint : checkpoint.removingLastComponent()
+    let folder = folder(of: checkpoint)
     let file = folder.appending(fileName)
     do {
       let source = try SourceKind.pread.open(file)
@@ -58,25 +59,6 @@ package struct ModelConfig: Sendable, Equatable {
       return (ModelConfig(), "\(shown(file)) is ignored: it is not a JSON object")
     }
   }
-
-  /// Whether the model is one of images, whose convolutions are weight matrices by default.
-  var isVision: Bool {
-    guard let modelType else { return false }
-    return Self.visionTypes.contains(modelType) || Self.visionClasses.contains(modelType)
-  }
-
-  private static let visionTypes: Set<String> = [
-    "beit", "bit", "clip", "clip_vision_model", "convnext", "convnextv2", "cvt", "data2vec-vision", "deit", "detr",
-    "dinov2",
-    "dinov3_vit", "dinov3_convnext", "dpt", "efficientnet", "focalnet", "hiera", "levit", "mobilenet_v1",
-    "mobilenet_v2",
-    "mobilevit", "mobilevitv2", "pvt", "pvt_v2", "regnet", "resnet", "segformer", "siglip", "siglip2",
-    "siglip_vision_model",
-    "swin", "swinv2", "timm_wrapper", "van", "vit", "vit_mae", "vit_msn", "yolos",
-  ]
-  private static let visionClasses: Set<String> = [
-    "AutoencoderKL", "ControlNetModel", "UNet2DConditionModel", "UNet2DModel", "UNetMotionModel", "VQModel",
-  ]
 }
 
 extension ModelConfig: Decodable {
@@ -92,6 +74,7 @@ extension ModelConfig: Decodable {
     case hasGroupedHeads = "new_decoder_architecture"
     case tiesEmbeddings = "tie_word_embeddings"
     case quantization = "quantization_config"
+    case compression = "compression_config"
     case text = "text_config"
   }
 
@@ -126,8 +109,9 @@ extension ModelConfig: Decodable {
     isMultiQuery = value(.isMultiQuery)
     hasGroupedHeads = value(.hasGroupedHeads)
     tiesEmbeddings = value(.tiesEmbeddings) ?? text?.tiesEmbeddings
-    let quantized = value(.quantization, Quantization.self)
-    quantization = quantized?.method
-    scaleBlock = quantized?.blockSize
+    sizes = (try? ModelSizes(from: decoder)) ?? ModelSizes()
+    let quantized = value(.quantization, Quantization.self) ?? value(.compression, Quantization.self)
+    quantization = quantized?.method ?? text?.quantization
+    scaleBlock = quantized?.blockSize ?? text?.scaleBlock
   }
 }

@@ -24,13 +24,14 @@ package struct ClassifiedCheckpoint: Sendable {
     let (config, warning) = try ModelConfig.read(beside: checkpoint.path)
     try self.init(
       checkpoint, beside: others, options: options, config: config,
+      adapter: Adapters.reason(checkpoint),
       warnings: checkpoint.warnings + [warning].compactMap { $0 })
   }
 
   /// Classifies every tensor, as if config.json said `config`.
   package init(
     _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions, config: ModelConfig,
-    warnings: [String]
+    adapter: String? = nil, warnings: [String]
   ) throws(RunFailure) {
     let searched = [checkpoint] + others
     for pattern in options.filter.include + options.filter.exclude {
@@ -39,7 +40,7 @@ package struct ClassifiedCheckpoint: Sendable {
         throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(places)")
       }
     }
-    let classifier = TensorClassifier(checkpoint, options: options, config: config)
+    let classifier = TensorClassifier(checkpoint, options: options, config: config, adapter: adapter)
     self.checkpoint = checkpoint
     self.config = config
     self.warnings = warnings

@@ -1,0 +1,54 @@
+import ShardIO
+import SystemPackage
+
+/// Tells whether a checkpoint is an adapter: the difference that a fine-tuning has made, without the model that it belongs to.
+///
+/// Three things tell, each of them alone: the file's name with a configuration beside it, what the file says of itself, and that all its
+/// matrices are pairs of thin factors, where a model would have vectors of norms and an embedding too.
+enum Adapters {
+  static let configName = "adapter_config.json"
+
+  /// The reason why all tensors of a checkpoint are refused; nil if it is no adapter.
+  static func reason(_ checkpoint: Checkpoint) -> String? {
+    let folder = ModelConfig.folder(of: checkpoint.path)
+    func isThere(_ name: String) -> Bool { (try? folder.appending(name).stat()) != nil }
+    let (hasConfig, isModel) = (isThere(configName), isThere(ModelConfig.fileName))
+    let isNamed = checkpoint.shards.allSatisfy { TensorName.words(of: stem(of: $0.fileName)).contains("adapter") }
+    if hasConfig, isNamed || !isModel { return "belongs to an adapter, as \(configName) beside it tells" }
+    for shard in checkpoint.shards {
+      // Keys of trainers: ss_network_module, lora_adapter_metadata, and their like.
+      let key = shard.header.metadata.keys.first { key in
+        let words = TensorName.words(of: key.string)
+        return words.contains("lora") || words.contains("adapter") || words.starts(with: ["ss", "network"])
+      }
+      if let key { return "belongs to an adapter, as the entry \(quoted(key.string)) of the file's metadata tells" }
+    }
+    return areFactors(checkpoint) ? "belongs to an adapter: all matrices here are pairs of thin factors, without a base" : nil
+  }
+
+  private static func stem(of file: String) -> String {
+    String(file.utf8.prefix { $0 != UInt8(ascii: ".") }) ?? ""
+  }
+
+  /// Whether all matrices come in groups of thin factors that share their inner dimension, and nothing else is there.
+  private static func areFactors(_ checkpoint: Checkpoint) -> Bool {
+    var groups: [ExactName: [[Int]]] = [:]
+    for tensor in checkpoint.tensors {
+      let info = tensor.info
+      guard info.elementCount > 1 else { continue }
+      // A model has vectors of norms; an adapter has at most a number for each pair.
+      guard info.shape.count == 2, info.dtype.isFloatingPoint else { return false }
+      let path = TensorName(info.name).path
+      groups[ExactName(path.dropLast().map(\.string).joined(separator: ".")), default: []].append(info.shape)
+    }
+    return !groups.isEmpty && groups.values.allSatisfy(areFactors)
+  }
+
+  /// Whether matrices of one group are factors: each has the same small dimension, which is the inner one of their product.
+  private static func areFactors(_ shapes: [[Int]]) -> Bool {
+    guard shapes.count >= 2, shapes.count <= 4, let rank = shapes.compactMap({ $0.min() }).min() else { return false }
+    let outputs = shapes.filter { $0[1] == rank && $0[0] / 6 >= rank }.count
+    let inputs = shapes.filter { $0[0] == rank && $0[1] / 6 >= rank }.count
+    return outputs == inputs && outputs + inputs == shapes.count
+  }
+}

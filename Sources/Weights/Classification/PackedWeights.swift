@@ -1,0 +1,118 @@
+import ShardIO
+
+/// Finds weights that are stored as codes: integers, or floating point of fewer than eight bits, which stand for weights by way of scales,
+/// zero points or codebooks beside them.
+///
+/// A tensor holds codes by what it is and where it stands, whatever the format is called:
+///
+/// - config.json names a quantization, or scales and the like lie beside the tensor, or
+/// - it is called `weight`, or tensors of its name hold floating point elsewhere, or
+/// - such tensors hold a tenth of all bytes.
+///
+/// Tables of indices and masks are integers too. They are of 64 bits or of one, and have none of this.
+struct PackedWeights {
+  private let modules: CheckpointModules
+  /// The method that config.json names; nil if it names none.
+  private let method: String?
+  /// Whether codes hold so many bytes that they must be what the model is made of.
+  private let holdsBulk: Bool
+  /// The names without numbers of tensors that hold floating point.
+  private let floats: Set<ExactName>
+  /// The modules that hold codes, with the name of one tensor of codes in each.
+  private var codes: [ExactName: String] = [:]
+
+  /// - Complexity: O(bytes of all names).
+  init(_ tensors: [CheckpointTensor], modules: CheckpointModules, method: String?) {
+    self.modules = modules
+    self.method = method
+    var (narrow, all) = (0.0, 0.0)
+    for tensor in tensors {
+      all += Double(tensor.info.byteRange.count)
+      if tensor.info.dtype.isCode, Self.isMatrix(tensor.info) { narrow += Double(tensor.info.byteRange.count) }
+    }
+    holdsBulk = narrow >= 0.1 * all && narrow > 0
+    let suspects = tensors.filter { Self.canBeCode($0.info) }
+    floats =
+      suspects.isEmpty
+      ? []
+      : Set(
+        tensors.filter { $0.info.dtype.isFloatingPoint && $0.info.shape.count >= 2 }
+          .map { LayerPlaces.pattern(of: TensorName($0.info.name)) })
+    for tensor in suspects where reason(ofCodes: tensor.info) != nil {
+      codes[ExactName(CheckpointModules.module(of: tensor.info.name))] = tensor.info.name
+    }
+  }
+
+  /// The reason why a tensor is refused as codes, or as what belongs to codes; nil if it is neither.
+  func reason(_ info: TensorInfo) -> String? {
+    if Self.canBeCode(info) { return reason(ofCodes: info) }
+    guard !codes.isEmpty, info.shape.count >= 2, info.dtype.isFloatingPoint else { return nil }
+    let module = CheckpointModules.module(of: info.name)
+    guard let packed = codes[ExactName(module)] ?? codes[ExactName(CheckpointModules.module(of: module))],
+      packed != info.name, module != ""
+    else { return nil }
+    return "stands beside the packed weights \(quoted(packed)), and belongs to them"
+  }
+
+  private func reason(ofCodes info: TensorInfo) -> String? {
+    guard Self.canBeCode(info) else { return nil }
+    let kind = "\(info.dtype.rawValue) codes"
+    if let scale = Self.companion(among: modules.neighbours(of: info)) {
+      return "belongs to \(checkpointKind): \(kind), scaled by \(quoted(scale.name))"
+    }
+    let isNarrow = info.dtype.isCode && Self.isMatrix(info)
+    let isWeight = TensorName(info.name).leaf == "weight" && Self.isMatrix(info)
+    if method != nil, isNarrow || isWeight { return "belongs to \(checkpointKind): \(kind)" }
+    if isWeight { return "holds \(kind) where weights should be" }
+    if isNarrow, floats.contains(LayerPlaces.pattern(of: TensorName(info.name))) {
+      return "holds \(kind), and tensors of its name elsewhere hold weights"
+    }
+    return isNarrow && holdsBulk ? "holds \(kind), of which most of this checkpoint is made" : nil
+  }
+
+  private var checkpointKind: String { "a \(method.map { "\(quoted($0)) " } ?? "quantized ")checkpoint" }
+
+  /// Whether a type and shape leave it open that a tensor holds codes.
+  private static func canBeCode(_ info: TensorInfo) -> Bool {
+    guard info.elementCount > 1 else { return false }
+    switch info.dtype {
+    case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2, .f8E4M3FNUZ, .f8E5M2FNUZ, .f8E8M0, .bool, .c64: return false
+    default: return info.shape.count >= 2 || info.elementCount >= 1 << 12
+    }
+  }
+
+  /// Whether a tensor has two dimensions or more, not counting those of 1.
+  private static func isMatrix(_ info: TensorInfo) -> Bool { info.shape.count { $0 > 1 } >= 2 }
+
+  /// The scale, zero point or codebook among the neighbours of a tensor; nil if there is none.
+  private static func companion(among neighbours: [TensorInfo]) -> TensorInfo? {
+    func isCompanion(_ info: TensorInfo) -> Bool {
+      let words = CheckpointModules.words(of: info)
+      return words.contains {
+        [
+          "scale", "scales", "zero", "zeros", "scb", "absmax", "codebook", "codebooks", "centroids", "lut",
+        ].contains($0)
+      }
+    }
+    let found = neighbours.filter(isCompanion)
+    return found.first { CheckpointModules.words(of: $0).contains { $0.hasPrefix("scale") } } ?? found.first
+  }
+}
+
+extension DType {
+  /// Whether the type is one in which codes are packed: integers of up to 32 bits, and floating point below eight bits.
+  fileprivate var isCode: Bool {
+    switch self {
+    case .u8, .i8, .i16, .u16, .i32, .u32, .f4, .f6E2M3, .f6E3M2: true
+    default: false
+    }
+  }
+
+  /// Whether the type is floating point that stands for itself, or by way of a scale: of eight bits or more.
+  var isFloatingPoint: Bool {
+    switch self {
+    case .f64, .f32, .f16, .bf16: true
+    default: isEightBit
+    }
+  }
+}
