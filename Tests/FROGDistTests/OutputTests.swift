@@ -275,7 +275,7 @@ struct RecordTests {
       MaskParameters(
         keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none"),
       TensorParameters(CatalogOptions(), threads: 1)),
-    checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), K: 1, kept: 1, threshold: nil,
+    checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), coverage: Coverage(weights: 6, counted: 1), K: 1, kept: 1, threshold: nil,
     starved: 0,
     matrices: [
       .init(
@@ -296,7 +296,7 @@ struct RecordTests {
   @Test(
     "that contradict themselves are refused, not trusted",
     arguments: [
-      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 3", "\"format_version\" : 9"),
+      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 4", "\"format_version\" : 9"),
       ("[\n        2,\n        3\n      ]", "[2]"), ("[\n        2,\n        3\n      ]", "[2, -3]"),
       ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"),
       ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),

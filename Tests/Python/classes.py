@@ -3,7 +3,7 @@
 matrix       rank 2, F64, F32, F16 or BF16, both dimensions at least 2
 dequantized  the same in 8-bit floating point, if its scale is there
 stack        rank 3 under `experts.`, one matrix for each expert
-conv         rank 4, outputs × everything else, if asked for or a vision model
+conv         rank 4, outputs × everything else, if asked for, if config.json tells of images, or if kernels hold most of the model
 skipped      embeddings, output heads, routers, vectors, scales, constants, biases, integers; whatever is left
 refused      what belongs to a format whose weights are packed, and adapters
 """
@@ -18,7 +18,6 @@ EMBEDDINGS = {
     "patch_embedding", "token_embedding", "position_embedding", "class_embedding",
 }  # fmt: skip
 HEADS = {"lm_head", "embed_out", "score", "classifier", "shared_head"}
-VISION_TYPES = {"vit", "resnet", "convnext", "UNet2DConditionModel"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,16 @@ PACKED = {
 }  # fmt: skip
 
 
-def expected(name, dtype, shape, names, config, conv=None):
-    """`names`: of all tensors of the checkpoint; `conv`: as asked for on the command line, None if not."""
+def is_made_of_kernels(tensors):
+    sizes = {len(shape): 0 for _, shape, *_ in tensors.values()}
+    for dtype, shape, *_ in tensors.values():
+        sizes[len(shape)] += math.prod(shape) if dtype in FLOATS | EIGHT_BIT else 0
+    return sizes.get(4, 0) > sum(sizes.values()) / 2
+
+
+def expected(name, dtype, shape, tensors, config, conv=None):
+    """`tensors`: all of the checkpoint, (dtype, shape, …) by name; `conv`: as asked for on the command line, None if not."""
+    names = tensors.keys()
     parts = name.split(".")
     leaf = parts[-1]
     if leaf in PACKED:
@@ -77,7 +84,7 @@ def expected(name, dtype, shape, names, config, conv=None):
     if len(shape) == 3 and "experts" in parts and min(shape[1:]) >= 2 and shape[0] >= 1:
         return one("stack", shape[0])
     if len(shape) == 4:
-        wanted = config.get("model_type", config.get("_class_name")) in VISION_TYPES if conv is None else conv
+        wanted = bool({"image_size", "num_channels"} & config.keys()) or is_made_of_kernels(tensors) if conv is None else conv
         if wanted and shape[0] >= 2 and math.prod(shape[1:]) >= 2:
             return one("conv", 1)
     return one("skipped")

@@ -51,7 +51,7 @@ def assert_classes(found, tensors, config, shard_of, conv=None):
         tensor = found[name]
         assert (tensor["dtype"], tuple(tensor["shape"]), tensor["bytes"]) == (dtype, tuple(shape), len(raw)), name
         assert tensor["shard"] == shard_of[name]
-        rule = classes.expected(name, dtype, shape, tensors.keys(), config, conv)
+        rule = classes.expected(name, dtype, shape, tensors, config, conv)
         if tensor["class"] not in rule.classes or tensor["matrices"] != rule.matrices:
             wrong.append(f"{name} {dtype} {shape}: {tensor['class']} with {tensor['matrices']}, not {rule}")
         # What plays no part says why.
@@ -80,17 +80,24 @@ def test_convolutions_are_matrices_if_asked_for(frog, made, name, conv):
     assert len(kernels) == (98 if conv and "unet" in name else 0)
 
 
-def test_convolutions_of_a_vision_model_are_matrices(frog, tmp_path):
+@pytest.mark.parametrize(
+    ("config", "outputs", "conv", "counts"),
+    [
+        ({"image_size": 64}, 8, None, True), ({"image_size": 64}, 8, False, False),
+        # Kernels hold 288 of 352 weights, and 288 of 4384: no config.json is needed to tell a model that is made of them.
+        ({}, 8, None, True), ({}, 8, False, False), ({"model_type": "new"}, 64, None, False), ({"model_type": "new"}, 64, True, True),
+    ],
+)  # fmt: skip
+def test_convolutions_count_in_models_of_images_and_where_they_hold_most(frog, tmp_path, config, outputs, conv, counts):
     generator = np.random.default_rng(1)
     tensors = {
         "encoder.stages.0.layer.0.weight": checkpoints.encode(layouts.realistic(generator, (8, 4, 3, 3)), "F32"),
-        "encoder.stages.0.layer.1.weight": checkpoints.encode(layouts.realistic(generator, (8, 8)), "F32"),
+        "encoder.stages.0.layer.1.weight": checkpoints.encode(layouts.realistic(generator, (outputs, outputs)), "F32"),
     }
-    for model_type, conv in (("resnet", None), ("resnet", False), ("llama", None), ("llama", True)):
-        folder = layouts.write_tensors(tmp_path / f"{model_type}{conv}", tensors, {"model_type": model_type}, shards=1)
-        options = () if conv is None else ("--conv",) if conv else ("--no-conv",)
-        found = inspected(frog, folder, *options)
-        assert_classes(found, tensors, {"model_type": model_type}, shard_names(folder), conv)
+    folder = layouts.write_tensors(tmp_path, tensors, config, shards=1)
+    found = inspected(frog, folder, *(() if conv is None else ("--conv",) if conv else ("--no-conv",)))
+    assert_classes(found, tensors, config, shard_names(folder), conv)
+    assert (found["encoder.stages.0.layer.0.weight"]["class"] == "conv") == counts
 
 
 def test_the_sums_of_the_classes_are_those_of_the_tensors(frog, made):
@@ -148,7 +155,7 @@ def counted(tensors, config, conv=None):
     """Every matrix as stored, by the rule."""
     parts = []
     for name, (dtype, shape, _) in tensors.items():
-        rule = classes.expected(name, dtype, shape, tensors.keys(), config, conv)
+        rule = classes.expected(name, dtype, shape, tensors, config, conv)
         if rule.classes <= {"matrix", "dequantized", "conv"}:
             parts += separated.whole(name, shape)
         elif rule.classes == {"stack"}:
@@ -220,7 +227,7 @@ def test_convolutions_agree_with_the_reference(frog, tmp_path):
     tensors = {f"block.{name}.weight": checkpoints.encode(layouts.realistic(generator, shape), "F32") for name, shape in shapes.items()}
     folder = layouts.write_tensors(tmp_path / "in", tensors, {}, shards=1)
     assert_masks(frog, folder, tensors, counted(tensors, {}, conv=True), tmp_path, "--conv")
-    described = frog.mask(folder, tmp_path / "without", "--budget", "1%")
+    described = frog.mask(folder, tmp_path / "without", "--budget", "1%", "--no-conv")
     assert [m["name"] for m in described["matrices"]] == ["block.linear.weight"]
 
 

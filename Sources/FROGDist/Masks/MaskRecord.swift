@@ -10,7 +10,7 @@ package struct MaskRecord: Codable, Sendable {
   /// The word by which the format is recognized.
   package static let formatName = "frog-mask"
   /// The version of the format. It is raised when a reader of the old version would misread the new one.
-  package static let currentFormatVersion = 3
+  package static let currentFormatVersion = 4
 
   /// The name of the format: always ``formatName``.
   package var format = Self.formatName
@@ -22,6 +22,8 @@ package struct MaskRecord: Codable, Sendable {
   package var parameters: Parameters
   /// The checkpoint that the masks were made from.
   package var checkpoint: CheckpointSource
+  /// How much of the checkpoint its weight matrices are, and what was left out.
+  package var coverage: Coverage
   /// The number of weights that were to be kept.
   package var K: Int
   /// The number of weights that are kept, which equals K.
@@ -106,7 +108,7 @@ package struct MaskRecord: Codable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, checkpoint, K, kept, threshold, concentration, starved, audit, matrices, files,
+    case format, version, parameters, checkpoint, coverage, K, kept, threshold, concentration, starved, audit, matrices, files,
       names, analysis
     case formatVersion = "format_version"
   }

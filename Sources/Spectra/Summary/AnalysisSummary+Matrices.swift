@@ -25,6 +25,7 @@ extension AnalysisSummary {
     self.version = version
     self.parameters = parameters
     self.checkpoint = checkpoint
+    coverage = catalog.coverage
     var summary: [String: Double] = [:]
     for name in Self.means {
       let values = (name == "alpha" ? fitted : matrices).compactMap { $0.number(name) }

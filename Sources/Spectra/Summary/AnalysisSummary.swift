@@ -1,6 +1,7 @@
 import Execution
 import RunCore
 import SpectralQuality
+import Weights
 
 /// `summary.json` of an analysis: what was asked, of which checkpoint, and what its matrices tell together.
 ///
@@ -9,7 +10,7 @@ package struct AnalysisSummary: Codable, Sendable {
   /// The word by which the format is recognized.
   package static let formatName = "frog-analysis"
   /// The version of the format. It is raised when a reader of the old version would misread the new one.
-  package static let currentFormatVersion = 1
+  package static let currentFormatVersion = 2
 
   /// The name of the format: always ``formatName``.
   package var format = Self.formatName
@@ -21,6 +22,8 @@ package struct AnalysisSummary: Codable, Sendable {
   package var parameters: Parameters
   /// The checkpoint that was analyzed.
   package var checkpoint: CheckpointSource
+  /// How much of the checkpoint its weight matrices are, and what was left out.
+  package var coverage: Coverage
   /// Means over matrices, unweighted, by WeightWatcher's names. Failed fits are left out of the means that need a fit.
   package var summary: [String: Double]
   /// The number of matrices without a power law.
@@ -143,7 +146,7 @@ package struct AnalysisSummary: Codable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, checkpoint, summary, roles, depths, overlaps, warnings, files
+    case format, version, parameters, checkpoint, coverage, summary, roles, depths, overlaps, warnings, files
     case formatVersion = "format_version"
     case roleOverlaps = "role_overlaps"
     case failedFits = "failed_fits"

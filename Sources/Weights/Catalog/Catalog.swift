@@ -16,7 +16,7 @@ import SystemPackage
 /// Invariants:
 /// - Matrices are sorted by the UTF-8 bytes of their names, and no two have the same name. So ordinals depend neither on how tensors are
 ///   spread over shards nor on the number of ranks.
-/// - Matrices and outputs follow from the tensors alone. Only shards and tensors travel between ranks.
+/// - Matrices and outputs follow from the tensors alone. Only shards, tensors and coverage travel between ranks.
 /// - In a catalog that ``restricted(to:)`` made, positions in ``matrices`` count the chosen matrices, and ``outputs`` is empty.
 package struct Catalog: Sendable {
   /// A shard that holds some of the matrices, or some of their scales.
@@ -123,14 +123,18 @@ package struct Catalog: Sendable {
   package let matrices: [Matrix]
   /// The outputs in the order of ``tensors``; the parts of one tensor follow each other in their order.
   package let outputs: [Output]
+  /// How much of the checkpoint the matrices are, and what was left out.
+  package let coverage: Coverage
 
   /// Cuts the tensors into their matrices.
   ///
   /// - Parameters:
   ///   - shards: the files, to whose positions the tensors refer.
   ///   - tensors: the stored tensors, sorted by the bytes of their names.
+  ///   - coverage: what all tensors of the checkpoint are.
   /// - Throws: ``RunFailure`` if two matrices would have the same name.
-  package init(shards: [Shard], tensors: [Tensor]) throws(RunFailure) {
+  package init(shards: [Shard], tensors: [Tensor], coverage: Coverage = Coverage()) throws(RunFailure) {
+    self.coverage = coverage
     self.shards = shards
     self.tensors = tensors
     var matrices: [Matrix] = []
@@ -156,6 +160,7 @@ package struct Catalog: Sendable {
     tensors = whole.tensors
     self.matrices = matrices
     outputs = []
+    coverage = whole.coverage
   }
 
   /// The file and name of a matrix, with which a message begins.
@@ -228,23 +233,25 @@ extension Catalog.Tensor {
   }
 }
 
-// Matrices and outputs follow from the tensors, so only tensors and shards travel between ranks.
+// Matrices and outputs follow from the tensors, so they do not travel between ranks.
 extension Catalog: Codable {
   private enum CodingKeys: CodingKey {
-    case shards, tensors
+    case shards, tensors, coverage
   }
 
   /// Reads the shards and tensors that another rank has encoded, and cuts the tensors into matrices.
   package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
-      shards: values.decode([Shard].self, forKey: .shards), tensors: values.decode([Tensor].self, forKey: .tensors))
+      shards: values.decode([Shard].self, forKey: .shards), tensors: values.decode([Tensor].self, forKey: .tensors),
+      coverage: values.decode(Coverage.self, forKey: .coverage))
   }
 
-  /// Writes the shards and tensors.
+  /// Writes the shards, the tensors and the coverage.
   package func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(shards, forKey: .shards)
     try values.encode(tensors, forKey: .tensors)
+    try values.encode(coverage, forKey: .coverage)
   }
 }

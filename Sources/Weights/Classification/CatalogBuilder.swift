@@ -11,6 +11,8 @@ package struct ClassifiedCheckpoint: Sendable {
   package let config: ModelConfig
   /// All tensors, sorted by the bytes of their names.
   package let tensors: [ClassifiedTensor]
+  /// How much of the checkpoint its weight matrices are, and what was left out.
+  package let coverage: Coverage
   /// What is odd but can be lived with, one line each.
   package let warnings: [String]
 
@@ -43,8 +45,9 @@ package struct ClassifiedCheckpoint: Sendable {
     let classifier = TensorClassifier(checkpoint, options: options, config: config, adapter: adapter)
     self.checkpoint = checkpoint
     self.config = config
-    self.warnings = warnings
     tensors = checkpoint.tensors.map(classifier.classify)
+    coverage = Coverage(tensors)
+    self.warnings = warnings + [coverage.warning].compactMap { $0 }
   }
 
   /// The largest number of weights that is believed. Below it, sums of weights and of bytes cannot overflow. Sparse files can claim more.
@@ -72,7 +75,7 @@ package struct ClassifiedCheckpoint: Sendable {
         if let scale = content.scale { content.scale?.shard = numbers[scale.shard] ?? 0 }
         return Catalog.Tensor(
           classified.tensor, shard: shard, shape: classified.tensor.info.shape, content: content)
-      })
+      }, coverage: coverage)
   }
 }
 

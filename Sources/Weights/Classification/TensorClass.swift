@@ -30,6 +30,9 @@ package enum TensorClass: Equatable, Sendable {
     }
   }
 
+  /// Whether the tensor is refused.
+  var isRefusal: Bool { if case .refused = self { true } else { false } }
+
   /// The reason why the tensor is skipped or refused; nil for other classes.
   package var reason: String? {
     switch self {

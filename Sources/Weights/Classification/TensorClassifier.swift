@@ -213,7 +213,10 @@ struct TensorClassifier {
   private func other(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
     if info.dtype.isFloatingPoint, info.shape.count(where: { $0 > 1 }) <= 1 { return leftOut(tensor, .skipped(reason: "vector")) }
-    if info.dtype.isDecodable { return leftOut(tensor, .skipped(reason: "rank \(info.shape.count)")) }
+    if info.dtype.isDecodable {
+      let rank = info.shape.count <= 5 ? "rank \(info.shape.count)" : "rank above 5"
+      return leftOut(tensor, .skipped(reason: rank))
+    }
     if info.dtype.isEightBit {
       return leftOut(tensor, .refused(reason: "holds \(info.dtype.rawValue) weights, which cannot be decoded"))
     }

@@ -12,6 +12,7 @@ struct AnalysisDescription {
       ("matrices", Terminal.grouped(summary.checkpoint.matrices)),
       ("weights", Terminal.grouped(summary.checkpoint.weights)),
     ]
+    lines += SummaryLines.leftOut(summary.coverage)
     for (name, words) in [("alpha", "mean alpha"), ("alpha_weighted", "mean alpha-hat"), ("log_norm", "mean log norm")]
     {
       if let value = summary.summary[name] { lines.append((words, Terminal.decimal(value, 3))) }

@@ -159,6 +159,9 @@ struct Mask: RunCommand {
     var lines = [
       ("matrices", Terminal.grouped(record.checkpoint.matrices)),
       ("weights", Terminal.grouped(record.checkpoint.weights)),
+    ]
+    lines += SummaryLines.leftOut(record.coverage)
+    lines += [
       ("kept", "\(Terminal.grouped(record.kept)) (\(percent)%, \(record.parameters.select))"),
     ]
     if let threshold = record.threshold { lines.append(("threshold", Terminal.score(threshold))) }

@@ -30,8 +30,8 @@ struct PlanTotals {
     var lines = [
       ("matrices", Terminal.grouped(tensors.matrices.count)),
       ("weights", Terminal.grouped(tensors.matrices.reduce(0) { $0 + $1.size })),
-      ("left out", "\(Terminal.grouped(tensors.skipped.count)) tensors"),
     ]
+    lines += SummaryLines.leftOut(tensors.catalog.coverage)
     if !tensors.refused.isEmpty { lines.append(("refused", "\(Terminal.grouped(tensors.refused.count)) tensors")) }
     lines += [
       ("operations", Terminal.operations(plan.operations)),

@@ -1,4 +1,5 @@
 import RunCore
+import Weights
 
 /// Formats the lines that a command prints at its end, below its tables if it has some.
 enum SummaryLines {
@@ -18,6 +19,23 @@ enum SummaryLines {
     if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
     lines.append((results, statistics == nil ? "\(out) (finished earlier)" : out))
     return columns(lines)
+  }
+
+  /// The line that says how much of a checkpoint was left out, and why; empty if nothing was.
+  static func leftOut(_ coverage: Coverage) -> [(name: String, value: String)] {
+    let shown = coverage.leftOut.filter { $0.weights > 0 }
+    guard !shown.isEmpty else { return [] }
+    func percent(_ share: Double) -> String { "\(Terminal.decimal(100 * share, share < 0.001 ? 3 : 1))%" }
+    var reasons = shown.prefix(4).map { "\($0.tensorClass == "refused" ? "refused" : $0.reason) \(percent($0.share))" }
+    let rest = shown.dropFirst(4).reduce(0) { $0 + $1.share }
+    if shown.count > 4 { reasons.append("others \(percent(rest))") }
+    let all = shown.reduce(0) { $0 + $1.share }
+    return [
+      (
+        "left out",
+        "\(percent(all)) of \(Terminal.grouped(coverage.weights)) floating-point weights: \(reasons.joined(separator: ", "))"
+      )
+    ]
   }
 
   /// Names and values in two columns.
