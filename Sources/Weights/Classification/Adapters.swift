@@ -30,18 +30,28 @@ enum Adapters {
     String(file.utf8.prefix { $0 != UInt8(ascii: ".") }) ?? ""
   }
 
-  /// Whether all matrices come in groups of thin factors that share their inner dimension, and nothing else is there.
+  /// Whether nearly all matrices come in groups of thin factors that share their inner dimension, without the rest of a model.
+  ///
+  /// - Complexity: O(bytes of all names).
   private static func areFactors(_ checkpoint: Checkpoint) -> Bool {
     var groups: [ExactName: [[Int]]] = [:]
-    for tensor in checkpoint.tensors {
-      let info = tensor.info
-      guard info.elementCount > 1 else { continue }
-      // A model has vectors of norms; an adapter has at most a number for each pair.
-      guard info.shape.count == 2, info.dtype.isFloatingPoint else { return false }
-      let path = TensorName(info.name).path
-      groups[ExactName(path.dropLast().map(\.string).joined(separator: ".")), default: []].append(info.shape)
+    var vectors: [ArraySlice<ExactName>] = []
+    for tensor in checkpoint.tensors where tensor.info.elementCount > 1 {
+      let (info, path) = (tensor.info, TensorName(tensor.info.name).path)
+      guard info.dtype.isFloatingPoint else { return false }
+      // Convolutions have factors too: [r, inputs, height, width] and [outputs, r, 1, 1].
+      let shape = [info.shape[0], info.elementCount / max(info.shape[0], 1)]
+      if info.shape.count < 2 { vectors.append(path.dropLast()) } else { groups[join(path.dropLast()), default: []].append(shape) }
     }
-    return !groups.isEmpty && groups.values.allSatisfy(areFactors)
+    let factors = groups.filter { areFactors($0.value) }
+    let (found, all) = (factors.values.reduce(0) { $0 + $1.count }, groups.values.reduce(0) { $0 + $1.count })
+    guard found > 0, found >= all - all / 10 else { return false }
+    // A model has vectors of norms elsewhere. Those of an adapter, such as magnitudes, lie with its factors.
+    return vectors.allSatisfy { factors[join($0)] != nil || factors[join($0.dropLast())] != nil }
+  }
+
+  private static func join(_ pieces: ArraySlice<ExactName>) -> ExactName {
+    ExactName(pieces.map(\.string).joined(separator: "."))
   }
 
   /// Whether matrices of one group are factors: each has the same small dimension, which is the inner one of their product.

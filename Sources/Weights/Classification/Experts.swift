@@ -56,7 +56,7 @@ struct Experts {
     /// Reads a name; nil if no piece of it holds experts.
     init?(_ name: TensorName) {
       let path = name.path
-      guard let piece = path.dropLast().firstIndex(where: TensorName.isExpertPiece) ?? Self.bareStack(name) else { return nil }
+      guard let piece = path.dropLast().lastIndex(where: TensorName.isExpertPiece) ?? Self.bareStack(name) else { return nil }
       // The number stands behind `experts`, or it is a part of the piece, as in `expert_3`.
       let after = path.dropFirst(piece + 1)
       number =
@@ -64,7 +64,9 @@ struct Experts {
       // A whole model may be called an expert. What belongs to all experts of a layer has no further layers below.
       let isPlural = TensorName.words(of: path[piece].string).contains("experts")
       guard number != nil || (isPlural && !after.dropLast().contains(where: TensorName.isNumber)) else { return nil }
-      block = Experts.join(path[..<piece])
+      // Several such pieces may follow each other, as in `experts.expert_3`.
+      let first = path[..<piece].lastIndex { !TensorName.isExpertPiece($0) }.map { $0 + 1 } ?? 0
+      block = Experts.join(path[..<first])
     }
 
     /// The position of `experts` if the tensor itself is called so.
@@ -103,7 +105,11 @@ struct Experts {
         continue
       }
       let block = Self.join(name.path.dropLast())
-      let hasRouter = rows[block]?.contains { $0[0] == shape[0] && ($0[1] == shape[1] || $0[1] == shape[2]) } ?? false
+      // A router has few rows, and reads the width that experts read. The positions of a kernel are no such width.
+      let hasRouter =
+        rows[block]?.contains {
+          $0[0] == shape[0] && $0[0] <= $0[1] / 2 && $0[1] >= 8 && ($0[1] == shape[1] || $0[1] == shape[2])
+        } ?? false
       if sizes.experts.contains(shape[0]) || hasRouter { counts[block] = shape[0] }
     }
   }

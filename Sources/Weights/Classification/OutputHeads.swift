@@ -36,7 +36,8 @@ struct OutputHeads {
     let (rows, columns) = (info.shape[0], info.shape[1])
     guard let chain = Self.chain(of: name), let members = chains[chain] else {
       // A head of another name has an output for each label, and very few of them.
-      let isHead = !isInLayer && !name.isBareParameter && columns >= 8 * rows && (rows <= 2 || sizes.labels.contains(rows))
+      let isNarrow = (rows <= 2 && columns / 8 >= rows) || (rows != columns && sizes.labels.contains(rows))
+      let isHead = isNarrow && !isInLayer && !name.isBareParameter
       return isHead ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }
     if rows == columns, !sizes.vocabularies.contains(rows), !sizes.labels.contains(rows) { return nil }

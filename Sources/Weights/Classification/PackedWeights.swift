@@ -81,21 +81,20 @@ struct PackedWeights {
     }
   }
 
-  /// Whether a tensor has two dimensions or more, not counting those of 1.
-  private static func isMatrix(_ info: TensorInfo) -> Bool { info.shape.count { $0 > 1 } >= 2 }
+  /// Whether a tensor has two dimensions or more, not counting those of 1, or is as large as a matrix.
+  private static func isMatrix(_ info: TensorInfo) -> Bool {
+    info.shape.count { $0 > 1 } >= 2 || info.elementCount >= 1 << 16
+  }
 
   /// The scale, zero point or codebook among the neighbours of a tensor; nil if there is none.
   private static func companion(among neighbours: [TensorInfo]) -> TensorInfo? {
     func isCompanion(_ info: TensorInfo) -> Bool {
-      let words = CheckpointModules.words(of: info)
-      return words.contains {
-        [
-          "scale", "scales", "zero", "zeros", "scb", "absmax", "codebook", "codebooks", "centroids", "lut",
-        ].contains($0)
+      CheckpointModules.words(of: info).contains { word in
+        ["scale", "zero", "absmax", "codebook", "centroid"].contains { word.contains($0) } || word == "scb" || word == "lut"
       }
     }
     let found = neighbours.filter(isCompanion)
-    return found.first { CheckpointModules.words(of: $0).contains { $0.hasPrefix("scale") } } ?? found.first
+    return found.first { CheckpointModules.words(of: $0).contains { $0.contains("scale") } } ?? found.first
   }
 }
 

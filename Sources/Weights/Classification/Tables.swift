@@ -25,10 +25,12 @@ struct Tables {
   /// The largest dimension of a matrix in the layers; 0 if there are none.
   private let largest: Int
   private let layers: LayerPlaces
+  private let modules: CheckpointModules
 
   /// - Complexity: O(bytes of the names of all tensors of rank 2).
-  init(_ tensors: [CheckpointTensor], sizes: ModelSizes, layers: LayerPlaces) {
+  init(_ tensors: [CheckpointTensor], sizes: ModelSizes, layers: LayerPlaces, modules: CheckpointModules) {
     self.sizes = sizes
+    self.modules = modules
     self.layers = layers
     var vocabularies = sizes.vocabularies
     var counts: [Int: Int] = [:]
@@ -62,7 +64,7 @@ struct Tables {
       return Finding(reason: name.isOutputHead ? "output head" : Self.reason(of: name), evidence: evidence)
     }
     // 3. Positions, and vectors that are no module's weight.
-    if let finding = position(info, name) ?? bareVectors(info, name) ?? biasOfHeads(info, name) { return finding }
+    if let finding = position(info, name) ?? namedVectors(info, name) ?? biasOfHeads(info, name) { return finding }
     // 4. Far larger than all layers.
     guard !layers.contains(info.name), largest > 0, !name.isOutputHead else { return nil }
     let (narrow, wide) = (min(rows, columns), max(rows, columns))
@@ -102,13 +104,17 @@ struct Tables {
     return nil
   }
 
-  /// Learned vectors that are no weight of a module, such as `class_embedding` or `query_tokens`.
-  private func bareVectors(_ info: TensorInfo, _ name: TensorName) -> Finding? {
-    guard name.isBareParameter else { return nil }
-    let words = Set(TensorName.words(of: name.leaf.string))
-    guard !words.isDisjoint(with: ["embed", "embedding", "embeddings", "token", "tokens"]), words.isDisjoint(with: ["proj", "weight"])
-    else { return nil }
-    return Finding(reason: "embedding", evidence: "its name tells of vectors, and it is no weight of a module")
+  /// Vectors that are looked up, by the name of their module or their own. A linear layer of such a name has a bias beside its weight.
+  private func namedVectors(_ info: TensorInfo, _ name: TensorName) -> Finding? {
+    guard let words = name.path.last.map({ TensorName.words(of: $0.string) }), let last = words.last else { return nil }
+    let isNamed = ["embed", "embeds", "embedding", "embeddings"].contains(last)
+    if name.isBareParameter {
+      guard isNamed || words.contains("token") || words.contains("tokens") else { return nil }
+      return Finding(reason: "embedding", evidence: "its name, and it is no weight of a module")
+    }
+    let module = CheckpointModules.module(of: info.name)
+    guard isNamed, modules.tensors(in: module).count == 1 else { return nil }
+    return Finding(reason: "embedding", evidence: "its name, and no bias beside it")
   }
 
   /// A few numbers for each attention head: biases of relative positions, decay rates.

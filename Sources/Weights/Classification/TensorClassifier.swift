@@ -54,7 +54,7 @@ struct TensorClassifier {
     let modules = CheckpointModules(tensors)
     layers = LayerPlaces(tensors)
     experts = Experts(tensors, sizes: config.sizes)
-    tables = Tables(tensors, sizes: config.sizes, layers: layers)
+    tables = Tables(tensors, sizes: config.sizes, layers: layers, modules: modules)
     heads = OutputHeads(tensors, sizes: config.sizes)
     packed = PackedWeights(tensors, modules: modules, method: config.quantization)
     reparametrizations = Reparametrizations(modules)
