@@ -42,15 +42,17 @@ struct RecordedOutput {
       files[first.file] != nil
     else { return nil }
     let shape = first.slice?.shape ?? first.shape
-    guard let stored = Self.storedMatrix(shape, isStack: first.slice?.expert != nil),
-      matrices.count == (first.slice?.expert != nil ? shape[0] : 1)
+    let isStack = first.slice?.expert != nil
+    guard let stored = Self.storedMatrix(shape, experts: isStack ? matrices.count : nil), isStack || matrices.count == 1
     else { return nil }
     var slices: [TensorSlice] = []
     for (number, matrix) in matrices.enumerated() {
       let slab = matrix.slice?.expert ?? 0
-      let rows = matrix.slice?.rows ?? IndexRuns(all: stored.rows)
+      // Experts that are fused in a tensor of rank 2 lie one below the other, and their rows count in the tensor.
+      let above = isStack && shape.count == 2 ? slab * stored.rows : 0
+      guard slab == number, let rows = (matrix.slice?.rows ?? IndexRuns(all: stored.rows)).moved(up: above) else { return nil }
       let columns = matrix.slice?.columns ?? IndexRuns(all: stored.columns)
-      guard slab == number, (matrix.slice == nil) == (first.slice == nil),
+      guard (matrix.slice == nil) == (first.slice == nil),
         matrix.slice.map({ $0.shape == shape }) ?? true, (matrix.slice?.expert == nil) == (first.slice?.expert == nil),
         matrix.file == first.file, matrix.format == first.format, matrix.shape == first.shape,
         rows.end <= stored.rows, columns.end <= stored.columns, matrix.shape == [rows.total, columns.total],
@@ -65,20 +67,22 @@ struct RecordedOutput {
     self.slices = slices
     tensors = MaskTensors(
       name: name, rows: first.shape[0], columns: first.shape[1], storedSize: stored.size,
-      isStack: first.slice?.expert != nil, kept: matrices.map(\.kept), format: format)
+      isStack: isStack, kept: matrices.map(\.kept), format: format)
   }
 
-  /// The stored shape as one matrix, or as one for each expert; nil unless every dimension is positive and the product not too large.
-  private static func storedMatrix(_ shape: [Int], isStack: Bool) -> (rows: Int, columns: Int, size: Int)? {
-    guard shape.count >= (isStack ? 3 : 2), shape.allSatisfy({ $0 > 0 }) else { return nil }
+  /// The stored shape as one matrix, or as one for each of `experts`, which a tensor of rank 2 fuses along its rows.
+  ///
+  /// - Returns: nil unless every dimension is positive, the product not too large, and the experts are as many as the shape says.
+  private static func storedMatrix(_ shape: [Int], experts: Int?) -> (rows: Int, columns: Int, size: Int)? {
+    guard shape.count >= 2, shape.allSatisfy({ $0 > 0 }) else { return nil }
     var size = 1
     for dimension in shape {
       let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
       guard !overflow, product <= largestTensor else { return nil }
       size = product
     }
-    let inner = isStack ? shape[1...] : shape[...]
-    guard let rows = inner.first else { return nil }
-    return (rows, size / (isStack ? shape[0] : 1) / rows, size)
+    guard let experts else { return (shape[0], size / shape[0], size) }
+    if shape.count == 2 { return shape[0].isMultiple(of: experts) ? (shape[0] / experts, shape[1], size) : nil }
+    return shape[0] == experts ? (shape[1], size / experts / shape[1], size) : nil
   }
 }

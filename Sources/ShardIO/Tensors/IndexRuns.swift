@@ -53,11 +53,16 @@ package struct IndexRuns: Sendable, Equatable {
     count = positions.isEmpty ? 0 : 1
   }
 
-  /// The same runs, `count` positions later.
+  /// The same runs, `distance` positions later.
   ///
   /// - Precondition: the runs stay within a tensor that exists, so that nothing can overflow.
-  package func moved(by count: Int) -> IndexRuns {
-    IndexRuns(first: first + count, length: length, stride: stride, count: self.count) ?? self
+  package func moved(down distance: Int) -> IndexRuns { moved(up: -distance) ?? self }
+
+  /// The same runs, `distance` positions earlier; nil if they would begin before position 0.
+  package func moved(up distance: Int) -> IndexRuns? {
+    let (first, overflow) = first.subtractingReportingOverflow(distance)
+    guard !overflow, first >= 0 else { return nil }
+    return count == 0 ? self : IndexRuns(first: first, length: length, stride: stride, count: count)
   }
 
   /// The number of positions that are taken.

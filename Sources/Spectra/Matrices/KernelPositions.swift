@@ -62,11 +62,12 @@ package struct KernelPosition: PanelSource {
 }
 
 extension Catalog {
-  /// The number of positions of a convolution's kernel, height × width, which have spectra of their own; nil for other matrices.
+  /// The number of positions of a convolution's kernel, such as height × width, which have spectra of their own; nil for other matrices.
   package func kernelPositions(of matrix: Matrix) -> Int? {
     let shape = tensors[matrix.tensor].shape
-    guard shape.count == 4, shape[0] == matrix.rows, shape[2] > 0, shape[3] > 0 else { return nil }
-    let (positions, overflow) = shape[2].multipliedReportingOverflow(by: shape[3])
-    return !overflow && matrix.columns == shape[1] * positions ? positions : nil
+    guard matrix.expert == nil, shape.count >= 3, shape[0] == matrix.rows, shape[1] > 0,
+      matrix.columns.isMultiple(of: shape[1])
+    else { return nil }
+    return matrix.columns / shape[1]
   }
 }
