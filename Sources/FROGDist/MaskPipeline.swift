@@ -124,7 +124,8 @@ package struct MaskPipeline: MatrixCommand {
     // 8. The record, which vouches for all of it.
     let record = MaskRecord(
       version: context.version, parameters: parameters(scoring, preparation, threads: run.threads),
-      checkpoint: source, coverage: input.catalog.coverage, K: preparation.keep, kept: kept.reduce(0, +), threshold: threshold,
+      checkpoint: source, coverage: input.catalog.coverage, K: preparation.keep, kept: kept.reduce(0, +),
+      threshold: threshold,
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(preparation.keep, input.catalog.weightCount) }, audit: audit,
       matrices: matrices, files: files, names: preparation.names.map { RecordedFile($0) },

@@ -275,7 +275,8 @@ struct RecordTests {
       MaskParameters(
         keep: 1, select: "global", precision: "f64", format: "auto", score: "frog", normalize: "none"),
       TensorParameters(CatalogOptions(), threads: 1)),
-    checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), coverage: Coverage(weights: 6, counted: 1), K: 1, kept: 1, threshold: nil,
+    checkpoint: .init(fingerprint: "f", matrices: 1, weights: 6), coverage: Coverage(weights: 6, counted: 1), K: 1,
+    kept: 1, threshold: nil,
     starved: 0,
     matrices: [
       .init(

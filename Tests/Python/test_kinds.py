@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,8 @@ import kinds
 import layouts
 import separated
 import test_layouts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)
@@ -50,7 +56,11 @@ def test_experts_one_below_the_other_are_as_many_matrices(frog, tmp_path):
     """The same masks as the float64 reference on the four blocks of rows."""
     experts, inner, width = 4, 40, 24
     generator = np.random.default_rng(11)
-    shapes = {"h.0.ffn.experts.w1": (experts * inner, width), "h.0.ffn.router.weight": (experts, width), "h.0.attn.q.weight": (width, width)}
+    shapes = {
+        "h.0.ffn.experts.w1": (experts * inner, width),
+        "h.0.ffn.router.weight": (experts, width),
+        "h.0.attn.q.weight": (width, width),
+    }
     tensors = matrices(generator, shapes)
     folder = layouts.write_tensors(tmp_path / "in", tensors, {"moe_num_experts": experts, "d_model": width}, shards=1)
     parts = separated.stack("h.0.ffn.experts.w1", (experts, inner, width)) + separated.whole("h.0.attn.q.weight", (width, width))
@@ -121,7 +131,9 @@ def test_every_result_says_what_was_left_out(frog, tmp_path):
     result = frog("mask", folder, "--out", tmp_path / "masks", "--budget", "5%")
     analyzed = frog("analyze", folder, "--out", tmp_path / "spectra")
     for done in (result, analyzed):
-        assert done.status == 0 and re.search(r"left out +82\.7% of 23,616 .*embedding 81\.3%, rank 3 1\.1%, vector 0\.3%", done.stdout), str(done)
+        assert done.status == 0 and re.search(r"left out +82\.7% of 23,616 .*embedding 81\.3%, rank 3 1\.1%, vector 0\.3%", done.stdout), (
+            str(done)
+        )
         (warning,) = [line for line in done.stderr.splitlines() if "for their shape" in line]
         assert "1.0% of the floating-point weights" in warning and "'net.fields'" in warning
     documents = [json.loads((tmp_path / name).read_text()) for name in ("masks/frog.json", "spectra/summary.json")]
@@ -140,3 +152,10 @@ def test_what_a_user_leaves_out_is_no_reason_for_a_warning(frog, tmp_path):
     for options, count in (((), 1), (("--exclude", "net.fields"), 0), (("--include", "net.fields"), 0)):
         found = json.loads(frog("inspect", folder, "--json", *options).stdout)
         assert len(found["warnings"]) == count, found["warnings"]
+
+
+def test_the_page_of_what_counts_is_current(frog):
+    """docs/guide/what-counts.md: real models at full size, and the kinds."""
+    environment = os.environ | {"FROG_MPI": str(frog.binary)}
+    run = subprocess.run([sys.executable, ROOT / "scripts/what-counts", "--check"], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr

@@ -108,7 +108,8 @@ package struct MaskRecord: Codable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, checkpoint, coverage, K, kept, threshold, concentration, starved, audit, matrices, files,
+    case format, version, parameters, checkpoint, coverage, K, kept, threshold, concentration, starved, audit, matrices,
+      files,
       names, analysis
     case formatVersion = "format_version"
   }

@@ -50,7 +50,9 @@ struct RecordedOutput {
       let slab = matrix.slice?.expert ?? 0
       // Experts that are fused in a tensor of rank 2 lie one below the other, and their rows count in the tensor.
       let above = isStack && shape.count == 2 ? slab * stored.rows : 0
-      guard slab == number, let rows = (matrix.slice?.rows ?? IndexRuns(all: stored.rows)).moved(up: above) else { return nil }
+      guard slab == number, let rows = (matrix.slice?.rows ?? IndexRuns(all: stored.rows)).moved(up: above) else {
+        return nil
+      }
       let columns = matrix.slice?.columns ?? IndexRuns(all: stored.columns)
       guard (matrix.slice == nil) == (first.slice == nil),
         matrix.slice.map({ $0.shape == shape }) ?? true, (matrix.slice?.expert == nil) == (first.slice?.expert == nil),

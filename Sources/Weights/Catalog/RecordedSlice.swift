@@ -31,6 +31,7 @@ extension Catalog {
     // Experts that are fused in a tensor of rank 2 lie one below the other.
     let first = shape.count == 2 ? slice.slab * slice.storedRows : 0
     return RecordedSlice(
-      shape: shape, expert: matrix.expert, part: matrix.part, rows: slice.rows.moved(down: first), columns: slice.columns)
+      shape: shape, expert: matrix.expert, part: matrix.part, rows: slice.rows.moved(down: first),
+      columns: slice.columns)
   }
 }

@@ -23,7 +23,8 @@ enum Adapters {
       }
       if let key { return "belongs to an adapter, as the entry \(quoted(key.string)) of the file's metadata tells" }
     }
-    return areFactors(checkpoint) ? "belongs to an adapter: all matrices here are pairs of thin factors, without a base" : nil
+    return areFactors(checkpoint)
+      ? "belongs to an adapter: all matrices here are pairs of thin factors, without a base" : nil
   }
 
   private static func stem(of file: String) -> String {
@@ -41,7 +42,11 @@ enum Adapters {
       guard info.dtype.isFloatingPoint else { return false }
       // Convolutions have factors too: [r, inputs, height, width] and [outputs, r, 1, 1].
       let shape = [info.shape[0], info.elementCount / max(info.shape[0], 1)]
-      if info.shape.count < 2 { vectors.append(path.dropLast()) } else { groups[join(path.dropLast()), default: []].append(shape) }
+      if info.shape.count < 2 {
+        vectors.append(path.dropLast())
+      } else {
+        groups[join(path.dropLast()), default: []].append(shape)
+      }
     }
     let factors = groups.filter { areFactors($0.value) }
     let (found, all) = (factors.values.reduce(0) { $0 + $1.count }, groups.values.reduce(0) { $0 + $1.count })

@@ -19,7 +19,8 @@ extension Coverage {
       let (tensorClass, kind) = (entry.tensorClass.name, entry.tensorClass.isRefusal ? "refused" : reason)
       let key = ExactName("\(tensorClass) \(kind)")
       guard var found = parts[key] else {
-        let part = Part(tensorClass: tensorClass, reason: reason, tensors: 1, weights: weights, share: 0, largest: info.name)
+        let part = Part(
+          tensorClass: tensorClass, reason: reason, tensors: 1, weights: weights, share: 0, largest: info.name)
         parts[key] = (part, weights)
         continue
       }

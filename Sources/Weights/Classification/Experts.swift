@@ -56,7 +56,9 @@ struct Experts {
     /// Reads a name; nil if no piece of it holds experts.
     init?(_ name: TensorName) {
       let path = name.path
-      guard let piece = path.dropLast().lastIndex(where: TensorName.isExpertPiece) ?? Self.bareStack(name) else { return nil }
+      guard let piece = path.dropLast().lastIndex(where: TensorName.isExpertPiece) ?? Self.bareStack(name) else {
+        return nil
+      }
       // The number stands behind `experts`, or it is a part of the piece, as in `expert_3`.
       let after = path.dropFirst(piece + 1)
       number =
@@ -96,7 +98,9 @@ struct Experts {
     var rows: [ExactName: Set<[Int]>] = [:]
     for tensor in tensors where tensor.info.shape.count == 2 {
       let path = TensorName(tensor.info.name).path
-      for level in 1...2 where path.count > level { rows[Self.join(path.dropLast(level)), default: []].insert(tensor.info.shape) }
+      for level in 1...2 where path.count > level {
+        rows[Self.join(path.dropLast(level)), default: []].insert(tensor.info.shape)
+      }
     }
     for tensor in tensors where Self.canBeStack(tensor.info) {
       let (shape, name) = (tensor.info.shape, TensorName(tensor.info.name))
@@ -146,7 +150,9 @@ struct Experts {
   }
 
   /// The nearest block above a tensor, with its number of experts; nil if the layer has no experts.
-  private func block(of name: TensorName) -> (path: ExactName, count: Int, isDirect: Bool, below: ArraySlice<ExactName>)? {
+  private func block(of name: TensorName) -> (
+    path: ExactName, count: Int, isDirect: Bool, below: ArraySlice<ExactName>
+  )? {
     let path = name.path
     for length in stride(from: path.count - 1, through: max(path.count - 4, 0), by: -1) {
       let above = Self.join(path[..<length])
@@ -177,12 +183,14 @@ struct Experts {
     guard info.shape.count == 2 else { return nil }
     let known = counts[place.block].map { [$0] } ?? sizes.experts.sorted()
     guard let count = known.first, known.count == 1, count > 1 else {
-      return .inseparable(reason: "lies among experts and seems to hold all of them, but nothing tells how many there are")
+      return .inseparable(
+        reason: "lies among experts and seems to hold all of them, but nothing tells how many there are")
     }
     let (rows, columns) = (info.shape[0], info.shape[1])
     if rows == count {
       return name.path.contains(where: TensorName.isRouterPiece)
-        ? .router(evidence: "\(count) rows, one for each expert") : .vectors(evidence: "\(count) rows, one for each expert")
+        ? .router(evidence: "\(count) rows, one for each expert")
+        : .vectors(evidence: "\(count) rows, one for each expert")
     }
     // What chooses the experts reads the width of the model, and that side is not fused.
     let widths = sizes.modelWidths.union(candidates[place.block] ?? [])
@@ -214,8 +222,12 @@ struct Experts {
       if rows == block.count, isNamed || (block.isDirect && candidates[block.path]?.count == 1) {
         return .router(evidence: "\(rows) rows, one for each expert beside it")
       }
-      if columns == block.count, isNamed { return .router(evidence: "\(columns) columns, one for each expert beside it") }
-      if isNamed, block.isDirect, rows <= columns / 4 { return .router(evidence: "\(rows) rows, beside experts, by its name") }
+      if columns == block.count, isNamed {
+        return .router(evidence: "\(columns) columns, one for each expert beside it")
+      }
+      if isNamed, block.isDirect, rows <= columns / 4 {
+        return .router(evidence: "\(rows) rows, beside experts, by its name")
+      }
     }
     let words = name.path.flatMap { TensorName.words(of: $0.string) }
     let isAmongExperts = words.contains("moe")

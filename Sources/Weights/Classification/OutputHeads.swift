@@ -38,7 +38,8 @@ struct OutputHeads {
       // A head of another name has an output for each label, and very few of them.
       let isNarrow = (rows <= 2 && columns / 8 >= rows) || (rows != columns && sizes.labels.contains(rows))
       let isHead = isNarrow && !isInLayer && !name.isBareParameter
-      return isHead ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
+      return isHead
+        ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }
     if rows == columns, !sizes.vocabularies.contains(rows), !sizes.labels.contains(rows) { return nil }
     let isRead = members.contains { $0.columns == rows && $0.name != ExactName(info.name) }

@@ -90,7 +90,8 @@ struct PackedWeights {
   private static func companion(among neighbours: [TensorInfo]) -> TensorInfo? {
     func isCompanion(_ info: TensorInfo) -> Bool {
       CheckpointModules.words(of: info).contains { word in
-        ["scale", "zero", "absmax", "codebook", "centroid"].contains { word.contains($0) } || word == "scb" || word == "lut"
+        ["scale", "zero", "absmax", "codebook", "centroid"].contains { word.contains($0) } || word == "scb"
+          || word == "lut"
       }
     }
     let found = neighbours.filter(isCompanion)

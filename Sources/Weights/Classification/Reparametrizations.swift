@@ -11,17 +11,23 @@ struct Reparametrizations {
 
   /// The reason why a tensor of two dimensions or more is no weight as it acts; nil if nothing speaks against it.
   func reason(_ info: TensorInfo, _ name: TensorName) -> String? {
-    if name.parts.contains("parametrizations") { return "is one of the tensors that a parametrization makes a weight from" }
+    if name.parts.contains("parametrizations") {
+      return "is one of the tensors that a parametrization makes a weight from"
+    }
     let words = TensorName.words(of: name.leaf.string)
     let neighbours = neighbours(of: info, name)
     if words.contains("mask") || words.contains("masks") {
       let masked = neighbours.first { $0.shape == info.shape }
       return masked.map { "is a mask of \(quoted($0.name))" }
     }
-    if let mask = neighbours.first(where: { $0.shape == info.shape && Self.words(of: $0).contains { $0 == "mask" || $0 == "masks" } }) {
+    if let mask = neighbours.first(where: {
+      $0.shape == info.shape && Self.words(of: $0).contains { $0 == "mask" || $0 == "masks" }
+    }) {
       return "is pruned by the mask \(quoted(mask.name))"
     }
-    if words.last == "orig" || words.last == "original" { return "is the original of a weight that the model makes from it" }
+    if words.last == "orig" || words.last == "original" {
+      return "is the original of a weight that the model makes from it"
+    }
     if let magnitude = neighbours.first(where: { isMagnitude($0, of: info, name) }) {
       return "is the direction of a weight whose magnitude is \(quoted(magnitude.name))"
     }

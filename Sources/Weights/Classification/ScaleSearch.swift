@@ -24,9 +24,13 @@ struct ScaleSearch {
   ) -> Finding {
     let suffixed = ["_scale_inv", "_scale"].compactMap { tensor(info.name + $0) }
     let words = TensorName.words(of: CheckpointModules.leaf(of: info.name))
-    let near = modules.neighbours(of: info).filter { CheckpointModules.words(of: $0).contains { $0.hasPrefix("scale") } }
+    let near = modules.neighbours(of: info).filter {
+      CheckpointModules.words(of: $0).contains { $0.hasPrefix("scale") }
+    }
     let plain = near.filter { other in
-      CheckpointModules.words(of: other).allSatisfy { ["scale", "scales", "inv", "weight"].contains($0) || words.contains($0) }
+      CheckpointModules.words(of: other).allSatisfy {
+        ["scale", "scales", "inv", "weight"].contains($0) || words.contains($0)
+      }
     }
     let candidates = suffixed.isEmpty ? plain.compactMap { tensor($0.name) } : suffixed
     guard let scale = candidates.first else {
@@ -40,9 +44,12 @@ struct ScaleSearch {
         reason: "holds \(info.dtype.rawValue) weights, and both \(quoted(scale.info.name)) and "
           + "\(quoted(candidates[1].info.name)) may scale them")
     }
-    let blocks = scale.info.dtype == .f8E8M0 ? [block ?? WeightScale.defaultBlock, [1, 32]] : [block ?? WeightScale.defaultBlock]
+    let blocks =
+      scale.info.dtype == .f8E8M0 ? [block ?? WeightScale.defaultBlock, [1, 32]] : [block ?? WeightScale.defaultBlock]
     for block in blocks {
-      if let fit = WeightScale(scale, rows: rows, columns: columns, experts: experts, block: block) { return .found(fit) }
+      if let fit = WeightScale(scale, rows: rows, columns: columns, experts: experts, block: block) {
+        return .found(fit)
+      }
     }
     let size = blocks.map { $0.map(String.init).joined(separator: " × ") }.joined(separator: " or ")
     return .unfit(

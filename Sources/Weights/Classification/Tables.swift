@@ -91,7 +91,9 @@ struct Tables {
     let isNamed = !words.isDisjoint(with: ["pos", "position", "positions", "positional"])
     // Some models store two rows more than there are positions.
     let isLong = sizes.positions.contains { $0 > 2 && (rows == $0 || rows == $0 + 2) }
-    if isLong, isNamed || (positions.contains(rows) && rows != columns && (name.isBareParameter || !layers.contains(info.name))) {
+    if isLong,
+      isNamed || (positions.contains(rows) && rows != columns && (name.isBareParameter || !layers.contains(info.name)))
+    {
       return Finding(reason: "embedding", evidence: "\(rows) rows: the positions, as \(ModelConfig.fileName) tells")
     }
     if isNamed, words.isDisjoint(with: ["proj", "projection", "linear", "dense"]) {
@@ -124,9 +126,13 @@ struct Tables {
     let other = heads == columns ? rows : columns
     let isWidth = other == width || sizes.layerSizes.contains(other)
     // A vector of the model's width that is stored head by head has [heads, width / heads].
-    let isVector = name.isBareParameter && (heads.multipliedReportingOverflow(by: other).partialValue == width || sizes.modelWidths.contains(heads &* other))
+    let isVector =
+      name.isBareParameter
+      && (heads.multipliedReportingOverflow(by: other).partialValue == width
+        || sizes.modelWidths.contains(heads &* other))
     guard isVector || (!isWidth && width > 0 && info.elementCount <= width / 4 * width) else { return nil }
     return Finding(
-      reason: "numbers of heads", evidence: "\(heads) \(heads == columns ? "columns" : "rows"), one for each attention head")
+      reason: "numbers of heads",
+      evidence: "\(heads) \(heads == columns ? "columns" : "rows"), one for each attention head")
   }
 }

@@ -45,7 +45,8 @@ struct TensorClassifier {
     let tensors = checkpoint.tensors
     let evidence =
       config.sizes.hasImages
-      ? "\(ModelConfig.fileName) tells of images" : Kernels.holdMost(of: tensors) ? "kernels hold most of the model" : nil
+      ? "\(ModelConfig.fileName) tells of images"
+      : Kernels.holdMost(of: tensors) ? "kernels hold most of the model" : nil
     takesConvolutions = options.conv ?? (evidence != nil)
     convolutionEvidence = options.conv == nil ? evidence : nil
     tiedTo =
@@ -212,7 +213,9 @@ struct TensorClassifier {
   /// Classifies a tensor that is neither a matrix nor a stack or convolution that counts: it is skipped or refused.
   private func other(_ tensor: CheckpointTensor) -> ClassifiedTensor {
     let info = tensor.info
-    if info.dtype.isFloatingPoint, info.shape.count(where: { $0 > 1 }) <= 1 { return leftOut(tensor, .skipped(reason: "vector")) }
+    if info.dtype.isFloatingPoint, info.shape.count(where: { $0 > 1 }) <= 1 {
+      return leftOut(tensor, .skipped(reason: "vector"))
+    }
     if info.dtype.isDecodable {
       let rank = info.shape.count <= 5 ? "rank \(info.shape.count)" : "rank above 5"
       return leftOut(tensor, .skipped(reason: rank))

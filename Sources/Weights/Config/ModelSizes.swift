@@ -51,7 +51,9 @@ package struct ModelSizes: Sendable, Equatable {
       return add(number, to: \.positions)
     }
     if last == "heads" || last == "head" { return add(number, to: \.heads) }
-    if (last == "labels" || last == "classes") && !all.isDisjoint(with: ["num", "n"]) { return add(number, to: \.labels) }
+    if (last == "labels" || last == "classes") && !all.isDisjoint(with: ["num", "n"]) {
+      return add(number, to: \.labels)
+    }
     if Self.widths.contains(words) { add(number, to: \.modelWidths) }
     if !all.isDisjoint(with: Self.sizeWords) { add(number, to: \.layerSizes) }
   }

@@ -140,7 +140,8 @@ struct CheckpointDescription {
         Terminal.grouped(part.weights), Terminal.decimal(100 * part.share, 2) + "%", Terminal.printable(part.largest),
       ]
     }
-    try output.write("\n" + Terminal.table(["left out", "tensors", "weights", "share", "such as"], parts, right: [1, 2, 3]))
+    try output.write(
+      "\n" + Terminal.table(["left out", "tensors", "weights", "share", "such as"], parts, right: [1, 2, 3]))
   }
 
   /// Makes the rows of the table. Neighbours mostly differ in nothing but the name, so the text of each other cell is kept for the next

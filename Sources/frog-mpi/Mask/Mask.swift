@@ -162,7 +162,7 @@ struct Mask: RunCommand {
     ]
     lines += SummaryLines.leftOut(record.coverage)
     lines += [
-      ("kept", "\(Terminal.grouped(record.kept)) (\(percent)%, \(record.parameters.select))"),
+      ("kept", "\(Terminal.grouped(record.kept)) (\(percent)%, \(record.parameters.select))")
     ]
     if let threshold = record.threshold { lines.append(("threshold", Terminal.score(threshold))) }
     if let audit = record.audit {
