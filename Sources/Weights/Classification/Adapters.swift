@@ -9,7 +9,7 @@ enum Adapters {
   static let configName = "adapter_config.json"
 
   /// The reason why all tensors of a checkpoint are refused; nil if it is no adapter.
-  static func reason(_ checkpoint: Checkpoint) -> String? {
+  static func reason(_ checkpoint: Checkpoint, _ tree: NameTree) -> String? {
     let folder = ModelConfig.folder(of: checkpoint.path)
     func isThere(_ name: String) -> Bool { (try? folder.appending(name).stat()) != nil }
     let (hasConfig, isModel) = (isThere(configName), isThere(ModelConfig.fileName))
@@ -23,7 +23,7 @@ enum Adapters {
       }
       if let key { return "belongs to an adapter, as the entry \(quoted(key.string)) of the file's metadata tells" }
     }
-    return areFactors(checkpoint)
+    return areFactors(checkpoint.tensors, tree)
       ? "belongs to an adapter: all matrices here are pairs of thin factors, without a base" : nil
   }
 
@@ -33,30 +33,22 @@ enum Adapters {
 
   /// Whether nearly all matrices come in groups of thin factors that share their inner dimension, without the rest of a model.
   ///
-  /// - Complexity: O(bytes of all names).
-  private static func areFactors(_ checkpoint: Checkpoint) -> Bool {
-    var groups: [ExactName: [[Int]]] = [:]
-    var vectors: [ArraySlice<ExactName>] = []
-    for tensor in checkpoint.tensors where tensor.info.elementCount > 1 {
-      let (info, path) = (tensor.info, TensorName(tensor.info.name).path)
+  /// - Complexity: O(n) for n tensors.
+  private static func areFactors(_ tensors: [CheckpointTensor], _ tree: NameTree) -> Bool {
+    var groups: [NameTree.Node: [[Int]]] = [:]
+    var vectors: [NameTree.Node] = []
+    for (index, tensor) in tensors.enumerated() where tensor.info.elementCount > 1 {
+      let (info, group) = (tensor.info, tree.path(ofTensor: index).block)
       guard info.dtype.isFloatingPoint else { return false }
       // Convolutions have factors too: [r, inputs, height, width] and [outputs, r, 1, 1].
       let shape = [info.shape[0], info.elementCount / max(info.shape[0], 1)]
-      if info.shape.count < 2 {
-        vectors.append(path.dropLast())
-      } else {
-        groups[join(path.dropLast()), default: []].append(shape)
-      }
+      if info.shape.count < 2 { vectors.append(group) } else { groups[group, default: []].append(shape) }
     }
     let factors = groups.filter { areFactors($0.value) }
     let (found, all) = (factors.values.reduce(0) { $0 + $1.count }, groups.values.reduce(0) { $0 + $1.count })
     guard found > 0, found >= all - all / 10 else { return false }
     // A model has vectors of norms elsewhere. Those of an adapter, such as magnitudes, lie with its factors.
-    return vectors.allSatisfy { factors[join($0)] != nil || factors[join($0.dropLast())] != nil }
-  }
-
-  private static func join(_ pieces: ArraySlice<ExactName>) -> ExactName {
-    ExactName(pieces.map(\.string).joined(separator: "."))
+    return vectors.allSatisfy { factors[$0] != nil || factors[tree.parent(of: $0)] != nil }
   }
 
   /// Whether matrices of one group are factors: each has the same small dimension, which is the inner one of their product.

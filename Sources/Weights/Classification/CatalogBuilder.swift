@@ -26,14 +26,13 @@ package struct ClassifiedCheckpoint: Sendable {
     let (config, warning) = try ModelConfig.read(beside: checkpoint.path)
     try self.init(
       checkpoint, beside: others, options: options, config: config,
-      adapter: Adapters.reason(checkpoint),
       warnings: checkpoint.warnings + [warning].compactMap { $0 })
   }
 
   /// Classifies every tensor, as if config.json said `config`.
   package init(
     _ checkpoint: Checkpoint, beside others: [Checkpoint] = [], options: CatalogOptions, config: ModelConfig,
-    adapter: String? = nil, warnings: [String]
+    warnings: [String]
   ) throws(RunFailure) {
     let searched = [checkpoint] + others
     for pattern in options.filter.include + options.filter.exclude {
@@ -42,10 +41,10 @@ package struct ClassifiedCheckpoint: Sendable {
         throw RunFailure(.usage, "the pattern '\(pattern)' matches no tensor of \(places)")
       }
     }
-    let classifier = TensorClassifier(checkpoint, options: options, config: config, adapter: adapter)
+    let classifier = TensorClassifier(checkpoint, options: options, config: config)
     self.checkpoint = checkpoint
     self.config = config
-    tensors = checkpoint.tensors.map(classifier.classify)
+    tensors = checkpoint.tensors.indices.map(classifier.classify)
     coverage = Coverage(tensors)
     self.warnings = warnings + [coverage.warning].compactMap { $0 }
   }

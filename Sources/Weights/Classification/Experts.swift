@@ -23,114 +23,119 @@ struct Experts {
   }
 
   private let sizes: ModelSizes
-  /// The number of experts of each block, by its path.
-  private var counts: [ExactName: Int] = [:]
+  private let tree: NameTree
+  /// The number of experts of each block.
+  private var counts: [NameTree.Node: Int] = [:]
   /// The number of experts somewhere below a path, up to the layer that the block belongs to.
-  private var countsBelow: [ExactName: Int] = [:]
+  private var countsBelow: [NameTree.Node: Int] = [:]
   /// The columns of the tensors of rank 2 in a block that have as many rows as it has experts.
-  private var candidates: [ExactName: [Int]] = [:]
+  private var candidates: [NameTree.Node: [Int]] = [:]
 
-  /// - Complexity: O(bytes of the names of all tensors of rank 2 and 3).
-  init(_ tensors: [CheckpointTensor], sizes: ModelSizes) {
+  /// - Complexity: O(n) for n tensors.
+  init(_ tensors: [CheckpointTensor], _ tree: NameTree, sizes: ModelSizes) {
     self.sizes = sizes
-    countNumbered(tensors)
-    countStacks(tensors)
-    countByRouters(tensors)
-    for (block, count) in counts { spread(count, above: block.string) }
-    for tensor in tensors where tensor.info.shape.count == 2 && tensor.info.elementCount > 0 {
-      let name = TensorName(tensor.info.name)
-      guard Place(name) == nil, let found = block(of: name), found.isDirect, found.count == tensor.info.shape[0] else {
-        continue
+    self.tree = tree
+    let matrices = tensors.indices.filter { tensors[$0].info.shape.count == 2 && tensors[$0].info.elementCount > 0 }
+      .map { (info: tensors[$0].info, path: tree.path(ofTensor: $0)) }
+    let stacks = tensors.indices.filter { Self.canBeStack(tensors[$0].info) }
+      .map { (info: tensors[$0].info, path: tree.path(ofTensor: $0)) }
+    countNumbered(matrices)
+    countStacks(stacks, matrices)
+    countByRouters(matrices)
+    guard !counts.isEmpty else { return }
+    for (block, count) in counts { spread(count, above: block) }
+    for (info, path) in matrices where place(of: path) == nil {
+      if let found = block(of: path), found.isDirect, found.count == info.shape[0] {
+        candidates[found.node, default: []].append(info.shape[1])
       }
-      candidates[found.path, default: []].append(tensor.info.shape[1])
     }
   }
+
+  private typealias Entry = (info: TensorInfo, path: TensorPath)
 
   /// Where a tensor lies among the experts of its block.
   private struct Place {
-    /// The path of the block.
-    let block: ExactName
+    let block: NameTree.Node
     /// The number of the expert; nil if the tensor belongs to all of them.
     let number: Int?
-
-    /// Reads a name; nil if no piece of it holds experts.
-    init?(_ name: TensorName) {
-      let path = name.path
-      guard let piece = path.dropLast().lastIndex(where: TensorName.isExpertPiece) ?? Self.bareStack(name) else {
-        return nil
-      }
-      // The number stands behind `experts`, or it is a part of the piece, as in `expert_3`.
-      let after = path.dropFirst(piece + 1)
-      number =
-        TensorName.number(of: path[piece]) ?? (after.count > 1 ? after.first.flatMap(TensorName.number) : nil)
-      // A whole model may be called an expert. What belongs to all experts of a layer has no further layers below.
-      let isPlural = TensorName.words(of: path[piece].string).contains("experts")
-      guard number != nil || (isPlural && !after.dropLast().contains(where: TensorName.isNumber)) else { return nil }
-      // Several such pieces may follow each other, as in `experts.expert_3`.
-      let first = path[..<piece].lastIndex { !TensorName.isExpertPiece($0) }.map { $0 + 1 } ?? 0
-      block = Experts.join(path[..<first])
-    }
-
-    /// The position of `experts` if the tensor itself is called so.
-    private static func bareStack(_ name: TensorName) -> Int? {
-      name.path.last == "experts" ? name.path.count - 1 : nil
-    }
   }
 
-  fileprivate static func join(_ pieces: ArraySlice<ExactName>) -> ExactName {
-    ExactName(pieces.map(\.string).joined(separator: "."))
+  /// Where a tensor lies among experts; nil if no piece of its path holds experts.
+  private func place(of path: TensorPath) -> Place? {
+    guard path.signs.contains(.expert) else { return nil }
+    // 1. The last piece above the module that holds experts; or the module itself, if it is called `experts`.
+    var below: [NameTree.Node] = []
+    var found: NameTree.Node?
+    for node in path.nodesUp {
+      let isModule = node == path.module
+      if tree.signs(ofPiece: node).contains(.expert), !isModule || tree.piece(of: node) == "experts" {
+        found = node
+        break
+      }
+      below.append(node)
+    }
+    guard var piece = found else { return nil }
+    // 2. The number stands behind `experts`, or it is a part of the piece, as in `expert_3`.
+    let after = below.count > 1 ? below.last.flatMap { TensorName.number(of: tree.piece(of: $0)) } : nil
+    let number = TensorName.number(of: tree.piece(of: piece)) ?? after
+    // 3. A whole model may be called an expert. What belongs to all experts of a layer has no further layers below.
+    let hasLayers = below.dropFirst().contains { tree.signs(ofPiece: $0).contains(.number) }
+    guard number != nil || (tree.signs(ofPiece: piece).contains(.experts) && !hasLayers) else { return nil }
+    // 4. Several such pieces may follow each other, as in `experts.expert_3`.
+    while tree.signs(ofPiece: tree.parent(of: piece)).contains(.expert) { piece = tree.parent(of: piece) }
+    return Place(block: tree.parent(of: piece), number: number)
   }
 
   // MARK: Counting
 
-  private mutating func countNumbered(_ tensors: [CheckpointTensor]) {
-    var numbers: [ExactName: Set<Int>] = [:]
-    for tensor in tensors where tensor.info.shape.count >= 2 && tensor.info.elementCount > 0 {
-      guard let place = Place(TensorName(tensor.info.name)), let number = place.number else { continue }
+  private mutating func countNumbered(_ matrices: [Entry]) {
+    var numbers: [NameTree.Node: Set<Int>] = [:]
+    for (_, path) in matrices {
+      guard let place = place(of: path), let number = place.number else { continue }
       numbers[place.block, default: []].insert(number)
     }
     for (block, found) in numbers { counts[block] = found.count }
   }
 
   /// Counts the experts of blocks that store them as tensors of rank 3.
-  private mutating func countStacks(_ tensors: [CheckpointTensor]) {
-    // The rows of matrices that could choose experts, by the module above.
-    var rows: [ExactName: Set<[Int]>] = [:]
-    for tensor in tensors where tensor.info.shape.count == 2 {
-      let path = TensorName(tensor.info.name).path
-      for level in 1...2 where path.count > level {
-        rows[Self.join(path.dropLast(level)), default: []].insert(tensor.info.shape)
+  private mutating func countStacks(_ stacks: [Entry], _ matrices: [Entry]) {
+    var unnamed: [(shape: [Int], block: NameTree.Node)] = []
+    for (info, path) in stacks {
+      if let place = place(of: path) {
+        if place.number == nil { counts[place.block] = max(counts[place.block] ?? 0, info.shape[0]) }
+      } else if sizes.experts.contains(info.shape[0]) {
+        counts[path.block] = info.shape[0]
+      } else {
+        unnamed.append((info.shape, path.block))
       }
     }
-    for tensor in tensors where Self.canBeStack(tensor.info) {
-      let (shape, name) = (tensor.info.shape, TensorName(tensor.info.name))
-      if let place = Place(name) {
-        if place.number == nil { counts[place.block] = max(counts[place.block] ?? 0, shape[0]) }
-        continue
+    guard !unnamed.isEmpty else { return }
+    // A router has few rows, and reads the width that experts read. The positions of a kernel are no such width.
+    let blocks = Set(unnamed.map(\.block))
+    var routers: [NameTree.Node: Set<[Int]>] = [:]
+    for (info, path) in matrices where info.shape[0] <= info.shape[1] / 2 && info.shape[1] >= 8 {
+      for block in [path.block, tree.parent(of: path.block)] where blocks.contains(block) {
+        routers[block, default: []].insert(info.shape)
       }
-      let block = Self.join(name.path.dropLast())
-      // A router has few rows, and reads the width that experts read. The positions of a kernel are no such width.
-      let hasRouter =
-        rows[block]?.contains {
-          $0[0] == shape[0] && $0[0] <= $0[1] / 2 && $0[1] >= 8 && ($0[1] == shape[1] || $0[1] == shape[2])
-        } ?? false
-      if sizes.experts.contains(shape[0]) || hasRouter { counts[block] = shape[0] }
+    }
+    for (shape, block) in unnamed {
+      let found = routers[block] ?? []
+      if found.contains([shape[0], shape[1]]) || found.contains([shape[0], shape[2]]) { counts[block] = shape[0] }
     }
   }
 
   /// Counts the experts of blocks that fuse them in tensors of rank 2, by what is called a router beside them.
-  private mutating func countByRouters(_ tensors: [CheckpointTensor]) {
-    var fused: Set<ExactName> = []
-    var rows: [ExactName: Int] = [:]
-    for tensor in tensors where tensor.info.shape.count == 2 && tensor.info.elementCount > 0 {
-      let name = TensorName(tensor.info.name)
-      if let place = Place(name) {
-        if place.number == nil, counts[place.block] == nil { fused.insert(place.block) }
-      } else if let piece = name.path.firstIndex(where: TensorName.isRouterPiece) {
-        rows[Self.join(name.path[..<piece])] = tensor.info.shape[0]
+  private mutating func countByRouters(_ matrices: [Entry]) {
+    let fused = Set(
+      matrices.compactMap { entry in
+        place(of: entry.path).flatMap { $0.number == nil && counts[$0.block] == nil ? $0.block : nil }
+      })
+    guard !fused.isEmpty else { return }
+    for (info, path) in matrices where path.signs.contains(.router) && place(of: path) == nil {
+      for node in path.nodesUp where tree.signs(ofPiece: node).contains(.router) {
+        if fused.contains(tree.parent(of: node)) { counts[tree.parent(of: node)] = info.shape[0] }
       }
     }
-    for block in fused { counts[block] = rows[block] }
   }
 
   /// Whether a tensor of rank 3 can be a stack of matrices. The kernel of a convolution has few positions, and no expert is so narrow.
@@ -140,24 +145,27 @@ struct Experts {
   }
 
   /// Makes the number of experts known above a block, up to the layer that it belongs to.
-  private mutating func spread(_ count: Int, above block: String) {
-    var pieces = TensorName(block).parts[...]
+  private mutating func spread(_ count: Int, above block: NameTree.Node) {
+    var node = block
     for _ in 0..<2 {
-      guard let last = pieces.last, !TensorName.isNumber(last), pieces.count > 1 else { return }
-      pieces = pieces.dropLast()
-      countsBelow[Self.join(pieces)] = count
+      guard node != NameTree.root, !tree.signs(ofPiece: node).contains(.number) else { return }
+      node = tree.parent(of: node)
+      guard node != NameTree.root else { return }
+      countsBelow[node] = count
     }
   }
 
   /// The nearest block above a tensor, with its number of experts; nil if the layer has no experts.
-  private func block(of name: TensorName) -> (
-    path: ExactName, count: Int, isDirect: Bool, below: ArraySlice<ExactName>
-  )? {
-    let path = name.path
-    for length in stride(from: path.count - 1, through: max(path.count - 4, 0), by: -1) {
-      let above = Self.join(path[..<length])
-      if let count = counts[above] { return (above, count, true, path[length...]) }
-      if let count = countsBelow[above] { return (above, count, false, path[length...]) }
+  private func block(of path: TensorPath) -> (node: NameTree.Node, count: Int, isDirect: Bool, isNamed: Bool)? {
+    guard !counts.isEmpty else { return nil }
+    var isNamed = tree.signs(ofPiece: path.module).contains(.router)
+    var node = path.block
+    for _ in 0..<4 {
+      if let count = counts[node] { return (node, count, true, isNamed) }
+      if let count = countsBelow[node] { return (node, count, false, isNamed) }
+      guard node != NameTree.root else { return nil }
+      isNamed = isNamed || tree.signs(ofPiece: node).contains(.router)
+      node = tree.parent(of: node)
     }
     return nil
   }
@@ -165,18 +173,18 @@ struct Experts {
   // MARK: Finding
 
   /// What a tensor of rank 2 or 3 is to the experts; nil if it has nothing to do with choosing or storing them together.
-  func finding(_ info: TensorInfo, _ name: TensorName) -> Finding? {
+  func finding(_ info: TensorInfo, _ path: TensorPath) -> Finding? {
     guard info.dtype.isFloatingPoint else { return nil }
-    if let place = Place(name) { return place.number == nil ? sharedTensor(info, name, place) : nil }
+    if let place = place(of: path) { return place.number == nil ? sharedTensor(info, path, place) : nil }
     switch info.shape.count {
-    case 3: return stack(info, name)
-    case 2: return router(info, name)
+    case 3: return stack(info, path)
+    case 2: return router(info, path)
     default: return nil
     }
   }
 
   /// A tensor that lies among the experts but belongs to no single one.
-  private func sharedTensor(_ info: TensorInfo, _ name: TensorName, _ place: Place) -> Finding? {
+  private func sharedTensor(_ info: TensorInfo, _ path: TensorPath, _ place: Place) -> Finding? {
     if info.shape.count == 3 {
       return .stack(experts: info.shape[0], evidence: "it lies among experts, and its first dimension counts them")
     }
@@ -188,7 +196,7 @@ struct Experts {
     }
     let (rows, columns) = (info.shape[0], info.shape[1])
     if rows == count {
-      return name.path.contains(where: TensorName.isRouterPiece)
+      return path.signs.contains(.router)
         ? .router(evidence: "\(count) rows, one for each expert")
         : .vectors(evidence: "\(count) rows, one for each expert")
     }
@@ -207,34 +215,30 @@ struct Experts {
     }
   }
 
-  private func stack(_ info: TensorInfo, _ name: TensorName) -> Finding? {
-    guard Self.canBeStack(info), counts[Self.join(name.path.dropLast())] == info.shape[0] else { return nil }
+  private func stack(_ info: TensorInfo, _ path: TensorPath) -> Finding? {
+    guard Self.canBeStack(info), counts[path.block] == info.shape[0] else { return nil }
     let source = sizes.experts.contains(info.shape[0]) ? ModelConfig.fileName : "the rows of the router beside it"
     return .stack(experts: info.shape[0], evidence: "its first dimension is the number of experts, as \(source) tells")
   }
 
   /// A matrix that chooses experts has as many rows as there are. Names decide where several have, and tell of other routers.
-  private func router(_ info: TensorInfo, _ name: TensorName) -> Finding? {
+  private func router(_ info: TensorInfo, _ path: TensorPath) -> Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
-    let isFew = rows <= columns / 2
-    if let block = block(of: name) {
-      let isNamed = block.below.contains(where: TensorName.isRouterPiece)
-      if rows == block.count, isNamed || (block.isDirect && candidates[block.path]?.count == 1) {
+    if let block = block(of: path) {
+      if rows == block.count, block.isNamed || (block.isDirect && candidates[block.node]?.count == 1) {
         return .router(evidence: "\(rows) rows, one for each expert beside it")
       }
-      if columns == block.count, isNamed {
+      if columns == block.count, block.isNamed {
         return .router(evidence: "\(columns) columns, one for each expert beside it")
       }
-      if isNamed, block.isDirect, rows <= columns / 4 {
+      if block.isNamed, block.isDirect, rows <= columns / 4 {
         return .router(evidence: "\(rows) rows, beside experts, by its name")
       }
     }
-    let words = name.path.flatMap { TensorName.words(of: $0.string) }
-    let isAmongExperts = words.contains("moe")
-    if words.contains("router") || words.contains("routing"), isFew || columns <= rows / 2 {
+    if path.signs.contains(.surelyRouter), rows <= columns / 2 || columns <= rows / 2 {
       return .router(evidence: "few rows or columns, by its name")
     }
-    if isAmongExperts, rows <= columns / 4, name.path.last.map(TensorName.isRouterPiece) ?? false {
+    if path.signs.contains(.mixture), rows <= columns / 4, tree.signs(ofPiece: path.module).contains(.router) {
       return .router(evidence: "\(rows) rows, by its name")
     }
     return nil

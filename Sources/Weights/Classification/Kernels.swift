@@ -5,11 +5,11 @@ enum Kernels {
   /// Whether a tensor is the kernel of a convolution over one to three dimensions: outputs × inputs × positions.
   ///
   /// Rank 4 is one by its rank. With rank 3 and 5 it is the `weight` of a module, and no more than 64 positions long in each dimension.
-  static func isKernel(_ info: TensorInfo, _ name: TensorName) -> Bool {
+  static func isKernel(_ info: TensorInfo, _ path: TensorPath) -> Bool {
     guard info.dtype.isFloatingPoint, !info.dtype.isEightBit else { return false }
     switch info.shape.count {
     case 4: return true
-    case 3, 5: return !name.isBareParameter && info.shape[2...].allSatisfy { (1...64).contains($0) }
+    case 3, 5: return !path.isBareParameter && info.shape[2...].allSatisfy { (1...64).contains($0) }
     default: return false
     }
   }
@@ -17,12 +17,12 @@ enum Kernels {
   /// Whether kernels hold most of the floating-point elements of a checkpoint.
   ///
   /// - Complexity: O(n).
-  static func holdMost(of tensors: [CheckpointTensor]) -> Bool {
+  static func holdMost(of tensors: [CheckpointTensor], _ tree: NameTree) -> Bool {
     var (kernels, all) = (0.0, 0.0)
-    for tensor in tensors where tensor.info.dtype.isFloatingPoint {
+    for (index, tensor) in tensors.enumerated() where tensor.info.dtype.isFloatingPoint {
       let count = Double(tensor.info.elementCount)
       all += count
-      if tensor.info.shape.count >= 3, isKernel(tensor.info, TensorName(tensor.info.name)) { kernels += count }
+      if tensor.info.shape.count >= 3, isKernel(tensor.info, tree.path(ofTensor: index)) { kernels += count }
     }
     return kernels > all / 2
   }

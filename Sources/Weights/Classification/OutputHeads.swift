@@ -6,45 +6,59 @@ import ShardIO
 /// rows, the outputs, are not read by another layer of the chain. A square layer stands before a head, and counts as a matrix, in every
 /// family of models alike.
 struct OutputHeads {
-  private struct Member {
-    let name: ExactName
-    let rows: Int
-    let columns: Int
+  /// The layers of a chain.
+  private struct Chain {
+    var layers = 0
+    /// The number of layers that read so many inputs, by that number.
+    var readers: [Int: Int] = [:]
   }
 
-  private var chains: [ExactName: [Member]] = [:]
+  private var chains: [NameTree.Node: Chain] = [:]
   private let sizes: ModelSizes
 
-  /// - Complexity: O(bytes of the names of all tensors of rank 2).
-  init(_ tensors: [CheckpointTensor], sizes: ModelSizes) {
+  /// - Complexity: O(n) for n tensors.
+  init(_ tensors: [CheckpointTensor], _ tree: NameTree, sizes: ModelSizes) {
     self.sizes = sizes
-    for tensor in tensors where tensor.info.shape.count == 2 && tensor.info.elementCount > 0 {
-      let name = TensorName(tensor.info.name)
-      guard let chain = Self.chain(of: name) else { continue }
-      chains[chain, default: []].append(
-        Member(name: ExactName(tensor.info.name), rows: tensor.info.shape[0], columns: tensor.info.shape[1]))
+    for (index, tensor) in tensors.enumerated() where tensor.info.shape.count == 2 && tensor.info.elementCount > 0 {
+      guard let chain = Self.chain(of: tree.path(ofTensor: index)) else { continue }
+      chains[chain, default: Chain()].layers += 1
+      chains[chain, default: Chain()].readers[tensor.info.shape[1], default: 0] += 1
     }
   }
 
+  /// Whether the name is that of an output head, or of a layer before it.
+  static func isNamed(_ path: TensorPath) -> Bool { chain(of: path) != nil }
+
   /// The path up to the piece that names the head; nil if none does.
-  private static func chain(of name: TensorName) -> ExactName? {
-    name.headPiece.map { ExactName(name.parts[...$0].map(\.string).joined(separator: ".")) }
+  private static func chain(of path: TensorPath) -> NameTree.Node? {
+    let (tree, signs) = (path.tree, path.signs)
+    guard !signs.isDisjoint(with: [.knownHead, .head, .predictions]) else { return nil }
+    let nodes = Array(tree.nodes(upFrom: path.node)).reversed()
+    if let known = nodes.first(where: { tree.signs(ofPiece: $0).contains(.knownHead) }) { return known }
+    if signs.isSuperset(of: [.predictions, .decoder]) {
+      return nodes.first { tree.signs(ofPiece: $0).contains(.predictions) }
+    }
+    return nodes.first { node in
+      tree.signs(ofPiece: node).contains(.head) && TensorName.number(of: tree.piece(of: node)) == nil
+        && !tree.signs(of: node).contains(.number)
+    }
   }
 
   /// Why a tensor of rank 2 is an output head; nil if it is none.
-  func finding(_ info: TensorInfo, _ name: TensorName, isInLayer: Bool) -> Tables.Finding? {
+  func finding(_ info: TensorInfo, _ path: TensorPath, isInLayer: Bool) -> Tables.Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
-    guard let chain = Self.chain(of: name), let members = chains[chain] else {
+    guard let key = Self.chain(of: path), let chain = chains[key] else {
       // A head of another name has an output for each label, and very few of them.
       let isNarrow = (rows <= 2 && columns / 8 >= rows) || (rows != columns && sizes.labels.contains(rows))
-      let isHead = isNarrow && !isInLayer && !name.isBareParameter
+      let isHead = isNarrow && !isInLayer && !path.isBareParameter
       return isHead
         ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }
+    // A square layer reads what another one of its width would write, and stands before a head.
     if rows == columns, !sizes.vocabularies.contains(rows), !sizes.labels.contains(rows) { return nil }
-    let isRead = members.contains { $0.columns == rows && $0.name != ExactName(info.name) }
-    if isRead { return nil }
+    let others = (chain.readers[rows] ?? 0) - (rows == columns ? 1 : 0)
+    guard others <= 0 else { return nil }
     return Tables.Finding(
-      reason: "output head", evidence: members.count > 1 ? "its name; the last of \(members.count) layers" : "its name")
+      reason: "output head", evidence: chain.layers > 1 ? "its name; the last of \(chain.layers) layers" : "its name")
   }
 }

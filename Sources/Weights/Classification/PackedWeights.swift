@@ -19,9 +19,9 @@ struct PackedWeights {
   /// The names without numbers of tensors that hold floating point.
   private let floats: Set<ExactName>
   /// The modules that hold codes, with the name of one tensor of codes in each.
-  private var codes: [ExactName: String] = [:]
+  private var codes: [NameTree.Node: String] = [:]
 
-  /// - Complexity: O(bytes of all names).
+  /// - Complexity: O(n) for n tensors, and O(bytes of all names) if some may be codes.
   init(_ tensors: [CheckpointTensor], modules: CheckpointModules, method: String?) {
     self.modules = modules
     self.method = method
@@ -31,40 +31,48 @@ struct PackedWeights {
       if tensor.info.dtype.isCode, Self.isMatrix(tensor.info) { narrow += Double(tensor.info.byteRange.count) }
     }
     holdsBulk = narrow >= 0.1 * all && narrow > 0
-    let suspects = tensors.filter { Self.canBeCode($0.info) }
+    let suspects = tensors.indices.filter { Self.canBeCode(tensors[$0].info) }
     floats =
       suspects.isEmpty
       ? []
       : Set(
-        tensors.filter { $0.info.dtype.isFloatingPoint && $0.info.shape.count >= 2 }
-          .map { LayerPlaces.pattern(of: TensorName($0.info.name)) })
-    for tensor in suspects where reason(ofCodes: tensor.info) != nil {
-      codes[ExactName(CheckpointModules.module(of: tensor.info.name))] = tensor.info.name
+        tensors.lazy.map(\.info).filter { $0.dtype.isFloatingPoint && $0.shape.count >= 2 }
+          .map { Self.pattern(of: $0.name) })
+    for index in suspects {
+      let path = modules.tree.path(ofTensor: index)
+      if reason(ofCodes: tensors[index].info, path) != nil {
+        codes[modules.tree.parent(of: path.node)] = tensors[index].info.name
+      }
     }
+  }
+
+  /// A name with `#` in place of its numbers, which is the same for the same matrix of all layers.
+  private static func pattern(of name: String) -> ExactName {
+    let pieces = TensorName(name).parts.map { TensorName.isNumber($0) ? "#" : $0.string }
+    return ExactName(pieces.joined(separator: "."))
   }
 
   /// The reason why a tensor is refused as codes, or as what belongs to codes; nil if it is neither.
-  func reason(_ info: TensorInfo) -> String? {
-    if Self.canBeCode(info) { return reason(ofCodes: info) }
+  func reason(_ info: TensorInfo, _ path: TensorPath) -> String? {
+    if Self.canBeCode(info) { return reason(ofCodes: info, path) }
     guard !codes.isEmpty, info.shape.count >= 2, info.dtype.isFloatingPoint else { return nil }
-    let module = CheckpointModules.module(of: info.name)
-    guard let packed = codes[ExactName(module)] ?? codes[ExactName(CheckpointModules.module(of: module))],
-      packed != info.name, module != ""
-    else { return nil }
+    let module = modules.tree.parent(of: path.node)
+    guard module != NameTree.root, let packed = codes[module] ?? codes[modules.tree.parent(of: module)] else {
+      return nil
+    }
     return "stands beside the packed weights \(quoted(packed)), and belongs to them"
   }
 
-  private func reason(ofCodes info: TensorInfo) -> String? {
-    guard Self.canBeCode(info) else { return nil }
+  private func reason(ofCodes info: TensorInfo, _ path: TensorPath) -> String? {
     let kind = "\(info.dtype.rawValue) codes"
-    if let scale = Self.companion(among: modules.neighbours(of: info)) {
+    if let scale = Self.companion(among: modules.neighbours(of: info, path)) {
       return "belongs to \(checkpointKind): \(kind), scaled by \(quoted(scale.name))"
     }
     let isNarrow = info.dtype.isCode && Self.isMatrix(info)
-    let isWeight = TensorName(info.name).leaf == "weight" && Self.isMatrix(info)
+    let isWeight = path.leaf == "weight" && Self.isMatrix(info)
     if method != nil, isNarrow || isWeight { return "belongs to \(checkpointKind): \(kind)" }
     if isWeight { return "holds \(kind) where weights should be" }
-    if isNarrow, floats.contains(LayerPlaces.pattern(of: TensorName(info.name))) {
+    if isNarrow, floats.contains(Self.pattern(of: info.name)) {
       return "holds \(kind), and tensors of its name elsewhere hold weights"
     }
     return isNarrow && holdsBulk ? "holds \(kind), of which most of this checkpoint is made" : nil

@@ -20,11 +20,12 @@ struct ScaleSearch {
   ///   - tensor: looks up a tensor of the checkpoint by name.
   ///   - info: a tensor of 8-bit floating point that holds a matrix of `rows × columns`, or one for each of `experts`.
   func scale(
-    of info: TensorInfo, rows: Int, columns: Int, experts: Int?, tensor: (String) -> CheckpointTensor?
+    of info: TensorInfo, _ path: TensorPath, rows: Int, columns: Int, experts: Int?,
+    tensor: (String) -> CheckpointTensor?
   ) -> Finding {
     let suffixed = ["_scale_inv", "_scale"].compactMap { tensor(info.name + $0) }
-    let words = TensorName.words(of: CheckpointModules.leaf(of: info.name))
-    let near = modules.neighbours(of: info).filter {
+    let words = TensorName.words(of: path.leaf.string)
+    let near = modules.neighbours(of: info, path).filter {
       CheckpointModules.words(of: $0).contains { $0.hasPrefix("scale") }
     }
     let plain = near.filter { other in

@@ -35,49 +35,55 @@ struct TensorClassifier {
   private let reparametrizations: Reparametrizations
   private let scales: ScaleSearch
   private let layers: LayerPlaces
+  private let tree: NameTree
 
-  /// - Parameter adapter: why the whole checkpoint is an adapter; nil if it is none.
-  init(_ checkpoint: Checkpoint, options: CatalogOptions, config: ModelConfig, adapter: String?) {
+  init(_ checkpoint: Checkpoint, options: CatalogOptions, config: ModelConfig) {
     self.options = options
     self.config = config
     self.checkpoint = checkpoint
-    self.adapter = adapter
     let tensors = checkpoint.tensors
+    let tree = NameTree(tensors)
+    self.tree = tree
+    adapter = Adapters.reason(checkpoint, tree)
     let evidence =
       config.sizes.hasImages
       ? "\(ModelConfig.fileName) tells of images"
-      : Kernels.holdMost(of: tensors) ? "kernels hold most of the model" : nil
+      : Kernels.holdMost(of: tensors, tree) ? "kernels hold most of the model" : nil
     takesConvolutions = options.conv ?? (evidence != nil)
     convolutionEvidence = options.conv == nil ? evidence : nil
     tiedTo =
       config.tiesEmbeddings == true
-      ? tensors.first { $0.info.shape.count == 2 && TensorName($0.info.name).isTokenEmbedding }?.info : nil
-    let modules = CheckpointModules(tensors)
-    layers = LayerPlaces(tensors)
-    experts = Experts(tensors, sizes: config.sizes)
-    tables = Tables(tensors, sizes: config.sizes, layers: layers, modules: modules)
-    heads = OutputHeads(tensors, sizes: config.sizes)
+      ? tensors.indices.first {
+        tensors[$0].info.shape.count == 2 && Tables.isTokenEmbedding(tree.path(ofTensor: $0))
+      }.map { tensors[$0].info } : nil
+    let modules = CheckpointModules(tensors, tree)
+    layers = LayerPlaces(tensors, tree)
+    experts = Experts(tensors, tree, sizes: config.sizes)
+    tables = Tables(tensors, tree, sizes: config.sizes, layers: layers, modules: modules)
+    heads = OutputHeads(tensors, tree, sizes: config.sizes)
     packed = PackedWeights(tensors, modules: modules, method: config.quantization)
     reparametrizations = Reparametrizations(modules)
     scales = ScaleSearch(modules: modules, block: config.scaleBlock)
   }
 
-  /// Classifies one tensor of the checkpoint.
-  func classify(_ tensor: CheckpointTensor) -> ClassifiedTensor {
+  /// Classifies the tensor at a position in the checkpoint.
+  func classify(_ index: Int) -> ClassifiedTensor {
+    let (tensor, path) = (checkpoint.tensors[index], tree.path(ofTensor: index))
     let info = tensor.info
-    let name = TensorName(info.name)
     if options.filter.excludes(info.name) { return leftOut(tensor, .skipped(reason: "excluded")) }
-    if let refusal = refusal(info, name) { return leftOut(tensor, refusal) }
-    if let tied = tie(of: info, name) { return leftOut(tensor, .skipped(reason: "tied to \(quoted(tied))")) }
+    if let refusal = refusal(info, path) { return leftOut(tensor, refusal) }
+    if let tied = tie(of: info, path) { return leftOut(tensor, .skipped(reason: "tied to \(quoted(tied))")) }
     let isIncluded = options.filter.includes(info.name)
-    if !isIncluded, let reason = name.reasonToSkip { return leftOut(tensor, .skipped(reason: reason)) }
-    if let packed = packed.reason(info) { return leftOut(tensor, .refused(reason: packed)) }
+    if !isIncluded, let reason = TensorName.reasonToSkip(leaf: path.leaf) {
+      return leftOut(tensor, .skipped(reason: reason))
+    }
+    if let packed = packed.reason(info, path) { return leftOut(tensor, .refused(reason: packed)) }
     guard info.shape.count >= 2 else {
       return leftOut(tensor, .skipped(reason: info.shape.isEmpty ? "scalar" : "vector"))
     }
-    let classified = byShape(tensor, name, isIncluded: isIncluded)
+    let classified = byShape(tensor, path, isIncluded: isIncluded)
     // Only what would count can be wrong to count.
-    if classified.content != nil, let reason = reparametrizations.reason(info, name) {
+    if classified.content != nil, let reason = reparametrizations.reason(info, path) {
       return leftOut(
         tensor,
         .refused(reason: reason, remedy: "save the checkpoint with that folded in, or leave it out with --exclude"))
@@ -86,8 +92,9 @@ struct TensorClassifier {
   }
 
   /// Why a tensor is refused whatever its shape; nil if it is not.
-  private func refusal(_ info: TensorInfo, _ name: TensorName) -> TensorClass? {
-    if let method = name.packedFormat {
+  private func refusal(_ info: TensorInfo, _ path: TensorPath) -> TensorClass? {
+    let method = path.signs.contains(.adapter) ? "a LoRA adapter" : TensorName.packedFormat(leaf: path.leaf)
+    if let method {
       return .refused(reason: "belongs to \(method) checkpoint, whose weights are packed or adapters")
     }
     if let adapter {
@@ -99,46 +106,49 @@ struct TensorClassifier {
     return nil
   }
 
-  private func byShape(_ tensor: CheckpointTensor, _ name: TensorName, isIncluded: Bool) -> ClassifiedTensor {
+  private func byShape(_ tensor: CheckpointTensor, _ path: TensorPath, isIncluded: Bool) -> ClassifiedTensor {
     let info = tensor.info
-    switch experts.finding(info, name) {
+    switch experts.finding(info, path) {
     case .router(let evidence) where !isIncluded: return leftOut(tensor, .skipped(reason: "expert router"), evidence)
     case .vectors(let evidence) where !isIncluded: return leftOut(tensor, .skipped(reason: "bias"), evidence)
     case .inseparable(let reason): return leftOut(tensor, .refused(reason: reason))
     case .fused(let experts, let evidence):
       return matrix(
-        tensor, rows: info.shape[0] / experts, columns: info.shape[1], experts: experts, isIncluded: isIncluded,
+        tensor, path, rows: info.shape[0] / experts, columns: info.shape[1], experts: experts, isIncluded: isIncluded,
         evidence: evidence)
     case .stack(let experts, let evidence):
       return matrix(
-        tensor, rows: info.shape[1], columns: info.shape[2], experts: experts, isIncluded: isIncluded,
+        tensor, path, rows: info.shape[1], columns: info.shape[2], experts: experts, isIncluded: isIncluded,
         evidence: evidence)
     case .router, .vectors, nil: break
     }
-    if !isIncluded, name.isOtherEmbedding { return leftOut(tensor, .skipped(reason: "embedding"), "its name") }
+    if !isIncluded, path.signs.contains(.otherEmbedding) {
+      return leftOut(tensor, .skipped(reason: "embedding"), "its name")
+    }
     switch info.shape.count {
     case 2:
-      if !isIncluded, let found = found(info, name) {
+      if !isIncluded, let found = found(info, path) {
         return leftOut(tensor, .skipped(reason: found.reason), found.evidence)
       }
-      return matrix(tensor, rows: info.shape[0], columns: info.shape[1], experts: nil, isIncluded: isIncluded)
-    case 3...5 where (takesConvolutions || (isIncluded && info.shape.count != 3)) && Kernels.isKernel(info, name):
+      return matrix(tensor, path, rows: info.shape[0], columns: info.shape[1], experts: nil, isIncluded: isIncluded)
+    case 3...5 where (takesConvolutions || (isIncluded && info.shape.count != 3)) && Kernels.isKernel(info, path):
       return convolution(tensor)
     case 3 where isIncluded:
-      return matrix(tensor, rows: info.shape[1], columns: info.shape[2], experts: info.shape[0], isIncluded: true)
+      return matrix(tensor, path, rows: info.shape[1], columns: info.shape[2], experts: info.shape[0], isIncluded: true)
     default: return other(tensor)
     }
   }
 
   /// Why a tensor of rank 2 is no weight matrix: it looks up vectors, or gives the outputs; nil if it is one.
-  private func found(_ info: TensorInfo, _ name: TensorName) -> Tables.Finding? {
+  private func found(_ info: TensorInfo, _ path: TensorPath) -> Tables.Finding? {
     guard info.elementCount > 0, info.dtype.isFloatingPoint else { return nil }
-    return tables.finding(info, name) ?? heads.finding(info, name, isInLayer: layers.contains(info.name))
+    return tables.finding(info, path) ?? heads.finding(info, path, isInLayer: layers.contains(path))
   }
 
   /// Classifies a tensor that holds a matrix of `rows × columns`, or one for each of `experts`.
   private func matrix(
-    _ tensor: CheckpointTensor, rows: Int, columns: Int, experts: Int?, isIncluded: Bool, evidence: String? = nil
+    _ tensor: CheckpointTensor, _ path: TensorPath, rows: Int, columns: Int, experts: Int?, isIncluded: Bool,
+    evidence: String? = nil
   ) -> ClassifiedTensor {
     let info = tensor.info
     guard info.dtype.isDecodable else { return other(tensor) }
@@ -153,7 +163,7 @@ struct TensorClassifier {
     var scale: WeightScale?
     if info.dtype.isEightBit {
       switch scales.scale(
-        of: info, rows: rows, columns: columns, experts: experts, tensor: checkpoint.tensor(named:))
+        of: info, path, rows: rows, columns: columns, experts: experts, tensor: checkpoint.tensor(named:))
       {
       case .found(let found): scale = found
       case .none where isIncluded: break
@@ -238,10 +248,10 @@ struct TensorClassifier {
   }
 
   /// The name of the tensor that stands for this one because embeddings are tied; nil if this one stands for itself.
-  private func tie(of info: TensorInfo, _ name: TensorName) -> String? {
+  private func tie(of info: TensorInfo, _ path: TensorPath) -> String? {
     guard let tiedTo, tiedTo.shape == info.shape, tiedTo.dtype == info.dtype,
       ExactName(tiedTo.name) != ExactName(info.name),
-      name.isTokenEmbedding || name.isOutputHead
+      Tables.isTokenEmbedding(path) || OutputHeads.isNamed(path)
     else { return nil }
     return tiedTo.name
   }

@@ -64,7 +64,8 @@ package struct ModelSizes: Sendable, Equatable {
   }
 
   private mutating func add(_ number: Int, to set: WritableKeyPath<ModelSizes, Set<Int>>) {
-    self[keyPath: set].insert(number)
+    // Every tensor is compared with all of them, so a hostile file must not have millions.
+    if self[keyPath: set].count < 256 { self[keyPath: set].insert(number) }
   }
 
   /// Words of counts that are about some of the experts, or about something else that experts have.
