@@ -117,13 +117,13 @@ struct WarningTests {
     #expect(checkpoint.warnings == ["'model.safetensors' is ignored: \(indexName) does not mention it"])
   }
 
-  @Test("only the standard name of an index counts")
+  @Test("an index of another name does not count beside what Hugging Face loads")
   func otherIndex() throws {
     let folder = try TemporaryFolder()
-    try folder.write(ShardBytes.file(scalars: ["a"]), to: "a.safetensors")
+    try folder.write(ShardBytes.file(scalars: ["a"]), to: "model.safetensors")
     try folder.write("broken", to: "other.safetensors.index.json")
     let checkpoint = try Checkpoint.open(folder.path, io: .mmap)
-    #expect(checkpoint.warnings == ["'other.safetensors.index.json' is ignored: only \(indexName) counts"])
+    #expect(checkpoint.warnings == ["'other.safetensors.index.json' is ignored: 'model.safetensors' is the model"])
   }
 
   @Test("tensors that the index does not mention are kept")

@@ -136,7 +136,7 @@ struct RefusedHeaderTests {
     "JSON that is none",
     arguments: [
       ("", JSONError.Problem.unexpectedEnd, 0), ("{", .unexpectedEnd, 1), ("{\(t)", .unexpectedEnd, 1 + t.utf8.count),
-      ("\u{FEFF}{}", .valueExpected, 0), ("{}\0", .trailingCharacters, 2), ("{}{", .trailingCharacters, 2),
+      ("\u{FEFF}{}", .byteOrderMark, 0), ("{}\0", .trailingCharacters, 2), ("{}{", .trailingCharacters, 2),
       ("{/**/}", .keyExpected, 1), ("{1:2}", .keyExpected, 1), ("{,}", .keyExpected, 1), ("{\"t\"}", .colonExpected, 4),
       ("{\"t\"", .unexpectedEnd, 4), ("{\"t", .unexpectedEnd, 3), ("{\(t),}", .trailingComma, 2 + t.utf8.count),
       ("{\(t) \(t)}", .commaExpected, 2 + t.utf8.count), ("{\"t\u{1F}\":1}", .controlCharacter, 3),

@@ -4,7 +4,10 @@ import SystemPackage
 struct CheckpointOpening {
   let path: FilePath
   let io: SourceKind
-  private var warnings: [String] = []
+  var warnings: [String] = []
+
+  /// The most lines that name files which do not count. Thousands would hide all others.
+  private static let mostIgnored = 50
 
   init(path: FilePath, io: SourceKind) {
     self.path = path
@@ -14,44 +17,76 @@ struct CheckpointOpening {
   /// Opens a checkpoint of one file.
   mutating func file() throws(CheckpointError) -> Checkpoint {
     let name = path.lastComponent?.string ?? path.string
-    if name.hasSuffix(".safetensors.index.json") {
+    if ShardIndex.stem(of: name) != nil {
       throw CheckpointError(kind: .noInput, path: path, problem: "this is a shard index; give its folder instead")
     }
     let shard = Shard(fileName: name, path: path, header: try readHeader(path))
+    if let part = PartName(name), part.total > 1 {
+      warnings.append("\(quoted(name)) is one of \(part.total) files; the others do not count")
+    }
     return try checkpoint(of: [shard], index: nil)
   }
 
-  /// Opens a checkpoint of all shards of a folder.
+  /// Opens a checkpoint of those files of a folder that are the model.
   mutating func folder() throws(CheckpointError) -> Checkpoint {
-    let names: [String]
-    do {
-      // A dot begins the names of unfinished downloads, and of the `._` files that macOS leaves beside real ones.
-      names = try Folder.names(in: path).filter { !$0.hasPrefix(".") }
-    } catch {
-      throw CheckpointError(.cannotOpen(path, error.errno))
+    let folder = try CheckpointFolder(path)
+    guard !folder.shards.isEmpty || !folder.indexes.isEmpty else {
+      throw CheckpointError(kind: .noInput, path: path, problem: OtherWeights(in: folder).problem)
     }
-    let candidates = names.filter { $0.hasSuffix(".safetensors") }
-    if names.contains(ShardIndex.fileName) {
-      let index = try readIndex()
-      let shards = try openShards(of: index)
-      warnAboutIgnored(candidates, shards: shards)
+    switch try folder.choice() {
+    case .index(let name):
+      let index = try readIndex(name)
+      let shards = try openShards(of: index, in: folder)
+      warnAboutIgnored(folder.shards, but: shards, because: "\(index.shown) does not mention it")
       return try checkpoint(of: shards, index: index)
+    case .families(let families):
+      return try checkpoint(of: families, in: folder)
     }
-    guard !candidates.isEmpty else { throw nothingFound(among: names) }
-    for name in names where name.hasSuffix(".safetensors.index.json") {
-      warnings.append("\(quoted(name)) is ignored: only \(ShardIndex.fileName) counts")
-    }
+  }
+
+  /// Opens a checkpoint of all files of some families.
+  private mutating func checkpoint(
+    of families: [ShardFamily], in folder: CheckpointFolder
+  ) throws(CheckpointError) -> Checkpoint {
+    // 1. Read the headers.
     var shards: [Shard] = []
-    for name in candidates {
+    for name in families.flatMap(\.files).sorted(by: { ExactName($0) < ExactName($1) }) {
       let file = path.appending(name)
       shards.append(Shard(fileName: name, path: file, header: try readHeader(file)))
     }
-    return try checkpoint(of: shards, index: nil)
+    // 2. Leave out variants of the same tensors in another precision.
+    let variants = Set(variants(in: families, shards: shards).flatMap(\.files).map { ExactName($0) })
+    let families = families.filter { !variants.contains(ExactName($0.files[0])) }
+    shards.removeAll { variants.contains(ExactName($0.fileName)) }
+    // 3. Put together what is left, unless it holds weights twice.
+    let model = families.count == 1 ? families[0].description : "the rest"
+    warnAboutIgnored(folder.shards + folder.indexes, but: shards, because: "\(model) is the model")
+    let checkpoint = try checkpoint(of: shards, index: nil)
+    if families.count > 1 { try ShardCopies(of: families, shards: shards).refuse(in: path) }
+    return checkpoint
   }
 
-  // MARK: Files
+  /// The families that are called like another one with `.fp16` or the like behind it, and hold no tensor besides.
+  private func variants(in families: [ShardFamily], shards: [Shard]) -> [ShardFamily] {
+    let headers = Dictionary(shards.map { (ExactName($0.fileName), $0.header) }) { first, _ in first }
+    func tensors(of families: some Sequence<ShardFamily>) -> Set<ExactName> {
+      Set(families.flatMap(\.files).compactMap { headers[ExactName($0)] }.flatMap(\.tensors).map { ExactName($0.name) })
+    }
+    let byStem = Dictionary(grouping: families) { ExactName($0.stem) }
+    // The names of a plain family are collected once, however many variants it has.
+    var plain: [ExactName: Set<ExactName>] = [:]
+    return families.filter { family in
+      guard let stem = ShardFamily.plainStem(ofVariant: family.stem).map({ ExactName($0) }),
+        let others = byStem[stem]
+      else { return false }
+      let known = plain[stem] ?? tensors(of: others)
+      plain[stem] = known
+      return tensors(of: [family]).isSubset(of: known)
+    }
+  }
 
-  private func readHeader(_ file: FilePath) throws(CheckpointError) -> ShardHeader {
+  /// Reads the header of a file.
+  func readHeader(_ file: FilePath) throws(CheckpointError) -> ShardHeader {
     let source: any ByteSource
     do {
       source = try io.open(file)
@@ -61,67 +96,18 @@ struct CheckpointOpening {
     return try ShardHeader.read(from: source)
   }
 
-  private func readIndex() throws(CheckpointError) -> ShardIndex {
-    let file = path.appending(ShardIndex.fileName)
-    let limit = 1 << 30  // Ten times the index of a header of the largest size.
-    do {
-      let source = try io.open(file)
-      guard source.size <= limit else {
-        throw CheckpointError(
-          kind: .data, path: file, problem: "\(source.size) bytes are too many for a shard index (limit \(limit))")
-      }
-      var scratch = ScratchBytes()
-      let text = try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
-      return try ShardIndex.parse(text)
-    } catch let error as CheckpointError {
-      throw error
-    } catch let error as SourceError {
-      throw CheckpointError(error)
-    } catch {
-      throw CheckpointError(kind: .data, path: file, problem: "\(error)")
+  /// Warns about the files that play no part.
+  private mutating func warnAboutIgnored(_ names: [String], but used: [Shard], because reason: String) {
+    let used = Set(used.map { ExactName($0.fileName) })
+    let ignored = names.filter { !used.contains(ExactName($0)) }
+    for name in ignored.prefix(Self.mostIgnored) { warnings.append("\(quoted(name)) is ignored: \(reason)") }
+    if ignored.count > Self.mostIgnored {
+      warnings.append("\(ignored.count - Self.mostIgnored) more files are ignored: \(reason)")
     }
   }
 
-  private func openShards(of index: ShardIndex) throws(CheckpointError) -> [Shard] {
-    var firstTensors: [ExactName: String] = [:]
-    for entry in index.entries where firstTensors[ExactName(entry.file)] == nil {
-      firstTensors[ExactName(entry.file)] = entry.tensor
-    }
-    var shards: [Shard] = []
-    for (name, tensor) in firstTensors.sorted(by: { $0.key < $1.key }) {
-      let file = path.appending(name.string)
-      do {
-        _ = try file.stat()
-      } catch .noSuchFileOrDirectory {
-        throw CheckpointError(
-          kind: .noInput, path: file,
-          problem: "there is no such file, but the index maps tensor \(quoted(tensor)) to it; "
-            + "download the missing shard")
-      } catch {
-        throw CheckpointError(.cannotOpen(file, error))
-      }
-      shards.append(Shard(fileName: name.string, path: file, header: try readHeader(file)))
-    }
-    return shards
-  }
-
-  private func nothingFound(among names: [String]) -> CheckpointError {
-    let other = names.first { name in [".bin", ".pth", ".pt"].contains { name.hasSuffix($0) } }
-    let remedy = other.map { "; convert \(quoted($0)) and its like to safetensors first" } ?? ""
-    return CheckpointError(
-      kind: .noInput, path: path, problem: "there is no \(ShardIndex.fileName) and no *.safetensors\(remedy)")
-  }
-
-  private mutating func warnAboutIgnored(_ candidates: [String], shards: [Shard]) {
-    let used = Set(shards.map { ExactName($0.fileName) })
-    for name in candidates where !used.contains(ExactName(name)) {
-      warnings.append("\(quoted(name)) is ignored: \(ShardIndex.fileName) does not mention it")
-    }
-  }
-
-  // MARK: Tensors
-
-  private mutating func checkpoint(of shards: [Shard], index: ShardIndex?) throws(CheckpointError) -> Checkpoint {
+  /// Puts the tensors of all shards into one checkpoint.
+  private mutating func checkpoint(of shards: [Shard], index: NamedIndex?) throws(CheckpointError) -> Checkpoint {
     var tensors: [CheckpointTensor] = []
     tensors.reserveCapacity(shards.reduce(0) { $0 + $1.header.tensors.count })
     for (ordinal, shard) in shards.enumerated() {
@@ -137,57 +123,5 @@ struct CheckpointOpening {
     }
     if let index { try check(tensors, in: shards, against: index) }
     return Checkpoint(path: path, shards: shards, tensors: tensors, warnings: warnings)
-  }
-
-  private mutating func check(
-    _ tensors: [CheckpointTensor], in shards: [Shard], against index: ShardIndex
-  ) throws(CheckpointError) {
-    let file = path.appending(ShardIndex.fileName)
-    var isMapped = [Bool](repeating: false, count: tensors.count)
-    for entry in index.entries {
-      guard let ordinal = Self.ordinal(of: entry.tensor, in: tensors) else {
-        throw CheckpointError(
-          kind: .data, path: file,
-          problem: "tensor \(quoted(entry.tensor)) is mapped to \(quoted(entry.file)), which has no such tensor")
-      }
-      isMapped[ordinal] = true
-      let shard = shards[tensors[ordinal].shard].fileName
-      guard ExactName(shard) == ExactName(entry.file) else {
-        throw CheckpointError(
-          kind: .data, path: file,
-          problem: "tensor \(quoted(entry.tensor)) is mapped to \(quoted(entry.file)), but it is in \(quoted(shard))")
-      }
-    }
-    warnAboutUnmapped(zip(tensors, isMapped).filter { !$1 }.map(\.0), in: shards)
-    // The sum is in 128 bits, since a sparse file can be as large as Int.max and there may be several.
-    let bytes = tensors.reduce(UInt128(0)) { $0 + UInt128($1.info.byteRange.count) }
-    if let claimed = index.totalSize, claimed != "\(bytes)" {
-      warnings.append(
-        "\(ShardIndex.fileName) claims total_size \(quoted(claimed)), but the tensors have \(bytes) bytes")
-    }
-  }
-
-  /// The position of a name among tensors that are in order of name; nil if it is not there.
-  ///
-  /// - Complexity: O(log n) comparisons.
-  private static func ordinal(of name: String, in tensors: [CheckpointTensor]) -> Int? {
-    var range = tensors.indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if Checkpoint.bytewiseLess(tensors[middle].info.name, name) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
-    }
-    let found = range.lowerBound
-    return found < tensors.count && ExactName(tensors[found].info.name) == ExactName(name) ? found : nil
-  }
-
-  private mutating func warnAboutUnmapped(_ unmapped: [CheckpointTensor], in shards: [Shard]) {
-    guard let first = unmapped.first else { return }
-    warnings.append(
-      "\(ShardIndex.fileName) does not mention \(unmapped.count) of the tensors in its shards; the first is "
-        + "\(quoted(first.info.name)) in \(quoted(shards[first.shard].fileName))")
   }
 }

@@ -40,7 +40,8 @@ public struct Checkpoint: Sendable {
   /// Opens a checkpoint: a folder with a shard index, a folder without one, or a single file.
   ///
   /// In a folder with `model.safetensors.index.json`, the index says which shards count, and is checked against them.
-  /// In a folder without it, all `*.safetensors` count. Symbolic links are followed.
+  /// In a folder without it, those files count that Hugging Face loads, or all if they are parts of one model
+  /// (``CheckpointFolder``). Symbolic links are followed.
   ///
   /// Call this on one rank, since it reads every header.
   ///
@@ -54,7 +55,7 @@ public struct Checkpoint: Sendable {
     do {
       type = try path.stat().type
     } catch {
-      throw CheckpointError(.cannotOpen(path, error))
+      throw CheckpointError(.opening(path, error))
     }
     var opening = CheckpointOpening(path: path, io: io)
     return try type == .directory ? opening.folder() : opening.file()

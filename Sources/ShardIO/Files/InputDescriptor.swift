@@ -30,7 +30,7 @@ struct InputDescriptor: ~Copyable, Sendable {
       // Non-blocking, since a pipe without a writer would block open(2) for ever.
       descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
     } catch {
-      throw .cannotOpen(path, error as? Errno ?? .ioError)
+      throw .opening(path, error as? Errno ?? .ioError)
     }
     do {
       let stat = try descriptor.stat()

@@ -14,6 +14,10 @@ package enum InputFailure: Sendable, Equatable {
 package enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   /// open(2) or fstat(2) failed.
   case cannotOpen(FilePath, Errno)
+  /// A link on the way to the file leads nowhere.
+  case brokenLink(FilePath, link: FilePath, target: FilePath)
+  /// The name of the file is not UTF-8.
+  case notUTF8(FilePath)
   /// The path leads to a directory, device, pipe or socket.
   case notAFile(FilePath)
   /// mmap(2) failed.
@@ -25,11 +29,20 @@ package enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The file has been written to since it was opened; its size is the same.
   case rewritten(FilePath)
 
+  /// The error for a file that could not be opened or looked at, with the cause behind "no such file".
+  static func opening(_ path: FilePath, _ errno: Errno) -> SourceError {
+    guard errno == .noSuchFileOrDirectory else { return .cannotOpen(path, errno) }
+    if let broken = BrokenLink.find(on: path) { return .brokenLink(path, link: broken.link, target: broken.target) }
+    // Listing a folder puts this character for bytes that are no UTF-8, and then no file has the name.
+    let isRepaired = path.lastComponent?.string.unicodeScalars.contains("\u{fffd}") == true
+    return isRepaired ? .notUTF8(path) : .cannotOpen(path, errno)
+  }
+
   /// The kind of fault.
   package var kind: InputFailure {
     switch self {
     case .cannotOpen(_, let errno): errno.isAboutThePath ? .noInput : .io
-    case .notAFile: .noInput
+    case .notAFile, .brokenLink, .notUTF8: .noInput
     case .cannotMap, .cannotRead, .sizeChanged, .rewritten: .io
     }
   }
@@ -39,6 +52,11 @@ package enum SourceError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .cannotOpen(let path, let errno):
       "cannot open \(shown(path)): \(errno)"
+    case .brokenLink(let path, let link, let target):
+      "cannot open \(shown(path)): \(link == path ? "it" : shown(link)) is a link to \(shown(target)), "
+        + "which does not exist; download what is missing again"
+    case .notUTF8(let path):
+      "cannot open \(shown(path)): its name is not UTF-8; rename the file"
     case .notAFile(let path):
       "cannot read \(shown(path)): it is not a regular file"
     case .cannotMap(let path, let errno):

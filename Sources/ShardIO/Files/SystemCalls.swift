@@ -105,12 +105,24 @@ enum SystemCalls {
     frog_is_cached(descriptor.rawValue, offset) != 0
   }
 
+  /// The path that a symbolic link holds.
+  ///
+  /// C function: readlink(2).
+  static func target(of link: FilePath) throws(Errno) -> FilePath {
+    var target: [CChar] = Array(repeating: 0, count: Int(PATH_MAX) + 1)
+    let count = link.withPlatformString { readlink($0, &target, target.count - 1) }
+    guard count >= 0 else { throw Errno(rawValue: errno) }
+    return target.withUnsafeBufferPointer { $0.baseAddress.map { FilePath(platformString: $0) } ?? FilePath() }
+  }
+
   /// The names in a folder, in no particular order.
-  static func names(in folder: FilePath) throws(Errno) -> [String] {
+  ///
+  /// - Parameter limit: the number of names after which the rest is left out.
+  static func names(in folder: FilePath, limit: Int = .max) throws(Errno) -> [String] {
     guard let stream = folder.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
     defer { closedir(stream) }
     var names: [String] = []
-    while true {
+    while names.count < limit {
       errno = 0
       guard let entry = readdir(stream) else {
         if errno != 0 { throw Errno(rawValue: errno) }
@@ -122,6 +134,7 @@ enum SystemCalls {
       }
       if name != ".", name != ".." { names.append(name) }
     }
+    return names
   }
 
   /// Repeats a call until it succeeds or fails for another reason than a signal.

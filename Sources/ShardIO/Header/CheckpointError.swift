@@ -17,10 +17,11 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     description = "\(shown(path)): \(problem)"
   }
 
-  init(_ error: HeaderError, in path: FilePath) {
+  /// Describes a broken rule of a header; or what the file is, if it never was a safetensors file.
+  init(_ error: HeaderError, in path: FilePath, format: ForeignFormat?) {
     kind = .data
     headerError = error
-    description = "\(shown(path)): \(error)"
+    description = "\(shown(path)): \(format?.description ?? "\(error)")"
   }
 
   init(_ error: SourceError) {

@@ -43,11 +43,25 @@ public struct ShardHeader: Sendable {
       header.digest = Array(hash.finalize())
       return header
     } catch let error as HeaderError {
-      throw CheckpointError(error, in: source.path)
+      throw CheckpointError(error, in: source.path, format: foreignFormat(of: source, behind: error))
     } catch let error as SourceError {
       throw CheckpointError(error)
     } catch {
       throw CheckpointError(kind: .io, path: source.path, problem: "\(error)")
+    }
+  }
+
+  /// The format of a file that is no safetensors file; nil if it is one with a fault.
+  ///
+  /// The first bytes of other formats are no length of a header that fits. Only gzip may begin with one that fits, if
+  /// it holds no time; then what follows is no JSON.
+  private static func foreignFormat(of source: some ByteSource, behind error: HeaderError) -> ForeignFormat? {
+    let range = 0..<min(ForeignFormat.prefixBytes, source.size)
+    guard let format = (try? bytes(of: source, in: range)).flatMap({ ForeignFormat(prefix: $0) }) else { return nil }
+    switch error {
+    case .fileTooSmall, .headerTooLarge, .headerPastEnd: return format
+    case .json: return format == .binary(.gzip) ? format : nil
+    default: return nil
     }
   }
 

@@ -1,8 +1,5 @@
-/// The contents of `model.safetensors.index.json`, which says which shard holds which tensor.
+/// The contents of an index such as `model.safetensors.index.json`, which says which shard holds which tensor.
 public struct ShardIndex: Sendable {
-  /// The only name under which an index counts.
-  package static let fileName = "model.safetensors.index.json"
-
   /// One tensor of `weight_map` and its shard.
   public struct Entry: Sendable {
     /// The name of the tensor, exactly as it is stored. Print ``quoted(_:)`` of it.

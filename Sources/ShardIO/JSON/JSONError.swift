@@ -4,6 +4,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// "JSON".
   public enum Problem: String, Sendable, CaseIterable {
     case invalidUTF8 = "is not UTF-8"
+    case byteOrderMark = "has a UTF-8 byte order mark in front, which must go"
     case unexpectedEnd = "ends in the middle of a value"
     case valueExpected = "has something that is no value"
     case keyExpected = "has something other than a quoted key"

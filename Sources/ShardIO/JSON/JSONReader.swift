@@ -57,7 +57,8 @@ struct JSONReader<Failure: JSONReadingError> {
 
   /// Makes a reader that stands at the start of `bytes`.
   ///
-  /// - Throws: ``JSONError/Problem/invalidUTF8``, wherever in the text the bad byte is.
+  /// - Throws: ``JSONError/Problem/invalidUTF8``, wherever in the text the bad byte is;
+  ///   ``JSONError/Problem/byteOrderMark``.
   init(_ bytes: [UInt8]) throws(Failure) {
     self.bytes = bytes
     do {
@@ -65,6 +66,7 @@ struct JSONReader<Failure: JSONReadingError> {
     } catch {
       throw Failure(json: JSONError(problem: .invalidUTF8, offset: error.byteOffsets.lowerBound))
     }
+    guard !bytes.starts(with: [0xef, 0xbb, 0xbf]) else { throw failure(.byteOrderMark) }
   }
 
   // MARK: Containers

@@ -35,6 +35,14 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     }
   }
 
+  /// Whether the type is floating point whose highest bit is a sign.
+  package var hasSignBit: Bool {
+    switch self {
+    case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2, .f8E4M3FNUZ, .f8E5M2FNUZ, .f6E2M3, .f6E3M2, .f4: true
+    default: false
+    }
+  }
+
   /// Whether ``TensorView`` can decode this type to floating point. Weights of 8 bits are decoded as they are stored;
   /// most mean little before ``BlockScales`` multiply them.
   package var isDecodable: Bool {

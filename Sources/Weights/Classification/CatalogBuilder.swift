@@ -93,6 +93,12 @@ extension Catalog {
     }
     let catalog = try classified.catalog()
     guard !catalog.matrices.isEmpty else {
+      if FlattenedParameters.fill(checkpoint) {
+        throw RunFailure(
+          .data,
+          "\(shown(checkpoint.path)) holds no weight matrix: its parameters are flattened into long vectors, as FSDP and ZeRO "
+            + "save their shards; consolidate them into a full checkpoint first")
+      }
       throw RunFailure(
         .data,
         "\(shown(checkpoint.path)) holds no weight matrix (\(checkpoint.tensors.count) tensors; "

@@ -45,18 +45,26 @@ package struct ModelConfig: Sendable, Equatable {
   static func read(beside checkpoint: FilePath) throws(RunFailure) -> (config: ModelConfig, warning: String?) {
     let folder = folder(of: checkpoint)
     let file = folder.appending(fileName)
+    var text = Data()
     do {
       let source = try SourceKind.pread.open(file)
       guard source.size <= largestFile else { return (ModelConfig(), "\(shown(file)) is ignored: it is too large") }
       var scratch = ScratchBytes()
-      let text = try source.withBytes(in: 0..<source.size, scratch: &scratch) { Data($0) }
-      return (try JSONDecoder().decode(ModelConfig.self, from: text), nil)
-    } catch let error as SourceError where error.kind == .noInput {
+      text = try source.withBytes(in: 0..<source.size, scratch: &scratch) { Data($0) }
+      let config = try JSONDecoder().decode(ModelConfig.self, from: text)
+      let isMarked = text.starts(with: [0xef, 0xbb, 0xbf])
+      return (
+        config, isMarked ? "\(shown(file)) has a UTF-8 byte order mark in front, which other programs refuse" : nil
+      )
+    } catch SourceError.cannotOpen(_, .noSuchFileOrDirectory) {
       return (ModelConfig(), nil)
+    } catch let error as SourceError where error.kind == .noInput {
+      return (ModelConfig(), "\(shown(file)) is ignored: \(error)")
     } catch let error as SourceError {
       throw RunFailure(error)
     } catch {
-      return (ModelConfig(), "\(shown(file)) is ignored: it is not a JSON object")
+      let problem = ForeignFormat(inPlaceOfJSON: text)?.description ?? "it is not a JSON object"
+      return (ModelConfig(), "\(shown(file)) is ignored: \(problem)")
     }
   }
 }
