@@ -194,12 +194,10 @@ extension ComparisonSummary.Verdict {
   fileprivate func limited(to share: ComparisonSummary.Share) -> Self {
     let least = 1 - ComparisonSummary.Thresholds.unpaired
     guard min(share.base, share.tuned) < least else { return self }
-    // What is short of the whole is never rounded up to it.
-    func percent(_ share: Double) -> String { "\(Decimal.short((share * 10_000).rounded(.down) / 100))%" }
     return Self(
       status: .partial, compared: compared,
       reasons: [
-        "\(percent(share.base)) of the weights of the base and \(percent(share.tuned)) of those of the tuned model were compared",
+        "\(share.words.base) of the weights of the base and \(share.words.tuned) of those of the tuned model were compared",
         "what was compared: \(compared.rawValue)",
       ] + reasons)
   }

@@ -1,5 +1,6 @@
 import Execution
 import RunCore
+import Spectra
 import SpectralQuality
 
 /// `summary.json` of a comparison: what was asked, of which checkpoints, and what all pairs together tell.
@@ -59,6 +60,15 @@ package struct ComparisonSummary: Codable, Sendable {
     package var base: Double
     /// The same share of the tuned model.
     package var tuned: Double
+
+    /// Both shares in percent. What is short of the whole, or more than nothing, is never rounded to it.
+    package var words: (base: String, tuned: String) {
+      func percent(_ share: Double) -> String {
+        let rounded = (share * 10_000).rounded() / 100
+        return Decimal.short(share <= 0 || share >= 1 ? rounded : min(max(rounded, 0.01), 99.99)) + "%"
+      }
+      return (percent(base), percent(tuned))
+    }
   }
 
   /// A module that has another name in the tuned model.

@@ -8,11 +8,9 @@ struct ComparisonDescription {
   init(_ summary: ComparisonSummary, _ statistics: RunStatistics?, out: String) {
     let (trends, update) = (summary.trends, summary.update)
     func percent(_ share: Double) -> String { "\(Terminal.decimal(100 * share, share < 0.1 ? 3 : 1))%" }
-    // What is short of the whole is never rounded up to it.
-    func share(_ share: Double) -> String { "\(Terminal.decimal((share * 10_000).rounded(.down) / 100, 2))%" }
     var lines = [
       ("matrices", Terminal.grouped(summary.pairs)), ("weights", Terminal.grouped(summary.weights)),
-      ("compared", "\(share(summary.compared.base)) of the base, \(share(summary.compared.tuned)) of the tuned model"),
+      ("compared", "\(summary.compared.words.base) of the base, \(summary.compared.words.tuned) of the tuned model"),
       ("equal", Terminal.grouped(update.equal)),
     ]
     if let relative = update.relativeNorm { lines.append(("change of weights", "\(percent(relative)) of their norm")) }
