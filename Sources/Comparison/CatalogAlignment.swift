@@ -8,47 +8,55 @@ import Weights
 /// A stack `experts.gate_up_proj`, [E, 2f, d], is cut into `gate` and `up` of f rows if the other model has experts of their own. A
 /// `qkv_proj` is cut into `q`, `k` and `v` if the other has three that add up to it. What pairs as it is, is left as it is.
 struct CatalogAlignment {
-  let base: Catalog
-  let tuned: Catalog
+  private(set) var base: Catalog
+  private(set) var tuned: Catalog
 
   /// Cuts what is fused on one side alone, and keeps the cuts that make pairs.
   ///
   /// - Throws: ``RunFailure`` if two matrices would have the same name.
-  /// - Complexity: that of three pairings; of one if all names are equal.
+  /// - Complexity: that of two pairings; O(n) if all names are equal.
   init(_ base: Catalog, _ tuned: Catalog) throws(RunFailure) {
-    // 1. Find what could be cut among tensors without a pair.
-    let pairing = MatrixPairing(base, tuned)
-    let areLeft =
-      pairing.base.matrices.count < base.matrices.count && pairing.tuned.matrices.count < tuned.matrices.count
-    let roles = areLeft ? (TensorRoles(base), TensorRoles(tuned)) : nil
-    let cuts = roles.map { own, other in
-      (
-        Self.cuts(of: base, own, pairing.base.matrices, other: other),
-        Self.cuts(of: tuned, other, pairing.tuned.matrices, other: own)
-      )
+    (self.base, self.tuned) = (base, tuned)
+    // 1. Find what could be cut among tensors without a partner of their name, if there are some in both models.
+    let exact = ExactPairs(base, tuned)
+    guard !exact.left.base.isEmpty, !exact.left.tuned.isEmpty else { return }
+    let roles = (base: TensorRoles(base), tuned: TensorRoles(tuned))
+    func cuts(_ exact: [Int], _ catalog: Catalog, _ own: TensorRoles, _ other: TensorRoles) -> Cuts {
+      Self.cuts(of: catalog, own, paired: exact.map { catalog.matrices[$0] }, other: other)
     }
-    guard let cuts, !cuts.0.isEmpty || !cuts.1.isEmpty else {
-      (self.base, self.tuned) = (base, tuned)
-      return
-    }
-    // 2. Try all cuts, and keep those whose parts have found partners.
-    let found = MatrixPairing(try base.cutting(cuts.0), try tuned.cutting(cuts.1))
-    func kept(_ cuts: [Int: [Catalog.RowPart]], _ pairs: Catalog) -> [Int: [Catalog.RowPart]] {
-      let used = Set(pairs.matrices.map(\.tensor))
-      return cuts.filter { used.contains($0.key) }
-    }
-    self.base = try base.cutting(kept(cuts.0, found.base))
-    self.tuned = try tuned.cutting(kept(cuts.1, found.tuned))
+    var (ofBase, ofTuned) = (
+      cuts(exact.pairs.map(\.base), base, roles.base, roles.tuned),
+      cuts(exact.pairs.map(\.tuned), tuned, roles.tuned, roles.base)
+    )
+    guard !ofBase.isEmpty || !ofTuned.isEmpty else { return }
+    // 2. Leave alone what pairs as it is, under another name.
+    let whole = MatrixPairing(base, tuned)
+    let inPairs = (base: Self.tensors(of: whole.base), tuned: Self.tensors(of: whole.tuned))
+    ofBase = ofBase.filter { !inPairs.base.contains($0.key) }
+    ofTuned = ofTuned.filter { !inPairs.tuned.contains($0.key) }
+    // 3. Try all other cuts, and keep those whose parts have found partners.
+    let cut = MatrixPairing(try base.cutting(ofBase), try tuned.cutting(ofTuned))
+    let inParts = (base: Self.tensors(of: cut.base), tuned: Self.tensors(of: cut.tuned))
+    ofBase = ofBase.filter { inParts.base.contains($0.key) }
+    ofTuned = ofTuned.filter { inParts.tuned.contains($0.key) }
+    self.base = try base.cutting(ofBase)
+    self.tuned = try tuned.cutting(ofTuned)
   }
+
+  /// Parts of tensors, by the positions of the tensors.
+  private typealias Cuts = [Int: [Catalog.RowPart]]
+
+  /// The positions of the tensors that hold the matrices of a catalog.
+  private static func tensors(of catalog: Catalog) -> Set<Int> { Set(catalog.matrices.map(\.tensor)) }
 
   /// The ways in which tensors without a pair could be cut, by their positions.
   ///
   /// - Parameter paired: the matrices that have a pair.
   private static func cuts(
-    of catalog: Catalog, _ roles: TensorRoles, _ paired: [Catalog.Matrix], other: TensorRoles
-  ) -> [Int: [Catalog.RowPart]] {
+    of catalog: Catalog, _ roles: TensorRoles, paired: [Catalog.Matrix], other: TensorRoles
+  ) -> Cuts {
     let used = Set(paired.map(\.tensor))
-    var cuts: [Int: [Catalog.RowPart]] = [:]
+    var cuts: Cuts = [:]
     for (number, tensor) in catalog.tensors.enumerated() where !used.contains(number) {
       let (rows, columns) = (tensor.content.rows, tensor.content.columns)
       switch roles.roles[number] {

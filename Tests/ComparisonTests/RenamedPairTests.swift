@@ -53,6 +53,14 @@ struct RenamedPairTests {
     #expect(try pairs(tower(new, attention), tower(old, attention)).lines.count == 9)
   }
 
+  @Test("have numbers in their names that are no layers")
+  func numbers() throws {
+    let shapes = ["seq.0.1.weight": [8, 8], "seq.1.0.weight": [8, 8], "seq.1.2.weight": [8, 8]]
+    let (pairing, lines) = try pairs(tower("0.net.layer", shapes), tower("net.layer", shapes))
+    #expect(lines.count == 9 && lines.contains("0.net.layer.2.seq.1.0.weight → net.layer.2.seq.1.0.weight"))
+    #expect(renamings(pairing) == ["0 → : 9"])
+  }
+
   @Test("may have a wrapper in each layer, and another above all layers")
   func wrappers() throws {
     func model(_ prefix: String, _ wrapper: String) -> [Tensor] {
@@ -161,7 +169,10 @@ struct StoredFormTests {
     (0..<2).flatMap { layer in
       (0..<experts).flatMap { expert in
         [(gate, [inner, 10]), (up, [inner, 10]), (down, [10, inner])].map {
-          ("\(module.replacing("*", with: "\(layer)")).\(expert).\($0).weight", DType.bf16, $1)
+          (
+            "\(module.replacing("*", with: "\(layer)"))\(module.hasSuffix("_") ? "" : ".")\(expert).\($0).weight",
+            DType.bf16, $1
+          )
         }
       }
     }
@@ -182,16 +193,18 @@ struct StoredFormTests {
       ("layers.*.block_sparse_moe.experts", "w1", "w3", "w2", "layers.*.mlp.experts"),
       ("model.layers.*.moe.experts", "w1", "w3", "w2", "model.text.layers.*.mlp.experts"),
       // One name of the two that are alike tells them apart, and the shape tells the third whatever its name.
+      ("a.*.experts.expert_", "w1", "w3", "w2", "a.*.experts"),
       ("h.*.experts", "gate_proj", "linear", "proj", "h.*.experts"), ("h.*.experts", "w1", "w2", "w3", "h.*.experts"),
     ])
   func experts(module: String, gate: String, up: String, down: String, stack: String) throws {
     let apart = Self.apart(module, gate: gate, up: up, down: down)
     let joined = Self.stacked(stack, Self.fused)
     func name(_ pattern: String) -> String { pattern.replacing("*", with: "1") }
+    let dot = module.hasSuffix("_") ? "" : "."
     let wanted = [
-      ("\(name(module)).2.\(gate).weight", "\(name(stack)).gate_up_proj[2][gate]"),
-      ("\(name(module)).0.\(up).weight", "\(name(stack)).gate_up_proj[0][up]"),
-      ("\(name(module)).1.\(down).weight", "\(name(stack)).down_proj[1]"),
+      ("\(name(module))\(dot)2.\(gate).weight", "\(name(stack)).gate_up_proj[2][gate]"),
+      ("\(name(module))\(dot)0.\(up).weight", "\(name(stack)).gate_up_proj[0][up]"),
+      ("\(name(module))\(dot)1.\(down).weight", "\(name(stack)).down_proj[1]"),
     ]
     let there = try pairs(apart, joined)
     #expect(there.lines.count == 18 && there.lines.isSuperset(of: wanted.map { "\($0) → \($1)" }))
@@ -235,6 +248,21 @@ struct StoredFormTests {
       reasons == [
         "only the base has it", "only the tuned model has it, in a stack of inputs × outputs, which is not turned",
       ])
+  }
+
+  @Test("stay in their own layers")
+  func bound() throws {
+    // The only stacks are those of another tower, whose layers are no part of this one.
+    let text = tower("text.layers", layers: 0..<2, ["attn.weight": [9, 9]])
+    let vision = tower("vision.layers", layers: 0..<2, ["attn.weight": [9, 9]])
+    let (pairing, _) = try pairs(
+      text + vision + Self.apart("text.layers.*.experts"),
+      text + vision + Self.stacked("vision.layers.*.moe.experts", Self.fused))
+    #expect(pairing.base.matrices.count == 4)
+    // Where the tower has got that name, they are.
+    let renamed = try pairs(
+      text + Self.apart("text.layers.*.experts"), vision + Self.stacked("vision.layers.*.moe.experts", Self.fused))
+    #expect(renamed.pairing.base.matrices.count == 20)
   }
 
   @Test("leave stacks whole that pair as they are, or with nothing")

@@ -511,6 +511,9 @@ def test_other_names_and_forms_of_storage_give_the_same_figures(frog, forms, tmp
     ]
     for key in ("pairs", "weights", "metrics", "update", "trends", "roles", "flags", "verdict", "base"):
         assert summary[key] == expected[key], key
+    again = frog("compare", forms / "before", forms / "fused", "--out", tmp_path / "out", "--resume", "--threads", 1)
+    assert "model.layers.*.block_sparse_moe: model.text.layers.*.mlp in the tuned model, 18 matrices" in again.stdout
+    assert "100.00% of the base, 100.00% of the tuned model" in again.stdout
     # The other way round the same pairs are found, and the same distances.
     back, summary = compare(frog, forms / "fused", forms / "before", tmp_path / "back")
     partners = {row["tuned_longname"]: row for row in back.values()}

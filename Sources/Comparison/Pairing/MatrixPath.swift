@@ -30,7 +30,9 @@ struct MatrixPath {
   ///
   /// - Complexity: O(bytes of the name).
   init?(_ matrix: Catalog.Matrix, as role: String, in catalog: Catalog) {
-    guard let (modules, _) = Self.pieces(of: matrix, in: catalog) else { return nil }
+    guard var (modules, _) = Self.pieces(of: matrix, in: catalog) else { return nil }
+    // An expert's own module may be called `3` or `expert_3`; a stack has numbers alone.
+    if let last = modules.last, let (_, digits) = PathPatterns.split(last) { modules[modules.count - 1] = digits }
     let expert = matrix.expert.map { [ExactName("\($0)")] } ?? []
     pieces = modules + expert + [ExactName("{\(role)}")]
     tail = 1

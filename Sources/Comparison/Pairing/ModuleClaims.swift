@@ -10,16 +10,16 @@ struct ModuleClaims {
   /// Modules that two families of matrices would bind to each other if they were paired.
   typealias Claim = (base: ExactName, tuned: ExactName)
 
-  /// The modules that repeat, and the module that holds the matrices, of two patterns that end alike.
+  /// The modules that repeat, and the module that holds the matrices, of two patterns with as many numbers.
   ///
-  /// - Parameter common: the number of last pieces in which they agree.
-  static func claims(_ base: [ExactName], _ tuned: [ExactName], common: Int, tail: Int) -> [Claim] {
-    // The pieces after the end of each module, which both have.
-    let ends = (tail..<max(tail, common)).filter { PathPatterns.isNumbered(base[base.count - 1 - $0]) }
-    return Set(ends + [tail]).sorted().compactMap { end in
-      guard base.count > end, tuned.count > end else { return nil }
-      return (MatrixPath.joined(base.dropLast(end)), MatrixPath.joined(tuned.dropLast(end)))
+  /// `a.h.*.mlp.up` and `h.*.ffn.up`, whose last piece is the matrix itself, bind `a.h.*` to `h.*` and `a.h.*.mlp` to `h.*.ffn`.
+  static func claims(_ base: [ExactName], _ tuned: [ExactName], tail: Int) -> [Claim] {
+    func modules(_ pattern: [ExactName]) -> [ExactName] {
+      let module = pattern.dropLast(tail)
+      let repeated = module.indices.filter { PathPatterns.isNumbered(module[$0]) }
+      return (repeated.map { module.prefix(through: $0) } + [module]).map(MatrixPath.joined)
     }
+    return zip(modules(base), modules(tuned)).filter { !$0.string.isEmpty && !$1.string.isEmpty }
   }
 
   /// Whether all claims can be made: no module has become another one.

@@ -28,7 +28,7 @@ struct PathPatterns {
       case .some(.some(let other)) where other != number: digits[place] = .some(nil)
       default: break
       }
-      before = stem
+      before = Self.counted(stem)
     }
   }
 
@@ -41,19 +41,22 @@ struct PathPatterns {
         before = piece
         return piece
       }
-      defer { before = stem }
+      defer { before = Self.counted(stem) }
       guard case .some(.none) = digits[Place(before: before, stem: stem)] else { return piece }
       numbers.append(number)
-      return ExactName(stem.string + "*")
+      return Self.counted(stem)
     }
     return (pieces, MatrixPath.joined(numbers))
   }
+
+  /// A piece whose number counts, in a pattern.
+  private static func counted(_ stem: ExactName) -> ExactName { ExactName(stem.string + "*") }
 
   /// Whether a piece of a pattern has a number that counts.
   static func isNumbered(_ piece: ExactName) -> Bool { piece.string.utf8.last == UInt8(ascii: "*") }
 
   /// What comes before the digits at the end of a piece, and the digits; nil if there are none.
-  private static func split(_ piece: ExactName) -> (stem: ExactName, digits: ExactName)? {
+  static func split(_ piece: ExactName) -> (stem: ExactName, digits: ExactName)? {
     let bytes = piece.string.utf8
     func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
     guard let last = bytes.last, isDigit(last) else { return nil }

@@ -54,8 +54,7 @@ struct RenamedMatrices {
     }
     // 2. Modules that have kept their names.
     for family in MatrixFamily.families(exact.map(\.base), of: base, patterns, path: { MatrixPath($0, in: base) }) {
-      claims.insert(
-        ModuleClaims.claims(family.pattern, family.pattern, common: family.pattern.count, tail: family.tail))
+      claims.insert(ModuleClaims.claims(family.pattern, family.pattern, tail: family.tail))
     }
     // 3. Renamed modules, by the names of the matrices in them.
     search(
@@ -117,7 +116,8 @@ struct RenamedMatrices {
       let open = equals.map { candidate in
         candidate.families.compactMap { pair -> (FamilyPair, [ModuleClaims.Claim])? in
           guard !used.base.contains(pair.base), !used.tuned.contains(pair.tuned) else { return nil }
-          let claim = bound(base[pair.base], tuned[pair.tuned], pair)
+          let (first, second) = (base[pair.base], tuned[pair.tuned])
+          let claim = ModuleClaims.claims(first.pattern, second.pattern, tail: first.tail)
           return claims.allow(claim) ? (pair, claim) : nil
         }
       }
@@ -190,11 +190,6 @@ struct RenamedMatrices {
     let common = min(base.ownCount, pair.common)
     return ModuleRenaming(
       base: MatrixPath.joined(base.pattern.dropLast(common)), tuned: MatrixPath.joined(tuned.pattern.dropLast(common)))
-  }
-
-  /// The modules that pairing two families binds. Modules before a piece that an earlier renaming has replaced are bound already.
-  private func bound(_ base: MatrixFamily, _ tuned: MatrixFamily, _ pair: FamilyPair) -> [ModuleClaims.Claim] {
-    ModuleClaims.claims(base.pattern, tuned.pattern, common: min(base.ownCount, pair.common), tail: base.tail)
   }
 
   /// Pairs the matrices of two families that have equal numbers and shapes.
