@@ -6,7 +6,7 @@ import ShardIO
 import SystemPackage
 import Weights
 
-/// The stages of `compare`, in order: checkpoints → catalogs → pairs → plan → norms of both → spectra and products → tables.
+/// The stages of `compare`, in order: checkpoints → catalogs → one form for both → pairs → plan → norms of both → spectra and products → tables.
 ///
 /// ``CommandRun`` runs them.
 package struct ComparisonPipeline: MatrixCommand {
@@ -18,6 +18,12 @@ package struct ComparisonPipeline: MatrixCommand {
   package init(_ options: ComparisonOptions) {
     self.options = options.run
     metrics = options.metrics
+  }
+
+  /// Cuts fused tensors where the other model stores their parts apart.
+  package func arranged(_ catalogs: [Catalog]) throws -> [Catalog] {
+    let alignment = try CatalogAlignment(catalogs[0], catalogs[1])
+    return [alignment.base, alignment.tuned]
   }
 
   /// Pairs the matrices, and refuses what does not fit in memory.
@@ -82,7 +88,8 @@ package struct ComparisonPipeline: MatrixCommand {
     }
     throw RunFailure(
       .data,
-      "nothing to compare: no weight matrix of \(shown(options.sources[0].path)) has one of the same name and shape in "
-        + "\(shown(options.sources[1].path)); the base has \(some(base)), the tuned model \(some(tuned))")
+      "nothing to compare: no weight matrix of \(shown(options.sources[0].path)) has a partner of the same shape in "
+        + "\(shown(options.sources[1].path)), by its name or by a renaming; the base has \(some(base)), the tuned model \(some(tuned))"
+    )
   }
 }

@@ -21,6 +21,8 @@ extension ComparisonSummary {
     self.tuned = tuned
     pairs = matrices.count
     weights = pairing.base.weightCount
+    compared = pairing.share
+    renamings = pairing.renamings
     mismatches = pairing.mismatches
     metrics = Self.metrics(matrices)
     update = Update(matrices, squaredNorms: norms.squared)
@@ -31,7 +33,7 @@ extension ComparisonSummary {
         matrix: pairing.base.matrices[matrix.ordinal].name, kinds: kinds.map(\.rawValue),
         message: Self.words(kinds, matrix, scale.changes[matrix.ordinal]))
     }
-    verdict = Verdict(matrices, scale, metrics, trends)
+    verdict = Verdict(matrices, scale, metrics, trends).limited(to: pairing.share)
     files = [ComparisonFiles.detailsName: RecordedFile(details)]
   }
 
@@ -54,7 +56,7 @@ extension ComparisonSummary {
   ) -> [Role] {
     let groups = Dictionary(grouping: matrices) { matrix in
       let stored = pairing.base.matrices[matrix.ordinal]
-      return MatrixRole(stored.name, part: stored.part).name
+      return MatrixRole(pairing.base.tensors[stored.tensor].name, part: stored.part).name
     }
     return groups.map { role, members in
       let fitted = members.compactMap { matrix in
@@ -137,7 +139,7 @@ extension ComparisonSummary.Verdict {
   ) {
     // 1. A model in which nothing has changed is equal.
     guard matrices.contains(where: { $0.norm > 0 }) else {
-      self.init(status: .equal, reasons: ["no weight has changed"])
+      self.init(.equal, ["no weight has changed"])
       return
     }
     // 2. Single matrices may look harmed: out of step with the others, poorer in rank, or all zeros on one side.
@@ -173,14 +175,30 @@ extension ComparisonSummary.Verdict {
     }
     // 5. Any sign of harm decides the verdict, with all signs as its reasons.
     guard harm.isEmpty else {
-      self.init(status: .harmed, reasons: harm)
+      self.init(.harmed, harm)
       return
     }
     self.init(
-      status: .unharmed,
-      reasons: [
+      .unharmed,
+      [
         "no matrix changed its scale out of step with the others, or lost half of its directions",
         "alpha is closer to 2…6 in \(trends.improved) of \(fits) fits, farther from it in \(trends.worsened)",
       ])
+  }
+
+  private init(_ status: Status, _ reasons: [String]) {
+    self.init(status: status, compared: status, reasons: reasons)
+  }
+
+  /// The verdict on the whole model, of which the pairs are a share: as it is, or `partial` if too much has no partner.
+  fileprivate func limited(to share: ComparisonSummary.Share) -> Self {
+    let least = 1 - ComparisonSummary.Thresholds.unpaired
+    guard min(share.base, share.tuned) < least else { return self }
+    return Self(
+      status: .partial, compared: compared,
+      reasons: [
+        "\(share.words.base) of the weights of the base and \(share.words.tuned) of those of the tuned model were compared",
+        "what was compared: \(compared.rawValue)",
+      ] + reasons)
   }
 }

@@ -118,7 +118,7 @@ extension ComparisonSummary {
     package var message: String
   }
 
-  /// The conclusion from all pairs.
+  /// The conclusion from all pairs, and from how much of the models they are.
   package struct Verdict: Codable, Sendable, Equatable {
     /// A conclusion about the tuned model.
     package enum Status: String, Codable, Sendable {
@@ -128,10 +128,14 @@ extension ComparisonSummary {
       case unharmed
       /// Something looks wrong.
       case harmed
+      /// More than a few weights have no partner, so nothing is said of the whole model.
+      case partial
     }
 
     /// The conclusion in one word.
     package var status: Status
+    /// The conclusion about what was compared, which is never ``Status/partial``.
+    package var compared: Status
     /// The reasons, a sentence each.
     package var reasons: [String]
   }

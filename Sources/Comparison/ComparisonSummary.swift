@@ -1,5 +1,6 @@
 import Execution
 import RunCore
+import Spectra
 import SpectralQuality
 
 /// `summary.json` of a comparison: what was asked, of which checkpoints, and what all pairs together tell.
@@ -9,7 +10,7 @@ package struct ComparisonSummary: Codable, Sendable {
   /// The word by which the format is recognized.
   package static let formatName = "frog-comparison"
   /// The version of the format. It is raised when a reader of the old version would misread the new one.
-  package static let currentFormatVersion = 1
+  package static let currentFormatVersion = 2
 
   /// The name of the format: always ``formatName``.
   package var format = Self.formatName
@@ -27,6 +28,10 @@ package struct ComparisonSummary: Codable, Sendable {
   package var pairs: Int
   /// The number of weights in these matrices of one model.
   package var weights: Int
+  /// The share of the weights of either model that these matrices hold.
+  package var compared: Share
+  /// The modules that have another name in the tuned model, in the order in which they were found.
+  package var renamings: [Renaming]
   /// The matrices that were not compared, by name.
   package var mismatches: [Mismatch]
   /// The thresholds of change and harm.
@@ -48,6 +53,33 @@ package struct ComparisonSummary: Codable, Sendable {
 
   /// The options of the run.
   package typealias Parameters = RunParameters<ComparisonChoice>
+
+  /// How much of either model was compared.
+  package struct Share: Codable, Sendable, Equatable {
+    /// The weights of all pairs, as a share of those of all matrices of the base; from 0 to 1.
+    package var base: Double
+    /// The same share of the tuned model.
+    package var tuned: Double
+
+    /// Both shares in percent. What is short of the whole, or more than nothing, is never rounded to it.
+    package var words: (base: String, tuned: String) {
+      func percent(_ share: Double) -> String {
+        let rounded = (share * 10_000).rounded() / 100
+        return Decimal.short(share <= 0 || share >= 1 ? rounded : min(max(rounded, 0.01), 99.99)) + "%"
+      }
+      return (percent(base), percent(tuned))
+    }
+  }
+
+  /// A module that has another name in the tuned model.
+  package struct Renaming: Codable, Sendable, Equatable {
+    /// The name in the base, with `*` for the numbers of layers and experts; empty for the whole model.
+    package var base: String
+    /// The name in the tuned model.
+    package var tuned: String
+    /// The number of matrices that were paired by the renaming.
+    package var matrices: Int
+  }
 
   /// A matrix without a partner.
   package struct Mismatch: Codable, Sendable, Equatable {
@@ -72,8 +104,11 @@ package struct ComparisonSummary: Codable, Sendable {
     package var modelSpread = ScaleFlags.modelSpread
     /// The largest share of fits whose α may go farther from 2…6 before the model counts as worse.
     package var worsenedShare = Self.worsened
+    /// The largest share of the weights of either model that may be left without a partner in a verdict on the whole model.
+    package var unpairedShare = Self.unpaired
 
     static let worsened = 0.5
+    static let unpaired = 0.01
 
     enum CodingKeys: String, CodingKey {
       case scaleChange = "scale_change"
@@ -82,12 +117,13 @@ package struct ComparisonSummary: Codable, Sendable {
       case modelChange = "model_change"
       case modelSpread = "model_spread"
       case worsenedShare = "worsened_share"
+      case unpairedShare = "unpaired_share"
     }
   }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, parameters, base, tuned, pairs, weights, mismatches, thresholds, metrics, update, trends
-    case roles, flags, verdict, files
+    case format, version, parameters, base, tuned, pairs, weights, compared, renamings, mismatches, thresholds
+    case metrics, update, trends, roles, flags, verdict, files
     case formatVersion = "format_version"
   }
 }

@@ -25,11 +25,15 @@ struct ComparisonTable {
     // 1. Say which pair it is.
     let (stored, other) = (pairing.base.matrices[matrix.ordinal], pairing.tuned.matrices[matrix.ordinal])
     let change = flags.changes[matrix.ordinal]
-    let role = MatrixRole(stored.name, part: stored.part)
+    let role = MatrixRole(pairing.base.tensors[stored.tensor].name, part: stored.part)
     let positions = pairing.base.kernelPositions(of: stored)
     var reasons = matrix.reasons
     var cells: [(name: String, value: String?)] = [
       ("layer_id", "\(matrix.ordinal)"), ("longname", CommaSeparated.escapingFormula(stored.moduleName)),
+      (
+        "tuned_longname",
+        ExactName(stored.name) == ExactName(other.name) ? nil : CommaSeparated.escapingFormula(other.moduleName)
+      ),
       ("layer_type", positions == nil ? "dense" : "conv2d"),
       ("role", CommaSeparated.escapingFormula(role.name)), ("depth", role.depth.map { "\($0)" }),
       ("rows", "\(stored.rows)"),

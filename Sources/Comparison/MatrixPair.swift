@@ -5,7 +5,7 @@ import RunCore
 import Spectra
 import Weights
 
-/// Two matrices of one name and shape, and the ranks that compare them.
+/// Two matrices of one shape that are compared, and the ranks that compare them.
 struct MatrixPair {
   /// The matrix of the base.
   let base: MatrixTask
@@ -26,14 +26,15 @@ struct MatrixPair {
   func compare() throws -> ComparedMatrix {
     // 1. The norm of the difference, and the alignment.
     let products =
-      try isSame ? PairProducts.equal(isZero: base.squaredNorm == 0) : naming("both models") { try PairProducts(self) }
+      try isSame
+      ? PairProducts.equal(isZero: base.squaredNorm == 0) : naming("both models", base) { try PairProducts(self) }
     // 2. The spectra of both.
-    let before = try naming("the base") { try SpectralSide(base, positions: positions, leading: metrics.leading) }
+    let before = try naming("the base", base) { try SpectralSide(base, positions: positions, leading: metrics.leading) }
     // Equal matrices have the same spectrum, so it is found once.
     let after =
       try products.distance == 0
       ? nil
-      : naming("the tuned model") { try SpectralSide(tuned, positions: positions, leading: metrics.leading) }
+      : naming("the tuned model", tuned) { try SpectralSide(tuned, positions: positions, leading: metrics.leading) }
     // 3. The row, with reasons for what is missing.
     var rescues = [before.rescue.map { "base: \($0)" }, after?.rescue.map { "tuned: \($0)" }]
     var compared = ComparedMatrix(
@@ -48,7 +49,7 @@ struct MatrixPair {
     try base.locally { try compared.measureSpaces(before, after ?? before, self, products) }
     if metrics.deltaSpectrum {
       if products.distance > 0 {
-        let (spectrum, rescue) = try naming("the difference of the models") { try updateSpectrum(products) }
+        let (spectrum, rescue) = try naming("the difference of the models", base) { try updateSpectrum(products) }
         compared.spectrum = spectrum
         rescues.append(rescue.map { "difference: \($0)" })
       }
@@ -62,14 +63,14 @@ struct MatrixPair {
     return compared
   }
 
-  /// Does `work`, and makes its failure say which model it concerns, since both have a tensor of that name.
-  private func naming<Value>(_ model: String, _ work: () throws -> Value) throws -> Value {
+  /// Does `work`, and makes its failure say which model it concerns, since both may have a tensor of that name.
+  private func naming<Value>(_ model: String, _ task: MatrixTask, _ work: () throws -> Value) throws -> Value {
     do {
       return try work()
     } catch let error as MPIError {
       throw error
     } catch {
-      let failure = (error as? SolverError).map { RunFailure($0, on: base.matrix) } ?? RunFailure(error)
+      let failure = (error as? SolverError).map { RunFailure($0, on: task.matrix) } ?? RunFailure(error)
       throw RunFailure(failure.kind, "\(model): \(failure.message)")
     }
   }

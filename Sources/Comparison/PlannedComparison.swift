@@ -4,6 +4,9 @@ import Spectra
 import Weights
 
 /// What a run of `compare` does, as `plan` tells it. It supposes that every matrix has a partner, and that no partner is the same.
+///
+/// The plan sees the base alone. A fused tensor that a run would cut, because the tuned model stores its parts apart
+/// (``CatalogAlignment``), is planned whole, which takes at least the time and memory of its parts.
 package struct PlannedComparison: PlannedRun {
   /// What is measured of each pair.
   package let metrics: ComparisonChoice

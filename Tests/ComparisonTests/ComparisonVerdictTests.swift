@@ -139,13 +139,19 @@ struct TrendTests {
 
 @Suite("The verdict of a comparison")
 struct VerdictTests {
-  private static func summary(_ pairs: [(Side, Side)], norm: Double = 1) throws -> ComparisonSummary {
+  /// - Parameter extra: the rows of a matrix 64 columns wide that one model alone has.
+  private static func summary(
+    _ pairs: [(Side, Side)], norm: Double = 1, extra: (base: Int, tuned: Int) = (0, 0)
+  ) throws -> ComparisonSummary {
     let tensors = pairs.indices.map { ("h.\($0 + 10).fc1.weight", DType.f32, [64, 64]) }
-    let catalog = try catalog(tensors)
+    func model(_ name: String, _ rows: Int) throws -> Catalog {
+      try catalog(tensors + (rows == 0 ? [] : [(name, DType.f32, [rows, 64])]))
+    }
+    let (base, tuned) = (try model("base.only", extra.base), try model("tuned.only", extra.tuned))
     let matrices = try compared(pairs, norm: norm)
     let source = CheckpointSource(fingerprint: "", matrices: pairs.count, weights: 4096 * pairs.count)
     return ComparisonSummary(
-      matrices, ScaleFlags(matrices), of: MatrixPairing(catalog, catalog),
+      matrices, ScaleFlags(matrices), of: MatrixPairing(base, tuned),
       norms: Norms(squared: pairs.map { _ in 4 }, blockHashes: pairs.map { _ in [] }, fingerprint: ""), version: "",
       parameters: .init(ComparisonChoice(), TensorParameters(CatalogOptions(), threads: 1)), base: source,
       tuned: source, details: [])
@@ -154,12 +160,38 @@ struct VerdictTests {
   @Test("of what has not changed, and of what has changed a little")
   func healthy() throws {
     let equal = try Self.summary(scaled([0, 0, 0]), norm: 0)
-    #expect(equal.verdict == .init(status: .equal, reasons: ["no weight has changed"]))
+    #expect(equal.verdict == .init(status: .equal, compared: .equal, reasons: ["no weight has changed"]))
     #expect(equal.update.equal == 3 && equal.update.relativeNorm == 0)
     let tuned = try Self.summary(scaled([0, 0.01, -0.01, 0.02]))
     #expect(tuned.verdict.status == .unharmed && tuned.flags.isEmpty)
     #expect(tuned.verdict.reasons.last == "alpha is closer to 2…6 in 0 of 4 fits, farther from it in 0")
     #expect(tuned.update.norm == 2 && tuned.update.relativeNorm == 0.5)
+  }
+
+  @Test(
+    "is partial beyond a hundredth of the weights of either model, and says what the pairs tell",
+    arguments: [
+      // Of 99 matrices of 64 rows one more is a hundredth.
+      ((64, 0), .unharmed, nil), ((0, 64), .unharmed, nil), ((64, 64), .unharmed, nil),
+      ((65, 0), .partial, "98.98% of the weights of the base and 100.00% of those of the tuned model were compared"),
+      ((0, 65), .partial, "100.00% of the weights of the base and 98.98% of those of the tuned model were compared"),
+      (
+        (64, 99 * 64), .partial,
+        "99.00% of the weights of the base and 50.00% of those of the tuned model were compared"
+      ),
+    ] as [((Int, Int), ComparisonSummary.Verdict.Status, String?)])
+  func partial(extra: (Int, Int), status: ComparisonSummary.Verdict.Status, share: String?) throws {
+    let small = scaled([Double](repeating: 0, count: 99))
+    let found = try Self.summary(small, extra: extra).verdict
+    #expect((found.status, found.compared) == (status, .unharmed))
+    guard let share else { return }
+    #expect(found.reasons.prefix(2) == [share, "what was compared: unharmed"])
+    let equal = try Self.summary(small, norm: 0, extra: extra).verdict
+    #expect(equal.reasons == [share, "what was compared: equal", "no weight has changed"])
+    #expect((equal.status, equal.compared) == (.partial, .equal))
+    let harmed = try Self.summary(small.dropLast() + scaled([byEight]), extra: extra).verdict
+    #expect((harmed.status, harmed.compared) == (.partial, .harmed))
+    #expect(harmed.reasons.last == "1 of 99 matrices changed their scale out of step with the others")
   }
 
   @Test("of one layer, with its name and by how much")

@@ -6,7 +6,7 @@ Every table is held to one rule: a cell without a value has a reason beside it, 
 import csv
 
 # What may be empty as it is.
-OPTIONAL = {"depth", "warning", "base_warning", "tuned_warning", "flags", "reasons"}
+OPTIONAL = {"depth", "warning", "base_warning", "tuned_warning", "flags", "reasons", "tuned_longname"}
 # A fit that failed leaves −1 in these, as WeightWatcher has it; that is no value.
 FIT = {"alpha", "raw_alpha", "xmin", "D", "sigma", "num_pl_spikes"}
 

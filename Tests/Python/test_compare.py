@@ -312,7 +312,7 @@ def test_equal_checkpoints(frog, pair, tmp_path, dtype):
     before, _, base, _ = pair
     write(tmp_path / "same", before, dtype)
     found, summary = compare(frog, base, tmp_path / "same", tmp_path / "out", "--delta-spectrum", ranks=2)
-    assert summary["verdict"] == {"status": "equal", "reasons": ["no weight has changed"]}
+    assert summary["verdict"] == {"status": "equal", "compared": "equal", "reasons": ["no weight has changed"]}
     assert summary["update"]["equal"] == len(before) and summary["trends"]["unchanged"] == len(before)
     for row in found.values():
         for column, value in row.items():
@@ -417,6 +417,117 @@ def test_mismatches_are_listed(frog, tmp_path):
     assert summary["pairs"] == len(rows(tmp_path / "out")) == 6
     for mismatch in summary["mismatches"]:
         assert mismatch["matrix"] in result.stdout and mismatch["reason"] in result.stdout
+
+
+def test_a_verdict_covers_what_was_compared(frog, tmp_path):
+    """A tuned model that has lost most of its weights: what is left of it is equal, or harmed, and neither is said of the model."""
+    generator = np.random.default_rng(21)
+    base = model(generator)
+    left = {name: matrix for name, matrix in base.items() if "q_proj" in name or "k_proj" in name}
+    scaled = left | {"model.layers.2.q_proj": 8 * left["model.layers.2.q_proj"]}
+    write(tmp_path / "base", base)
+    weights = sum(matrix.size for matrix in base.values())
+    share = sum(matrix.size for matrix in left.values()) / weights
+    for name, after, status in (("left", left, "equal"), ("scaled", scaled, "harmed")):
+        write(tmp_path / name, after)
+        result = frog("compare", tmp_path / "base", tmp_path / name, "--out", tmp_path / f"out-{name}", "--threads", 1)
+        assert result.status == 0, str(result)
+        summary = json.loads((tmp_path / f"out-{name}/summary.json").read_text())
+        assert summary["compared"] == {"base": pytest.approx(share, abs=1e-12), "tuned": 1}
+        assert (summary["verdict"]["status"], summary["verdict"]["compared"]) == ("partial", status)
+        assert f"{100 * share:.2f}% of the weights of the base" in summary["verdict"]["reasons"][0]
+        verdict = result.stdout[result.stdout.index("verdict:") :]
+        assert verdict.startswith("verdict: only a part of the models was compared: ") and f"what was compared: {status};" in verdict
+        assert "models are equal" not in result.stdout and "unharmed" not in verdict
+
+
+def mixture(generator, layers=2, experts=3):
+    """A mixture of experts as a list of what it holds: layer, kind, expert, matrix."""
+    shapes = {"q": (32, 24), "k": (8, 24), "v": (8, 24), "o": (24, 32)}
+    inner = {"gate": (20, 24), "up": (20, 24), "down": (24, 20)}
+    return {
+        (layer, kind, expert): generator.standard_normal(shape) / 8
+        for layer in range(layers)
+        for kind, shape, expert in [(kind, shape, None) for kind, shape in shapes.items()]
+        + [(kind, shape, expert) for kind, shape in inner.items() for expert in range(experts)]
+    }
+
+
+def apart(matrices):
+    """Every matrix a tensor of its own, under the names of an older library."""
+    leaf = {"gate": "w1", "up": "w3", "down": "w2"}
+    return {
+        f"model.layers.{layer}.self_attn.{kind}_proj.weight" if expert is None
+        else f"model.layers.{layer}.block_sparse_moe.experts.{expert}.{leaf[kind]}.weight": checkpoints.encode(matrix, "F32")
+        for (layer, kind, expert), matrix in matrices.items()
+    }  # fmt: skip
+
+
+def fused(matrices):
+    """Stacks of experts, with gate and up as one, and one projection of query, key and value; under a longer prefix."""
+    tensors = {}
+    for layer in sorted({layer for layer, _, _ in matrices}):
+        module = f"model.text.layers.{layer}"
+        count = 1 + max(expert for _, _, expert in matrices if expert is not None)
+        stack = {kind: np.stack([matrices[layer, kind, expert] for expert in range(count)]) for kind in ("gate", "up", "down")}
+        tensors[f"{module}.self_attn.qkv_proj.weight"] = np.concatenate([matrices[layer, kind, None] for kind in "qkv"])
+        tensors[f"{module}.self_attn.o_proj.weight"] = matrices[layer, "o", None]
+        tensors[f"{module}.mlp.experts.gate_up_proj"] = np.concatenate([stack["gate"], stack["up"]], axis=1)
+        tensors[f"{module}.mlp.experts.down_proj"] = stack["down"]
+    return {name: checkpoints.encode(tensor, "F32") for name, tensor in tensors.items()}
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory):
+    """A mixture of experts before tuning, with every matrix apart, and after it, in both forms."""
+    generator = np.random.default_rng(22)
+    before = mixture(generator)
+    after = {key: matrix + 0.01 * generator.standard_normal(matrix.shape) for key, matrix in before.items()}
+    folder = tmp_path_factory.mktemp("forms")
+    for name, tensors in (("before", apart(before)), ("after", apart(after)), ("fused", fused(after))):
+        checkpoints.write_checkpoint(folder / name, tensors)
+    return folder
+
+
+def test_other_names_and_forms_of_storage_give_the_same_figures(frog, forms, tmp_path):
+    """The table of a fine-tune that was saved in another form is that of the same fine-tune in the form of its base."""
+    plain, expected = compare(frog, forms / "before", forms / "after", tmp_path / "plain")
+    found, summary = compare(frog, forms / "before", forms / "fused", tmp_path / "out", ranks=3)
+    expert = "model.layers.1.block_sparse_moe.experts.2"
+    for name, partner in {
+        f"{expert}.w1": "model.text.layers.1.mlp.experts.gate_up_proj[2][gate]",
+        f"{expert}.w3": "model.text.layers.1.mlp.experts.gate_up_proj[2][up]",
+        f"{expert}.w2": "model.text.layers.1.mlp.experts.down_proj[2]",
+        "model.layers.0.self_attn.k_proj": "model.text.layers.0.self_attn.qkv_proj.weight[k]",
+        "model.layers.0.self_attn.o_proj": "model.text.layers.0.self_attn.o_proj",
+    }.items():
+        assert found[name]["tuned_longname"] == partner
+    assert all(row["tuned_longname"] == "" for row in plain.values())
+    assert plain == {name: row | {"tuned_longname": ""} for name, row in found.items()}
+    assert summary["compared"] == {"base": 1, "tuned": 1} and summary["mismatches"] == []
+    assert summary["renamings"] == [
+        {"base": "model", "tuned": "model.text", "matrices": 2},
+        {"base": "model.layers.*.block_sparse_moe", "tuned": "model.text.layers.*.mlp", "matrices": 18},
+    ]
+    for key in ("pairs", "weights", "metrics", "update", "trends", "roles", "flags", "verdict", "base"):
+        assert summary[key] == expected[key], key
+    again = frog("compare", forms / "before", forms / "fused", "--out", tmp_path / "out", "--resume", "--threads", 1)
+    assert "model.layers.*.block_sparse_moe: model.text.layers.*.mlp in the tuned model, 18 matrices" in again.stdout
+    assert "100.00% of the base, 100.00% of the tuned model" in again.stdout
+    # The other way round the same pairs are found, and the same distances.
+    back, summary = compare(frog, forms / "fused", forms / "before", tmp_path / "back")
+    partners = {row["tuned_longname"]: row for row in back.values()}
+    assert partners.keys() == found.keys() and summary["compared"] == {"base": 1, "tuned": 1}
+    for name, row in found.items():
+        for column in ("update_norm", "cka"):
+            assert close(row[column], float(partners[name][column]))
+
+
+def test_other_forms_of_storage_resume(frog, forms, tmp_path):
+    out, expected, left = interrupted(frog, forms / "before", forms / "fused", tmp_path)
+    compare(frog, forms / "before", forms / "fused", out, "--resume")
+    assert contents(out) == expected
+    assert json.loads((out / "run.json").read_text())["resumed_matrices"] == left
 
 
 def test_names_do_not_break_tables(frog, tmp_path):

@@ -87,7 +87,7 @@ package struct CommandRun<Command: MatrixCommand> {
     return (checkpoints.catalogs, planner, try command.prepare(checkpoints, planner, in: context))
   }
 
-  /// Reads and validates the checkpoints on rank 0, and gives their catalogs to all ranks.
+  /// Reads and validates the checkpoints on rank 0, gives their catalogs to all ranks, and has the command arrange them.
   private func load() throws -> LoadedCheckpoints {
     var classified: [ClassifiedCheckpoint] = []
     let catalogs = try Catalog.load(
@@ -96,7 +96,7 @@ package struct CommandRun<Command: MatrixCommand> {
       checkpoint.warnings.forEach(context.warn)
       classified.append(checkpoint)
     }
-    return LoadedCheckpoints(catalogs: catalogs, classified: classified)
+    return LoadedCheckpoints(catalogs: try command.arranged(catalogs), classified: classified)
   }
 
   /// Measures norms and hashes of all matrices of each checkpoint.

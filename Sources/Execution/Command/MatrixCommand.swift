@@ -8,7 +8,8 @@ import Weights
 ///
 /// ``CommandRun`` does everything that commands have in common. The command itself adds what is its own:
 ///
-///     prepare    once the headers are read: decides what is to be done, and whether it can be
+///     arranged   once the headers are read: may cut tensors into other matrices
+///     prepare    then: decides what is to be done, and whether it can be
 ///     words      once all weights are read: says what shapes the result, for the journal and for --resume
 ///     work       goes through the matrices, stage by stage (``MatrixStage``), and makes the results
 package protocol MatrixCommand {
@@ -22,6 +23,16 @@ package protocol MatrixCommand {
 
   /// The options that every command has.
   var options: RunOptions { get }
+
+  /// The catalogs that the command works on, which may cut the same tensors into other matrices. All that follows goes by them: plan, norms,
+  /// fingerprints and results.
+  ///
+  /// Every rank calls it, with the same catalogs, and must get the same. Commands that take matrices as they are leave it out.
+  ///
+  /// - Parameter catalogs: the catalogs in the order of ``RunOptions/sources``.
+  /// - Returns: catalogs of the same checkpoints, in the same order.
+  /// - Throws: ``RunFailure``, the same on every rank.
+  func arranged(_ catalogs: [Catalog]) throws -> [Catalog]
 
   /// Decides what is to be done, and refuses what cannot be, before any weight is read and anything is written.
   ///
@@ -54,6 +65,11 @@ package protocol MatrixCommand {
   ///
   /// Collective: every rank calls it.
   func product(in path: FilePath, world: Communicator) throws -> Product
+}
+
+extension MatrixCommand {
+  /// The catalogs as they are.
+  package func arranged(_ catalogs: [Catalog]) throws -> [Catalog] { catalogs }
 }
 
 /// Checkpoints whose headers have been read.

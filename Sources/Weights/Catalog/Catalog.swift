@@ -17,7 +17,8 @@ import SystemPackage
 /// - Matrices are sorted by the UTF-8 bytes of their names, and no two have the same name. So ordinals depend neither on how tensors are
 ///   spread over shards nor on the number of ranks.
 /// - Matrices and outputs follow from the tensors alone. Only shards, tensors and coverage travel between ranks.
-/// - In a catalog that ``restricted(to:)`` made, positions in ``matrices`` count the chosen matrices, and ``outputs`` is empty.
+/// - In a catalog that ``restricted(to:)`` made, positions in ``matrices`` count the chosen matrices in the order in which they were
+///   chosen, and ``outputs`` is empty.
 package struct Catalog: Sendable {
   /// A shard that holds some of the matrices, or some of their scales.
   package struct Shard: Codable, Sendable {
@@ -152,7 +153,7 @@ package struct Catalog: Sendable {
 
   /// A catalog of the same checkpoint that holds only some of its matrices.
   ///
-  /// - Parameter ordinals: the positions of these matrices in ``matrices``, ascending.
+  /// - Parameter ordinals: the positions of these matrices in ``matrices``, each once, in the order that they get.
   package func restricted(to ordinals: [Int]) -> Catalog { Catalog(self, matrices: ordinals.map { matrices[$0] }) }
 
   private init(_ whole: Catalog, matrices: [Matrix]) {
@@ -209,6 +210,13 @@ extension Catalog.Tensor {
     self.shard = shard
     offset = info.byteRange.lowerBound
     byteCount = info.byteRange.count
+    self.content = content
+  }
+
+  /// The same stored tensor, cut into other matrices.
+  init(_ tensor: Self, content: MatrixContent) {
+    (name, dtype, shape) = (tensor.name, tensor.dtype, tensor.shape)
+    (shard, offset, byteCount) = (tensor.shard, tensor.offset, tensor.byteCount)
     self.content = content
   }
 

@@ -9,6 +9,11 @@ package enum FusedParts {
     let rows: IndexRuns
     package let columns: IndexRuns
 
+    /// The number of rows that the part takes.
+    package var rowCount: Int { rows.total }
+    /// The number of columns that the part takes.
+    package var columnCount: Int { columns.total }
+
     package init(label: String?, rows: IndexRuns, columns: IndexRuns) {
       self.label = label
       self.rows = rows

@@ -1,7 +1,7 @@
 /// How one tensor is cut into weight matrices: first into the experts of a stack, then each of these into its fused parts.
 package struct MatrixContent: Codable, Sendable, Equatable {
   /// The rows of the stored matrix, or of each matrix in a stack.
-  let rows: Int
+  package let rows: Int
   /// The columns of the stored matrix, or of each matrix in a stack.
   package let columns: Int
   /// The number of experts in a stack; nil if the tensor is no stack.
@@ -12,6 +12,8 @@ package struct MatrixContent: Codable, Sendable, Equatable {
   package var scale: WeightScale?
 
   var matrixCount: Int { (experts ?? 1) * parts.count }
+  /// Whether the stored matrix, or each of a stack, is one matrix.
+  package var isWhole: Bool { parts.count == 1 && parts[0].label == nil }
 
   package init(rows: Int, columns: Int, experts: Int?, parts: [FusedParts.Part], scale: WeightScale?) {
     self.rows = rows

@@ -7,7 +7,7 @@ struct Compare: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tell what tuning has done to the matrices of a model, and whether it has harmed them.",
     discussion: """
-      Compares two checkpoints matrix by matrix, paired by name: power laws, norms and ranks before and after, the difference and its \
+      Compares two checkpoints matrix by matrix, paired by name, also where modules were renamed or experts stacked: power laws, norms and ranks before and after, the difference and its \
       norm, and how far leading directions have turned. OUT/details.csv has a line for each pair. OUT/summary.json says what all pairs \
       tell together, and has a verdict.
 
@@ -19,7 +19,7 @@ struct Compare: RunCommand {
   @Argument(help: "The model before tuning: a folder with safetensors shards, or one .safetensors file.")
   var base: String
 
-  @Argument(help: "The model after tuning: the same matrices under the same names, in any type and any shards.")
+  @Argument(help: "The model after tuning: the same matrices, in any type and any shards.")
   var tuned: String
 
   @OptionGroup var metrics: PairOptions

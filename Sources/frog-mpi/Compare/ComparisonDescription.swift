@@ -10,6 +10,7 @@ struct ComparisonDescription {
     func percent(_ share: Double) -> String { "\(Terminal.decimal(100 * share, share < 0.1 ? 3 : 1))%" }
     var lines = [
       ("matrices", Terminal.grouped(summary.pairs)), ("weights", Terminal.grouped(summary.weights)),
+      ("compared", "\(summary.compared.words.base) of the base, \(summary.compared.words.tuned) of the tuned model"),
       ("equal", Terminal.grouped(update.equal)),
     ]
     if let relative = update.relativeNorm { lines.append(("change of weights", "\(percent(relative)) of their norm")) }
@@ -25,6 +26,7 @@ struct ComparisonDescription {
     if trends.unfitted > 0 { lines.append(("without a fit", Terminal.grouped(trends.unfitted))) }
     var text = Self.metrics(summary) + "\n" + Self.roles(summary) + "\n"
     text += SummaryLines.text(lines, statistics, out: out)
+    text += SummaryLines.list("renamed", summary.renamings.map(Self.words))
     text += SummaryLines.list("not compared", summary.mismatches.map { ($0.matrix, $0.reason) })
     text += SummaryLines.list("flagged", summary.flags.map { ($0.matrix, $0.message) })
     self.text = text + Self.verdict(summary)
@@ -63,12 +65,22 @@ struct ComparisonDescription {
       right: Set(1...10))
   }
 
+  private static func words(_ renaming: ComparisonSummary.Renaming) -> (matrix: String, words: String) {
+    func name(_ module: String) -> String { module.isEmpty ? "(the whole model)" : module }
+    return (
+      name(renaming.base),
+      "\(Terminal.printable(name(renaming.tuned))) in the tuned model, \(Terminal.grouped(renaming.matrices)) "
+        + (renaming.matrices == 1 ? "matrix" : "matrices")
+    )
+  }
+
   private static func verdict(_ summary: ComparisonSummary) -> String {
     let words =
       switch summary.verdict.status {
       case .equal: "the models are equal"
       case .unharmed: "the tuned model looks unharmed"
       case .harmed: "the tuned model looks harmed"
+      case .partial: "only a part of the models was compared"
       }
     return "\nverdict: \(words): " + summary.verdict.reasons.joined(separator: "; ") + "\n"
   }
