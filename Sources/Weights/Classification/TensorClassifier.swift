@@ -42,7 +42,7 @@ struct TensorClassifier {
     self.config = config
     self.checkpoint = checkpoint
     let tensors = checkpoint.tensors
-    let tree = NameTree(tensors)
+    let tree = NameTree(tensors.lazy.map(\.info.name))
     self.tree = tree
     adapter = Adapters.reason(checkpoint, tree)
     let evidence =

@@ -27,9 +27,9 @@ final class NameTree: Sendable {
   /// Reads the names of tensors. In order of name, neighbours share most of their pieces, and reading them costs least.
   ///
   /// - Complexity: O(bytes of all names) expected time.
-  init(_ tensors: [CheckpointTensor]) {
+  init(_ names: some Sequence<String>) {
     var builder = Builder()
-    places = tensors.map { builder.insert($0.info.name) }
+    places = names.map { builder.insert($0) }
     (records, pieces, pieceSigns) = (builder.records, builder.pieces, builder.pieceSigns)
   }
 
