@@ -7,6 +7,7 @@ import Testing
 @testable import Comparison
 @testable import Execution
 @testable import RunCore
+@testable import Spectra
 @testable import Weights
 
 /// What one side of a pair might have measured.
@@ -145,7 +146,7 @@ struct VerdictTests {
     let matrices = try compared(pairs, norm: norm)
     let source = CheckpointSource(fingerprint: "", matrices: pairs.count, weights: 4096 * pairs.count)
     return ComparisonSummary(
-      matrices, ScaleFlags(matrices), of: MatrixPairing(catalog, catalog),
+      matrices, ScaleFlags(matrices), of: MatrixPairing(catalog, catalog), MatrixRoles(catalog),
       norms: Norms(squared: pairs.map { _ in 4 }, blockHashes: pairs.map { _ in [] }, fingerprint: ""), version: "",
       parameters: .init(ComparisonChoice(), TensorParameters(CatalogOptions(), threads: 1)), base: source,
       tuned: source, details: [])
