@@ -10,7 +10,9 @@ struct FeedForwardRoles {
   /// - Complexity: O(n).
   init(_ members: [ModuleMember], width: Int?) {
     let order = Order(members)
-    let streams = members.map { Self.stream($0, order, width: width) }
+    var streams = members.map { Self.stream($0, order, width: width) }
+    // Where all matrices seem to be inputs, their shapes tell nothing: some stacks store the output transposed, so that all have one shape.
+    if !streams.contains(.writes) { streams = members.map { Self.stream($0, order, width: nil) } }
     func positions(_ stream: MatrixRole.Stream) -> [Int] { members.indices.filter { streams[$0] == stream } }
     let (readers, writers) = (positions(.reads), positions(.writes))
     let down = writers.count == 1 ? members[writers[0]] : nil

@@ -76,11 +76,16 @@ struct GroupRoles {
     struct Shape: Hashable {
       let inputs, outputs: Int
     }
-    let shapes = Set(members.map { Shape(inputs: $0.inputs, outputs: $0.outputs) })
+    var shapes: [Shape: Int] = [:]
+    for member in members { shapes[Shape(inputs: member.inputs, outputs: member.outputs), default: 0] += 1 }
     let isStack = members.contains(where: \.isStack)
     return members.contains { member in
-      shapes.contains(Shape(inputs: member.outputs, outputs: member.inputs))
-        || (member.outputs % 2 == 0 && shapes.contains(Shape(inputs: member.outputs / 2, outputs: member.inputs)))
+      // A square matrix is not its own way back.
+      if member.inputs == member.outputs {
+        return member.inLayer && shapes[Shape(inputs: member.inputs, outputs: member.outputs), default: 0] > 1
+      }
+      return shapes[Shape(inputs: member.outputs, outputs: member.inputs)] != nil
+        || (member.outputs % 2 == 0 && shapes[Shape(inputs: member.outputs / 2, outputs: member.inputs)] != nil)
         || isStack
     }
   }
