@@ -150,6 +150,12 @@ struct RoleTests {
         "adapter.0": ([3, 8], "adapter"),
       ]),
     Layout(
+      family: "sequences without a name at all, told by their shapes",
+      modules: [
+        "0.to_qkv": ([24, 8], "qkv"), "0.to_out.0": ([8, 8], "o"), "1.net.1": ([20, 8], "up"),
+        "1.net.4": ([8, 20], "down"),
+      ]),
+    Layout(
       family: "names that mean nothing, in a feed-forward part by name",
       modules: [
         "attn.q": ([8, 8], "q"), "attn.v": ([8, 8], "v"), "mlp.expand": ([20, 8], "up"),

@@ -50,13 +50,12 @@ struct GroupRoles {
   /// The kinds that a member's own name and the shapes of numbered members tell.
   private static func clearKinds(_ members: [ModuleMember]) -> [ModuleName.Kind?] {
     let swaps = hasFeedForwardKeys(members)
-    let numbered = members.filter { if case .numbered = $0.meaning { $0.kind == nil } else { false } }
-    let isPair = areFeedForward(numbered)
+    let isPair = areFeedForward(members.filter(\.isNumberedAlone))
     return members.map { member in
       if let kind = member.kind { return kind }
       switch member.meaning {
       case .key, .value: return swaps ? .feedForward : .attention
-      case .numbered: return isPair ? .feedForward : nil
+      case _ where member.isNumberedAlone: return isPair ? .feedForward : nil
       default: return member.meaning.kind
       }
     }
@@ -72,7 +71,7 @@ struct GroupRoles {
 
   /// Whether numbered modules are those of a feed-forward part: one leads to an inner width, and another one back from it.
   private static func areFeedForward(_ members: [ModuleMember]) -> Bool {
-    if members.count == 1 { return members[0].inLayer }
+    if members.count == 1 { return members[0].inLayer && members[0].sequence == nil }
     struct Shape: Hashable {
       let inputs, outputs: Int
     }

@@ -28,6 +28,13 @@ struct ModuleMember {
       || (isStack && fits(outputs, inputs, (down.outputs, down.inputs)))
   }
 
+  /// Whether nothing but a number names the matrix, as in `fc1` and in sequences.
+  var isNumberedAlone: Bool {
+    guard kind == nil else { return false }
+    if case .numbered = meaning { return true }
+    return meaning == .nothing && sequence != nil
+  }
+
   /// Whether the matrix holds query, key and value projections of one width each.
   var isTriple: Bool { outputs % 3 == 0 && outputs / 3 == inputs }
 }

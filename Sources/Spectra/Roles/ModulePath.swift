@@ -47,16 +47,25 @@ struct ModulePath {
     // 2. Pass over what tells nothing.
     var position = pieces.count - 1
     var sequence: Int?
+    var sequenceStart: Int?
     while position >= first {
       if isNumber(pieces[position]) {
         sequence = Int(String(Substring(pieces[position]))) ?? .max
+        if sequenceStart == nil { sequenceStart = position }
       } else if told(position).kind != nil || told(position).meaning != .nothing {
         break
       }
       position -= 1
     }
+    func prefix(_ count: Int) -> String {
+      count < pieces.count ? String(Substring(bytes[..<pieces[count].startIndex])) : name
+    }
     guard position >= first else {
-      (kind, meaning, self.sequence, group, block, isBare) = (nil, .other, nil, "", "", true)
+      // Shapes may tell what a sequence is whose modules have no names.
+      group = sequenceStart.map(prefix) ?? ""
+      (kind, meaning, block) = (nil, sequenceStart == nil ? .other : .nothing, group)
+      self.sequence = sequenceStart.flatMap { Int(String(Substring(pieces[$0]))) }
+      isBare = true
       return
     }
     meaning = told(position).meaning
@@ -64,9 +73,6 @@ struct ModulePath {
     self.sequence = meaning == .nothing ? sequence : nil
     // A module that has no name of its own belongs to the group that the piece names.
     let groupEnd = isUnnamed ? position + 1 : position
-    func prefix(_ count: Int) -> String {
-      count < pieces.count ? String(Substring(bytes[..<pieces[count].startIndex])) : name
-    }
     group = prefix(groupEnd)
     isBare = layer == nil || groupEnd == first
     // 3. Find the kind of part, and where the part begins.
