@@ -27,8 +27,7 @@ struct StreamOrder {
     for (ordinal, matrix) in catalog.matrices.enumerated() {
       let role = roles[matrix]
       guard let layer = role.layer else { continue }
-      let isExpert = matrix.expert != nil || TensorName(matrix.name).isUnderExperts
-      let isBound = !isExpert && catalog.kernelPositions(of: matrix) == nil
+      let isBound = !role.isExpert && catalog.kernelPositions(of: matrix) == nil
       // A layer without such matrices is a layer all the same, and what follows it is not read by the one before.
       layers[layer, default: StreamLayer()].add(isBound ? (ordinal, role) : nil)
     }

@@ -11,6 +11,8 @@ package struct MatrixRole: Sendable, Equatable {
   let stream: Stream?
   /// The part of the layer that the matrix belongs to; nil for matrices without a role.
   let block: Block?
+  /// Whether the matrix belongs to routed experts.
+  let isExpert: Bool
   /// Whether the matrix is stored as inputs × outputs.
   let isTransposed: Bool
 
@@ -44,7 +46,8 @@ package struct MatrixRole: Sendable, Equatable {
 
   /// The role of a part of a fused tensor, which bears the name of its role.
   func part(_ label: String) -> MatrixRole {
-    MatrixRole(name: label, layer: layer, stream: .reads, block: block, isTransposed: isTransposed)
+    MatrixRole(
+      name: label, layer: layer, stream: .reads, block: block, isExpert: isExpert, isTransposed: isTransposed)
   }
 
   /// How matrices of a recognized role are bound to the residual stream.

@@ -38,7 +38,7 @@ package struct MatrixRoles: Sendable {
     func width(_ position: Int) -> Int? { modelWidths[ExactName(layers[position]?.stack ?? "")] ?? nil }
     // 2. Find in which stacks GPT-2's modules hold inputs × outputs.
     var votes: [ExactName: Int] = [:]
-    for (position, module) in modules.enumerated() where Self.isConv1D(catalog.tensors[position]) {
+    for (position, module) in modules.enumerated() where module.isConv1D {
       let stream = Self.stream(ofConv1D: module.meaning)
       guard let width = width(position), let stream, (module.rows == width) != (module.columns == width) else {
         continue
@@ -50,7 +50,7 @@ package struct MatrixRoles: Sendable {
     var roles = [MatrixRole?](repeating: nil, count: modules.count)
     for positions in groups.values {
       let transposed = positions.map { position in
-        Self.isConv1D(catalog.tensors[position]) && votes[ExactName(layers[position]?.stack ?? ""), default: 0] >= 0
+        modules[position].isConv1D && votes[ExactName(layers[position]?.stack ?? ""), default: 0] >= 0
       }
       let members = zip(positions, transposed).map { position, isTransposed in
         modules[position].member(
@@ -63,6 +63,7 @@ package struct MatrixRoles: Sendable {
         roles[position] = MatrixRole(
           name: role ?? modules[position].ownName, layer: layers[position], stream: role.flatMap(MatrixRole.stream),
           block: role == nil ? nil : MatrixRole.Block(kind: kind, path: modules[position].block),
+          isExpert: modules[position].isExpert || catalog.tensors[position].content.experts != nil,
           isTransposed: transposed[index])
       }
     }
@@ -90,11 +91,6 @@ package struct MatrixRoles: Sendable {
     return (shape.first ?? 1, shape.dropFirst().reduce(1, *))
   }
 
-  /// Whether the tensor belongs to a module like those of GPT-2, which are called `c_…` and mostly store inputs × outputs.
-  private static func isConv1D(_ tensor: Catalog.Tensor) -> Bool {
-    TensorName(tensor.name).module.string.utf8.starts(with: "c_".utf8)
-  }
-
   private static func stream(ofConv1D meaning: ModuleName.Meaning) -> MatrixRole.Stream? {
     switch meaning {
     case .query, .key, .value, .queryKeyValue, .input, .gate, .up, .gateUp: .reads
@@ -111,12 +107,15 @@ private struct Module {
   let meaning: ModuleName.Meaning
   let sequence: Int?
   let isBare: Bool
+  let isConv1D: Bool
+  let isExpert: Bool
   let block: String
   let rows: Int
   let columns: Int
 
   init(_ path: ModulePath, rows: Int, columns: Int, block: String) {
     (ownName, kind, meaning, sequence, isBare) = (path.ownName, path.kind, path.meaning, path.sequence, path.isBare)
+    (isConv1D, isExpert) = (path.isConv1D, path.isExpert)
     (self.rows, self.columns, self.block) = (rows, columns, block)
   }
 

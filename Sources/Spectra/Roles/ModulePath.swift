@@ -21,6 +21,11 @@ struct ModulePath {
   /// Whether the group is the layer itself, or the module stands outside all layers.
   let isBare: Bool
 
+  /// Whether the module is called as those of GPT-2 are, `c_…`, which mostly store inputs × outputs.
+  let isConv1D: Bool
+  /// Whether the matrix belongs to routed experts, of which each token meets only some.
+  let isExpert: Bool
+
   /// - Parameters:
   ///   - name: the name of a tensor.
   ///   - layer: its layer.
@@ -36,6 +41,8 @@ struct ModulePath {
     func isNumber(_ piece: Substring.UTF8View) -> Bool {
       !piece.isEmpty && piece.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
     }
+    isConv1D = pieces.last?.starts(with: "c_".utf8) ?? false
+    isExpert = pieces.contains { $0.elementsEqual("experts".utf8) }
     ownName = pieces.last { !isNumber($0) }.map { text($0).string } ?? name
     func told(_ position: Int) -> ModuleName {
       let piece = text(pieces[position])
