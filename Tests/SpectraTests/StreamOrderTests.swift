@@ -73,6 +73,21 @@ struct StreamOrderTests {
       try Self.pairs(hybrid) == ["h.0.attn.o > h.0.mlp.fc1", "h.2.attn.o > h.2.mlp.fc1", "h.1.mlp.fc2 > h.2.attn.q"])
   }
 
+  @Test("a block into which and out of which other matrices lead hands nothing on to the next")
+  func projected() throws {
+    func denoiser(_ around: KeyValuePairs<String, [Int]>) throws -> Set<String> {
+      try Self.pairs(
+        (0..<2).flatMap {
+          Self.layer("mid.\($0).blocks.0", Self.parts) + Self.layer("mid.\($0)", around)
+        })
+    }
+    let within: Set = [
+      "mid.0.blocks.0.attn.o > mid.0.blocks.0.mlp.fc1", "mid.1.blocks.0.attn.o > mid.1.blocks.0.mlp.fc1",
+    ]
+    #expect(try denoiser(["proj_in": [8, 8], "proj_out": [8, 8]]) == within)
+    #expect(try denoiser([:]) == within.union(["mid.0.blocks.0.mlp.fc2 > mid.1.blocks.0.attn.q"]))
+  }
+
   @Test("GPT-2's modules have the stream on the other side, unless shapes tell that they are stored like all others")
   func transposed() throws {
     func sides(_ transposed: Bool) throws -> [String] {

@@ -20,15 +20,20 @@ struct StreamLayer {
   }
 
   private var parts: [MatrixRole.Block: Part] = [:]
+  /// What the names of all matrices begin with.
+  private var beginning: Substring.UTF8View?
 
-  /// Adds a matrix, by ordinal and role; nil for one that is not bound to the stream.
-  mutating func add(_ matrix: (ordinal: Int, role: MatrixRole)?) {
-    guard let matrix, let block = matrix.role.block, let stream = matrix.role.stream else { return }
+  /// Adds a matrix.
+  ///
+  /// - Parameter isBound: whether it may be bound to the stream, as experts and convolutions are not.
+  mutating func add(_ ordinal: Int, _ name: String, _ role: MatrixRole, isBound: Bool) {
+    beginning = Self.common(beginning, name)
+    guard isBound, let block = role.block, let stream = role.stream else { return }
     switch stream {
     case .reads:
-      parts[block, default: Part()].readers.append(matrix.ordinal)
-      if matrix.role.name == "q" { parts[block, default: Part()].queries.append(matrix.ordinal) }
-    case .writes: parts[block, default: Part()].writers.append(matrix.ordinal)
+      parts[block, default: Part()].readers.append(ordinal)
+      if role.name == "q" { parts[block, default: Part()].queries.append(ordinal) }
+    case .writes: parts[block, default: Part()].writers.append(ordinal)
     }
   }
 
@@ -42,12 +47,38 @@ struct StreamLayer {
       guard let writer, writer.writers.count == 1, let readers else { return }
       sequence.pairs += readers.map { StreamOrder.Pair(writer: writer.writers[0], reader: $0) }
     }
-    sequence.first = attention.first?.readers ?? []
+    let isProjected = isProjected
+    if !isProjected { sequence.first = attention.first?.readers ?? [] }
     if attention.count == 2 { pair(attention[0], attention[1].queries) }
     guard feedForward.count == 1, let part = feedForward.first?.value else { return sequence }
     pair(attention.last, part.readers)
-    if part.writers.count == 1 { sequence.last = part.writers[0] }
+    if part.writers.count == 1, !isProjected { sequence.last = part.writers[0] }
     return sequence
+  }
+
+  /// Whether attention and feed-forward part lie in a numbered block and other matrices do not, which then lead into it and out of it.
+  private var isProjected: Bool {
+    guard let beginning, parts.keys.contains(where: { $0.kind == .attention }),
+      parts.keys.contains(where: { $0.kind == .feedForward })
+    else { return false }
+    var block: Substring.UTF8View?
+    for part in parts.keys { block = Self.common(block, part.path) }
+    guard let block, block.count > beginning.count else { return false }
+    let pieces = block.dropFirst(beginning.count).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    return pieces.dropLast().contains { piece in
+      !piece.isEmpty && piece.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+    }
+  }
+
+  /// The whole pieces, with their dots, that two names both begin with.
+  private static func common(_ one: Substring.UTF8View?, _ other: String) -> Substring.UTF8View {
+    guard let one else { return Substring(other).utf8 }
+    var end = one.startIndex
+    for (index, byte) in zip(one.indices, other.utf8) {
+      if one[index] != byte { break }
+      if byte == UInt8(ascii: ".") { end = one.index(after: index) }
+    }
+    return one[..<end]
   }
 
   /// The parts that are no feed-forward parts, in the order in which they come; nil if nothing tells the order.

@@ -29,7 +29,7 @@ struct StreamOrder {
       guard let layer = role.layer else { continue }
       let isBound = !role.isExpert && catalog.kernelPositions(of: matrix) == nil
       // A layer without such matrices is a layer all the same, and what follows it is not read by the one before.
-      layers[layer, default: StreamLayer()].add(isBound ? (ordinal, role) : nil)
+      layers[layer, default: StreamLayer()].add(ordinal, matrix.name, role, isBound: isBound)
     }
     // 2. Pair within each layer, and with the next.
     let stacks = Dictionary(grouping: layers.keys) { ExactName($0.stack) }
