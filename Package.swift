@@ -123,6 +123,8 @@ let package = Package(
       name: "WeightsTests", dependencies: ["CKernels", "RunCore", "ShardIO", "TestSupport", "Weights", systemPackage],
       swiftSettings: strict),
     .testTarget(
+      name: "SpectraTests", dependencies: ["ShardIO", "Spectra", "TestSupport", "Weights"], swiftSettings: strict),
+    .testTarget(
       name: "PlanningTests",
       dependencies: [
         "Comparison", "DistSVD", "FROGDist", "Planning", "RunCore", "ShardIO", "Spectra", "TestSupport", "Weights",

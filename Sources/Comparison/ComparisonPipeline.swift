@@ -3,6 +3,7 @@ import MPI
 import Planning
 import RunCore
 import ShardIO
+import Spectra
 import SystemPackage
 import Weights
 
@@ -51,9 +52,10 @@ package struct ComparisonPipeline: MatrixCommand {
       "pairs", of: PairMeasurement(base: pairs.0, tuned: pairs.1, metrics: metrics), over: [pairs.0, pairs.1]
     ).run(metrics.work, in: run)
     let flags = ScaleFlags(compared.rows)
-    let details = ComparisonTable(compared.rows, flags, of: pairing, metrics).text
+    let roles = MatrixRoles(pairing.base)
+    let details = ComparisonTable(compared.rows, flags, of: pairing, roles, metrics).text
     let summary = ComparisonSummary(
-      compared.rows, flags, of: pairing, norms: pairs.0.norms, version: run.context.version,
+      compared.rows, flags, of: pairing, roles, norms: pairs.0.norms, version: run.context.version,
       parameters: parameters(threads: run.threads), base: CheckpointSource(base.catalog, base.norms),
       tuned: CheckpointSource(tuned.catalog, tuned.norms), details: details)
     return FinishedWork(summary, totals: compared.totals) {

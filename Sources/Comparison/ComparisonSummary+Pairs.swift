@@ -8,11 +8,14 @@ extension ComparisonSummary {
   ///
   /// - Parameters:
   ///   - matrices: all rows, by ordinal.
+  ///   - modelRoles: the roles of the base's matrices.
   ///   - norms: the norms of the base's matrices, by ordinal.
   ///   - details: the text of `details.csv`.
   /// - Complexity: O(n).
   init(
-    _ matrices: [ComparedMatrix], _ scale: ScaleFlags, of pairing: MatrixPairing, norms: Norms, version: String,
+    _ matrices: [ComparedMatrix], _ scale: ScaleFlags, of pairing: MatrixPairing, _ modelRoles: MatrixRoles,
+    norms: Norms,
+    version: String,
     parameters: Parameters, base: CheckpointSource, tuned: CheckpointSource, details: [UInt8]
   ) {
     self.version = version
@@ -27,7 +30,7 @@ extension ComparisonSummary {
     metrics = Self.metrics(matrices)
     update = Update(matrices, squaredNorms: norms.squared)
     trends = Trends(matrices)
-    roles = Self.roles(matrices, scale, of: pairing)
+    roles = Self.roles(matrices, scale, of: pairing, modelRoles)
     flags = zip(matrices, scale.flags).filter { !$0.1.isEmpty }.map { matrix, kinds in
       Flag(
         matrix: pairing.base.matrices[matrix.ordinal].name, kinds: kinds.map(\.rawValue),
@@ -52,11 +55,10 @@ extension ComparisonSummary {
   }
 
   private static func roles(
-    _ matrices: [ComparedMatrix], _ scale: ScaleFlags, of pairing: MatrixPairing
+    _ matrices: [ComparedMatrix], _ scale: ScaleFlags, of pairing: MatrixPairing, _ modelRoles: MatrixRoles
   ) -> [Role] {
     let groups = Dictionary(grouping: matrices) { matrix in
-      let stored = pairing.base.matrices[matrix.ordinal]
-      return MatrixRole(pairing.base.tensors[stored.tensor].name, part: stored.part).name
+      modelRoles[pairing.base.matrices[matrix.ordinal]].name
     }
     return groups.map { role, members in
       let fitted = members.compactMap { matrix in

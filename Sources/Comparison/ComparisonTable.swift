@@ -8,11 +8,16 @@ struct ComparisonTable {
   /// The contents of the file.
   let text: [UInt8]
 
-  /// - Parameter matrices: all rows, by ordinal.
-  init(_ matrices: [ComparedMatrix], _ flags: ScaleFlags, of pairing: MatrixPairing, _ metrics: ComparisonChoice) {
+  /// - Parameters:
+  ///   - matrices: all rows, by ordinal.
+  ///   - roles: those of the base's matrices.
+  init(
+    _ matrices: [ComparedMatrix], _ flags: ScaleFlags, of pairing: MatrixPairing, _ roles: MatrixRoles,
+    _ metrics: ComparisonChoice
+  ) {
     var lines = CommaSeparated()
     for (index, matrix) in matrices.enumerated() {
-      let row = Self.row(matrix, flags, of: pairing, metrics)
+      let row = Self.row(matrix, flags, of: pairing, roles, metrics)
       if index == 0 { lines.add(row.cells.map(\.name) + ["reasons"]) }
       lines.add(row.cells.map { $0.value ?? "" } + [CommaSeparated.words(row.reasons)])
     }
@@ -20,12 +25,13 @@ struct ComparisonTable {
   }
 
   private static func row(
-    _ matrix: ComparedMatrix, _ flags: ScaleFlags, of pairing: MatrixPairing, _ metrics: ComparisonChoice
+    _ matrix: ComparedMatrix, _ flags: ScaleFlags, of pairing: MatrixPairing, _ roles: MatrixRoles,
+    _ metrics: ComparisonChoice
   ) -> (cells: [(name: String, value: String?)], reasons: [String: String]) {
     // 1. Say which pair it is.
     let (stored, other) = (pairing.base.matrices[matrix.ordinal], pairing.tuned.matrices[matrix.ordinal])
     let change = flags.changes[matrix.ordinal]
-    let role = MatrixRole(pairing.base.tensors[stored.tensor].name, part: stored.part)
+    let role = roles[stored]
     let positions = pairing.base.kernelPositions(of: stored)
     var reasons = matrix.reasons
     var cells: [(name: String, value: String?)] = [

@@ -183,7 +183,7 @@ package struct MaskPipeline: MatrixCommand {
 
   /// The spectra of all matrices, measured before the scores or found on the way to them; nil if they were not asked for.
   private func analysis(_ spectra: SpectrumOutcome?, _ worker: ScoringWorker, _ run: BegunRun) throws -> MaskAnalysis? {
-    if let spectra { return MaskAnalysis(spectra.matrices) }
+    if let spectra { return MaskAnalysis(spectra) }
     guard question.analyze else { return nil }
     return try MaskAnalysis(worker.matrices, of: run.inputs[0].catalog, over: run.context.world)
   }

@@ -36,12 +36,12 @@ package struct AnalysisPipeline: MatrixCommand {
     let (catalog, norms) = (run.inputs[0].catalog, run.inputs[0].norms)
     let measured = try run.spectra(metrics)
     let overlaps = try context.stage("overlaps") {
-      try StreamOverlaps(catalog, journal: measured.journal, count: metrics.overlap)
+      try StreamOverlaps(catalog, measured.roles, journal: measured.journal, count: metrics.overlap)
         .measure(on: context.world, context.watch)
     }
     let details = DetailsTable(measured.matrices, only: metrics.columns).text
     let summary = AnalysisSummary(
-      measured.matrices, of: catalog, overlaps: overlaps, version: context.version,
+      measured.matrices, of: catalog, measured.roles, overlaps: overlaps, version: context.version,
       parameters: parameters(threads: run.threads), checkpoint: CheckpointSource(catalog, norms), details: details)
     return FinishedWork(summary, totals: measured.totals) {
       try AnalysisFiles.documents(details: details, summary: summary)

@@ -7,6 +7,8 @@ package struct PlannedAnalysis: PlannedRun {
   /// What is measured of every matrix.
   package let metrics: MetricChoice
   private let catalog: Catalog
+  /// The roles of the matrices; nil if nothing is asked that depends on them.
+  private let roles: MatrixRoles?
 
   /// A run that measures `metrics` of every matrix of `tensors`.
   package init(_ metrics: MetricChoice, of tensors: PlannedTensors) { self.init(metrics, of: tensors.catalog) }
@@ -14,6 +16,7 @@ package struct PlannedAnalysis: PlannedRun {
   init(_ metrics: MetricChoice, of catalog: Catalog) {
     self.metrics = metrics
     self.catalog = catalog
+    roles = metrics.overlap > 0 ? MatrixRoles(catalog) : nil
   }
 
   package var command: String { "analyze" }
@@ -46,7 +49,7 @@ package struct PlannedAnalysis: PlannedRun {
 
   /// Whether vectors of the longer side are wanted, for which the matrix itself is read once more.
   private func readsForVectors(_ matrix: Catalog.Matrix) -> Bool {
-    guard let side = metrics.side(of: matrix, in: catalog) else { return false }
+    guard let side = roles?.side(of: matrix, in: catalog) else { return false }
     return side == (matrix.rows >= matrix.columns ? .left : .right)
   }
 
@@ -76,7 +79,7 @@ package struct PlannedAnalysis: PlannedRun {
     let positions = catalog.kernelPositions(of: matrix) ?? 1
     var doubles = count * spectra
     if positions == 1, metrics.vectors { doubles += 4 * count }
-    if let side = metrics.side(of: matrix, in: catalog) {
+    if let side = roles?.side(of: matrix, in: catalog) {
       doubles += min(Double(metrics.overlap), count) * Double(side == .left ? matrix.rows : matrix.columns)
     }
     return 8 * doubles + Self.recordBytes + Self.sectionBytes * spectra * Double(positions)
@@ -84,7 +87,7 @@ package struct PlannedAnalysis: PlannedRun {
 
   /// Bytes of `details.csv` and `summary.json`.
   private func tableBytes(_ count: Int) -> Double {
-    let pairs = metrics.overlap > 0 ? Double(StreamOrder(catalog).pairs.count) : 0
+    let pairs = Double(roles.map { StreamOrder(catalog, $0).pairs.count } ?? 0)
     return Self.documentBytes + Self.numberBytes * Double(count * metrics.known.count)
       + pairs * Self.numberBytes * Double(10 + metrics.overlap)
   }

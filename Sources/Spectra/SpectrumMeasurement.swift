@@ -6,11 +6,13 @@ import Weights
 /// The spectrum of a matrix, as `analyze` measures it.
 struct SpectrumMeasurement: MatrixMeasurement {
   let catalog: Catalog
+  let roles: MatrixRoles
   let metrics: MetricChoice
 
   func measure(_ task: MatrixTask) throws -> MatrixSpectra {
     try MatrixSpectra(
-      task, positions: catalog.kernelPositions(of: task.matrix), side: metrics.side(of: task.matrix, in: catalog),
+      task, positions: catalog.kernelPositions(of: task.matrix),
+      side: metrics.side(of: task.matrix, in: catalog, roles),
       metrics)
   }
 
@@ -36,7 +38,7 @@ struct SpectrumMeasurement: MatrixMeasurement {
   private func row(of ordinal: Int, _ spectra: MatrixSpectra) throws -> AnalyzedMatrix {
     let matrix = catalog.matrices[ordinal]
     return try AnalyzedMatrix(
-      matrix, ordinal: ordinal, positions: catalog.kernelPositions(of: matrix), spectra, metrics)
+      matrix, ordinal: ordinal, role: roles[matrix], positions: catalog.kernelPositions(of: matrix), spectra, metrics)
   }
 }
 
@@ -45,10 +47,12 @@ extension BegunRun {
   ///
   /// Collective: every rank calls it.
   package func spectra(_ metrics: MetricChoice) throws -> SpectrumOutcome {
+    let catalog = inputs[0].catalog
+    let roles = MatrixRoles(catalog)
     let outcome = try MatrixStage(
-      "spectra", of: SpectrumMeasurement(catalog: inputs[0].catalog, metrics: metrics), over: [inputs[0]]
+      "spectra", of: SpectrumMeasurement(catalog: catalog, roles: roles, metrics: metrics), over: [inputs[0]]
     ).run(metrics.work, in: self)
-    return SpectrumOutcome(matrices: outcome.rows, journal: outcome.journal, totals: outcome.totals)
+    return SpectrumOutcome(matrices: outcome.rows, roles: roles, journal: outcome.journal, totals: outcome.totals)
   }
 }
 
@@ -56,6 +60,8 @@ extension BegunRun {
 package struct SpectrumOutcome {
   /// The measured values of all matrices, by ordinal.
   package let matrices: [AnalyzedMatrix]
+  /// The roles of all matrices.
+  package let roles: MatrixRoles
   /// The journal that holds singular values and vectors.
   let journal: Journal
   /// What the stage has written, resumed and rescued.

@@ -7,6 +7,7 @@ import Testing
 @testable import Comparison
 @testable import Execution
 @testable import RunCore
+@testable import Spectra
 @testable import Weights
 
 /// What one side of a pair might have measured.
@@ -147,11 +148,11 @@ struct VerdictTests {
     func model(_ name: String, _ rows: Int) throws -> Catalog {
       try catalog(tensors + (rows == 0 ? [] : [(name, DType.f32, [rows, 64])]))
     }
-    let (base, tuned) = (try model("base.only", extra.base), try model("tuned.only", extra.tuned))
+    let (base, tuned) = (try model("h.1.only", extra.base), try model("h.2.only", extra.tuned))
     let matrices = try compared(pairs, norm: norm)
     let source = CheckpointSource(fingerprint: "", matrices: pairs.count, weights: 4096 * pairs.count)
     return ComparisonSummary(
-      matrices, ScaleFlags(matrices), of: MatrixPairing(base, tuned),
+      matrices, ScaleFlags(matrices), of: MatrixPairing(base, tuned), MatrixRoles(base),
       norms: Norms(squared: pairs.map { _ in 4 }, blockHashes: pairs.map { _ in [] }, fingerprint: ""), version: "",
       parameters: .init(ComparisonChoice(), TensorParameters(CatalogOptions(), threads: 1)), base: source,
       tuned: source, details: [])

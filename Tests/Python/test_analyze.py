@@ -297,6 +297,43 @@ def test_what_an_encoder_writes_its_decoder_does_not_read_next(frog, tmp_path):
     assert {(o["writer"], o["reader"]) for o in summary["overlaps"]} == expected
 
 
+def test_roles_and_depth_come_from_the_structure_of_the_model(frog, tmp_path):
+    """A decoder behind a number in front, from which layers 1 and 2 were pruned, and whose last layer has a stack of experts."""
+    generator = np.random.default_rng(70)
+    own, cross, last = "layer.0.SelfAttention", "layer.1.EncDecAttention", "layer.2"
+    shapes = {f"{own}.q": (24, 24), f"{own}.k": (24, 24), f"{own}.o": (24, 24)}
+    shapes |= {f"{cross}.q": (24, 24), f"{cross}.k": (24, 24), f"{cross}.o": (24, 24)}
+    dense = {f"{last}.DenseReluDense.wi": (40, 24), f"{last}.DenseReluDense.wo": (24, 40)}
+    roles = {f"{part}.{role}": role for part in (own, cross) for role in "qko"}
+    roles |= {f"{last}.DenseReluDense.wi": "up", f"{last}.DenseReluDense.wo": "down"}
+    matrices = {"0.pooler.dense.weight": (24, 24)}
+    matrices |= {f"0.decoder.block.0.{name}.weight": shape for name, shape in (shapes | dense).items()}
+    matrices |= {f"0.decoder.block.3.{name}.weight": shape for name, shape in shapes.items()}
+    matrices[f"0.decoder.block.3.{last}.mlp.experts.gate_up_proj"] = (2, 80, 24)
+    matrices[f"0.decoder.block.3.{last}.mlp.experts.down_proj"] = (2, 24, 40)
+    folder = checkpoints.write_checkpoint(
+        tmp_path / "in", {name: checkpoints.encode(generator.standard_normal(shape), "F32") for name, shape in matrices.items()}
+    )
+    rows, summary = analyze(frog, folder, tmp_path / "out", "--overlap", 4)
+    expected = {"0.pooler.dense": ("dense", "")}
+    expected |= {f"0.decoder.block.0.{name}": (role, "0") for name, role in roles.items()}
+    expected |= {f"0.decoder.block.3.{name}": (role, "3") for name, role in roles.items() if "Dense" not in name}
+    for expert in range(2):
+        for name, role in (("gate_up_proj", "gate_up"), ("down_proj", "down")):
+            expected[f"0.decoder.block.3.{last}.mlp.experts.{name}[{expert}]"] = (role, "3")
+    assert {name: (row["role"], row["depth"]) for name, row in rows.items()} == expected
+    assert {depth["depth"]: depth["matrices"] for depth in summary["depths"]} == {0: 8, 3: 10}
+
+    def pair(writer, reader):
+        return f"0.decoder.block.{writer}.weight", f"0.decoder.block.{reader}.weight"
+
+    assert {(o["writer"], o["reader"]) for o in summary["overlaps"]} == {
+        pair(f"0.{own}.o", f"0.{cross}.q"), pair(f"0.{cross}.o", f"0.{last}.DenseReluDense.wi"),
+        pair(f"0.{last}.DenseReluDense.wo", f"3.{own}.q"), pair(f"0.{last}.DenseReluDense.wo", f"3.{own}.k"),
+        pair(f"3.{own}.o", f"3.{cross}.q"),
+    }  # fmt: skip
+
+
 def assert_printed(frog, source, out, overlaps):
     """A run that had been finished prints what its tables hold."""
     text = frog("analyze", source, "--out", out, "--threads", 1, "--overlap", 8, "--resume").stdout

@@ -36,6 +36,7 @@ struct TensorRoles {
 
   /// - Complexity: O(bytes of all names).
   init(_ catalog: Catalog) {
+    let known = MatrixRoles(catalog)
     var modules: [ExactName: [Int]] = [:]
     for (number, tensor) in catalog.tensors.enumerated() where tensor.shape.count < 4 {
       let module = MatrixPath.joined(MatrixPath.split(tensor.name).modules)
@@ -47,7 +48,7 @@ struct TensorRoles {
     for numbers in modules.values {
       for areStacks in [false, true] {
         let siblings = numbers.filter { (catalog.tensors[$0].content.experts != nil) == areStacks }.flatMap {
-          Self.siblings($0, catalog.tensors[$0])
+          Self.siblings($0, catalog.tensors[$0], known[tensor: $0])
         }
         if areStacks, Self.areTransposed(siblings) {
           transposed.formUnion(siblings.map(\.tensor))
@@ -79,11 +80,10 @@ struct TensorRoles {
 
   // MARK: The tensors of one module
 
-  private static func siblings(_ number: Int, _ tensor: Catalog.Tensor) -> [Sibling] {
+  private static func siblings(_ number: Int, _ tensor: Catalog.Tensor, _ role: MatrixRole) -> [Sibling] {
     tensor.content.parts.map { part in
       Sibling(
-        tensor: number, name: MatrixRole(tensor.name, part: part.label).name, rows: part.rowCount,
-        columns: part.columnCount)
+        tensor: number, name: part.label ?? role.name, rows: part.rowCount, columns: part.columnCount)
     }
   }
 

@@ -9,9 +9,13 @@ import Weights
 struct MaskAnalysis {
   /// The measured values of all matrices, by ordinal, on every rank.
   let matrices: [AnalyzedMatrix]
+  private let roles: MatrixRoles
 
   /// The spectra that were measured before the scores.
-  init(_ matrices: [AnalyzedMatrix]) { self.matrices = matrices }
+  init(_ spectra: SpectrumOutcome) {
+    matrices = spectra.matrices
+    roles = spectra.roles
+  }
 
   /// Takes the spectra from the singular values that scoring has left in the journal.
   ///
@@ -19,15 +23,18 @@ struct MaskAnalysis {
   ///
   /// - Parameter scored: the matrices of this rank, which were decomposed exactly in double precision.
   init(_ scored: [ScoredMatrix], of catalog: Catalog, over world: Communicator) throws {
+    let roles = MatrixRoles(catalog)
     let own = try world.agreeing {
       try scored.map { matrix in
         let values = try RecordReader(matrix.candidates.path).read(matrix.record.singularValues, of: Double.self)
         let spectra = MatrixSpectra(
           ofGram: values.map { $0.times(powerOfTwo: matrix.units.weights) }, rescue: matrix.record.rescue)
         return try AnalyzedMatrix(
-          catalog.matrices[matrix.ordinal], ordinal: matrix.ordinal, positions: nil, spectra, MetricChoice())
+          catalog.matrices[matrix.ordinal], ordinal: matrix.ordinal, role: roles[catalog.matrices[matrix.ordinal]],
+          positions: nil, spectra, MetricChoice())
       }
     }
+    self.roles = roles
     matrices = try AnalyzedMatrix.gather(own, count: catalog.matrices.count, over: world)
   }
 
@@ -37,7 +44,7 @@ struct MaskAnalysis {
   ) throws -> [Publication.TextFile] {
     let details = DetailsTable(matrices).text
     let summary = AnalysisSummary(
-      matrices, of: catalog, overlaps: [], version: version,
+      matrices, of: catalog, roles, overlaps: [], version: version,
       parameters: .init(.init(metrics: MetricChoice()), tensors), checkpoint: source, details: details)
     return try AnalysisFiles.documents(details: details, summary: summary)
   }

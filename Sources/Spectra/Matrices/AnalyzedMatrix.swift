@@ -22,7 +22,8 @@ package struct AnalyzedMatrix: MatrixRow {
   /// - Parameter positions: the number of positions of a convolution's kernel; nil for other matrices.
   /// - Throws: ``RunFailure`` naming the matrix if its singular values are no spectrum.
   package init(
-    _ matrix: Catalog.Matrix, ordinal: Int, positions: Int?, _ spectra: MatrixSpectra, _ metrics: MetricChoice
+    _ matrix: Catalog.Matrix, ordinal: Int, role: MatrixRole, positions: Int?, _ spectra: MatrixSpectra,
+    _ metrics: MetricChoice
   ) throws {
     func spectrum(_ values: [[Double]]) throws -> Spectrum {
       try Spectrum(values, of: matrix, positions: positions)
@@ -41,18 +42,7 @@ package struct AnalyzedMatrix: MatrixRow {
     self.ordinal = ordinal
     rescue = spectra.rescue
     // 2. Make the cells: WeightWatcher's columns first, our own behind.
-    let role = MatrixRole(matrix.name, part: matrix.part)
-    let longName = matrix.moduleName
-    let short = longName.utf8.split(separator: UInt8(ascii: ".")).last.map { String(Substring($0)) } ?? longName
-    cells =
-      found.row([
-        ("layer_id", .count(ordinal)), ("name", .text(short)), ("longname", .text(longName)),
-        ("layer_type", .text(positions == nil ? "dense" : "conv2d")),
-      ]).map { ($0.name, $0.value.map(Value.init)) }
-    cells += [
-      ("role", .text(role.name)), ("depth", role.depth.map { .count($0) }),
-      ("rows", .count(matrix.rows)), ("columns", .count(matrix.columns)),
-    ]
+    cells = Self.cells(found, of: matrix, ordinal: ordinal, role: role, isConvolution: positions != nil)
     // 3. Empty the cells of what could not be measured, and say why.
     reasons = found.reasons
     if metrics.vectors, spectra.vectors == nil {
@@ -73,6 +63,21 @@ package struct AnalyzedMatrix: MatrixRow {
     for cell in cells where cell.value == nil && cell.name != "depth" && reasons[cell.name] == nil {
       reasons[cell.name] = "it is beyond what Double holds"
     }
+  }
+
+  private static func cells(
+    _ metrics: SpectralMetrics, of matrix: Catalog.Matrix, ordinal: Int, role: MatrixRole, isConvolution: Bool
+  ) -> [(name: String, value: Value?)] {
+    let longName = matrix.moduleName
+    let short = longName.utf8.split(separator: UInt8(ascii: ".")).last.map { String(Substring($0)) } ?? longName
+    let measured = metrics.row([
+      ("layer_id", .count(ordinal)), ("name", .text(short)), ("longname", .text(longName)),
+      ("layer_type", .text(isConvolution ? "conv2d" : "dense")),
+    ]).map { ($0.name, $0.value.map(Value.init)) }
+    return measured + [
+      ("role", .text(role.name)), ("depth", role.depth.map { .count($0) }),
+      ("rows", .count(matrix.rows)), ("columns", .count(matrix.columns)),
+    ]
   }
 
   /// Empties the cells of the columns `names`, adding those that the row lacks, and records why.

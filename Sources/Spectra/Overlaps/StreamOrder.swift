@@ -5,69 +5,70 @@ import Weights
 /// Which matrices write to the residual stream, and which read it next.
 struct StreamOrder {
   /// A matrix that writes, and one that reads what it has written, by ordinal.
-  struct Pair {
+  struct Pair: Equatable {
     let writer: Int
     let reader: Int
   }
 
+  /// The pairs, in the order of writers and readers.
   let pairs: [Pair]
 
-  /// Pairs the matrices of a checkpoint by what their names tell.
+  /// Pairs the matrices of a checkpoint by their roles and layers.
   ///
-  /// The output of attention is read by the feed-forward part of its layer. The output of the feed-forward part is read by the attention of
-  /// the next layer of the same stack. Experts are left out, since each token meets only some of them.
-  init(_ catalog: Catalog) {
-    struct Place: Hashable {
-      let stack: [String]
-      let depth: Int
-      let role: String
-    }
-    var places: [Place: [Int]] = [:]
+  /// In each layer the output of attention is read by the queries of cross-attention, if there is any, and then by the feed-forward part.
+  /// The output of that is read by the attention of the next layer of the same stack, whose number may be any larger one. Where parts of a
+  /// layer may stand beside each other, nothing tells who reads what, and no pairs are made. Experts are left out, since each token meets
+  /// only some of them.
+  ///
+  /// - Complexity: O(n log n). A part of a layer has one writer, so there are no more pairs than matrices.
+  init(_ catalog: Catalog, _ roles: MatrixRoles) {
+    // 1. Sort the matrices into parts of layers.
+    var layers: [LayerStructure.Layer: StreamLayer] = [:]
     for (ordinal, matrix) in catalog.matrices.enumerated() {
-      guard matrix.expert == nil, !TensorName(matrix.name).isUnderExperts, Self.side(of: matrix, in: catalog) != nil
-      else { continue }
-      let role = MatrixRole(matrix.name, part: matrix.part)
-      guard let depth = role.depth else { continue }
-      places[Place(stack: role.stack, depth: depth, role: role.name), default: []].append(ordinal)
+      let role = roles[matrix]
+      guard let layer = role.layer else { continue }
+      let isBound = !role.isExpert && catalog.kernelPositions(of: matrix) == nil
+      // A layer without such matrices is a layer all the same, and what follows it is not read by the one before.
+      layers[layer, default: StreamLayer()].add(ordinal, matrix.name, role, isBound: isBound)
     }
+    // 2. Pair within each layer, and with the next.
+    let stacks = Dictionary(grouping: layers.keys) { ExactName($0.stack) }
     var pairs: [Pair] = []
-    for (place, writers) in places where place.role == "o" || place.role == "down" {
-      let isAttention = place.role == "o"
-      let readers = isAttention ? ["gate", "up", "gate_up"] : ["q", "k", "v", "qkv"]
-      let depth = isAttention ? place.depth : place.depth + 1
-      for role in readers {
-        for reader in places[Place(stack: place.stack, depth: depth, role: role)] ?? [] {
-          pairs += writers.map { Pair(writer: $0, reader: reader) }
+    for stack in stacks.values {
+      let ordered = stack.sorted { $0.number < $1.number }.map { (layers[$0] ?? StreamLayer()).sequence(in: $0) }
+      for (position, layer) in ordered.enumerated() {
+        pairs += layer.pairs
+        if let writer = layer.last, position + 1 < ordered.count {
+          pairs += ordered[position + 1].first.map { Pair(writer: writer, reader: $0) }
         }
       }
     }
-    self.pairs = pairs.filter { Self.width($0.writer, catalog) == Self.width($0.reader, catalog) }.sorted {
+    func width(_ ordinal: Int) -> Int {
+      let matrix = catalog.matrices[ordinal]
+      return roles.side(of: matrix, in: catalog) == .left ? matrix.rows : matrix.columns
+    }
+    self.pairs = pairs.filter { width($0.writer) == width($0.reader) }.sorted {
       ($0.writer, $0.reader) < ($1.writer, $1.reader)
     }
   }
+}
 
+extension MatrixRoles {
   /// The side of a matrix on which the residual stream is; nil if none is known, and for convolutions.
-  static func side(of matrix: Catalog.Matrix, in catalog: Catalog) -> LeadingVectors.Side? {
+  func side(of matrix: Catalog.Matrix, in catalog: Catalog) -> LeadingVectors.Side? {
     guard catalog.kernelPositions(of: matrix) == nil else { return nil }
-    let stream = MatrixRole(matrix.name, part: matrix.part).stream
-    // GPT-2 stores its matrices as inputs × outputs.
-    let isTransposed = TensorName(matrix.name).module.string.utf8.starts(with: "c_".utf8)
-    switch stream {
-    case .reads: return isTransposed ? .left : .right
-    case .writes: return isTransposed ? .right : .left
+    let role = self[matrix]
+    switch role.stream {
+    case .reads: return role.isTransposed ? .left : .right
+    case .writes: return role.isTransposed ? .right : .left
     case nil: return nil
     }
-  }
-
-  private static func width(_ ordinal: Int, _ catalog: Catalog) -> Int {
-    let matrix = catalog.matrices[ordinal]
-    return side(of: matrix, in: catalog) == .left ? matrix.rows : matrix.columns
   }
 }
 
 extension MetricChoice {
   /// The side of the residual stream, of a matrix whose leading vectors are to be compared; nil if they are not.
-  func side(of matrix: Catalog.Matrix, in catalog: Catalog) -> LeadingVectors.Side? {
-    overlap > 0 ? StreamOrder.side(of: matrix, in: catalog) : nil
+  func side(of matrix: Catalog.Matrix, in catalog: Catalog, _ roles: MatrixRoles) -> LeadingVectors.Side? {
+    overlap > 0 ? roles.side(of: matrix, in: catalog) : nil
   }
 }

@@ -8,12 +8,14 @@ import Weights
 /// journal.
 struct StreamOverlaps {
   let catalog: Catalog
+  let roles: MatrixRoles
   let journal: Journal
   /// The number of vectors of each matrix; 0 for no comparison.
   let count: Int
 
-  init(_ catalog: Catalog, journal: Journal, count: Int) {
+  init(_ catalog: Catalog, _ roles: MatrixRoles, journal: Journal, count: Int) {
     self.catalog = catalog
+    self.roles = roles
     self.journal = journal
     self.count = count
   }
@@ -25,7 +27,7 @@ struct StreamOverlaps {
   /// - Complexity: O(d·k²) for each pair.
   func measure(on world: Communicator, _ watch: StopWatch) throws -> [AnalysisSummary.Overlap] {
     guard count > 0 else { return [] }
-    let pairs = StreamOrder(catalog).pairs
+    let pairs = StreamOrder(catalog, roles).pairs
     let own = try world.agreeing {
       var found: [AnalysisSummary.Overlap] = []
       // Pairs of one writer follow each other, so its vectors are read once.
@@ -59,7 +61,7 @@ struct StreamOverlaps {
     guard let section = record.leading else { return nil }
     let elements = try reader.read(section, of: Double.self)
     let matrix = catalog.matrices[ordinal]
-    let isLeft = StreamOrder.side(of: matrix, in: catalog) == .left
+    let isLeft = roles.side(of: matrix, in: catalog) == .left
     let dimension = isLeft ? matrix.rows : matrix.columns
     guard dimension > 0, elements.count % dimension == 0 else { throw reader.damage }
     return try SingularVectors(elements, dimension: dimension)

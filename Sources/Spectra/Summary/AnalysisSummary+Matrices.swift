@@ -17,10 +17,10 @@ extension AnalysisSummary {
   ///   - details: the text of `details.csv`.
   /// - Complexity: O(n log n), and O(layers²) for slopes.
   package init(
-    _ matrices: [AnalyzedMatrix], of catalog: Catalog, overlaps: [Overlap], version: String, parameters: Parameters,
-    checkpoint: CheckpointSource, details: [UInt8]
+    _ matrices: [AnalyzedMatrix], of catalog: Catalog, _ modelRoles: MatrixRoles, overlaps: [Overlap], version: String,
+    parameters: Parameters, checkpoint: CheckpointSource, details: [UInt8]
   ) {
-    let roles = catalog.matrices.map { MatrixRole($0.name, part: $0.part) }
+    let roles = catalog.matrices.map { modelRoles[$0] }
     let fitted = matrices.filter(\.isFitted)
     self.version = version
     self.parameters = parameters

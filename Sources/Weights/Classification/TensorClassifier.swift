@@ -131,10 +131,10 @@ struct TensorClassifier {
         return leftOut(tensor, .skipped(reason: found.reason), found.evidence)
       }
       return matrix(tensor, path, rows: info.shape[0], columns: info.shape[1], experts: nil, isIncluded: isIncluded)
-    case 3...5 where (takesConvolutions || (isIncluded && info.shape.count != 3)) && Kernels.isKernel(info, path):
-      return convolution(tensor)
-    case 3 where isIncluded:
-      return matrix(tensor, path, rows: info.shape[1], columns: info.shape[2], experts: info.shape[0], isIncluded: true)
+    case 3 where isIncluded && options.conv != true:
+      return matrix(
+        tensor, path, rows: info.shape[1], columns: info.shape[2], experts: info.shape[0], isIncluded: true)
+    case 3...5 where (takesConvolutions || isIncluded) && Kernels.isKernel(info, path): return convolution(tensor)
     default: return other(tensor)
     }
   }
