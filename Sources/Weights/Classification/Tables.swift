@@ -24,12 +24,13 @@ struct Tables {
   private let width: Int
   /// The largest dimension of a matrix in the layers; 0 if there are none.
   private let largest: Int
-  private let layers: LayerPlaces
+  private let layers: LayerStructure
   private let modules: CheckpointModules
 
   /// - Complexity: O(bytes of the names of all tensors of rank 2).
   init(
-    _ tensors: [CheckpointTensor], _ tree: NameTree, sizes: ModelSizes, layers: LayerPlaces, modules: CheckpointModules
+    _ tensors: [CheckpointTensor], _ tree: NameTree, sizes: ModelSizes, layers: LayerStructure,
+    modules: CheckpointModules
   ) {
     self.sizes = sizes
     self.modules = modules
@@ -42,7 +43,7 @@ struct Tables {
       let isToken = Self.isTokenEmbedding(path)
       if isToken, sizes.vocabularies.isEmpty, vocabularies.count < 16 { vocabularies.insert(info.shape[0]) }
       let isTable = isToken || path.signs.contains(.otherEmbedding) || OutputHeads.isNamed(path)
-      guard !isTable, !path.isBareParameter, layers.contains(path) else { continue }
+      guard !isTable, !path.isBareParameter, layers.layer(of: info.name) != nil else { continue }
       for size in Set(info.shape) { counts[size, default: 0] += 1 }
       largest = max(largest, info.shape.max() ?? 0)
     }
@@ -66,7 +67,7 @@ struct Tables {
     if Self.isTokenEmbedding(path) { return Finding(reason: "embedding", evidence: "its name") }
     if path.signs.contains(.otherEmbedding) { return Finding(reason: "embedding", evidence: "its name") }
     // 2. As large as the vocabulary.
-    let isInLayer = layers.contains(path)
+    let isInLayer = layers.layer(of: info.name) != nil
     if !isInLayer, rows != columns, let size = [rows, columns].first(where: vocabularies.contains) {
       let source = sizes.vocabularies.contains(size) ? "\(ModelConfig.fileName) tells" : "the token embedding has"
       let evidence = "\(size) \(size == rows ? "rows" : "columns"): the vocabulary, as \(source)"

@@ -34,7 +34,7 @@ struct TensorClassifier {
   private let packed: PackedWeights
   private let reparametrizations: Reparametrizations
   private let scales: ScaleSearch
-  private let layers: LayerPlaces
+  private let layers: LayerStructure
   private let tree: NameTree
 
   init(_ checkpoint: Checkpoint, options: CatalogOptions, config: ModelConfig) {
@@ -57,7 +57,8 @@ struct TensorClassifier {
         tensors[$0].info.shape.count == 2 && Tables.isTokenEmbedding(tree.path(ofTensor: $0))
       }.map { tensors[$0].info } : nil
     let modules = CheckpointModules(tensors, tree)
-    layers = LayerPlaces(tensors, tree)
+    layers = LayerStructure(
+      tensors.lazy.map(\.info).filter { $0.shape.count >= 2 && $0.elementCount > 0 }.map { ($0.name, $0.shape) })
     experts = Experts(tensors, tree, sizes: config.sizes)
     tables = Tables(tensors, tree, sizes: config.sizes, layers: layers, modules: modules)
     heads = OutputHeads(tensors, tree, sizes: config.sizes)
@@ -142,7 +143,7 @@ struct TensorClassifier {
   /// Why a tensor of rank 2 is no weight matrix: it looks up vectors, or gives the outputs; nil if it is one.
   private func found(_ info: TensorInfo, _ path: TensorPath) -> Tables.Finding? {
     guard info.elementCount > 0, info.dtype.isFloatingPoint else { return nil }
-    return tables.finding(info, path) ?? heads.finding(info, path, isInLayer: layers.contains(path))
+    return tables.finding(info, path) ?? heads.finding(info, path, isInLayer: layers.layer(of: info.name) != nil)
   }
 
   /// Classifies a tensor that holds a matrix of `rows × columns`, or one for each of `experts`.
