@@ -404,9 +404,10 @@ def test_thousands_of_folders_below(frog, tmp_path):
 # Shards of a training run
 
 
-@pytest.mark.parametrize("length, flattened", [(200_000, True), (60_000, False)])
-def test_flattened_parameters(frog, tmp_path, length, flattened):
-    arrays = {"_flat.0": np.ones(length), "_flat.1": np.ones(length), "step": np.ones(()), "router": np.ones((2, 3))}
+@pytest.mark.parametrize("name, length, flattened", [("part", 200_000, True), ("_flat_param", 9_000, True), ("part", 16_000, False)])
+def test_flattened_parameters(frog, tmp_path, name, length, flattened):
+    """Vectors longer than any width of a model, or of a name that says so."""
+    arrays = {f"0.{name}": np.ones(length), f"1.{name}": np.ones(length), "step": np.ones(()), "router": np.ones((2, 3))}
     contents = {name: checkpoints.encode(array, "BF16") for name, array in arrays.items()}
     fill(tmp_path, {"model.safetensors": checkpoints.safetensors_bytes(contents)})
     result = frog("mask", tmp_path, "--out", tmp_path / "out", "--exclude", "router")

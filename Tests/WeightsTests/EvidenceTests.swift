@@ -15,7 +15,6 @@ struct NameTreeTests {
     #expect(Set(nodes).count == names.count)
     #expect(tree.parent(of: nodes[1]) == nodes[0] && tree.parent(of: nodes[3]) == nodes[0])
     #expect(tree.parent(of: nodes[0]) == nodes[5] && tree.parent(of: nodes[4]) == NameTree.root)
-    #expect(tree.commonAncestor(nodes[1], nodes[2]) == nodes[5])
     #expect(tree.nodes(upFrom: nodes[2]).map { tree.piece(of: $0).string } == ["c", "bc", "a"])
     #expect(tree.nodes(upFrom: nodes[6]).map { tree.piece(of: $0).string } == ["c", "", "a"])
   }

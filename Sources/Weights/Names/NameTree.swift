@@ -53,12 +53,6 @@ final class NameTree: Sendable {
     }
   }
 
-  /// The nearest path that two paths have in common.
-  func commonAncestor(_ left: Node, _ right: Node) -> Node {
-    let above = Set(nodes(upFrom: left))
-    return nodes(upFrom: right).first { above.contains($0) } ?? Self.root
-  }
-
   /// The tree while names are added.
   private struct Builder {
     var records = [Record(parent: root, piece: 0, signs: [])]

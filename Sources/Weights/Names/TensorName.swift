@@ -22,8 +22,6 @@ package struct TensorName {
     module = leaf == "weight" ? parts.dropLast().last ?? "" : leaf
   }
 
-  package var isUnderExperts: Bool { parts.contains("experts") }
-
   /// The words of a piece, in lower case: a word ends at `_`, `-`, `:`, and before a capital letter after a small one.
   ///
   /// A piece that is long or has other letters than those of ASCII has none. So words can be compared as any text.
