@@ -27,6 +27,7 @@ struct FrogMPI: ParsableCommand {
     subcommands: Commands.all)
 
   static func main() {
+    StandardDescriptors.occupy()
     do {
       var command = try parseAsRoot()
       if let command = command as? any RunCommand { command.run(version: version, among: Commands.kinds) }
