@@ -32,6 +32,7 @@ struct FrogMPI: ParsableCommand {
       var command = try parseAsRoot()
       if let command = command as? any RunCommand { command.run(version: version, among: Commands.kinds) }
       try command.run()
+      exit(withStatus: .success)
     } catch let failure as RunFailure {
       Terminal.complain(failure.message)
       FrogMPI.exit(withStatus: ExitStatus(failure.kind))

@@ -35,13 +35,10 @@ extension ParsableCommand {
     exit(withRawStatus: status.rawValue)
   }
 
-  static func exit(withRawStatus status: Int32) -> Never {
-    #if canImport(Glibc)
-      Glibc.exit(status)
-    #else
-      Musl.exit(status)
-    #endif
-  }
+  /// Ends the process with the number of a status, without an orderly end of the libraries.
+  ///
+  /// OpenBLAS would join its threads, which wait for ever if they were refused memory. Nothing of this program waits to be written.
+  static func exit(withRawStatus status: Int32) -> Never { _exit(status) }
 
   /// Ends the process when the parser has thrown `error`.
   ///

@@ -7,7 +7,10 @@ extension ParsableCommand {
   /// Runs `body` on every rank under MPI, and ends the process with its status.
   ///
   /// A failure that all ranks agree on is reported once.
-  static func runOnRanks(_ body: (Communicator) throws -> ExitStatus) -> Never {
+  ///
+  /// - Parameter threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
+  static func runOnRanks(threads: Int? = nil, _ body: (Communicator) throws -> ExitStatus) -> Never {
+    if let refusal = LaunchTrial(threads: threads ?? 1).refusal() { exit(withStatus: refusal) }
     let status = MPI.run { world in
       do {
         return try body(world).rawValue
@@ -24,17 +27,18 @@ extension ParsableCommand {
   /// A summary that cannot be printed is a failure of all ranks, although the results are complete by then.
   ///
   /// - Parameters:
+  ///   - threads: the number of BLAS threads that the user has asked for; nil for what the machine has.
   ///   - output: where the results go, and whether anything is printed.
   ///   - version: the program's version, for the records.
   ///   - kinds: the files of all commands.
   ///   - body: runs the stages, and gives the text that is printed.
   static func runOnRanks(
-    until stop: StopOptions, to output: OutputChoice, version: String, among kinds: [OutputKind],
+    until stop: StopOptions, to output: OutputChoice, threads: Int?, version: String, among kinds: [OutputKind],
     _ body: (RunContext) throws -> String
   ) -> Never {
     let logger = Diagnostics.logger()
     let limits = stop.limits
-    runOnRanks { world in
+    runOnRanks(threads: threads) { world in
       let display = ProgressDisplay(isQuiet: output.quiet, logger: logger)
       // The open line is removed, so that an error is reported on a line of its own.
       defer { display.clear() }
