@@ -1,5 +1,6 @@
 import Dispatch
 import DistSVD
+import Execution
 import MPI
 import Planning
 import RunCore
@@ -35,7 +36,7 @@ package struct Calibration {
   ///
   /// Collective: every rank calls it.
   package init(threads: Int, on world: Communicator) throws {
-    let memory = try MemoryBudget.agreed(given: nil, world)
+    let memory = try MemoryBudget.agreed(given: nil, world).bytes
     let neighbours = try world.allReduced(world.splitByNode().size, .maximum)
     self.init(threads: threads, ranks: world.size, neighbours: neighbours, cores: ThreadBudget.cores, memory: memory)
   }
@@ -75,7 +76,7 @@ package struct Calibration {
     tell("reading")
     // The ranks of a node share its storage, so one of them is enough. Reading comes first, since it fails where rates cannot be stored.
     let read = try world.agreeing { world.isRoot ? try ReadRate.measure(in: scratch) : 0 }
-    LocalBLAS.useThreads(threads)
+    try BLASThreads.start(threads, on: world)
     let clock = BusyClock(isSingleThreaded: threads == 1)
     var rates = try stages(progress: tell) { order in
       let own = try world.agreeing { try measure(order, clock: clock) }

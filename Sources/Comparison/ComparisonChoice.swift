@@ -1,7 +1,8 @@
 import DistSVD
+import RunCore
 
 /// What is measured of every pair of matrices beyond norms, power laws and alignment.
-package struct ComparisonChoice: Codable, Sendable, Equatable {
+package struct ComparisonChoice: Codable, Sendable, Equatable, ShapingOptions {
   /// The number of leading singular vectors of either side that span the spaces to be compared; at least 1.
   package var top: Int
   /// Whether the difference of the matrices is decomposed too.
@@ -16,6 +17,13 @@ package struct ComparisonChoice: Codable, Sendable, Equatable {
   enum CodingKeys: String, CodingKey {
     case top
     case deltaSpectrum = "delta_spectrum"
+  }
+
+  package var words: OptionWords {
+    var words = OptionWords()
+    words.add("--top", top)
+    words.add("--delta-spectrum", deltaSpectrum)
+    return words
   }
 
   /// The leading vectors that are sought of every matrix.

@@ -1,3 +1,4 @@
+import Execution
 import RunCore
 
 /// The files that `compare` writes.
@@ -10,7 +11,7 @@ package enum ComparisonFiles {
   /// The files by which results of `compare` are recognized.
   package static let kind = OutputKind(ComparisonSummary.self) { summary, now in
     RunIdentity(
-      version: summary.version, options: RunIdentity.words(of: summary.parameters), threads: summary.threads,
+      version: summary.version, options: summary.parameters.words, threads: summary.threads,
       sources: ["base": summary.base, "tuned": summary.tuned], now: now)
   }
 }

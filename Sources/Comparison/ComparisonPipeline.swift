@@ -40,8 +40,8 @@ package struct ComparisonPipeline: MatrixCommand {
 
   package func words(
     _ preparation: inout MatrixPairing, _ inputs: [MatrixInput], threads: Int, in context: RunContext
-  ) -> [String: String] {
-    RunIdentity.words(of: parameters(threads: threads))
+  ) -> OptionWords {
+    parameters(threads: threads).words
   }
 
   /// Decomposes every matrix of both models once, and puts together what all pairs tell.

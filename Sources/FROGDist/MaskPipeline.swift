@@ -46,14 +46,14 @@ package struct MaskPipeline: MatrixCommand {
   /// The options that shape the result. The tensors that scores are multiplied by are read here, since the result depends on all of them.
   package func words(
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
-  ) throws -> [String: String] {
+  ) throws -> OptionWords {
     let scoring = question.scoring
     preparation.signal = try scoring.weightBy.map {
       try ExternalSignal.load($0, for: inputs[0].catalog, io: options.io, world: context.world)
     }
-    return MaskFiles.options(
+    return MaskFiles.words(
       parameters(scoring, preparation, threads: threads), names: question.names,
-      audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams.rawValue)
+      audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams)
   }
 
   /// Refuses what does not fit in memory: all matrices as they are scored, and those of an audit as they are scored exactly.

@@ -26,8 +26,8 @@ package struct AnalysisPipeline: MatrixCommand {
 
   package func words(
     _ preparation: inout Void, _ inputs: [MatrixInput], threads: Int, in context: RunContext
-  ) -> [String: String] {
-    AnalysisFiles.options(parameters(threads: threads))
+  ) -> OptionWords {
+    parameters(threads: threads).words
   }
 
   /// Measures every matrix once, and puts together what all of them tell.

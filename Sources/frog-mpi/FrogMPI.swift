@@ -27,10 +27,12 @@ struct FrogMPI: ParsableCommand {
     subcommands: Commands.all)
 
   static func main() {
+    StandardDescriptors.occupy()
     do {
       var command = try parseAsRoot()
       if let command = command as? any RunCommand { command.run(version: version, among: Commands.kinds) }
       try command.run()
+      exit(withStatus: .success)
     } catch let failure as RunFailure {
       Terminal.complain(failure.message)
       FrogMPI.exit(withStatus: ExitStatus(failure.kind))

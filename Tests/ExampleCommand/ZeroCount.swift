@@ -10,7 +10,7 @@ import Weights
 struct ZeroCount: MatrixCommand {
   static let kind = OutputKind(ZeroSummary.self) { summary, now in
     RunIdentity(
-      version: "1", options: RunIdentity.words(of: summary.parameters), threads: summary.threads,
+      version: "1", options: summary.parameters.words, threads: summary.threads,
       sources: ["checkpoint": summary.checkpoint], now: now)
   }
 
@@ -20,8 +20,8 @@ struct ZeroCount: MatrixCommand {
     _ = try planner.schedule(checkpoints.catalogs[0].matrices, CountWork())
   }
 
-  func words(_: inout Void, _: [MatrixInput], threads: Int, in _: RunContext) -> [String: String] {
-    RunIdentity.words(of: TensorParameters(options.tensors, threads: threads))
+  func words(_: inout Void, _: [MatrixInput], threads: Int, in _: RunContext) -> OptionWords {
+    TensorParameters(options.tensors, threads: threads).words
   }
 
   func work(_: Void, _ run: BegunRun) throws -> FinishedWork<ZeroSummary> {

@@ -66,7 +66,7 @@ struct OutputDirectoryTests {
     let (command, file, text) = Self.results[index]
     try Folder.create(output.work)
     let identity = RunIdentity(
-      version: "1", command: text, options: [:], threads: 1, sources: [:])
+      version: "1", command: text, options: OptionWords(), threads: 1, sources: [:])
     let content = file.hasSuffix("identity.json") ? try Document.encode(identity) : Array(text.utf8)
     try DurableFile.writeWhole(content, to: folder.path.appending(file))
     for kind in kinds {
@@ -221,7 +221,7 @@ struct RunIdentityTests {
     (parameters.keep, parameters.budget) = (keep, budget)
     return RunIdentity(
       version: version, command: "mask",
-      options: MaskFiles.options(parameters, names: nil, audit: nil, teams: "memory"),
+      options: MaskFiles.words(parameters, names: nil, audit: nil, teams: .memory),
       threads: parameters.tensors.threads,
       sources: [
         "checkpoint": .init(

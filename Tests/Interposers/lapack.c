@@ -14,16 +14,18 @@
 //   stretch makes one eigenvector longer by a tenth
 //   scale   makes the largest eigenvalue larger by a tenth
 //   nan     makes one eigenvector NaN
+//   raise   raises SIGINT, as OpenBLAS does when it cannot start a thread
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <math.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NONE, INFO, SWAP, ROTATE, STRETCH, SCALE, NOT_A_NUMBER };
-static const char *const kinds[] = {"-", "info", "swap", "rotate", "stretch", "scale", "nan"};
+enum kind { NONE, INFO, SWAP, ROTATE, STRETCH, SCALE, NOT_A_NUMBER, RAISE };
+static const char *const kinds[] = {"-", "info", "swap", "rotate", "stretch", "scale", "nan", "raise"};
 
 static void *real(const char *symbol) {
   void *found = dlsym(RTLD_NEXT, symbol);
@@ -49,7 +51,7 @@ static enum kind fault(const char *routine, int order, int *calls) {
       char name[32], kind[32], which[32];
       if (sscanf(part, "%31[^:]:%31[^:]:%31s", name, kind, which) != 3) abort();
       if (strcmp(name, routine) != 0 || (strcmp(which, "*") != 0 && atoi(which) != call)) continue;
-      for (int k = INFO; k <= NOT_A_NUMBER; k++)
+      for (int k = INFO; k <= RAISE; k++)
         if (strcmp(kind, kinds[k]) == 0) result = k;
       if (result == NONE) abort();
     }
@@ -60,6 +62,7 @@ static enum kind fault(const char *routine, int order, int *calls) {
     fprintf(log, "%s %d %d %s\n", routine, order, call, kinds[result]);
     fclose(log);
   }
+  if (result == RAISE) raise(SIGINT);
   return result;
 }
 

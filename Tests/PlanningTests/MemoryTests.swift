@@ -103,6 +103,17 @@ struct MemoryTests {
     #expect(MemoryBudget.available(inMeminfo: "MemAvailable: lots kB\n") == nil)
   }
 
+  @Test("what the limits of a process leave beside what is in use")
+  func room() {
+    let status = "Name:\tx\nVmPeak:\t  900 kB\nVmSize:\t  700 kB\nVmData:\t   50 kB\n"
+    #expect(MemoryBudget.room(addresses: nil, data: nil, status: status) == nil)
+    #expect(MemoryBudget.room(addresses: 1000 << 10, data: nil, status: status) == 300 << 10)
+    #expect(MemoryBudget.room(addresses: 1000 << 10, data: 60 << 10, status: status) == 10 << 10)
+    // A limit that was lowered below what is in use leaves nothing.
+    #expect(MemoryBudget.room(addresses: 1000 << 10, data: 40 << 10, status: status) == 0)
+    #expect(MemoryBudget.room(addresses: 1000 << 10, data: nil, status: "") == 1000 << 10)
+  }
+
   @Test("the least limit of a control group and those above it, of either version")
   func groups() {
     let second = ["/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "5000\n"]

@@ -123,34 +123,6 @@ def test_kept_work_is_published_again(frog, checkpoint, tmp_path):
     assert frog("verify", out, "--checkpoint", source).status == 0
 
 
-DIFFERENT = {
-    "--budget": ("--budget", "2%"),
-    "--keep": ("--keep", 7),
-    "--select": ("--select", "matrix"),
-    "--precision": ("--precision", "f32"),
-    "--format": ("--format", "bitmap"),
-    "--score": ("--score", "magnitude"),
-    "--normalize": ("--normalize", "matrix"),
-    "--sample": ("--sample", 1),
-    "--exclude": ("--exclude", "*.bias"),
-    "--conv": ("--conv",),
-    "--split-fused": ("--split-fused",),
-    "--names": ("--names", "transformers5"),
-    "--teams": ("--teams", "speed"),
-    "--rank": ("--rank", 4, "--oversample", 1),
-}
-
-
-@pytest.mark.parametrize("name", DIFFERENT)
-def test_another_option_is_refused_by_name(frog, checkpoint, tmp_path, name):
-    run = Interrupted(frog, checkpoint("minilm"), tmp_path)
-    before = [path.name for path in records(run.out)]
-    assert_refused(run.resume(*DIFFERENT[name], ranks=2), 64, name, "is another one", "--overwrite")
-    # The journal is as it was: the right command still goes on.
-    assert [path.name for path in records(run.out)] == before
-    run.assert_resumed(run.resume())
-
-
 def test_another_checkpoint_is_refused_by_name(frog, checkpoint, tmp_path):
     source = shutil.copytree(checkpoint("bf16_sharded"), tmp_path / "in")
     run = Interrupted(frog, source, tmp_path)

@@ -4,6 +4,7 @@
 #include "CKernelsFileSystem.h"
 #include "CKernelsGzip.h"
 #include "CKernelsLogarithm.h"
+#include "CKernelsMemory.h"
 #include "CKernelsNorms.h"
 #include "CKernelsRandom.h"
 #include "CKernelsScores.h"

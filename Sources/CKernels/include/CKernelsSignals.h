@@ -5,6 +5,10 @@
 /// Notes SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 from now on, so that they do not end the process. SIGINT and
 /// SIGHUP stay ignored if they are ignored, as under nohup(1). System calls that a signal interrupts are restarted.
 /// Returns 0, or -1 with errno set.
+///
+/// A SIGINT that the process sends itself is no wish of a user, and is never ignored: OpenBLAS raises it if it cannot start a
+/// thread. The process says so in one line and ends with status 70. That also holds from before the first library is
+/// initialized, whether or not this function is called.
 int frog_catch_signals(void);
 
 /// The first signal that was noted; 0 if there was none.

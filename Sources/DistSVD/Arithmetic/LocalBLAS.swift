@@ -71,6 +71,13 @@ package enum LocalBLAS {
   /// the library: ranks that share a node would each take every core. It shapes the last bits of results.
   package static func useThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
 
+  /// Lets BLAS take the buffer of this thread now, while there is memory. It takes it with the first product, and waits for ever if the
+  /// memory has gone to something else by then.
+  package static func takeBuffer() {
+    var (a, c): (Double, Double) = (1, 0)
+    cblas_lower_dsyrk(transpose, 1, 1, &a, 1, 0, &c)
+  }
+
   /// The name and version of the BLAS library, and the processor it has picked its kernels for.
   package static var description: String {
     let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown BLAS"

@@ -154,7 +154,7 @@ extension RunContext {
         "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"
       )
     }
-    LocalBLAS.useThreads(threads)
+    try BLASThreads.start(threads, on: world)
     return threads
   }
 }

@@ -44,7 +44,7 @@ package protocol MatrixCommand {
   /// - Throws: ``RunFailure``, the same on every rank.
   func prepare(_ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext) throws -> Preparation
 
-  /// The options that shape the result, as words by name of option. Runs that differ in them have different results.
+  /// The options that shape the result, in words. Runs that differ in them have different results.
   ///
   /// Collective: every rank calls it. Inputs other than the checkpoints are read here.
   ///
@@ -52,7 +52,7 @@ package protocol MatrixCommand {
   /// - Throws: ``RunFailure``, the same on every rank.
   func words(
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
-  ) throws -> [String: String]
+  ) throws -> OptionWords
 
   /// Does the work that earlier processes of this run have left.
   ///

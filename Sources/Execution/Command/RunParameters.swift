@@ -2,7 +2,7 @@ import RunCore
 import Weights
 
 /// The options that every command has and that shape the result, as documents record them.
-package struct TensorParameters: Codable, Sendable, Equatable {
+package struct TensorParameters: Codable, Sendable, Equatable, ShapingOptions {
   /// Patterns of tensors that count even if they would be left out.
   package var include: [String]
   /// Patterns of tensors that are left out.
@@ -27,6 +27,16 @@ package struct TensorParameters: Codable, Sendable, Equatable {
     self.threads = threads
   }
 
+  package var words: OptionWords {
+    var words = OptionWords()
+    words.add("--include", include)
+    words.add("--exclude", exclude)
+    words.add("--conv", conv)
+    words.add("--split-fused", splitFused)
+    words.add("--threads", threads)
+    return words
+  }
+
   /// The choice of tensors that these options make.
   package var catalogOptions: CatalogOptions {
     var options = CatalogOptions()
@@ -42,7 +52,9 @@ package struct TensorParameters: Codable, Sendable, Equatable {
 /// The members of `Own` are also members of this value. None of them may have the name of a member of ``TensorParameters``, since both are
 /// encoded into one object.
 @dynamicMemberLookup
-package struct RunParameters<Own: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
+package struct RunParameters<Own: Codable & Sendable & Equatable & ShapingOptions>: Codable, Sendable, Equatable,
+  ShapingOptions
+{
   /// The options that the command alone has.
   package var own: Own
   /// The options that every command has.
@@ -61,6 +73,12 @@ package struct RunParameters<Own: Codable & Sendable & Equatable>: Codable, Send
   package func encode(to encoder: any Encoder) throws {
     try own.encode(to: encoder)
     try tensors.encode(to: encoder)
+  }
+
+  package var words: OptionWords {
+    var words = own.words
+    words.add(tensors.words)
+    return words
   }
 
   package subscript<Value>(dynamicMember member: WritableKeyPath<Own, Value>) -> Value {

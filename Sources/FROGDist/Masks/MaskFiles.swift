@@ -24,26 +24,29 @@ package enum MaskFiles {
     threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 
-  /// The options of a run of `mask` that shape its result, as words by name of option.
-  static func options(_ parameters: MaskRecord.Parameters, names: ParameterNames?, audit: Int?, teams: String)
-    -> [String: String]
-  {
-    var options = RunIdentity.words(of: parameters)
-    options["--names"] = names?.rawValue ?? "none"
-    options["--audit"] = audit.map { "\($0)" } ?? "none"
-    options["--teams"] = teams
-    return options
+  /// The options of a run of `mask` that shape its result: those that its record has, and three that it has not.
+  ///
+  /// - Parameter audit: the number of matrices that an approximation scores exactly too; nil for exact scores.
+  static func words(
+    _ parameters: MaskRecord.Parameters, names: ParameterNames?, audit: Int?, teams: TeamPolicy
+  ) -> OptionWords {
+    var words = parameters.words
+    words.add("--names", names)
+    words.add("--audit", audit)
+    words.add("--teams", teams)
+    return words
   }
 
   private static func identity(of path: FilePath, now: RunIdentity) throws -> RunIdentity {
     let record = try MaskReader(path).record
-    var options = options(record.parameters, names: record.names.map { _ in .transformers5 }, audit: nil, teams: "")
+    var words = words(
+      record.parameters, names: record.names.map { _ in .transformers5 }, audit: nil, teams: .memory)
     var unsaid = ["--audit", "--teams"]
     // The rank was found by the audit, not asked for.
     if record.parameters.targetOverlap != nil { unsaid += ["--rank", "--oversample", "--power-iterations"] }
-    for name in unsaid { options[name] = now.options[name] }
+    words.take(unsaid, from: now.options)
     return RunIdentity(
-      version: record.version, options: options, threads: record.parameters.tensors.threads,
+      version: record.version, options: words, threads: record.parameters.tensors.threads,
       sources: ["checkpoint": record.checkpoint], now: now)
   }
 }

@@ -1,7 +1,7 @@
 import RunCore
 
 /// The options that `mask` alone has, as its record has them.
-package struct MaskParameters: Codable, Sendable, Equatable {
+package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   /// The share of weights that was asked for; nil if a count was.
   @ExplicitNull package var budget: Double?
   /// The number of weights that was asked for; nil if a share was.
@@ -46,7 +46,29 @@ package struct MaskParameters: Codable, Sendable, Equatable {
     case weightBy = "weight_by"
   }
 
-  /// The choices that shape the mask, in the words of the options.
+  package var words: OptionWords {
+    var words = OptionWords()
+    words.add("--budget", budget)
+    words.add("--keep", keep)
+    words.add("--select", select)
+    words.add("--precision", precision)
+    words.add("--format", format)
+    words.add("--score", score)
+    words.add("--rank", rank)
+    words.add("--oversample", oversample)
+    words.add("--power-iterations", powerIterations)
+    words.add("--target-overlap", targetOverlap)
+    words.add("--normalize", normalize)
+    words.add("--sample", sample)
+    words.add("--seed", seed)
+    words.add("--quality-weight", qualityWeight)
+    words.add("--overparameterized", overparameterized)
+    words.add("--analyze", analyze)
+    words.add("--weight-by", weightBy)
+    return words
+  }
+
+  /// The choices that shape the mask, for people.
   package var description: String {
     var words = [select, score, precision]
     if let rank { words.append("rank \(rank)") }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MPI
+import ShardIO
 
 /// Finds out how much memory a rank may use where the user does not say.
 package enum MemoryBudget {
@@ -13,15 +14,33 @@ package enum MemoryBudget {
 
   /// The bytes that each rank may use, the same on every rank, since all ranks must compute the same schedule.
   ///
-  /// Without a given limit, it is the smallest share of a rank on any node.
+  /// Without a given limit, it is the smallest share of a rank on any node. It is never more than what the limits of a process leave
+  /// (``roomOfProcess()``).
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameter given: the bytes for each rank that `--memory` says; nil without the option.
-  package static func agreed(given: Int?, _ world: Communicator) throws -> Int {
-    if let given { return given }
+  /// - Returns: the bytes, and whether they would be more without limits of processes.
+  package static func agreed(given: Int?, _ world: Communicator) throws -> (bytes: Int, isLimited: Bool) {
     let node = try world.splitByNode()
-    return try world.allReduced((ofNode() ?? .max) / node.size, .minimum)
+    let wanted = try world.allReduced(given ?? (ofNode() ?? .max) / node.size, .minimum)
+    let room = try world.allReduced(roomOfProcess() ?? .max, .minimum)
+    return (min(wanted, room), room < wanted)
+  }
+
+  /// The bytes that the limits of this process leave beside what it has in use now; nil without a limit.
+  static func roomOfProcess() -> Int? {
+    let limits = (addresses: ResourceLimit.addresses.bytes, data: ResourceLimit.data.bytes)
+    guard limits != (nil, nil) else { return nil }
+    let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+    return room(addresses: limits.addresses, data: limits.data, status: status ?? "")
+  }
+
+  /// The least that limits leave beside what a text like /proc/self/status says is in use, in bytes; nil without a limit.
+  static func room(addresses: Int?, data: Int?, status: String) -> Int? {
+    [(addresses, "VmSize:"), (data, "VmData:")].compactMap { limit, name in
+      limit.map { max(0, $0 - (bytes(of: name, in: status) ?? 0)) }
+    }.min()
   }
 
   /// The value of `MemAvailable` in /proc/meminfo in bytes; nil where there is none.
@@ -32,8 +51,13 @@ package enum MemoryBudget {
 
   /// The value of `MemAvailable` in a text like /proc/meminfo, in bytes.
   static func available(inMeminfo text: String) -> Int? {
-    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
-      let kibibytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) }), kibibytes > 0,
+    bytes(of: "MemAvailable:", in: text)
+  }
+
+  /// The amount after a name in a text of the kernel such as `VmSize:   9 kB`, in bytes; nil if there is none.
+  private static func bytes(of name: String, in text: String) -> Int? {
+    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
+      let kibibytes = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }), kibibytes > 0,
       kibibytes < 1 << 50
     else { return nil }
     return kibibytes * 1024

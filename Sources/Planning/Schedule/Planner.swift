@@ -8,6 +8,8 @@ package struct Planner {
   package let rates: MachineRates
   /// The bytes that each rank may hold.
   package let memory: Int
+  /// Whether limits of a process leave no more than that.
+  private let isLimited: Bool
 
   /// Agrees on rates and memory.
   ///
@@ -20,7 +22,7 @@ package struct Planner {
   package init(threads: Int, memory: Int?, world: Communicator, warn: (String) -> Void) throws {
     ranks = world.size
     rates = try MachineRates.agreed(threads: threads, world: world, warn: warn)
-    self.memory = try MemoryBudget.agreed(given: memory, world)
+    (self.memory, isLimited) = try MemoryBudget.agreed(given: memory, world)
   }
 
   /// Schedules some of the matrices. The result is the same on every rank.
@@ -40,7 +42,13 @@ package struct Planner {
   ///
   /// - Throws: ``RunFailure`` if a matrix does not fit in memory.
   package func schedule(_ matrices: [Catalog.Matrix], _ work: any MatrixWork) throws(RunFailure) -> Schedule {
-    try Schedule(
-      matrices, ranks: ranks, rates: rates, memory: MemoryModel(work, limit: memory))
+    do {
+      return try Schedule(matrices, ranks: ranks, rates: rates, memory: MemoryModel(work, limit: memory))
+    } catch {
+      guard isLimited else { throw error }
+      throw RunFailure(
+        error.kind,
+        error.message + "; a limit of the processes leaves no more: raise ulimit -v and ulimit -d by what is missing")
+    }
   }
 }

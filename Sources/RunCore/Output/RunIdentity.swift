@@ -21,8 +21,8 @@ package struct RunIdentity: Codable {
   /// The program's version.
   package let version: String
   package let command: String
-  /// The values of the options in words, by option: `--split-fused` and `yes`.
-  package let options: [String: String]
+  /// The options that shape the result.
+  package let options: OptionWords
   /// The number of BLAS threads of each rank.
   let threads: Int
   /// The checkpoints by name: `checkpoint`, or `base` and `tuned`.
@@ -87,11 +87,11 @@ package struct RunIdentity: Codable {
   ///
   /// - Parameters:
   ///   - version: the program's version.
-  ///   - options: the values of the options, as ``words(of:)`` returns them.
+  ///   - options: the options that shape the result.
   ///   - threads: the number of BLAS threads of each rank.
   ///   - sources: the checkpoints by name.
   package init(
-    version: String, command: String, options: [String: String], threads: Int, sources: [String: Source]
+    version: String, command: String, options: OptionWords, threads: Int, sources: [String: Source]
   ) {
     self.version = version
     self.command = command
@@ -109,7 +109,7 @@ package struct RunIdentity: Codable {
   ///   - sources: the checkpoints that the results name.
   ///   - now: the run that the finished one is compared with.
   package init(
-    version: String, options: [String: String], threads: Int, sources: [String: CheckpointSource], now: RunIdentity
+    version: String, options: OptionWords, threads: Int, sources: [String: CheckpointSource], now: RunIdentity
   ) {
     self.init(
       version: version, command: now.command, options: options, threads: threads,
@@ -117,22 +117,12 @@ package struct RunIdentity: Codable {
         uniqueKeysWithValues: sources.map { ($0, Source($1, shards: now.sources[$0]?.shards ?? [])) }))
   }
 
-  /// The members of an encodable value as options in words: a member `power_iterations` of 2 becomes `--power-iterations` and `2`.
-  package static func words(of value: some Encodable) -> [String: String] {
-    let members = JSONText.members(of: value).map { key, text in
-      ("--" + key.split(separator: "_").joined(separator: "-"), text)
-    }
-    return Dictionary(uniqueKeysWithValues: members)
-  }
-
   /// The differences between this run and one that is asked for now, in words for a message; empty if they are the same run.
   package func differences(now: RunIdentity) -> [String] {
     var found: [String] = []
     if version != now.version { found.append("the program was version \(version), is \(now.version)") }
     guard command == now.command else { return ["it is one of frog-mpi \(command), not \(now.command)"] }
-    found += options.merged(with: now.options).compactMap { name, values in
-      values.0 == values.1 ? nil : "\(name) was \(values.0), is \(values.1)"
-    }
+    found += options.differences(now: now.options)
     let isSameQuestion = found.isEmpty
     for name in Set(sources.keys).union(now.sources.keys).sorted() {
       guard let before = sources[name], let after = now.sources[name] else {
@@ -171,41 +161,5 @@ package struct RunIdentity: Codable {
     }
     let known = Set(shards.map(\.file))
     return found + now.filter { !known.contains($0.file) }.map { "\(quoted($0.file)) is new" }
-  }
-}
-
-extension [String: String] {
-  /// The values of both dictionaries by key, sorted by key; `none` stands for a key that one of them lacks.
-  fileprivate func merged(with other: [String: String]) -> [(String, (String, String))] {
-    Set(keys).union(other.keys).sorted().map { ($0, (self[$0] ?? "none", other[$0] ?? "none")) }
-  }
-}
-
-/// A JSON value in words: `yes` for true, `none` for null and for an empty list.
-private struct JSONText: Decodable {
-  let text: String
-
-  init(from decoder: any Decoder) throws {
-    let value = try decoder.singleValueContainer()
-    if value.decodeNil() {
-      text = "none"
-    } else if let flag = try? value.decode(Bool.self) {
-      text = flag ? "yes" : "no"
-    } else if let number = try? value.decode(Int.self) {
-      text = "\(number)"
-    } else if let number = try? value.decode(Double.self) {
-      text = "\(number)"
-    } else if let list = try? value.decode([String].self) {
-      text = list.isEmpty ? "none" : list.map { quoted($0) }.joined(separator: " ")
-    } else {
-      text = quoted(try value.decode(String.self))
-    }
-  }
-
-  static func members(of value: some Encodable) -> [String: String] {
-    guard let text = try? Document.encode(value),
-      let members = try? JSONDecoder().decode([String: JSONText].self, from: Data(text))
-    else { return [:] }
-    return members.mapValues(\.text)
   }
 }

@@ -52,7 +52,7 @@ public enum SourceKind: String, Sendable, CaseIterable {
   /// Opens a file for reading.
   ///
   /// With ``auto``, a file is read with pread(2) if it cannot be mapped, for want of address space or because its file
-  /// system cannot do it.
+  /// system cannot do it. It is also read so if addresses are limited: they are needed for matrices then.
   ///
   /// - Throws: ``SourceError``.
   package func open(_ path: FilePath) throws(SourceError) -> any ByteSource {
@@ -61,7 +61,7 @@ public enum SourceKind: String, Sendable, CaseIterable {
     case .mmap: return try MappedFile(file)
     case .pread: return PreadFile(file)
     case .auto:
-      guard file.fileSystem.bestKind == .mmap else { return PreadFile(file) }
+      guard file.fileSystem.bestKind == .mmap, ResourceLimit.addresses.bytes == nil else { return PreadFile(file) }
       do {
         return try MappedFile(file)
       } catch .cannotMap(_, let errno) where errno.isAboutMapping {

@@ -3,7 +3,7 @@ import RunCore
 import SpectralQuality
 
 /// What is measured of every matrix beyond its norms and power law.
-package struct MetricChoice: Codable, Sendable, Equatable {
+package struct MetricChoice: Codable, Sendable, Equatable, ShapingOptions {
   /// The columns of `details.csv` that are wanted beside those that name a matrix; empty for all.
   package var columns: [String] = []
   /// Whether the largest eigenvalues are left out of the fit where that lowers α much.
@@ -32,6 +32,20 @@ package struct MetricChoice: Codable, Sendable, Equatable {
     case fixFingers = "fix_fingers"
     case mpFit = "mp_fit"
     case pValue = "p_value"
+  }
+
+  package var words: OptionWords {
+    var words = OptionWords()
+    words.add("--metrics", columns)
+    words.add("--fix-fingers", fixFingers)
+    words.add("--truncated", truncated)
+    words.add("--mp-fit", mpFit)
+    words.add("--randomize", randomize)
+    words.add("--vectors", vectors)
+    words.add("--p-value", pValue)
+    words.add("--overlap", overlap)
+    words.add("--seed", seed)
+    return words
   }
 
   /// The columns of the metrics that this choice measures, in their order.

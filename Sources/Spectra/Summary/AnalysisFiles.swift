@@ -11,15 +11,8 @@ package enum AnalysisFiles {
   /// The files by which results of `analyze` are recognized.
   package static let kind = OutputKind(AnalysisSummary.self) { summary, now in
     RunIdentity(
-      version: summary.version, options: options(summary.parameters), threads: summary.threads,
+      version: summary.version, options: summary.parameters.words, threads: summary.threads,
       sources: ["checkpoint": summary.checkpoint], now: now)
-  }
-
-  /// The options of a run of `analyze` that shape its result, as words by name of option.
-  static func options(_ parameters: AnalysisSummary.Parameters) -> [String: String] {
-    var options = RunIdentity.words(of: parameters)
-    options["--metrics"] = nil
-    return options.merging(RunIdentity.words(of: parameters.metrics)) { first, _ in first }
   }
 
   /// The table and the summary, ready to be published; the summary vouches for the table.

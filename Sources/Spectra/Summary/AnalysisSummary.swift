@@ -49,11 +49,13 @@ package struct AnalysisSummary: Codable, Sendable {
   package typealias Parameters = RunParameters<Choice>
 
   /// The options that `analyze` alone has.
-  package struct Choice: Codable, Sendable, Equatable {
+  package struct Choice: Codable, Sendable, Equatable, ShapingOptions {
     /// What is measured of every matrix.
     package var metrics: MetricChoice
 
     package init(metrics: MetricChoice) { self.metrics = metrics }
+
+    package var words: OptionWords { metrics.words }
   }
 
   /// α along the depth of a model, over the matrices of one role: the correlation flow.

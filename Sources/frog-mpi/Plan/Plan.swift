@@ -80,14 +80,14 @@ struct Plan: ParsableCommand {
 
   private func printPlan() throws(RunFailure) {
     guard let checkpoint else { return }
-    do { print(try describe(FilePath(checkpoint)), terminator: "") } catch { throw RunFailure(error) }
+    do { try StandardOutput.print(describe(FilePath(checkpoint))) } catch { throw RunFailure(error) }
   }
 
   // MARK: Calibration
 
   /// Measures on all ranks, stores the rates, and prints a plan if one was asked for.
   private func runCalibration() -> Never {
-    Self.runOnRanks { world in
+    Self.runOnRanks(threads: resources.threads) { world in
       let file = MachineRates.file
       guard let file else {
         throw RunFailure(.io, "there is no place to store rates: set HOME or XDG_CACHE_HOME")
@@ -104,7 +104,11 @@ struct Plan: ParsableCommand {
         guard world.isRoot else { return }
         do { try found.rates.store(to: file) } catch { throw RunFailure(error) }
         // With --json standard output holds one document alone.
-        if !json { print(CalibrationSummary(found).text + "rates stored in \(shown(file))") }
+        if !json {
+          try StandardOutput.print(
+            CalibrationSummary(found).text + "rates stored in \(shown(file))\n",
+            done: "the rates are stored in \(shown(file)), but not printed: ")
+        }
         try printPlan()
       }
       return .success

@@ -35,26 +35,31 @@ extension ParsableCommand {
     exit(withRawStatus: status.rawValue)
   }
 
-  static func exit(withRawStatus status: Int32) -> Never {
-    #if canImport(Glibc)
-      Glibc.exit(status)
-    #else
-      Musl.exit(status)
-    #endif
-  }
+  /// Ends the process with the number of a status, without an orderly end of the libraries.
+  ///
+  /// OpenBLAS would join its threads, which wait for ever if they were refused memory. Nothing of this program waits to be written.
+  static func exit(withRawStatus status: Int32) -> Never { _exit(status) }
 
   /// Ends the process when the parser has thrown `error`.
   ///
   /// Help and version go to standard output. A wrong command line is reported in one error line.
   static func exit(parsing error: any Error) -> Never {
-    let code = exitCode(for: error)
-    guard !code.isSuccess else { exit(withError: error) }
+    let isAnswer = exitCode(for: error).isSuccess
     if Terminal.speaksForAllRanks {
-      Terminal.complain("\(message(for: error)) (see frog-mpi --help)")
-    } else {
+      guard isAnswer else {
+        Terminal.complain("\(message(for: error)) (see frog-mpi --help)")
+        exit(withStatus: .usage)
+      }
+      do {
+        try StandardOutput.print(fullMessage(for: error) + "\n")
+      } catch {
+        Terminal.complain(error.message)
+        exit(withStatus: ExitStatus(error.kind))
+      }
+    } else if !isAnswer {
       // The launcher ends all processes with the first that exits, so a silent one must not exit before the one that reports.
       sleep(1)
     }
-    exit(withStatus: .usage)
+    exit(withStatus: isAnswer ? .success : .usage)
   }
 }

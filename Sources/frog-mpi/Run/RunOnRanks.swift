@@ -1,12 +1,16 @@
 import ArgumentParser
 import MPI
 import RunCore
+import ShardIO
 
 extension ParsableCommand {
   /// Runs `body` on every rank under MPI, and ends the process with its status.
   ///
   /// A failure that all ranks agree on is reported once.
-  static func runOnRanks(_ body: (Communicator) throws -> ExitStatus) -> Never {
+  ///
+  /// - Parameter threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
+  static func runOnRanks(threads: Int? = nil, _ body: (Communicator) throws -> ExitStatus) -> Never {
+    if let refusal = LaunchTrial(threads: threads ?? 1).refusal() { exit(withStatus: refusal) }
     let status = MPI.run { world in
       do {
         return try body(world).rawValue
@@ -20,18 +24,22 @@ extension ParsableCommand {
 
   /// Runs the stages of a command on every rank until it is done or has to stop, and prints the result.
   ///
+  /// A summary that cannot be printed is a failure of all ranks, although the results are complete by then.
+  ///
   /// - Parameters:
+  ///   - threads: the number of BLAS threads that the user has asked for; nil for what the machine has.
+  ///   - output: where the results go, and whether anything is printed.
   ///   - version: the program's version, for the records.
   ///   - kinds: the files of all commands.
   ///   - body: runs the stages, and gives the text that is printed.
   static func runOnRanks(
-    until stop: StopOptions, isQuiet: Bool, version: String, among kinds: [OutputKind],
+    until stop: StopOptions, to output: OutputChoice, threads: Int?, version: String, among kinds: [OutputKind],
     _ body: (RunContext) throws -> String
   ) -> Never {
     let logger = Diagnostics.logger()
     let limits = stop.limits
-    runOnRanks { world in
-      let display = ProgressDisplay(isQuiet: isQuiet, logger: logger)
+    runOnRanks(threads: threads) { world in
+      let display = ProgressDisplay(isQuiet: output.quiet, logger: logger)
       // The open line is removed, so that an error is reported on a line of its own.
       defer { display.clear() }
       let watch = try StopWatch(rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
@@ -42,7 +50,12 @@ extension ParsableCommand {
             on: world, observer: display, version: version, watch: watch,
             kinds: kinds))
         display.clear()
-        if world.isRoot, !isQuiet { print(text, terminator: "") }
+        try world.agree { () throws(RunFailure) in
+          guard world.isRoot, !output.quiet else { return }
+          try StandardOutput.print(
+            text, done: "the results in \(shown(output.options.path)) are complete, only their summary is not printed: "
+          )
+        }
         return .success
       } catch let failure as RunFailure where failure.kind == .stopped {
         if world.isRoot { watch.announce(failure) }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FROGDist
 import MPI
+import RunCore
 import ShardIO
 import SystemPackage
 
@@ -29,21 +30,26 @@ struct Verify: ParsableCommand {
     Self.runOnRanks { world in
       let (record, problems) = try Verification(FilePath(out), on: world).run(
         checkpoint: checkpoint.map { FilePath($0) }, io: reading.io)
-      if world.isRoot { report(record, problems) }
+      try world.agree { () throws(RunFailure) in
+        if world.isRoot { try report(record, problems) }
+      }
       return problems.isEmpty ? .success : .badData
     }
   }
 
-  private func report(_ record: MaskRecord, _ problems: [String]) {
+  /// Prints what was found, on rank 0. The first problem goes to standard error.
+  ///
+  /// - Throws: ``RunFailure`` if all is well and that cannot be printed. Problems outweigh a standard output that cannot be written to.
+  private func report(_ record: MaskRecord, _ problems: [String]) throws(RunFailure) {
     guard let first = problems.first else {
-      print(
+      return try StandardOutput.print(
         "\(out): \(Terminal.grouped(record.kept)) kept weights in \(Terminal.grouped(record.matrices.count)) matrices, "
           + "\(record.files.count) files: all is well"
-          + (checkpoint == nil ? "" : ", and the checkpoint is the one they were made from"))
-      return
+          + (checkpoint == nil ? "" : ", and the checkpoint is the one they were made from") + "\n",
+        done: "all is well, but that is not printed: ")
     }
-    for problem in problems.dropFirst() { print(problem) }
-    let others = problems.count > 1 ? " (and \(problems.count - 1) more, on standard output)" : ""
-    Terminal.complain(first + others)
+    var place = "on standard output"
+    do { try StandardOutput.print(problems.dropFirst().map { $0 + "\n" }.joined()) } catch { place = error.message }
+    Terminal.complain(first + (problems.count > 1 ? " (and \(problems.count - 1) more, \(place))" : ""))
   }
 }
