@@ -5,7 +5,7 @@ import ShardIO
 ///
 /// Outside all layers a table has as many rows, or columns, as the vocabulary or the positions of config.json, whatever its name. A number
 /// that is also the size of a layer tells nothing, and then the name decides. Without a number in config.json, a tensor that reads or
-/// writes the width of the layers, and is half as large again on its other side as anything in them, is a table.
+/// writes the width of the layers, and on its other side is three times as large and half as large again as anything in them, is a table.
 ///
 /// Inside layers names decide, since many sizes meet there by chance.
 struct Tables {
@@ -80,7 +80,7 @@ struct Tables {
     // 4. Far larger than all layers.
     guard !isInLayer, largest > 0, !OutputHeads.isNamed(path) else { return nil }
     let (narrow, wide) = (min(rows, columns), max(rows, columns))
-    if narrow == width || sizes.modelWidths.contains(narrow), wide / 3 >= largest / 2 {
+    if narrow == width || sizes.modelWidths.contains(narrow), wide / 3 >= max(narrow, largest / 2) {
       return Finding(
         reason: Self.reason(of: path),
         evidence: "outside all layers, it is \(wide) wide on one side, and no layer is wider than \(largest)")
