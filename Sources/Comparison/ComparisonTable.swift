@@ -32,7 +32,6 @@ struct ComparisonTable {
     let (stored, other) = (pairing.base.matrices[matrix.ordinal], pairing.tuned.matrices[matrix.ordinal])
     let change = flags.changes[matrix.ordinal]
     let role = roles[stored]
-    let positions = pairing.base.kernelPositions(of: stored)
     var reasons = matrix.reasons
     var cells: [(name: String, value: String?)] = [
       ("layer_id", "\(matrix.ordinal)"), ("longname", CommaSeparated.escapingFormula(stored.moduleName)),
@@ -40,7 +39,7 @@ struct ComparisonTable {
         "tuned_longname",
         ExactName(stored.name) == ExactName(other.name) ? nil : CommaSeparated.escapingFormula(other.moduleName)
       ),
-      ("layer_type", positions == nil ? "dense" : "conv2d"),
+      ("layer_type", ConvolutionKernel.layerType(pairing.base.kernel(of: stored))),
       ("role", CommaSeparated.escapingFormula(role.name)), ("depth", role.depth.map { "\($0)" }),
       ("rows", "\(stored.rows)"),
       ("columns", "\(stored.columns)"), ("base_dtype", stored.dtype.rawValue), ("tuned_dtype", other.dtype.rawValue),

@@ -38,7 +38,7 @@ struct SpectrumMeasurement: MatrixMeasurement {
   private func row(of ordinal: Int, _ spectra: MatrixSpectra) throws -> AnalyzedMatrix {
     let matrix = catalog.matrices[ordinal]
     return try AnalyzedMatrix(
-      matrix, ordinal: ordinal, role: roles[matrix], positions: catalog.kernelPositions(of: matrix), spectra, metrics)
+      matrix, ordinal: ordinal, role: roles[matrix], kernel: catalog.kernel(of: matrix), spectra, metrics)
   }
 }
 

@@ -478,6 +478,10 @@ KINDS = {
         file="adapter_model.safetensors",
         beside={"adapter_config.json": {"peft_type": "SOMETHING"}},
     ),
+    "a model beside its adapter": Kind(
+        DECODER,
+        beside={"adapter_config.json": {"peft_type": "SOMETHING"}, "adapter_model.safetensors": {}},
+    ),
     "an adapter by its file's metadata": Kind(
         """
         unet_down_blocks_{0..1}_to_q.kron_w1 F32 8x8 refused:metadata
@@ -498,6 +502,20 @@ KINDS = {
         net.{0..2}.conv.out.weight F16 32x4x1x1 refused:thin factors
         net.{0..2}.conv.magnitude F16 32 refused:thin factors
         """,
+    ),
+    "a tall and a wide matrix": Kind(
+        """
+        h.0.tall.weight F32 400x8 matrix
+        h.0.wide.weight F32 8x400 matrix
+        """,
+    ),
+    "a model whose file's metadata tell of an adapter": Kind(
+        DECODER
+        + """
+        model.layers.{0..1}.mlp.up_proj.weight BF16 160x64 matrix
+        """,
+        {"model_type": "merged"},
+        metadata={"lora_merged": "yes"},
     ),
     "a model of two layers": Kind(
         """

@@ -83,6 +83,7 @@ def test_kernels_over_time_and_space_are_matrices(frog, tmp_path):
         rows = {row["longname"]: row for row in csv.DictReader(stream)}
     # Each of 7 or 18 positions is a matrix of its own.
     assert [int(rows[name]["num_evals"]) for name in ("up", "down", "mix")] == [7 * 16, 18 * 8, 24]
+    assert [rows[name]["layer_type"] for name in ("up", "down", "mix")] == ["conv1d", "conv3d", "dense"]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ struct MaskAnalysis {
           ofGram: values.map { $0.times(powerOfTwo: matrix.units.weights) }, rescue: matrix.record.rescue)
         return try AnalyzedMatrix(
           catalog.matrices[matrix.ordinal], ordinal: matrix.ordinal, role: roles[catalog.matrices[matrix.ordinal]],
-          positions: nil, spectra, MetricChoice())
+          kernel: nil, spectra, MetricChoice())
       }
     }
     self.roles = roles

@@ -19,14 +19,14 @@ package struct AnalyzedMatrix: MatrixRow {
   /// Why the usual solver's result was refused; nil if it was not.
   package let rescue: String?
 
-  /// - Parameter positions: the number of positions of a convolution's kernel; nil for other matrices.
+  /// - Parameter kernel: the kernel of a convolution; nil for other matrices.
   /// - Throws: ``RunFailure`` naming the matrix if its singular values are no spectrum.
   package init(
-    _ matrix: Catalog.Matrix, ordinal: Int, role: MatrixRole, positions: Int?, _ spectra: MatrixSpectra,
+    _ matrix: Catalog.Matrix, ordinal: Int, role: MatrixRole, kernel: ConvolutionKernel?, _ spectra: MatrixSpectra,
     _ metrics: MetricChoice
   ) throws {
     func spectrum(_ values: [[Double]]) throws -> Spectrum {
-      try Spectrum(values, of: matrix, positions: positions)
+      try Spectrum(values, of: matrix, positions: kernel?.positions)
     }
     // 1. Compute all metrics. A vector comes as four numbers: see ``MatrixSpectra/vectors``.
     let vectors = spectra.vectors ?? []
@@ -42,13 +42,13 @@ package struct AnalyzedMatrix: MatrixRow {
     self.ordinal = ordinal
     rescue = spectra.rescue
     // 2. Make the cells: WeightWatcher's columns first, our own behind.
-    cells = Self.cells(found, of: matrix, ordinal: ordinal, role: role, isConvolution: positions != nil)
+    cells = Self.cells(found, of: matrix, ordinal: ordinal, role: role, kernel: kernel)
     // 3. Empty the cells of what could not be measured, and say why.
     reasons = found.reasons
     if metrics.vectors, spectra.vectors == nil {
       leaveEmpty(
         SpectralMetrics.vectorColumns,
-        positions ?? 1 == 1 ? "vectors: the solver's were refused" : "vectors: not measured of convolutions")
+        kernel?.positions ?? 1 == 1 ? "vectors: the solver's were refused" : "vectors: not measured of convolutions")
     }
     if metrics.randomize, spectra.replicas.isEmpty {
       leaveEmpty(
@@ -66,13 +66,13 @@ package struct AnalyzedMatrix: MatrixRow {
   }
 
   private static func cells(
-    _ metrics: SpectralMetrics, of matrix: Catalog.Matrix, ordinal: Int, role: MatrixRole, isConvolution: Bool
+    _ metrics: SpectralMetrics, of matrix: Catalog.Matrix, ordinal: Int, role: MatrixRole, kernel: ConvolutionKernel?
   ) -> [(name: String, value: Value?)] {
     let longName = matrix.moduleName
     let short = longName.utf8.split(separator: UInt8(ascii: ".")).last.map { String(Substring($0)) } ?? longName
     let measured = metrics.row([
       ("layer_id", .count(ordinal)), ("name", .text(short)), ("longname", .text(longName)),
-      ("layer_type", .text(isConvolution ? "conv2d" : "dense")),
+      ("layer_type", .text(ConvolutionKernel.layerType(kernel))),
     ]).map { ($0.name, $0.value.map(Value.init)) }
     return measured + [
       ("role", .text(role.name)), ("depth", role.depth.map { .count($0) }),

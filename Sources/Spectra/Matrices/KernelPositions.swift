@@ -61,13 +61,29 @@ package struct KernelPosition: PanelSource {
   }
 }
 
+/// The kernel of a convolution.
+package struct ConvolutionKernel: Sendable, Equatable {
+  /// The number of positions, such as height × width, which have spectra of their own.
+  package let positions: Int
+  /// The number of dimensions that the convolution runs over, such as 2 for images.
+  package let dimensions: Int
+
+  /// The kind of layer that a matrix belongs to, as tables name it: `conv2d`, or `dense` without a kernel.
+  package static func layerType(_ kernel: ConvolutionKernel?) -> String {
+    kernel.map { "conv\($0.dimensions)d" } ?? "dense"
+  }
+}
+
 extension Catalog {
-  /// The number of positions of a convolution's kernel, such as height × width, which have spectra of their own; nil for other matrices.
-  package func kernelPositions(of matrix: Matrix) -> Int? {
+  /// The kernel that a matrix is; nil for other matrices.
+  package func kernel(of matrix: Matrix) -> ConvolutionKernel? {
     let shape = tensors[matrix.tensor].shape
     guard matrix.expert == nil, shape.count >= 3, shape[0] == matrix.rows, shape[1] > 0,
       matrix.columns.isMultiple(of: shape[1])
     else { return nil }
-    return matrix.columns / shape[1]
+    return ConvolutionKernel(positions: matrix.columns / shape[1], dimensions: shape.count - 2)
   }
+
+  /// The number of positions of the kernel that a matrix is; nil for other matrices.
+  package func kernelPositions(of matrix: Matrix) -> Int? { kernel(of: matrix)?.positions }
 }

@@ -10,12 +10,17 @@ enum Adapters {
 
   /// The reason why all tensors of a checkpoint are refused; nil if it is no adapter.
   static func reason(_ checkpoint: Checkpoint, _ tree: NameTree) -> String? {
-    let folder = ModelConfig.folder(of: checkpoint.path)
-    func isThere(_ name: String) -> Bool { (try? folder.appending(name).stat()) != nil }
-    let (hasConfig, isModel) = (isThere(configName), isThere(ModelConfig.fileName))
-    let isNamed = checkpoint.shards.allSatisfy { TensorName.words(of: stem(of: $0.fileName)).contains("adapter") }
-    if hasConfig, isNamed || !isModel { return "belongs to an adapter, as \(configName) beside it tells" }
-    for shard in checkpoint.shards {
+    let names = (try? Folder.names(in: ModelConfig.folder(of: checkpoint.path))) ?? []
+    let isModel = names.contains(ModelConfig.fileName)
+    if names.contains(configName) {
+      let used = Set(checkpoint.shards.map { ExactName($0.fileName) })
+      // The configuration may be that of an adapter that lies beside the model.
+      let isOfAnother = names.contains { isNamed($0) && !used.contains(ExactName($0)) }
+      if checkpoint.shards.allSatisfy({ isNamed($0.fileName) }) || !(isModel || isOfAnother) {
+        return "belongs to an adapter, as \(configName) beside it tells"
+      }
+    }
+    for shard in checkpoint.shards where !isModel {
       // Keys of trainers: ss_network_module, lora_adapter_metadata, and their like.
       let key = shard.header.metadata.keys.first { key in
         let words = TensorName.words(of: key.string)
@@ -27,8 +32,10 @@ enum Adapters {
       ? "belongs to an adapter: all matrices here are pairs of thin factors, without a base" : nil
   }
 
-  private static func stem(of file: String) -> String {
-    String(file.utf8.prefix { $0 != UInt8(ascii: ".") }) ?? ""
+  /// Whether a file has the name of an adapter's weights.
+  private static func isNamed(_ file: String) -> Bool {
+    let stem = String(file.utf8.prefix { $0 != UInt8(ascii: ".") }) ?? ""
+    return file.hasSuffix(".safetensors") && TensorName.words(of: stem).contains("adapter")
   }
 
   /// Whether nearly all matrices come in groups of thin factors that share their inner dimension, without the rest of a model.
@@ -44,9 +51,9 @@ enum Adapters {
       let shape = [info.shape[0], info.elementCount / max(info.shape[0], 1)]
       if info.shape.count < 2 { vectors.append(group) } else { groups[group, default: []].append(shape) }
     }
-    let factors = groups.filter { areFactors($0.value) }
+    let factors = groups.filter { $0.key != NameTree.root && areFactors($0.value) }
     let (found, all) = (factors.values.reduce(0) { $0 + $1.count }, groups.values.reduce(0) { $0 + $1.count })
-    guard found > 0, found >= all - all / 10 else { return false }
+    guard factors.count > 1, found >= all - all / 10 else { return false }
     // A model has vectors of norms elsewhere. Those of an adapter, such as magnitudes, lie with its factors.
     return vectors.allSatisfy { factors[$0] != nil || factors[tree.parent(of: $0)] != nil }
   }
