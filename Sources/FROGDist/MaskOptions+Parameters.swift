@@ -23,6 +23,7 @@ extension MaskParameters {
     switch options.budget {
     case .share(let numerator, let denominator): budget = Double(numerator) / Double(denominator)
     case .count(let count): keep = count
+    case .lora(let rank): loraRank = rank
     }
   }
 }

@@ -38,7 +38,7 @@ package struct MaskPipeline: MatrixCommand {
     _ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext
   ) throws -> Preparation {
     let catalog = checkpoints.catalogs[0]
-    let keep = try question.budget.resolve(of: catalog.weightCount)
+    let keep = try question.budget.resolve(of: catalog.matrices)
     try checkMemory(catalog, planner)
     return Preparation(keep: keep, names: checkpoints.classified.first.flatMap { names(of: $0, context) })
   }
@@ -149,6 +149,7 @@ package struct MaskPipeline: MatrixCommand {
     case .global: .global(keep)
     case .matrix: .each(Shares.divide(keep, by: importance, sizes: sizes))
     case .uniform: .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
+    case .lora: .each(question.budget.divideAsLoRA(keep, among: input.catalog.matrices))
     }
   }
 

@@ -1,3 +1,5 @@
+import ShardIO
+import TestSupport
 import Testing
 
 @testable import Comparison
@@ -14,7 +16,7 @@ struct BudgetTests {
       ("2.5%", 1, 40), (".5", 1, 2), ("0.1%", 1, 1000), ("33.3333333333%", 333_333_333_333, 1_000_000_000_000),
     ])
   func shares(text: String, numerator: Int, denominator: Int) throws {
-    guard case .share(let n, let d)? = Budget(share: text) else {
+    guard case .share(let n, let d)? = Budget(text) else {
       Issue.record("\(text) was refused")
       return
     }
@@ -25,22 +27,35 @@ struct BudgetTests {
     "refuse what is no share from 0 to 1",
     arguments: [
       "", "%", ".", "101%", "1.0001", "-1%", "1e-2", "nan", "inf", "0x1", "1 %", "1%%", "١%", "0.0000000000001", "9999",
+      "lora:", "lora:0", "lora:-1", "lora:65537", "lora:1.5", "lora:99999999999999999999", "lora:١", "LoRA:4",
     ])
   func refused(text: String) {
-    #expect(Budget(share: text) == nil)
+    #expect(Budget(text) == nil)
   }
 
   @Test("round half up, without a floating-point number on the way")
   func rounding() throws {
-    let one = try #require(Budget(share: "1%"))
-    #expect(try one.resolve(of: 50) == 1)
-    #expect(try one.resolve(of: 49) == 0)
-    #expect(try one.resolve(of: 0) == 0)
+    #expect(Budget.rounded(1, 100, of: 50) == 1)
+    #expect(Budget.rounded(1, 100, of: 49) == 0)
+    #expect(Budget.rounded(1, 100, of: 0) == 0)
     // 0.07 · 10¹⁸ is not a whole number to a Double.
-    let seven = try #require(Budget(share: "0.07"))
-    #expect(try seven.resolve(of: 1_000_000_000_000_000_050) == 70_000_000_000_000_004)
-    #expect(try Budget.count(7).resolve(of: 7) == 7)
-    #expect(throws: RunFailure.self) { try Budget.count(8).resolve(of: 7) }
+    #expect(Budget.rounded(7, 100, of: 1_000_000_000_000_000_050) == 70_000_000_000_000_004)
+    let matrices = try catalog([("h.0.a", .f32, [10, 20]), ("h.0.b", .f32, [5, 10])]).matrices
+    #expect(try #require(Budget("1%")).resolve(of: matrices) == 3)
+    #expect(try Budget.count(250).resolve(of: matrices) == 250)
+    #expect(throws: RunFailure.self) { try Budget.count(251).resolve(of: matrices) }
+  }
+
+  @Test("as LoRA of a rank divides its parameters, at most all of a matrix")
+  func lora() throws {
+    let matrices = try catalog([("h.0.a", .f32, [30, 50]), ("h.0.b", .f32, [4, 20]), ("h.0.c", .f32, [2, 7])]).matrices
+    for (rank, parameters) in [(1, [80, 24, 9]), (2, [160, 48, 14]), (4, [320, 80, 14]), (65536, [1500, 80, 14])] {
+      let budget = try #require(Budget("lora:\(rank)"))
+      #expect(try budget.resolve(of: matrices) == parameters.reduce(0, +))
+      #expect(budget.divideAsLoRA(0, among: matrices) == parameters)
+      // The same number, asked for as a count, is divided in the same way.
+      #expect(Budget.count(0).divideAsLoRA(parameters.reduce(0, +), among: matrices) == parameters)
+    }
   }
 }
 

@@ -57,7 +57,9 @@ struct OptionWordsTests {
 
   /// The name of the option that a member of a document records.
   private func option(_ path: [String]) -> String {
-    "--" + (path.last ?? "").replacingOccurrences(of: "_", with: "-")
+    // A budget may be given as the rank of a LoRA, which is recorded apart from shares.
+    if path.last == "lora_rank" { return "--budget" }
+    return "--" + (path.last ?? "").replacingOccurrences(of: "_", with: "-")
   }
 
   private func leaves(of object: [String: Any]) -> [[String]] {

@@ -295,9 +295,34 @@ def test_starvation_is_warned_of(frog, checkpoint, tmp_path):
     assert json.loads(frog("inspect", tmp_path / "a", "--json").stdout)["starved"] == 29
 
 
+@pytest.mark.parametrize("name", ["minilm", "mixed"])
+def test_budgets_of_lora(frog, checkpoint, exact, tmp_path, name):
+    """r(m + n) weights of every matrix, or all of a small one: the best of it by the reference. Globally as many as that together."""
+    rank = 3
+    ours = exact(name)
+    wanted = {m.name: min(rank * sum(m.shape), m.size) for m in ours.matrices}
+    assert name != "mixed" or any(k == m.size for k, m in zip(wanted.values(), ours.matrices, strict=True))
+    described, output = kept_by(frog, checkpoint(name), tmp_path / "each", "--budget", f"lora:{rank}", "--select", "lora")
+    assert {m["name"]: m["kept"] for m in described["matrices"]} == wanted
+    parameters = described["parameters"]
+    assert (parameters["budget"], parameters["keep"], parameters["lora_rank"]) == (None, None, rank)
+    for matrix in ours.matrices:
+        best = np.sort(np.partition(matrix.scores, matrix.size - wanted[matrix.name])[matrix.size - wanted[matrix.name] :])
+        found = np.sort(matrix.scores[output[matrix.name].indices])
+        assert found.size == best.size and np.all(found >= best * (1 - 1e-5)), matrix.name
+    whole = frog.mask(checkpoint(name), tmp_path / "all", "--budget", f"lora:{rank}")
+    counted = frog.mask(checkpoint(name), tmp_path / "count", "--keep", str(sum(wanted.values())), "--select", "lora")
+    assert whole["K"] == whole["kept"] == sum(wanted.values())
+    assert {m["name"]: m["kept"] for m in counted["matrices"]} == wanted
+    assert frog("verify", tmp_path / "each", "--checkpoint", checkpoint(name)).status == 0
+    again = frog("mask", checkpoint(name), "--out", tmp_path / "each", "--resume", "--budget", "lora:4", "--select", "lora")
+    assert again.status == 64 and "--budget was 'lora:3', is 'lora:4'" in again.stderr, str(again)
+
+
 @pytest.mark.parametrize(
     "options, word",
-    [(("--sample", "-1"), "--sample"), (("--sample", "nan"), "--sample"), (("--sample", "1001"), "--sample"),
+    [(("--budget", "lora:0"), "--budget"), (("--select", "lora", "--quality-weight", "alpha"), "--quality-weight"),
+     (("--sample", "-1"), "--sample"), (("--sample", "nan"), "--sample"), (("--sample", "1001"), "--sample"),
      (("--normalize", "rows"), "--normalize"), (("--score", "taylor"), "--score"), (("--seed", "-1"), "--seed"),
      (("--score", "lift", "--rank", "0"), "--rank"), (("--score", "magnitude", "--rank", "4"), "--rank")],
 )  # fmt: skip

@@ -2,10 +2,12 @@ import RunCore
 
 /// The options that `mask` alone has, as its record has them.
 package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
-  /// The share of weights that was asked for; nil if a count was.
+  /// The share of weights that was asked for; nil if the budget was given otherwise.
   @ExplicitNull package var budget: Double?
-  /// The number of weights that was asked for; nil if a share was.
+  /// The number of weights that was asked for; nil if the budget was given otherwise.
   @ExplicitNull package var keep: Int?
+  /// The rank of the LoRA whose number of parameters was asked for; nil if the budget was given otherwise.
+  @ExplicitNull package var loraRank: Int?
   /// How the border is drawn, as a word of ``SelectionMode``.
   package var select: String
   /// The precision of exact decompositions, as a word of ``Precision``.
@@ -40,6 +42,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   enum CodingKeys: String, CodingKey {
     case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, overparameterized
     case analyze
+    case loraRank = "lora_rank"
     case qualityWeight = "quality_weight"
     case powerIterations = "power_iterations"
     case targetOverlap = "target_overlap"
@@ -48,7 +51,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
 
   package var words: OptionWords {
     var words = OptionWords()
-    words.add("--budget", budget)
+    if let loraRank { words.add("--budget", "lora:\(loraRank)") } else { words.add("--budget", budget) }
     words.add("--keep", keep)
     words.add("--select", select)
     words.add("--precision", precision)
@@ -71,6 +74,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   /// The choices that shape the mask, for people.
   package var description: String {
     var words = [select, score, precision]
+    if let loraRank { words.append("as many as LoRA of rank \(loraRank)") }
     if let rank { words.append("rank \(rank)") }
     if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }
     if let sample { words.append("sample \(sample)") }

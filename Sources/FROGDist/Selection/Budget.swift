@@ -1,17 +1,35 @@
 import RunCore
+import Weights
 
-/// The number of weights that a run keeps, as a share of all or as a count.
+/// The number of weights that a run keeps: as a share of all, as a count, or as many as LoRA would train.
 package enum Budget: Equatable, Sendable {
   /// `numerator / denominator` of all weights, as the decimal number that the user wrote.
   case share(numerator: Int, denominator: Int)
   /// A number of weights.
   case count(Int)
+  /// As many weights as LoRA of this rank has parameters.
+  case lora(rank: Int)
 
   /// The budget of a run that asks for no other: 1%.
   package static let standard = Budget.share(numerator: 1, denominator: 100)
 
-  /// The budget that `text` means, such as `1%`, `0.01` or `2.5%`; nil if it is no share from 0 to 1.
-  package init?(share text: String) {
+  /// The largest rank of LoRA that is believed.
+  private static let largestRank = 1 << 16
+
+  /// The budget that `text` means, such as `1%`, `0.01`, `2.5%` or `lora:16`; nil if it is neither a share from 0 to 1 nor a rank.
+  package init?(_ text: String) {
+    if text.hasPrefix("lora:") {
+      let digits = text.dropFirst("lora:".count)
+      guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let rank = Int(digits),
+        (1...Self.largestRank).contains(rank)
+      else { return nil }
+      self = .lora(rank: rank)
+    } else {
+      self.init(share: text)
+    }
+  }
+
+  private init?(share text: String) {
     var digits = Substring(text)
     var denominator = 1
     if digits.hasSuffix("%") {
@@ -29,19 +47,43 @@ package enum Budget: Equatable, Sendable {
     self = .share(numerator: numerator, denominator: denominator)
   }
 
-  /// K, the number of weights to keep of `total`, rounded half up.
+  /// K, the number of weights of `matrices` to keep. A share is rounded half up.
   ///
-  /// - Throws: ``RunFailure`` if a count is more than `total`.
-  package func resolve(of total: Int) throws -> Int {
+  /// - Throws: ``RunFailure`` if a count is more than there are weights.
+  package func resolve(of matrices: [Catalog.Matrix]) throws -> Int {
+    let total = matrices.reduce(0) { $0 + $1.size }
     switch self {
-    case .share(let numerator, let denominator):
-      let product = UInt128(numerator) * UInt128(total) * 2 + UInt128(denominator)
-      return Int(product / (UInt128(denominator) * 2))
+    case .share(let numerator, let denominator): return Self.rounded(numerator, denominator, of: total)
     case .count(let count):
       guard count <= total else {
         throw RunFailure(.usage, "--keep asks for \(count) weights, the checkpoint's matrices have \(total)")
       }
       return count
+    case .lora(let rank): return Self.loraParameters(rank: rank, of: matrices).reduce(0, +)
+    }
+  }
+
+  /// `total · numerator / denominator`, rounded half up.
+  static func rounded(_ numerator: Int, _ denominator: Int, of total: Int) -> Int {
+    let product = UInt128(numerator) * UInt128(total) * 2 + UInt128(denominator)
+    return Int(product / (UInt128(denominator) * 2))
+  }
+
+  /// The K weights that this budget comes to, divided as LoRA divides its parameters: in proportion to m + n, and at most m·n.
+  ///
+  /// The budget of a rank r gives each matrix exactly r(m + n), or all of its weights.
+  func divideAsLoRA(_ keep: Int, among matrices: [Catalog.Matrix]) -> [Int] {
+    if case .lora(let rank) = self { return Self.loraParameters(rank: rank, of: matrices) }
+    return Shares.divide(
+      keep, by: matrices.map { Double($0.rows + $0.columns) }, sizes: matrices.map(\.size))
+  }
+
+  /// The number of parameters that LoRA of a rank gives each matrix m × n: r(m + n), or m·n where that is less.
+  private static func loraParameters(rank: Int, of matrices: [Catalog.Matrix]) -> [Int] {
+    matrices.map { matrix in
+      // Both sides are below 2⁵⁸, since a catalog has no more weights, and ranks are small.
+      let (product, overflow) = rank.multipliedReportingOverflow(by: matrix.rows + matrix.columns)
+      return overflow ? matrix.size : min(product, matrix.size)
     }
   }
 }

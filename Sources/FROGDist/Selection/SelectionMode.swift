@@ -6,4 +6,6 @@ package enum SelectionMode: String, Sendable, CaseIterable {
   case matrix
   /// The same share of every matrix.
   case uniform
+  /// A budget for each matrix as LoRA of one rank divides its parameters: in proportion to the sum of the matrix's sides.
+  case lora
 }

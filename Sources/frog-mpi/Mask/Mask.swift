@@ -28,7 +28,10 @@ struct Mask: RunCommand {
   @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
   var checkpoint: String
 
-  @Option(help: "The share of all weights to keep, such as 1% or 0.01. (default: 1%)", transform: Budget.parsing)
+  @Option(
+    help: ArgumentHelp(
+      "The share of all weights to keep, such as 1% or 0.01; or lora:16 for as many as LoRA of rank 16 has parameters. (default: 1%)",
+      valueName: "share|lora:rank"), transform: Budget.parsing)
   var budget: Budget?
 
   @Option(help: "The number of weights to keep, in place of a share.")
@@ -38,7 +41,8 @@ struct Mask: RunCommand {
     help: ArgumentHelp(
       """
       How the kept weights are divided among matrices: global keeps the best of the whole model; matrix keeps a share of each matrix \
-      in proportion to its Frobenius norm; uniform keeps the same share of each.
+      in proportion to its Frobenius norm; uniform keeps the same share of each; lora divides the budget as LoRA divides its \
+      parameters, in proportion to the sum of a matrix's sides.
       """,
       valueName: "mode"))
   var select = SelectionMode.global
@@ -116,7 +120,7 @@ struct Mask: RunCommand {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
     }
-    if qualityWeight != .none || overparameterized != .keep, select == .uniform {
+    if qualityWeight != .none || overparameterized != .keep, select == .uniform || select == .lora {
       throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
     }
     if analyze, qualityWeight == .none, overparameterized == .keep,
@@ -182,8 +186,8 @@ extension ParameterNames: ExpressibleByArgument {}
 extension Budget {
   /// The budget that the text of a command line asks for.
   static func parsing(_ text: String) throws -> Budget {
-    guard let budget = Budget(share: text) else {
-      throw ValidationError("it must be a share from 0 to 1 such as 0.01, or a percentage such as 1%")
+    guard let budget = Budget(text) else {
+      throw ValidationError("it must be a share from 0 to 1 such as 0.01, a percentage such as 1%, or lora:16")
     }
     return budget
   }

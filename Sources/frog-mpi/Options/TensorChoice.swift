@@ -12,7 +12,10 @@ struct TensorChoice: ParsableArguments {
   @Flag(
     inversion: .prefixedNo,
     help:
-      "Count convolutions, as matrices of outputs × (inputs · height · width). (default: for vision models, by config.json)"
+      """
+      Count convolutions, as matrices of outputs × (inputs · positions). (default: for models of images, by config.json, and where \
+      kernels hold most of the model)
+      """
   )
   var conv: Bool?
 

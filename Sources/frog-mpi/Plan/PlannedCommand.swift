@@ -22,7 +22,8 @@ struct PlannedWork: ParsableArguments {
   @OptionGroup(title: "Options of --for mask") var scores: ScoreWorkOptions
 
   @Option(
-    help: "The share of all weights that --for mask keeps, such as 1% or 0.01. (default: 1%)", transform: Budget.parsing
+    help: "The budget of --for mask: a share of all weights, such as 1% or 0.01, or lora:16. (default: 1%)",
+    transform: Budget.parsing
   )
   var budget: Budget?
 
@@ -55,7 +56,7 @@ struct PlannedWork: ParsableArguments {
   func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
     switch command {
     case .mask:
-      let keep = try (budget ?? .standard).resolve(of: tensors.matrices.reduce(0) { $0 + $1.size })
+      let keep = try (budget ?? .standard).resolve(of: tensors.matrices)
       return PlannedMask(scores.scoring.work, keep: keep, auditCount: scores.scoring.auditCount)
     case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
