@@ -168,6 +168,27 @@ KINDS = {
         """,
         {"max_position_embeddings": 128, "hidden_size": 64},
     ),
+    "projections of positions": Kind(
+        DECODER
+        + """
+        model.layers.{0..1}.pos_ffn.w_1.weight BF16 128x64 matrix
+        model.layers.{0..1}.pos_ffn.w_2.weight BF16 64x128 matrix
+        model.layers.{0..1}.self_attn.linear_pos.weight BF16 64x64 matrix
+        model.layers.{0..1}.self_attn.pos_k_proj.weight BF16 64x64 matrix
+        model.layers.{0..1}.self_attn.position_bias.weight BF16 40x6 skipped:embedding
+        model.encoder.pos_emb.weight BF16 128x64 skipped:embedding
+        """,
+        {"max_position_embeddings": 128, "hidden_size": 64},
+    ),
+    "a small vocabulary of another part": Kind(
+        DECODER
+        + """
+        model.audio.project.weight BF16 96x40 matrix
+        model.audio.codes.weight BF16 96x64 skipped:embedding
+        model.audio.embed.weight BF16 96x40 skipped:embedding
+        """,
+        {"vocab_size": 500, "hidden_size": 64, "audio_config": {"vocab_size": 96}},
+    ),
     "as many positions as the width": Kind(
         """
         model.layers.{0..1}.self_attn.{q,k,v,o}_proj.weight BF16 128x128 matrix
@@ -401,6 +422,25 @@ KINDS = {
         model.layers.0.mlp.up_proj.kernel BF16 160x64 matrix
         model.layers.1.mlp.up_proj.kernel U8 80x64 refused:tensors of its name
         """,
+    ),
+    "indices beside a scale of something else": Kind(
+        DECODER
+        + MLP
+        + """
+        model.layers.{0..1}.window.index I64 49x49 skipped:I64 is not a weight type
+        model.layers.{0..1}.window.logit_scale BF16 4x1x1 skipped:scale
+        model.layers.{0..1}.grid.scale BF16 4 skipped:scale
+        model.layers.{0..1}.grid.index I32 20x20 skipped:I32 is not a weight type
+        """,
+    ),
+    "tables of integers in an 8-bit model": Kind(
+        DECODER
+        + """
+        model.layers.{0..1}.mlp.up_proj.weight F8_E4M3 256x128 dequantized
+        model.layers.{0..1}.mlp.up_proj.weight_scale F32 1 skipped:scale
+        model.layers.{0..1}.mlp.expert_of_token I32 500x2 skipped:I32 is not a weight type
+        """,
+        {"quantization_config": {"quant_method": "fp8"}},
     ),
     "integers that are no codes": Kind(
         DECODER

@@ -5,17 +5,23 @@ import ShardIO
 ///
 /// A tensor holds codes by what it is and where it stands, whatever the format is called:
 ///
-/// - config.json names a quantization, or scales and the like lie beside the tensor, or
+/// - config.json names a quantization that no weights of 8-bit floating point explain, or
+/// - scales and the like lie beside the tensor, or
 /// - it is called `weight`, or tensors of its name hold floating point elsewhere, or
 /// - such tensors hold a tenth of all bytes.
 ///
-/// Tables of indices and masks are integers too. They are of 64 bits or of one, and have none of this.
+/// Tables of indices and masks are integers too. Indices have 32 or 64 bits, and may lie beside a scale of something else: they are codes
+/// only where config.json or their size says so as well.
 struct PackedWeights {
   private let modules: CheckpointModules
   /// The method that config.json names; nil if it names none.
   private let method: String?
+  /// Whether weights of 8-bit floating point are what that method has made.
+  private let isMethodExplained: Bool
   /// Whether codes hold so many bytes that they must be what the model is made of.
   private let holdsBulk: Bool
+  /// Whether integers of 64 bits do.
+  private let holdsWideBulk: Bool
   /// The names without numbers of tensors that hold floating point.
   private let floats: Set<ExactName>
   /// The modules that hold codes, with the name of one tensor of codes in each.
@@ -24,13 +30,21 @@ struct PackedWeights {
   /// - Complexity: O(n) for n tensors, and O(bytes of all names) if some may be codes.
   init(_ tensors: [CheckpointTensor], modules: CheckpointModules, method: String?) {
     self.modules = modules
+    var (narrow, wide, all) = (0.0, 0.0, 0.0)
     self.method = method
-    var (narrow, all) = (0.0, 0.0)
-    for tensor in tensors {
-      all += Double(tensor.info.byteRange.count)
-      if tensor.info.dtype.isCode, Self.isMatrix(tensor.info) { narrow += Double(tensor.info.byteRange.count) }
+    var isExplained = false
+    for info in tensors.lazy.map(\.info) {
+      let bytes = Double(info.byteRange.count)
+      all += bytes
+      guard Self.isMatrix(info) else { continue }
+      if info.dtype.isCode { narrow += bytes }
+      if info.dtype == .i64 || info.dtype == .u64 { wide += bytes }
+      let isWeight = info.dtype.isEightBit && !CheckpointModules.words(of: info).contains { $0.hasPrefix("scale") }
+      isExplained = isExplained || isWeight
     }
+    isMethodExplained = isExplained
     holdsBulk = narrow >= 0.1 * all && narrow > 0
+    holdsWideBulk = wide >= 0.1 * all && wide > 0
     let suspects = tensors.indices.filter { Self.canBeCode(tensors[$0].info) }
     floats =
       suspects.isEmpty
@@ -65,12 +79,15 @@ struct PackedWeights {
 
   private func reason(ofCodes info: TensorInfo, _ path: TensorPath) -> String? {
     let kind = "\(info.dtype.rawValue) codes"
-    if let scale = Self.companion(among: modules.neighbours(of: info, path)) {
+    let isIndexLike = [.i32, .u32, .i64, .u64].contains(info.dtype) && path.leaf != "weight"
+    let isMethodOpen = method != nil && !isMethodExplained
+    let isSure = !isIndexLike || isMethodOpen || (info.dtype.isCode ? holdsBulk : holdsWideBulk)
+    if isSure, let scale = Self.companion(among: modules.neighbours(of: info, path)) {
       return "belongs to \(checkpointKind): \(kind), scaled by \(quoted(scale.name))"
     }
     let isNarrow = info.dtype.isCode && Self.isMatrix(info)
     let isWeight = path.leaf == "weight" && Self.isMatrix(info)
-    if method != nil, isNarrow || isWeight { return "belongs to \(checkpointKind): \(kind)" }
+    if isMethodOpen, isNarrow || isWeight { return "belongs to \(checkpointKind): \(kind)" }
     if isWeight { return "holds \(kind) where weights should be" }
     if isNarrow, floats.contains(Self.pattern(of: info.name)) {
       return "holds \(kind), and tensors of its name elsewhere hold weights"
@@ -96,11 +113,18 @@ struct PackedWeights {
 
   /// The scale, zero point or codebook among the neighbours of a tensor; nil if there is none.
   private static func companion(among neighbours: [TensorInfo]) -> TensorInfo? {
+    func isSign(_ word: String) -> Bool {
+      ["scale", "zero", "absmax", "codebook", "centroid"].contains { word.contains($0) } || word == "scb"
+        || word == "lut"
+    }
+    // The scale of something else, such as `logit_scale` or `input_scale`, has words for that.
     func isCompanion(_ info: TensorInfo) -> Bool {
-      CheckpointModules.words(of: info).contains { word in
-        ["scale", "zero", "absmax", "codebook", "centroid"].contains { word.contains($0) } || word == "scb"
-          || word == "lut"
-      }
+      let words = CheckpointModules.words(of: info)
+      return words.contains(where: isSign)
+        && words.allSatisfy {
+          isSign($0) || $0.contains("weight") || $0.utf8.count <= 2
+            || ["inv", "point", "points", "block", "group", "global", "channel", "row"].contains($0)
+        }
     }
     let found = neighbours.filter(isCompanion)
     return found.first { CheckpointModules.words(of: $0).contains { $0.contains("scale") } } ?? found.first

@@ -68,7 +68,9 @@ struct Tables {
     if path.signs.contains(.otherEmbedding) { return Finding(reason: "embedding", evidence: "its name") }
     // 2. As large as the vocabulary.
     let isInLayer = layers.layer(of: info.name) != nil
-    if !isInLayer, rows != columns, let size = [rows, columns].first(where: vocabularies.contains) {
+    if !isInLayer, rows != columns, let size = [rows, columns].first(where: vocabularies.contains),
+      isVocabulary(size, beside: size == rows ? columns : rows, path)
+    {
       let source = sizes.vocabularies.contains(size) ? "\(ModelConfig.fileName) tells" : "the token embedding has"
       let evidence = "\(size) \(size == rows ? "rows" : "columns"): the vocabulary, as \(source)"
       return Finding(reason: Self.reason(of: path), evidence: evidence)
@@ -88,34 +90,54 @@ struct Tables {
     return nil
   }
 
+  /// The smallest vocabulary that is believed without further evidence: smaller numbers are sizes of many things.
+  private static let leastVocabulary = 512
+
+  /// Whether a dimension of the size of a vocabulary is one: if it is large, or stands beside the width of the model, or by its name.
+  private func isVocabulary(_ size: Int, beside other: Int, _ path: TensorPath) -> Bool {
+    size >= Self.leastVocabulary || other == width || sizes.modelWidths.contains(other)
+      || OutputHeads.isNamed(path) || !Self.words(of: path).isDisjoint(with: Self.embeddingWords)
+  }
+
   /// Embedding or output head, as the name suggests.
   private static func reason(of path: TensorPath) -> String {
     if OutputHeads.isNamed(path) { return "output head" }
-    let words = Set(path.tree.nodes(upFrom: path.node).flatMap { TensorName.words(of: path.tree.piece(of: $0).string) })
-    if !words.isDisjoint(with: ["embed", "embedding", "embeddings", "emb", "tok"]) { return "embedding" }
-    if !words.isDisjoint(with: ["output", "decoder", "unembed", "out"]) { return "output head" }
-    return "embedding"
+    let words = words(of: path)
+    guard words.isDisjoint(with: embeddingWords) else { return "embedding" }
+    return words.isDisjoint(with: ["output", "unembed", "out", "decoder"]) ? "embedding" : "output head"
+  }
+
+  private static let embeddingWords: Set<String> = ["embed", "embedding", "embeddings", "emb", "tok"]
+
+  /// The words of a module's name and of the piece above.
+  private static func words(of path: TensorPath) -> Set<String> {
+    Set(path.nodesUp.prefix(2).flatMap { TensorName.words(of: path.tree.piece(of: $0).string) })
   }
 
   /// A table of positions: a position for each row, and a name that says so, or a number of positions that is no size of a layer.
   private func position(_ info: TensorInfo, _ path: TensorPath, _ isInLayer: Bool) -> Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
-    let words = Set(path.nodesUp.prefix(2).flatMap { TensorName.words(of: path.tree.piece(of: $0).string) })
-    let isNamed = !words.isDisjoint(with: ["pos", "position", "positions", "positional"])
+    let isNamed = Self.isNamedForPositions(path.moduleWords)
     // Some models store two rows more than there are positions.
     let isLong = sizes.positions.contains { $0 > 2 && (rows == $0 || rows - 2 == $0) }
     let isTelling = positions.contains(rows) && rows != columns && (path.isBareParameter || !isInLayer)
     if isLong, isNamed || isTelling {
       return Finding(reason: "embedding", evidence: "\(rows) rows: the positions, as \(ModelConfig.fileName) tells")
     }
-    if isNamed, words.isDisjoint(with: ["proj", "projection", "linear", "dense"]) {
-      return Finding(reason: "embedding", evidence: "its name tells of positions")
-    }
+    if isNamed { return Finding(reason: "embedding", evidence: "its name tells of positions") }
     // Masks and buffers from position to position.
     if path.isBareParameter, rows == columns, sizes.positions.contains(rows), rows != width {
       return Finding(reason: "constant", evidence: "it goes from position to position")
     }
     return nil
+  }
+
+  /// Whether a module's own name is that of a table of positions, such as `pos_embed` or `positions`; `linear_pos` is a projection.
+  private static func isNamedForPositions(_ words: [String]) -> Bool {
+    let positions: Set<String> = ["pos", "position", "positions", "positional"]
+    guard let last = words.last, !positions.isDisjoint(with: words), words.first != "linear" else { return false }
+    return positions.contains(last) || ["table", "encoding", "bias", "emb"].contains(last)
+      || !embeddingWords.isDisjoint(with: words)
   }
 
   /// Vectors that are looked up, by the name of their module or their own. A linear layer of such a name has a bias beside its weight.
@@ -139,7 +161,7 @@ struct Tables {
     let isWidth = other == width || sizes.layerSizes.contains(other)
     // A vector of the model's width that is stored head by head has [heads, width / heads].
     let isVector = path.isBareParameter && (info.elementCount == width || sizes.modelWidths.contains(info.elementCount))
-    guard isVector || (!isWidth && width > 0 && info.elementCount <= width / 4 * width) else { return nil }
+    guard isVector || (!isWidth && width > 0 && info.elementCount / 64 <= width) else { return nil }
     return Finding(
       reason: "numbers of heads",
       evidence: "\(heads) \(heads == columns ? "columns" : "rows"), one for each attention head")
