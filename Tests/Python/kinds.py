@@ -180,6 +180,18 @@ KINDS = {
         """,
         {"max_position_embeddings": 128, "hidden_size": 64},
     ),
+    "projections between the parts of a model": Kind(
+        DECODER
+        + """
+        model.aligner.vision_proj.weight BF16 128x48 matrix
+        model.aligner.vision_proj.bias BF16 128 skipped:bias
+        model.connector.modality_projection.weight BF16 64x768 matrix
+        model.vision_tower.head.attention.in_proj_weight BF16 144x48 matrix
+        model.vision_tower.head.mlp.fc1.weight BF16 192x48 matrix
+        model.vision_tower.head.mlp.fc2.weight BF16 48x192 matrix
+        """,
+        {"vocab_size": 500, "hidden_size": 64, "max_position_embeddings": 128},
+    ),
     "a small vocabulary of another part": Kind(
         DECODER
         + """

@@ -9,6 +9,8 @@ struct OutputHeads {
   /// The layers of a chain.
   private struct Chain {
     var layers = 0
+    /// Whether there is attention among them. Then it is a block that pools, whatever its name, and no chain that ends in outputs.
+    var hasAttention = false
     /// The number of layers that read so many inputs, by that number.
     var readers: [Int: Int] = [:]
   }
@@ -22,6 +24,10 @@ struct OutputHeads {
     for (index, tensor) in tensors.enumerated() where tensor.info.shape.count == 2 && tensor.info.elementCount > 0 {
       guard let chain = Self.chain(of: tree.path(ofTensor: index)) else { continue }
       chains[chain, default: Chain()].layers += 1
+      let words = tree.path(ofTensor: index).nodesUp.prefix(3).flatMap {
+        TensorName.words(of: tree.piece(of: $0).string)
+      }
+      if words.contains("attention") || words.contains("attn") { chains[chain, default: Chain()].hasAttention = true }
       chains[chain, default: Chain()].readers[tensor.info.shape[1], default: 0] += 1
     }
   }
@@ -54,6 +60,7 @@ struct OutputHeads {
       return isHead
         ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }
+    if chain.hasAttention { return nil }
     // A square layer reads what another one of its width would write, and stands before a head.
     if rows == columns, !sizes.vocabularies.contains(rows), !sizes.labels.contains(rows) { return nil }
     let others = (chain.readers[rows] ?? 0) - (rows == columns ? 1 : 0)

@@ -4,8 +4,8 @@ import ShardIO
 /// token.
 ///
 /// Outside all layers a table has as many rows, or columns, as the vocabulary or the positions of config.json, whatever its name. A number
-/// that is also the size of a layer tells nothing, and then the name decides. Without a number in config.json, a tensor that reads or
-/// writes the width of the layers, and on its other side is three times as large and half as large again as anything in them, is a table.
+/// that is also the size of a layer tells nothing, and then the name decides. Where config.json tells no sizes at all, a tensor that reads
+/// or writes the width of the layers, and on its other side is three times as large and half as large again as anything in them, is a table.
 ///
 /// Inside layers names decide, since many sizes meet there by chance.
 struct Tables {
@@ -79,10 +79,10 @@ struct Tables {
     if let finding = position(info, path, isInLayer) ?? namedVectors(info, path) ?? biasOfHeads(info, path) {
       return finding
     }
-    // 4. Far larger than all layers.
-    guard !isInLayer, largest > 0, !OutputHeads.isNamed(path) else { return nil }
+    // 4. Far larger than all layers. Projections between the parts of a model are so too, but such models have a config.json.
+    guard !isInLayer, largest > 0, sizes.modelWidths.isEmpty, !OutputHeads.isNamed(path) else { return nil }
     let (narrow, wide) = (min(rows, columns), max(rows, columns))
-    if narrow == width || sizes.modelWidths.contains(narrow), wide / 3 >= max(narrow, largest / 2) {
+    if narrow == width, wide / 3 >= max(narrow, largest / 2) {
       return Finding(
         reason: Self.reason(of: path),
         evidence: "outside all layers, it is \(wide) wide on one side, and no layer is wider than \(largest)")
@@ -120,7 +120,12 @@ struct Tables {
     let isNamed = Self.isNamedForPositions(path.moduleWords)
     // Some models store two rows more than there are positions.
     let isLong = sizes.positions.contains { $0 > 2 && (rows == $0 || rows - 2 == $0) }
-    let isTelling = positions.contains(rows) && rows != columns && (path.isBareParameter || !isInLayer)
+    // Numbers of positions are round, and so are many others. A table has no bias, and is as wide as the model unless its name tells.
+    let isWide =
+      columns == width || sizes.modelWidths.contains(columns)
+      || !Self.words(of: path).isDisjoint(with: Self.embeddingWords)
+    let isAlone = path.isBareParameter || (!isInLayer && modules.tensors(in: path.module).count == 1)
+    let isTelling = positions.contains(rows) && rows != columns && isWide && isAlone
     if isLong, isNamed || isTelling {
       return Finding(reason: "embedding", evidence: "\(rows) rows: the positions, as \(ModelConfig.fileName) tells")
     }
