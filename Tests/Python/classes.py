@@ -40,10 +40,12 @@ PACKED = {
 
 
 def is_made_of_kernels(tensors):
-    sizes = {len(shape): 0 for _, shape, *_ in tensors.values()}
-    for dtype, shape, *_ in tensors.values():
-        sizes[len(shape)] += math.prod(shape) if dtype in FLOATS | EIGHT_BIT else 0
-    return sizes.get(4, 0) > sum(sizes.values()) / 2
+    """Whether tensors of rank 4 hold more than all others of rank 2 and 3 that are no tables."""
+    sizes = {2: 0, 3: 0, 4: 0}
+    for name, (dtype, shape, *_) in tensors.items():
+        if dtype in FLOATS | EIGHT_BIT and len(shape) in sizes and not (EMBEDDINGS | HEADS) & set(name.split(".")) and shape[0] > 1:
+            sizes[len(shape)] += math.prod(shape)
+    return sizes[4] > sizes[2] + sizes[3]
 
 
 def expected(name, dtype, shape, tensors, config, conv=None):

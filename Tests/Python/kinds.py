@@ -613,6 +613,14 @@ KINDS = {
         blocks.{0..2}.mix.weight F32 16x16 matrix
         """,
     ),
+    "kernels beside large tables": Kind(
+        """
+        net.embed_tokens.weight F32 2000x64 skipped:embedding
+        net.layers.{0..1}.query.weight F32 64x64x1 conv
+        net.layers.{0..1}.mask F32 1x1x32x32 skipped:one row or column
+        net.pool.weight F32 64x64 matrix
+        """,
+    ),
     "kernels over time": Kind(
         """
         ups.{0..2}.weight F32 32x16x8 conv

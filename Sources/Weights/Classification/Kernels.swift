@@ -14,16 +14,25 @@ enum Kernels {
     }
   }
 
-  /// Whether kernels hold most of the floating-point elements of a checkpoint.
+  /// Whether kernels hold more weights than all matrices that are no tables.
   ///
-  /// - Complexity: O(n).
-  static func holdMost(of tensors: [CheckpointTensor], _ tree: NameTree) -> Bool {
-    var (kernels, all) = (0.0, 0.0)
-    for (index, tensor) in tensors.enumerated() where tensor.info.dtype.isFloatingPoint {
-      let count = Double(tensor.info.elementCount)
-      all += count
-      if tensor.info.shape.count >= 3, isKernel(tensor.info, tree.path(ofTensor: index)) { kernels += count }
+  /// - Parameter isTable: whether the tensor of rank 2 at a position looks up vectors or gives outputs.
+  /// - Complexity: O(n) for n tensors; `isTable` is called only if there are kernels.
+  static func holdMost(of tensors: [CheckpointTensor], _ tree: NameTree, isTable: (Int) -> Bool) -> Bool {
+    var kernels = 0.0
+    var others: [Int] = []
+    for (index, tensor) in tensors.enumerated()
+    where tensor.info.dtype.isFloatingPoint && tensor.info.shape.count >= 2 {
+      // A mask from position to position has one output.
+      let isKernel =
+        tensor.info.shape.count >= 3 && tensor.info.shape[0] >= 2 && isKernel(tensor.info, tree.path(ofTensor: index))
+      if isKernel { kernels += Double(tensor.info.elementCount) } else { others.append(index) }
     }
-    return kernels > all / 2
+    guard kernels > 0 else { return false }
+    let matrices = others.reduce(0.0) { sum, index in
+      let info = tensors[index].info
+      return info.shape.count == 2 && isTable(index) ? sum : sum + Double(info.elementCount)
+    }
+    return kernels > matrices
   }
 }

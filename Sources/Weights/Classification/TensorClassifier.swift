@@ -45,12 +45,6 @@ struct TensorClassifier {
     let tree = NameTree(tensors.lazy.map(\.info.name))
     self.tree = tree
     adapter = Adapters.reason(checkpoint, tree)
-    let evidence =
-      config.sizes.hasImages
-      ? "\(ModelConfig.fileName) tells of images"
-      : Kernels.holdMost(of: tensors, tree) ? "kernels hold most of the model" : nil
-    takesConvolutions = options.conv ?? (evidence != nil)
-    convolutionEvidence = options.conv == nil ? evidence : nil
     tiedTo =
       config.tiesEmbeddings == true
       ? tensors.indices.first {
@@ -65,6 +59,18 @@ struct TensorClassifier {
     packed = PackedWeights(tensors, modules: modules, method: config.quantization)
     reparametrizations = Reparametrizations(modules)
     scales = ScaleSearch(modules: modules, block: config.scaleBlock)
+    // Convolutions count by default in models of images, and where they are most of what could count.
+    let (tables, heads, layers) = (tables, heads, layers)
+    func isTable(_ index: Int) -> Bool {
+      let (info, path) = (tensors[index].info, tree.path(ofTensor: index))
+      return Self.finding(info, path, tables, heads, layers) != nil
+    }
+    let evidence =
+      config.sizes.hasImages
+      ? "\(ModelConfig.fileName) tells of images"
+      : Kernels.holdMost(of: tensors, tree, isTable: isTable) ? "kernels hold most of the model" : nil
+    takesConvolutions = options.conv ?? (evidence != nil)
+    convolutionEvidence = options.conv == nil ? evidence : nil
   }
 
   /// Classifies the tensor at a position in the checkpoint.
@@ -128,7 +134,7 @@ struct TensorClassifier {
     }
     switch info.shape.count {
     case 2:
-      if !isIncluded, let found = found(info, path) {
+      if !isIncluded, let found = Self.finding(info, path, tables, heads, layers) {
         return leftOut(tensor, .skipped(reason: found.reason), found.evidence)
       }
       return matrix(tensor, path, rows: info.shape[0], columns: info.shape[1], experts: nil, isIncluded: isIncluded)
@@ -141,9 +147,12 @@ struct TensorClassifier {
   }
 
   /// Why a tensor of rank 2 is no weight matrix: it looks up vectors, or gives the outputs; nil if it is one.
-  private func found(_ info: TensorInfo, _ path: TensorPath) -> Tables.Finding? {
+  private static func finding(
+    _ info: TensorInfo, _ path: TensorPath, _ tables: Tables, _ heads: OutputHeads, _ layers: LayerStructure
+  ) -> Tables.Finding? {
     guard info.elementCount > 0, info.dtype.isFloatingPoint else { return nil }
-    return tables.finding(info, path) ?? heads.finding(info, path, isInLayer: layers.layer(of: info.name) != nil)
+    return tables.finding(info, path)
+      ?? heads.finding(info, path, isInLayer: layers.layer(of: info.name) != nil)
   }
 
   /// Classifies a tensor that holds a matrix of `rows × columns`, or one for each of `experts`.
