@@ -30,7 +30,7 @@ package struct Verification {
     let reader = try MaskReader(path, recordText: text)
     let names = reader.record.files.keys.sorted(by: Checkpoint.bytewiseLess)
     // 2. Check totals, small files and mask files.
-    var lines = try world.agreeing {
+    var lines = try shared {
       var problems =
         world.isRoot ? checkTotals(reader.record) + checkDocuments(reader.record) + strayFiles(reader.record) : []
       for name in stride(from: world.rank, to: names.count, by: world.size).map({ names[$0] }) {
@@ -38,14 +38,35 @@ package struct Verification {
       }
       return problems
     }
-    lines = try world.allGather(Array(lines.joined(separator: "\n").utf8)).flatMap {
-      String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init)
-    }
-    // 3. Check the index. It is made from the headers, so if a file is wrong, the line of that file says enough.
-    if lines.isEmpty { lines += try world.agreeing { world.isRoot ? try checkIndex(reader, names) : [] } }
+    // 3. Check the index. It is made from the headers, so if a file is wrong, the line of that file says enough. But a file may only seem
+    // wrong because the record has changed.
+    let hasProblems = !lines.isEmpty
+    lines =
+      try shared {
+        guard world.isRoot else { return [] }
+        return hasProblems ? checkRecord(text) : try checkIndex(reader, names)
+      } + lines
     // 4. Compare the weights, if asked.
     if lines.isEmpty, let checkpoint { lines += try compare(reader.record, with: checkpoint, io: io) }
     return (reader.record, lines)
+  }
+
+  /// What all ranks together have to say, in the order of ranks, on every rank.
+  ///
+  /// Collective: every rank calls it.
+  private func shared(_ check: () throws -> [String]) throws -> [String] {
+    let own = try world.agreeing(check)
+    return try world.allGather(Array(own.joined(separator: "\n").utf8)).flatMap {
+      String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+  }
+
+  /// Checks that the record is the one that the index vouches for, as far as the index can be read.
+  private func checkRecord(_ text: [UInt8]) -> [String] {
+    guard let index = try? Document.contents(of: path.appending(MaskFiles.indexName)),
+      let digest = MaskIndex.recordDigest(in: index), digest != MaskIndex.digest(of: text)
+    else { return [] }
+    return ["\(shown(path.appending(MaskFiles.recordName))): it is not the one that \(MaskFiles.indexName) vouches for"]
   }
 
   private func checkTotals(_ record: MaskRecord) -> [String] {

@@ -51,12 +51,12 @@ struct OutputHeads {
   }
 
   /// Why a tensor of rank 2 is an output head; nil if it is none.
-  func finding(_ info: TensorInfo, _ path: TensorPath, isInLayer: Bool) -> Tables.Finding? {
+  func finding(_ info: TensorInfo, _ path: TensorPath, layers: LayerStructure) -> Tables.Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
     guard let key = Self.chain(of: path), let chain = chains[key] else {
       // A head of another name has an output for each label, and very few of them.
       let isNarrow = (rows <= 2 && columns / 8 >= rows) || (rows != columns && sizes.labels.contains(rows))
-      let isHead = isNarrow && !isInLayer && !path.isBareParameter
+      let isHead = isNarrow && isOutside && !path.isBareParameter
       return isHead
         ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }

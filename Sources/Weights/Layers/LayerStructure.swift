@@ -55,7 +55,8 @@ package struct LayerStructure: Sendable {
 
   /// The standing of every pattern of numbered containers, but for those that are never layers.
   private let standings: [UInt64: Standing]
-  private let hasLayers: Bool
+  /// Whether there are layers that repeat, so that something can stand outside of them.
+  package let hasLayers: Bool
 
   /// Finds the layers.
   ///
