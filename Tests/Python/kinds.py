@@ -236,7 +236,7 @@ KINDS = {
     ),
     "labels by their number": Kind(
         """
-        backbone.layers.{0..1}.mix.weight F32 64x64 matrix
+        backbone.layers.{0..1}.{mix,turn}.weight F32 64x64 matrix
         backbone.fc.weight F32 17x64 skipped:output head
         qa_outputs.weight F32 2x64 skipped:output head
         """,
@@ -568,6 +568,13 @@ KINDS = {
         """,
         {"model_type": "merged"},
         metadata={"lora_merged": "yes"},
+    ),
+    "matrices of few rows, without layers": Kind(
+        """
+        two_rows.weight F32 2x64 matrix
+        two_columns.weight F32 64x2 matrix
+        constant.weight F32 64x64 matrix
+        """,
     ),
     "a model of two layers": Kind(
         """

@@ -310,7 +310,7 @@ def test_degenerate_matrices(frog, tmp_path, kind, precision, factor):
 
 @pytest.mark.parametrize("factor", [1, 1e-35, 1e30])
 def test_ties_of_equal_rows_and_of_zeros_follow_the_rule(frog, tmp_path, factor):
-    """Equal rows score alike, to the last bit or one beside it; one weight scores, and zeros, of either sign, do not.
+    """Equal rows score alike but for rounding; one weight scores, and zeros, of either sign, do not.
 
     Whether equal rows get equal bits is up to the products of BLAS, so the rule is applied to the scores as they are written.
     """
@@ -322,7 +322,7 @@ def test_ties_of_equal_rows_and_of_zeros_follow_the_rule(frog, tmp_path, factor)
     _, output = masks(frog, folder, tmp_path / "out", "--keep", rows.size, "--exclude", "b.*", "--overwrite", ranks=3)
     scores = output["c.rows.weight"].scores
     assert scores.size == rows.size and np.unique(scores).size < rows.size / 2
-    assert np.allclose(scores.reshape(rows.shape), scores[: rows.shape[1]], rtol=1e-6)
+    assert np.allclose(scores.reshape(rows.shape), scores[: rows.shape[1]], rtol=1e-5)
     # The best of c, and of equal ones the first; then b's one; then zeros by ordinal and index.
     for count in (1, 60, rows.size - 1):
         _, output = masks(frog, folder, tmp_path / "out", "--keep", count, "--exclude", "b.*", "--overwrite", ranks=3)

@@ -54,9 +54,11 @@ struct OutputHeads {
   func finding(_ info: TensorInfo, _ path: TensorPath, layers: LayerStructure) -> Tables.Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
     guard let key = Self.chain(of: path), let chain = chains[key] else {
-      // A head of another name has an output for each label, and very few of them.
-      let isNarrow = (rows <= 2 && columns / 8 >= rows) || (rows != columns && sizes.labels.contains(rows))
-      let isHead = isNarrow && isOutside && !path.isBareParameter
+      // A head of another name has an output for each label; or one or two, where there are layers to stand outside of.
+      let isNarrow = layers.hasLayers && rows <= 2 && columns / 8 >= rows
+      let isHead =
+        (isNarrow || (rows != columns && sizes.labels.contains(rows))) && !path.isBareParameter
+        && layers.layer(of: info.name) == nil
       return isHead
         ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }

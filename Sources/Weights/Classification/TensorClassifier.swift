@@ -152,7 +152,7 @@ struct TensorClassifier {
   ) -> Tables.Finding? {
     guard info.elementCount > 0, info.dtype.isFloatingPoint else { return nil }
     return tables.finding(info, path)
-      ?? heads.finding(info, path, isOutside: layers.hasLayers && layers.layer(of: info.name) == nil)
+      ?? heads.finding(info, path, layers: layers)
   }
 
   /// Classifies a tensor that holds a matrix of `rows × columns`, or one for each of `experts`.
