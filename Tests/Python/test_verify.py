@@ -121,3 +121,12 @@ def test_leftovers_beside_the_output_are_no_error(frog, out):
     (out / "README.md").write_text("notes")
     os.mkdir(out / "sub")
     assert frog("verify", out).status == 0
+
+
+@pytest.mark.parametrize("name", ["masks.safetensors.index.json", "frog.json"])
+def test_ranks_agree_on_what_one_of_them_has_found(frog, checkpoint, out, name):
+    """Only rank 0 reads the small files. A fault in them must keep all ranks from going on to the checkpoint."""
+    path = out / name
+    path.write_text(path.read_text().replace("h.0.odd_bf16", "h.0.odd_bf61", 1))
+    result = frog("verify", out, "--checkpoint", checkpoint("mixed"), ranks=3)
+    assert_refused(result, 65, name)
