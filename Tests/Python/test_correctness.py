@@ -65,7 +65,8 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
 
     assert (described["format"], described["format_version"]) == ("frog-mask", 4)
     assert described["parameters"] | {"budget": None, "threads": None} == {
-        "budget": None, "keep": None, "select": "global", "precision": "f64", "format": "auto", "include": [], "exclude": [],
+        "budget": None, "keep": None, "lora_rank": None, "select": "global", "precision": "f64", "format": "auto",
+        "include": [], "exclude": [],
         "threads": None,
         "score": "frog", "rank": None, "oversample": None, "power_iterations": None, "target_overlap": None, "normalize": "none",
         "sample": None, "seed": None,
