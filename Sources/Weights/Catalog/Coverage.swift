@@ -18,6 +18,9 @@ package struct Coverage: Codable, Sendable, Equatable {
     /// The name of the largest of the tensors.
     package internal(set) var largest: String
 
+    /// The reason in short, for a table: reasons of refusals are sentences.
+    package var kind: String { tensorClass == "refused" ? tensorClass : reason }
+
     enum CodingKeys: String, CodingKey {
       case reason, tensors, weights, share, largest
       case tensorClass = "class"

@@ -10,9 +10,9 @@ extension Coverage {
     for entry in tensors {
       let info = entry.tensor.info
       let weights = info.dtype.isFloatingPoint ? info.elementCount : 0
-      all = Self.sum(all, weights)
+      all = all.addingSaturated(weights)
       guard let reason = entry.tensorClass.reason else {
-        matrices = Self.sum(matrices, weights)
+        matrices = matrices.addingSaturated(weights)
         continue
       }
       // Reasons of refusals name tensors, and there may be one for each.
@@ -25,7 +25,7 @@ extension Coverage {
         continue
       }
       found.part.tensors += 1
-      found.part.weights = Self.sum(found.part.weights, weights)
+      found.part.weights = found.part.weights.addingSaturated(weights)
       if weights > found.size { (found.part.largest, found.size) = (info.name, weights) }
       parts[key] = found
     }
@@ -40,12 +40,6 @@ extension Coverage {
       leftOut: leftOut.sorted {
         ($1.weights, $0.tensorClass, $0.reason) < ($0.weights, $1.tensorClass, $1.reason)
       })
-  }
-
-  /// The sum of two numbers of weights, or the largest Int: the sizes that sparse files claim may add up to more.
-  private static func sum(_ left: Int, _ right: Int) -> Int {
-    let (sum, overflow) = left.addingReportingOverflow(right)
-    return overflow ? .max : sum
   }
 
   /// The largest share of the weights that may be left out for a shape that is not understood, without a warning.

@@ -51,14 +51,18 @@ struct OutputHeads {
   }
 
   /// Why a tensor of rank 2 is an output head; nil if it is none.
-  func finding(_ info: TensorInfo, _ path: TensorPath, layers: LayerStructure) -> Tables.Finding? {
+  ///
+  /// - Parameters:
+  ///   - isInLayer: whether the tensor stands in a layer.
+  ///   - hasLayers: whether the model has layers that something can stand outside of.
+  func finding(_ info: TensorInfo, _ path: TensorPath, isInLayer: Bool, hasLayers: Bool) -> Tables.Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
     guard let key = Self.chain(of: path), let chain = chains[key] else {
       // A head of another name has an output for each label; or one or two, where there are layers to stand outside of.
-      let isNarrow = layers.hasLayers && rows <= 2 && columns / 8 >= rows
+      let isNarrow = hasLayers && rows <= 2 && columns / 8 >= rows
       let isHead =
         (isNarrow || (rows != columns && sizes.labels.contains(rows))) && !path.isBareParameter
-        && layers.layer(of: info.name) == nil
+        && !isInLayer
       return isHead
         ? Tables.Finding(reason: "output head", evidence: "outside all layers, it has \(rows) outputs") : nil
     }

@@ -24,7 +24,6 @@ struct Tables {
   private let width: Int
   /// The largest dimension of a matrix in the layers; 0 if there are none.
   private let largest: Int
-  private let layers: LayerStructure
   private let modules: CheckpointModules
 
   /// - Complexity: O(bytes of the names of all tensors of rank 2).
@@ -34,7 +33,6 @@ struct Tables {
   ) {
     self.sizes = sizes
     self.modules = modules
-    self.layers = layers
     var vocabularies = sizes.vocabularies
     var counts: [Int: Int] = [:]
     var largest = 0
@@ -61,13 +59,14 @@ struct Tables {
   }
 
   /// Why a tensor of rank 2 is a table; nil if it is none.
-  func finding(_ info: TensorInfo, _ path: TensorPath) -> Finding? {
+  ///
+  /// - Parameter isInLayer: whether the tensor stands in a layer.
+  func finding(_ info: TensorInfo, _ path: TensorPath, isInLayer: Bool) -> Finding? {
     let (rows, columns) = (info.shape[0], info.shape[1])
     // 1. Names that everyone uses.
     if Self.isTokenEmbedding(path) { return Finding(reason: "embedding", evidence: "its name") }
     if path.signs.contains(.otherEmbedding) { return Finding(reason: "embedding", evidence: "its name") }
     // 2. As large as the vocabulary.
-    let isInLayer = layers.layer(of: info.name) != nil
     if !isInLayer, rows != columns, let size = [rows, columns].first(where: vocabularies.contains),
       isVocabulary(size, beside: size == rows ? columns : rows, path)
     {

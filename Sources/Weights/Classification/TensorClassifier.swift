@@ -151,8 +151,9 @@ struct TensorClassifier {
     _ info: TensorInfo, _ path: TensorPath, _ tables: Tables, _ heads: OutputHeads, _ layers: LayerStructure
   ) -> Tables.Finding? {
     guard info.elementCount > 0, info.dtype.isFloatingPoint else { return nil }
-    return tables.finding(info, path)
-      ?? heads.finding(info, path, layers: layers)
+    let isInLayer = layers.layer(of: info.name) != nil
+    return tables.finding(info, path, isInLayer: isInLayer)
+      ?? heads.finding(info, path, isInLayer: isInLayer, hasLayers: layers.hasLayers)
   }
 
   /// Classifies a tensor that holds a matrix of `rows × columns`, or one for each of `experts`.

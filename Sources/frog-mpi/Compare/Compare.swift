@@ -7,9 +7,9 @@ struct Compare: RunCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tell what tuning has done to the matrices of a model, and whether it has harmed them.",
     discussion: """
-      Compares two checkpoints matrix by matrix, paired by name, also where modules were renamed or experts stacked: power laws, norms and ranks before and after, the difference and its \
-      norm, and how far leading directions have turned. OUT/details.csv has a line for each pair. OUT/summary.json says what all pairs \
-      tell together, and has a verdict.
+      Compares two checkpoints matrix by matrix, paired by name, also where modules were renamed or experts stacked: power laws, norms \
+      and ranks before and after, the difference and its norm, and how far leading directions have turned. OUT/details.csv has a line \
+      for each pair. OUT/summary.json says what all pairs tell together, and has a verdict.
 
       The result is the same for any number of processes:
 

@@ -24,17 +24,11 @@ struct CheckpointDescription {
       for index in totals.indices where totals[index].tensorClass == name {
         totals[index].tensors += 1
         totals[index].matrices += entry.matrixCount
-        totals[index].weights = Self.sum(totals[index].weights, info.elementCount)
-        totals[index].bytes = Self.sum(totals[index].bytes, info.byteRange.count)
+        totals[index].weights = totals[index].weights.addingSaturated(info.elementCount)
+        totals[index].bytes = totals[index].bytes.addingSaturated(info.byteRange.count)
       }
     }
     self.totals = totals
-  }
-
-  /// The sum of two sizes, or the largest Int: the sizes that sparse files claim may add up to more than Int holds.
-  private static func sum(_ left: Int, _ right: Int) -> Int {
-    let (sum, overflow) = left.addingReportingOverflow(right)
-    return overflow ? .max : sum
   }
 
   // MARK: JSON
@@ -136,7 +130,7 @@ struct CheckpointDescription {
     guard !coverage.leftOut.isEmpty else { return }
     let parts = coverage.leftOut.map { part in
       [
-        part.tensorClass == "refused" ? "refused" : part.reason, Terminal.grouped(part.tensors),
+        part.kind, Terminal.grouped(part.tensors),
         Terminal.grouped(part.weights), Terminal.decimal(100 * part.share, 2) + "%", Terminal.printable(part.largest),
       ]
     }

@@ -26,7 +26,7 @@ enum SummaryLines {
     let shown = coverage.leftOut.filter { $0.weights > 0 }
     guard !shown.isEmpty else { return [] }
     func percent(_ share: Double) -> String { "\(Terminal.decimal(100 * share, share < 0.001 ? 3 : 1))%" }
-    var reasons = shown.prefix(4).map { "\($0.tensorClass == "refused" ? "refused" : $0.reason) \(percent($0.share))" }
+    var reasons = shown.prefix(4).map { "\($0.kind) \(percent($0.share))" }
     let rest = shown.dropFirst(4).reduce(0) { $0 + $1.share }
     if shown.count > 4 { reasons.append("others \(percent(rest))") }
     let all = shown.reduce(0) { $0 + $1.share }
