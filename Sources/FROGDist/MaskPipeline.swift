@@ -109,8 +109,8 @@ package struct MaskPipeline: MatrixCommand {
     let layout = try MaskLayout(input.catalog, kept: kept, format: question.format)
     let masks = MaskStage(
       catalog: input.catalog, scored: worker.matrices, output: run.output, world: context.world, watch: context.watch)
-    let (files, concentrations) = try context.stage("masks") { try masks.write(layout) }
-    var matrices = try masks.describe(layout, norms: input.norms, concentrations: concentrations)
+    let (files, summaries) = try context.stage("masks") { try masks.write(layout) }
+    var matrices = try masks.describe(layout, norms: input.norms, kept: summaries)
     // 7. Tables of the spectra, if they were asked for.
     let source = CheckpointSource(input.catalog, input.norms)
     let analysis = try analysis(spectra, worker, run)

@@ -325,7 +325,7 @@ struct RecordedOutputTests {
       MaskRecord.Matrix(
         name: "w[\(expert)][up]", shape: [4, 4], dtype: "BF16", tensor: "w",
         slice: .init(shape: [3, 4, 8], expert: expert, part: "up", rows: .init(all: 4), columns: columns),
-        file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1, kept: expert, scoreExponent: 0,
+        role: "up", file: "masks-00001-of-00001.safetensors", norm: 1, importance: 1, kept: expert, scoreExponent: 0,
         format: "indices", noiseError: 0, rankOneShare: 1)
     }
     change(&record.matrices)

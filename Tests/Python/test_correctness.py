@@ -63,7 +63,7 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
     count = reference.kept_count(reference.parse_budget("1%"), ours.total)
     selection = ours.select("global", count)
 
-    assert (described["format"], described["format_version"]) == ("frog-mask", 4)
+    assert (described["format"], described["format_version"]) == ("frog-mask", 5)
     assert described["parameters"] | {"budget": None, "threads": None} == {
         "budget": None, "keep": None, "lora_rank": None, "select": "global", "precision": "f64", "format": "auto",
         "include": [], "exclude": [],

@@ -27,11 +27,13 @@ package struct Concentration: Codable, Sendable, Equatable {
   }
 }
 
-/// The numbers of kept weights in each row and column of one matrix.
+/// The numbers of kept weights in each row and column of one matrix, and the sum of their scores.
 struct KeptCounts {
   private let columns: Int
   private var byRow: [Int]
   private var byColumn: [Int]
+  /// The sum of the kept weights' scores, formed in the order in which they are added.
+  private(set) var scoreSum = 0.0
 
   init(rows: Int, columns: Int) {
     self.columns = columns
@@ -40,11 +42,15 @@ struct KeptCounts {
   }
 
   /// Counts a kept weight at a flat, row-major index.
-  mutating func add(_ index: Int) {
+  mutating func add(_ index: Int, score: Float) {
+    scoreSum += Double(score)
     let (row, column) = index.quotientAndRemainder(dividingBy: columns)
     byRow[row] += 1
     byColumn[column] += 1
   }
+
+  /// What is told of the mask.
+  var summary: KeptSummary { KeptSummary(scoreSum: scoreSum, concentration: concentration) }
 
   /// How unevenly the kept weights lie; nil if nothing is kept.
   var concentration: Concentration? {
@@ -68,6 +74,14 @@ struct KeptCounts {
     }
     return min(1, frog_exp(entropy) / Double(counts.count))
   }
+}
+
+/// What is told of the kept weights of one matrix.
+struct KeptSummary: Codable {
+  /// The sum of their scores, in the units in which scores are stored.
+  let scoreSum: Double
+  /// How unevenly they lie; nil if there are none.
+  let concentration: Concentration?
 }
 
 extension Concentration {

@@ -10,7 +10,7 @@ package struct MaskRecord: Codable, Sendable {
   /// The word by which the format is recognized.
   package static let formatName = "frog-mask"
   /// The version of the format. It is raised when a reader of the old version would misread the new one.
-  package static let currentFormatVersion = 4
+  package static let currentFormatVersion = 5
 
   /// The name of the format: always ``formatName``.
   package var format = Self.formatName
@@ -60,6 +60,12 @@ package struct MaskRecord: Codable, Sendable {
     package var tensor: String
     /// The part of that tensor that the matrix is; nil if it is all of it.
     @ExplicitNull package var slice: RecordedSlice?
+    /// What the matrix does in its layer: `q`, `k`, `v`, `o`, `gate`, `up`, `down`, or its module's name.
+    package var role: String
+    /// The stack of layers that the matrix lies in, such as `model.layers`; nil if it lies outside all layers.
+    @ExplicitNull package var stack: String?
+    /// The number of its layer in the stack; nil if it lies outside all layers.
+    @ExplicitNull package var depth: Int?
     /// The name of the mask file that holds the matrix's tensors.
     package var file: String
     /// How the singular vectors were found: `local`, `team of 4`, `randomized`; nil if the score needs none.
@@ -74,6 +80,10 @@ package struct MaskRecord: Codable, Sendable {
     package var kept: Int
     /// The smallest kept value, if any: the score, unless it was normalized or sampled.
     @ExplicitNull package var threshold: Double?
+    /// The sum of all scores, ΣS; nil if double precision does not hold it.
+    @ExplicitNull package var scoreSum: Double?
+    /// The sum of the kept weights' scores; nil if double precision does not hold it.
+    @ExplicitNull package var selectedScoreSum: Double?
     /// The exponent u: stored scores and row means are S·2^−u. It is 0 unless single precision does not hold S.
     package var scoreExponent: Int
     /// How the mask is stored: `indices` or `bitmap`.
@@ -98,8 +108,10 @@ package struct MaskRecord: Codable, Sendable {
     static let scoreExponents = -4096...4096
 
     enum CodingKeys: String, CodingKey {
-      case name, shape, dtype, tensor, slice, file, solver, norm, importance, kept, threshold, format, concentration,
-        alpha
+      case name, shape, dtype, tensor, slice, role, stack, depth, file, solver, norm, importance, kept, threshold, format
+      case concentration, alpha
+      case scoreSum = "score_sum"
+      case selectedScoreSum = "selected_score_sum"
       case qualityWeight = "quality_weight"
       case scoreExponent = "score_exponent"
       case noiseError = "noise_error"

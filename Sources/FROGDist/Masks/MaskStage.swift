@@ -2,6 +2,7 @@ import Execution
 import MPI
 import RunCore
 import ShardIO
+import Spectra
 import SystemPackage
 import Weights
 
@@ -17,9 +18,9 @@ struct MaskStage {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Returns: the files by name, finished and synchronized in the work folder, and how unevenly the kept weights of this rank's matrices
-  ///   lie, by ordinal.
-  func write(_ layout: MaskLayout) throws -> (files: [String: RecordedFile], concentrations: [Int: Concentration]) {
+  /// - Returns: the files by name, finished and synchronized in the work folder, and what is told of the kept weights of this rank's
+  ///   matrices, by ordinal.
+  func write(_ layout: MaskLayout) throws -> (files: [String: RecordedFile], kept: [Int: KeptSummary]) {
     // 1. Make the files.
     try world.agreeing {
       guard world.isRoot else { return }
@@ -30,21 +31,21 @@ struct MaskStage {
       }
     }
     // 2. Write the matrices of this rank.
-    let concentrations = try world.agreeing {
-      var concentrations: [Int: Concentration] = [:]
+    let kept = try world.agreeing {
+      var kept: [Int: KeptSummary] = [:]
       let writer = MaskWriter(catalog: catalog, layout: layout)
       for (number, matrices) in Dictionary(grouping: scored, by: { layout.file(of: $0.ordinal) }) {
         let file = try DurableFile(openingForUpdate: path(of: layout.files[number]))
         for matrix in matrices {
           try watch.check()
-          concentrations[matrix.ordinal] = try writer.write(matrix, to: file)
+          kept[matrix.ordinal] = try writer.write(matrix, to: file)
         }
         try file.synchronize()
       }
-      return concentrations
+      return kept
     }
     // 3. Hash the files.
-    return (try hash(layout), concentrations)
+    return (try hash(layout), kept)
   }
 
   /// Hashes the files, of which each rank takes every size-th.
@@ -70,22 +71,23 @@ struct MaskStage {
   /// The entries of all matrices for the record, by ordinal.
   ///
   /// Collective: every rank calls it.
-  func describe(
-    _ layout: MaskLayout, norms: Norms, concentrations: [Int: Concentration]
-  ) throws -> [MaskRecord.Matrix] {
+  func describe(_ layout: MaskLayout, norms: Norms, kept: [Int: KeptSummary]) throws -> [MaskRecord.Matrix] {
+    let roles = MatrixRoles(catalog)
     let reports = try MatrixReport.gather(
-      scored.map { MatrixReport($0, concentrations[$0.ordinal]) }, count: catalog.matrices.count, over: world)
+      scored.map { MatrixReport($0, kept[$0.ordinal]) }, count: catalog.matrices.count, over: world)
     let importance = Shares.importance(ofNorms: norms.frobenius)
     return zip(catalog.matrices, reports).map { matrix, report in
       let ordinal = report.ordinal
       let (tensors, expert) = layout.place(of: ordinal)
       let kept = tensors.kept[expert]
+      let role = roles[matrix]
       return MaskRecord.Matrix(
         name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
         tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
-        file: layout.files[layout.file(of: ordinal)].name, solver: report.solver.label,
+        role: role.name, stack: role.layer?.stack, depth: role.depth, file: layout.files[layout.file(of: ordinal)].name, solver: report.solver.label,
         norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: kept,
-        threshold: kept > 0 ? report.threshold : nil, scoreExponent: report.scoreExponent,
+        threshold: kept > 0 ? report.threshold : nil, scoreSum: report.scoreSum,
+        selectedScoreSum: report.selectedScoreSum, scoreExponent: report.scoreExponent,
         format: tensors.format.rawValue,
         noiseError: report.noiseError, rankOneShare: report.rankOneShare, concentration: report.concentration)
     }
@@ -104,17 +106,23 @@ private struct MatrixReport: MatrixRow {
   /// The smallest kept value. It is nil if that is infinite: sampling may keep weights of probability 0 at the very end, and JSON has no
   /// infinity.
   let threshold: Double?
+  /// The sums of all scores and of those of the kept weights, in the units of weights; nil if double precision does not hold them.
+  let scoreSum: Double?
+  let selectedScoreSum: Double?
   let scoreExponent: Int
   let concentration: Concentration?
 
-  init(_ matrix: ScoredMatrix, _ concentration: Concentration?) {
+  init(_ matrix: ScoredMatrix, _ kept: KeptSummary?) {
     ordinal = matrix.ordinal
     rescue = matrix.record.rescue
     solver = matrix.record.solver
     noiseError = matrix.record.relativeError
     rankOneShare = matrix.record.rankOneShare
-    threshold = matrix.threshold.flatMap { $0.isFinite ? $0 : nil }
+    func finite(_ value: Double) -> Double? { value.isFinite ? value : nil }
+    threshold = matrix.threshold.flatMap(finite)
+    scoreSum = finite(matrix.record.scoreSum.times(powerOfTwo: matrix.units.panels))
+    selectedScoreSum = finite((kept?.scoreSum ?? 0).times(powerOfTwo: matrix.units.stored))
     scoreExponent = matrix.units.stored
-    self.concentration = concentration
+    concentration = kept?.concentration
   }
 }

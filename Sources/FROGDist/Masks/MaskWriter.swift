@@ -9,8 +9,8 @@ struct MaskWriter {
 
   /// Writes one matrix into its file.
   ///
-  /// - Returns: how unevenly the kept weights lie; nil if there are none.
-  func write(_ matrix: ScoredMatrix, to file: borrowing DurableFile) throws -> Concentration? {
+  /// - Returns: what is told of the kept weights.
+  func write(_ matrix: ScoredMatrix, to file: borrowing DurableFile) throws -> KeptSummary {
     let (tensors, expert) = layout.place(of: matrix.ordinal)
     let slice = catalog.matrices[matrix.ordinal].slice
     var counts = KeptCounts(rows: tensors.rows, columns: tensors.columns)
@@ -29,7 +29,7 @@ struct MaskWriter {
         try region(tensors.bitmapName, expert * bytes..<(expert + 1) * bytes, 1), columns: tensors.columns,
         stride: tensors.bitmapStride)
       try matrix.forEachStored { index, score in
-        counts.add(index)
+        counts.add(index, score: score)
         try bitmap.set(index, in: file)
         try scores.append(score, to: file)
       }
@@ -46,7 +46,7 @@ struct MaskWriter {
     try writeNoise(
       matrix, row: region(tensors.noiseRowName, expert * tensors.rows..<(expert + 1) * tensors.rows, 4),
       column: region(tensors.noiseColumnName, expert * tensors.columns..<(expert + 1) * tensors.columns, 4), to: file)
-    return counts.concentration
+    return counts.summary
   }
 
   private func writeIndices<Index: FixedWidthInteger & BitwiseCopyable>(
@@ -54,7 +54,7 @@ struct MaskWriter {
     scores: inout RegionWriter<Float>, to file: borrowing DurableFile
   ) throws {
     try matrix.forEachStored { index, score in
-      counts.add(index)
+      counts.add(index, score: score)
       try indices.append(Index(slice.storedPosition(of: index)), to: file)
       try scores.append(score, to: file)
     }

@@ -5,7 +5,7 @@ import RunCore
 /// Invariants, which are checked when a record is read: the histogram counts each of the m·n weights once; `noise` has m + n Floats; the
 /// position of every candidate lies in the panel of its run, and every panel in the matrix.
 struct MatrixRecord: RecordContents {
-  static let currentVersion = 1
+  static let currentVersion = 2
 
   let solver: MatrixSolver
   /// Why the usual solver's result was refused; nil if it was not.
@@ -16,6 +16,8 @@ struct MatrixRecord: RecordContents {
   let rankOneShare: Double
   /// The mean of S, in the units of panels: see ``NoiseFactors/mean``.
   let mean: Double
+  /// The sum of S, in the units of panels.
+  let scoreSum: Double
   /// The noise factors, m + n Floats: those of the rows come first.
   let noise: RecordSection
   /// Pairs of Int, a bin and the number of ranked values in it. Bins ascend, and empty ones are left out.

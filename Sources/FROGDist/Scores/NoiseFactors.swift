@@ -9,6 +9,8 @@ struct NoiseFactors {
   let column: [Float]
   /// The mean of S.
   let mean: Double
+  /// The sum of S.
+  let sum: Double
   /// The relative error ‖S − row·columnᵀ‖_F / ‖S‖_F; 0 for a matrix of zeros.
   let relativeError: Double
   /// The share of S's energy in its first singular direction; 1 for a matrix of zeros.
@@ -117,16 +119,18 @@ package struct NoiseAccumulator {
     let coreMeans = coreSums.map { $0 / Double(shape.stream) }
     let (rowMeans, columnMeans) = shape.isTall ? (streamMeans, coreMeans) : (coreMeans, streamMeans)
     let mean = rowMeans.reduce(0, +) / Double(rowMeans.count)
+    let sum = streamSums.reduce(0, +)
     guard mean > 0 else {
       return NoiseFactors(
-        row: rowMeans.map { _ in 0 }, column: columnMeans.map { _ in 1 }, mean: 0, relativeError: 0, rankOneShare: 1)
+        row: rowMeans.map { _ in 0 }, column: columnMeans.map { _ in 1 }, mean: 0, sum: 0, relativeError: 0,
+        rankOneShare: 1)
     }
     let norm = { (values: [Double]) in values.reduce(0) { $0 + $1 * $1 } }
     // Σ S_ij·x_i·y_j = (Sᵀx)·y, so the error of the factors needs no second pass over S.
     let cross = zip(projected, coreMeans).reduce(0) { $0 + $1.0 * $1.1 } / mean
     let squaredError = sumOfSquares - 2 * cross + norm(rowMeans) * norm(columnMeans) / (mean * mean)
     return NoiseFactors(
-      row: rowMeans.map { Float($0) }, column: columnMeans.map { Float($0 / mean) }, mean: mean,
+      row: rowMeans.map { Float($0) }, column: columnMeans.map { Float($0 / mean) }, mean: mean, sum: sum,
       relativeError: (max(squaredError, 0) / sumOfSquares).squareRoot(),
       rankOneShare: min(1, norm(projected) / (norm(streamMeans) * sumOfSquares)))
   }
