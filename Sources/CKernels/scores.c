@@ -108,6 +108,20 @@ void frog_count(const float *values, size_t count, int64_t *bins) {
   }
 }
 
+void frog_count_and_add(const float *values, const float *scores, size_t count, int64_t *bins, double *sums) {
+  enum { coarse_bins = 1 << 12, sum_lanes = 4 };
+  // Scores near each other share a bin. With one lane each addition would wait for the one before.
+  double sum[sum_lanes][coarse_bins] = {{0}};
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, values + i, sizeof bits);
+    uint32_t key = frog_key(bits);
+    bins[key >> 16]++;
+    sum[i % sum_lanes][key >> 20] += scores[i];
+  }
+  for (size_t b = 0; b < coarse_bins; b++) sums[b] += (sum[0][b] + sum[1][b]) + (sum[2][b] + sum[3][b]);
+}
+
 FROG_DISPATCHED
 size_t frog_keep(
     const float *restrict values, size_t count, uint32_t first, uint32_t bound, frog_candidate *restrict kept) {

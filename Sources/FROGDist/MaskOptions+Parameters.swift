@@ -3,24 +3,25 @@ import RunCore
 import SpectralQuality
 
 extension MaskParameters {
-  /// The parameters of a run: what was asked, and how scores were made in the end.
+  /// The parameters of one mask of a run: what was asked, and how scores were made in the end.
   ///
   /// - Parameters:
   ///   - scoring: the options of scores, with the rank that an audit has found.
   ///   - weightBy: the fingerprint of what the scores were multiplied by; nil if they were not.
-  init(_ options: MaskOptions, _ scoring: ScoringOptions, weightBy: String?) {
+  init(_ target: MaskTarget, _ options: MaskOptions, _ scoring: ScoringOptions, weightBy: String?) {
     self.init(
-      select: options.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
-      score: scoring.score.rawValue, rank: scoring.work.scoreRank, normalize: scoring.normalize.rawValue,
-      sample: scoring.sample, seed: options.scoring.isRandom ? scoring.seed : nil, weightBy: weightBy)
+      select: target.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
+      score: scoring.score.rawValue, rank: scoring.scoreRank, normalize: target.ranking.normalize.rawValue,
+      sample: target.ranking.sample,
+      seed: options.scoring.isRandom || target.ranking.sample != nil ? scoring.seed : nil, weightBy: weightBy)
     targetOverlap = options.scoring.targetOverlap
     qualityWeight = options.quality.weight.rawValue
     overparameterized = options.quality.overparameterized.rawValue
     analyze = options.analyze
-    if case .randomized(let found, let oversample, let powerIterations) = scoring.work.solver {
+    if case .randomized(let found, let oversample, let powerIterations) = scoring.solver {
       (rank, self.oversample, self.powerIterations) = (found, oversample, powerIterations)
     }
-    switch options.budget {
+    switch target.budget {
     case .share(let numerator, let denominator): budget = Double(numerator) / Double(denominator)
     case .count(let count): keep = count
     case .lora(let rank): loraRank = rank

@@ -5,24 +5,33 @@ import Weights
 package struct MaskOptions: Sendable {
   /// The options that every command has.
   package var run: RunOptions
-  /// How many weights are kept.
-  package var budget: Budget
-  /// How the kept weights are divided among matrices.
-  package var select = SelectionMode.global
+  /// The masks that the run makes, at least one. If there are several, each has a folder of its own.
+  package var targets: [MaskTarget]
   /// How the quality of a matrix shapes its share of the kept weights.
   package var quality = QualityOptions()
   /// Whether the spectra of matrices are measured, as `analyze` does.
   package var analyze = false
-  /// How weights are scored, and how scores are ranked.
+  /// How weights are scored.
   package var scoring = ScoringOptions()
   /// How masks are stored.
   package var format = MaskFormat.auto
   /// The names of parameters to be written beside the masks; nil for none.
   package var names: ParameterNames?
 
-  /// Options by which scores are exact, and the best of them are kept under one threshold.
-  package init(_ run: RunOptions, budget: Budget) {
+  /// Options by which scores are exact.
+  package init(_ run: RunOptions, targets: [MaskTarget]) {
+    precondition(!targets.isEmpty, "a run makes a mask")
     self.run = run
-    self.budget = budget
+    self.targets = targets
+  }
+
+  /// The work on every matrix by some options of scores, as far as time and memory are concerned.
+  func work(_ scoring: ScoringOptions) -> ScoreWork { scoring.work(rankings) }
+
+  /// The different ways in which the targets rank weights.
+  private var rankings: [Ranking] {
+    var found: [Ranking] = []
+    for target in targets where !found.contains(target.ranking) { found.append(target.ranking) }
+    return found
   }
 }

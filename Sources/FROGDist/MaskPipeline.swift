@@ -13,7 +13,8 @@ import Weights
 ///
 /// ``CommandRun`` runs them. ``work(_:_:)`` does everything between the norms and the moment the masks appear.
 package struct MaskPipeline: MatrixCommand {
-  package static let kind = MaskFiles.kind
+  package static let kind = MaskFiles.one
+  package var kind: OutputKind { question.targets.count > 1 ? MaskFiles.several : MaskFiles.one }
 
   private let question: MaskOptions
 
@@ -23,24 +24,27 @@ package struct MaskPipeline: MatrixCommand {
 
   /// What the command knows once the headers have been read.
   package struct Preparation {
-    /// K, the number of weights to keep.
-    fileprivate let keep: Int
+    /// K, the number of weights that each target keeps.
+    fileprivate let keeps: [Int]
     /// The text of `names.json`, on rank 0; nil if it is not wanted.
     fileprivate let names: [UInt8]?
     /// The tensors that scores are multiplied by; nil until they have been read, or if there are none.
     fileprivate var signal: ExternalSignal?
+    /// The options by which the run is told from others.
+    fileprivate var words = OptionWords()
   }
 
   // MARK: Before the work
 
-  /// Turns the budget into a number, and refuses what does not fit in memory.
+  /// Turns the budgets into numbers, and refuses what does not fit in memory.
   package func prepare(
     _ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext
   ) throws -> Preparation {
     let catalog = checkpoints.catalogs[0]
-    let keep = try question.budget.resolve(of: catalog.matrices)
+    let keeps = try question.targets.map { try $0.budget.resolve(of: catalog.matrices) }
     try checkMemory(catalog, planner)
-    return Preparation(keep: keep, names: checkpoints.classified.first.flatMap { names(of: $0, context) })
+    try checkFolders(context.world)
+    return Preparation(keeps: keeps, names: checkpoints.classified.first.flatMap { names(of: $0, context) })
   }
 
   /// The options that shape the result. The tensors that scores are multiplied by are read here, since the result depends on all of them.
@@ -51,20 +55,35 @@ package struct MaskPipeline: MatrixCommand {
     preparation.signal = try scoring.weightBy.map {
       try ExternalSignal.load($0, for: inputs[0].catalog, io: options.io, world: context.world)
     }
-    return MaskFiles.words(
-      parameters(scoring, preparation, threads: threads), names: question.names,
+    preparation.words = MaskFiles.words(
+      question.targets.map { parameters($0, scoring, preparation, threads: threads) }, names: question.names,
       audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams)
+    return preparation.words
+  }
+
+  /// Refuses to make several masks where a file has the name of one of their folders.
+  ///
+  /// Collective: every rank calls it.
+  private func checkFolders(_ world: Communicator) throws {
+    try world.agreeing {
+      guard world.isRoot, question.targets.count > 1 else { return }
+      for target in question.targets {
+        let folder = options.output.path.appending(target.name)
+        guard try Folder.exists(folder), (try? Folder.names(in: folder)) == nil else { continue }
+        throw RunFailure(.usage, "\(shown(folder)) is no folder, and a mask needs one of this name: choose another --out")
+      }
+    }
   }
 
   /// Refuses what does not fit in memory: all matrices as they are scored, and those of an audit as they are scored exactly.
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = question.scoring
-    _ = try planner.schedule(catalog.matrices, scoring.work)
+    _ = try planner.schedule(catalog.matrices, question.work(scoring))
     if question.quality.isUsed { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
     guard scoring.isApproximate else { return }
     let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
-      _ = try planner.schedule(audited.map { catalog.matrices[$0] }, scoring.exact.work)
+      _ = try planner.schedule(audited.map { catalog.matrices[$0] }, question.work(scoring.exact))
     } catch {
       throw RunFailure(error.kind, "the audit scores a few matrices exactly: \(error.message)")
     }
@@ -84,100 +103,115 @@ package struct MaskPipeline: MatrixCommand {
     return found.encode()
   }
 
-  package func product(in path: FilePath, world: Communicator) throws -> MaskRecord {
-    try MaskReader.record(in: path, world: world)
+  package func product(in path: FilePath, world: Communicator) throws -> MaskSet {
+    guard question.targets.count > 1 else { return MaskSet(try MaskReader.record(in: path, world: world)) }
+    return try MaskSet(text: world.fromRoot { try Document.contents(of: path.appending(MaskSet.fileName)) }, in: path)
   }
 
   // MARK: The work
 
   /// Does everything between the norms and the moment the masks appear.
-  package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskRecord> {
+  package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskSet> {
     let (context, input) = (run.context, run.inputs[0])
     // 1. Power laws: they come first if what is kept depends on all of them.
     let spectra = try question.quality.isUsed ? run.spectra(MetricChoice()) : nil
     let multipliers = spectra.map { question.quality.multipliers($0.matrices) }
-    // 2. Quota: how the budget is divided among matrices.
-    let quota = quota(of: preparation.keep, input, multipliers: multipliers)
+    // 2. Targets: how each budget is divided among matrices, and which targets rank weights by the same values.
+    let units = try ModelUnits(question.scoring.method(signal: preparation.signal), of: input)
+    let groups = TargetGroups(
+      question.targets, keeps: preparation.keeps, of: input, multipliers: multipliers, isPlain: units.isPlain)
     // 3. Audit: how good an approximation is, and which rank it needs.
-    let (scoring, audit) = try audit(quota, preparation, run)
-    // 4. Scores: they are computed, and the candidates for selection are found.
-    var (worker, totals) = try score(scoring, multipliers, quota, preparation, run)
+    let (scoring, audits) = try audit(groups, preparation, run)
+    // 4. Scores: they are computed once for all targets, and the candidates for selection are found.
+    var (worker, totals) = try score(scoring, groups, preparation, run)
     if let spectra { totals.add(preparing: spectra.totals) }
-    // 5. Selection: the border between kept and frozen weights.
-    let (kept, threshold) = try context.stage("selection") { try worker.select(on: context.world) }
-    // 6. Masks: they are written, and what the record says of each.
-    let layout = try MaskLayout(input.catalog, kept: kept, format: question.format)
-    let masks = MaskStage(
-      catalog: input.catalog, scored: worker.matrices, output: run.output, world: context.world, watch: context.watch)
-    let (files, summaries) = try context.stage("masks") { try masks.write(layout) }
-    var matrices = try masks.describe(layout, norms: input.norms, kept: summaries)
+    // 5. Selection: the borders between kept and frozen weights.
+    let selected = try context.stage("selection") { try worker.select(on: context.world) }
+    // 6. Masks: they are written.
+    let layouts = try groups.targets.map {
+      try MaskLayout(input.catalog, kept: selected[$0.ranking][$0.position].kept, format: question.format)
+    }
+    let stage = MaskStage(
+      catalog: input.catalog, scored: worker.matrices, targets: groups.targets, output: run.output,
+      world: context.world, watch: context.watch)
+    let written = try context.stage("masks") { try stage.write(layouts) }
     // 7. Tables of the spectra, if they were asked for.
-    let source = CheckpointSource(input.catalog, input.norms)
     let analysis = try analysis(spectra, worker, run)
-    for (ordinal, row) in (analysis?.matrices ?? []).enumerated() {
-      matrices[ordinal].alpha = row.isFitted ? row.number("alpha") : nil
-      matrices[ordinal].qualityWeight = multipliers?[ordinal]
-    }
     let tables = try analysis?.documents(
-      of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads), source: source,
-      version: context.version)
-    // 8. The record, which vouches for all of it.
-    let record = MaskRecord(
-      version: context.version, parameters: parameters(scoring, preparation, threads: run.threads),
-      checkpoint: source, coverage: input.catalog.coverage, K: preparation.keep, kept: kept.reduce(0, +),
-      threshold: threshold,
-      concentration: Concentration(overall: matrices),
-      starved: matrices.count { $0.isStarved(preparation.keep, input.catalog.weightCount) }, audit: audit,
-      matrices: matrices, files: files, names: preparation.names.map { RecordedFile($0) },
-      analysis: tables.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.name, RecordedFile($0.content)) }) })
-    warnOfStarvation(record, context)
-    return FinishedWork(record, files: layout.files.map(\.name), totals: totals) {
-      let names = preparation.names.map { [Publication.TextFile(name: TransformersNames.fileName, content: $0)] }
-      let text = try Document.encode(record)
-      return (names ?? []) + (tables ?? []) + [
-        .init(name: MaskFiles.recordName, content: text),
-        .init(name: MaskFiles.indexName, content: MaskIndex(layout.contents, record: text).text),
-      ]
+      of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
+      source: CheckpointSource(input.catalog, input.norms), version: context.version)
+    // 8. The records, each of which vouches for a mask.
+    let roles = MatrixRoles(input.catalog)
+    var masks: [FinishedMask] = []
+    for (number, target) in groups.targets.enumerated() {
+      var matrices = try stage.describe(
+        target, layouts[number], norms: input.norms, kept: written[number].kept, roles: roles)
+      for (ordinal, row) in (analysis?.matrices ?? []).enumerated() {
+        matrices[ordinal].alpha = row.isFitted ? row.number("alpha") : nil
+        matrices[ordinal].qualityWeight = multipliers?[ordinal]
+      }
+      let selection = selected[target.ranking][target.position]
+      let record = MaskRecord(
+        version: context.version,
+        parameters: parameters(target.target, scoring, preparation, threads: run.threads),
+        checkpoint: CheckpointSource(input.catalog, input.norms), coverage: input.catalog.coverage,
+        K: preparation.keeps[number], kept: selection.kept.reduce(0, +), threshold: selection.threshold,
+        concentration: Concentration(overall: matrices),
+        starved: matrices.count { $0.isStarved(preparation.keeps[number], input.catalog.weightCount) },
+        audit: audits?[target.ranking][target.position], matrices: matrices, files: written[number].files,
+        names: preparation.names.map { RecordedFile($0) },
+        analysis: tables.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.name, RecordedFile($0.content)) }) })
+      warnOfStarvation(record, target, context)
+      masks.append(
+        try FinishedMask(
+          record, target, layouts[number], names: preparation.names, tables: tables ?? [], in: run.output,
+          world: context.world))
     }
+    return finished(masks, preparation, run, totals: totals)
   }
 
-  private func quota(of keep: Int, _ input: MatrixInput, multipliers: [Double]?) -> Quota {
-    let sizes = input.catalog.matrices.map(\.size)
-    var importance = Shares.importance(ofNorms: input.norms.frobenius)
-    if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
-    return switch question.select {
-    case .global: .global(keep)
-    case .matrix: .each(Shares.divide(keep, by: importance, sizes: sizes))
-    case .uniform: .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
-    case .lora: .each(question.budget.divideAsLoRA(keep, among: input.catalog.matrices))
+  /// The results of the run: those of its only mask, or a set of masks whose documents lie in the work folder by now.
+  private func finished(
+    _ masks: [FinishedMask], _ preparation: Preparation, _ run: BegunRun, totals: StageTotals
+  ) -> FinishedWork<MaskSet> {
+    let input = run.inputs[0]
+    let set = MaskSet(
+      version: run.context.version, options: preparation.words, threads: run.threads,
+      checkpoint: CheckpointSource(input.catalog, input.norms), coverage: input.catalog.coverage,
+      masks: masks.map(\.summary))
+    return FinishedWork(set, files: masks.flatMap(\.files), totals: totals) {
+      let own = masks.flatMap(\.documents)
+      return own.isEmpty ? [.init(name: MaskSet.fileName, content: try Document.encode(set))] : own
     }
   }
 
   /// Finds how all matrices are to be scored, and what a few of them tell of an approximation; exact scores need no audit.
+  ///
+  /// - Returns: the options of scores, and a report for each target, by ranking.
   private func audit(
-    _ quota: Quota, _ preparation: Preparation, _ run: BegunRun
-  ) throws -> (ScoringOptions, AuditReport?) {
+    _ groups: TargetGroups, _ preparation: Preparation, _ run: BegunRun
+  ) throws -> (ScoringOptions, [[AuditReport]]?) {
     guard question.scoring.isApproximate else { return (question.scoring, nil) }
     let stage = AuditStage(
-      scoring: question.scoring, input: run.inputs[0], quota: quota, signal: preparation.signal, run: run)
-    let (scoring, audit) = try run.context.stage("audit") { try stage.measure() }
-    if let target = question.scoring.targetOverlap, scoring.rank == nil {
+      scoring: question.scoring, input: run.inputs[0], rankings: groups.rankings, signal: preparation.signal, run: run)
+    let (scoring, audits) = try run.context.stage("audit") { try stage.measure() }
+    // An overlap is asked for by runs of one target alone.
+    if let target = question.scoring.targetOverlap, scoring.rank == nil, let audit = audits.first?.first {
       let best = audit.tried.max { $0.overlap < $1.overlap }
       run.context.warn(
         "no rank reaches an overlap of \(target) on the \(audit.matrices.count) matrices of the audit"
           + (best.map { " (rank \($0.rank): \(Float($0.overlap)))" } ?? "") + ": all scores are computed exactly")
     }
-    return (scoring, audit)
+    return (scoring, audits)
   }
 
   private func score(
-    _ scoring: ScoringOptions, _ multipliers: [Double]?, _ quota: Quota, _ preparation: Preparation, _ run: BegunRun
+    _ scoring: ScoringOptions, _ groups: TargetGroups, _ preparation: Preparation, _ run: BegunRun
   ) throws -> (ScoringWorker, StageTotals) {
     let (context, input, journal) = (run.context, run.inputs[0], run.journal("scores"))
-    var method = scoring.method(signal: preparation.signal)
-    if question.select == .global { method.multipliers = multipliers?.map(Float.init) }
-    let worker = try ScoringWorker(method, of: input, quota: quota, journal: journal, watch: context.watch)
-    let resumed = try MatrixPass(worker, over: input, in: run).run(as: "scores", scoring.work)
+    let worker = try ScoringWorker(
+      scoring.method(signal: preparation.signal), groups.rankings, of: input, journal: journal, watch: context.watch)
+    let resumed = try MatrixPass(worker, over: input, in: run).run(as: "scores", question.work(scoring))
     let rescued = try context.rescued(worker.matrices.map { ($0.name, $0.record.rescue) })
     return (worker, StageTotals(written: journal.written, resumed: resumed, rescued: rescued))
   }
@@ -189,21 +223,23 @@ package struct MaskPipeline: MatrixCommand {
     return try MaskAnalysis(worker.matrices, of: run.inputs[0].catalog, over: run.context.world)
   }
 
-  private func warnOfStarvation(_ record: MaskRecord, _ context: RunContext) {
-    guard record.starved * 4 >= record.matrices.count, record.starved > 0, question.select == .global else { return }
+  private func warnOfStarvation(_ record: MaskRecord, _ target: PlacedTarget, _ context: RunContext) {
+    guard record.starved * 4 >= record.matrices.count, record.starved > 0, target.target.select == .global else {
+      return
+    }
     let others = ["--normalize matrix", "--normalize rowcol", "--sample 8", "--select uniform"].filter {
-      $0 != "--normalize \(question.scoring.normalize.rawValue)"
+      $0 != "--normalize \(target.target.ranking.normalize.rawValue)"
     }
     context.warn(
-      "\(record.starved) of \(record.matrices.count) matrices keep less than a tenth of a uniform share: scores carry the scale of "
-        + "their matrix; compare \(others.joined(separator: ", "))")
+      "\(target.folder.map { $0 + ": " } ?? "")\(record.starved) of \(record.matrices.count) matrices keep less than a tenth of a "
+        + "uniform share: scores carry the scale of their matrix; compare \(others.joined(separator: ", "))")
   }
 
   private func parameters(
-    _ scoring: ScoringOptions, _ preparation: Preparation, threads: Int
+    _ target: MaskTarget, _ scoring: ScoringOptions, _ preparation: Preparation, threads: Int
   ) -> MaskRecord.Parameters {
     .init(
-      MaskParameters(question, scoring, weightBy: preparation.signal?.fingerprint),
+      MaskParameters(target, question, scoring, weightBy: preparation.signal?.fingerprint),
       TensorParameters(options.tensors, threads: threads))
   }
 }

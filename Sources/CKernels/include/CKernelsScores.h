@@ -57,6 +57,10 @@ static inline uint32_t frog_bits(uint32_t key) { return key >> 31 ? key & 0x7fff
 /// Counts the keys of `count` values in 65,536 `bins`, by their upper 16 bits.
 void frog_count(const float *values, size_t count, int64_t *bins);
 
+/// Counts as ``frog_count`` does, and adds every score to that of 4,096 `sums` which the upper 12 bits of its value's key
+/// name. The sums of a call are formed in four lanes before they are added.
+void frog_count_and_add(const float *values, const float *scores, size_t count, int64_t *bins, double *sums);
+
 /// Writes those of `count` values whose key is at least `bound` to `kept`, which has room for `count`. Positions are
 /// counted from `first`. Returns the number of values written.
 size_t frog_keep(const float *values, size_t count, uint32_t first, uint32_t bound, frog_candidate *kept);

@@ -28,7 +28,7 @@ package struct CommandRun<Command: MatrixCommand> {
 
   /// The result of a run.
   package struct Outcome {
-    /// The document that vouches for all other files.
+    /// The result.
     package let product: Command.Product
     /// `run.json`; nil if an earlier run had finished everything.
     package let statistics: RunStatistics?
@@ -43,7 +43,7 @@ package struct CommandRun<Command: MatrixCommand> {
   /// - Throws: ``RunFailure``, of one kind on every rank. Then no file has appeared under its final name, or the folder is visibly
   ///   incomplete and `--resume` completes it.
   package func callAsFunction() throws -> Outcome {
-    let output = OutputDirectory(options.output.path, of: Command.kind, among: context.kinds)
+    let output = OutputDirectory(options.output.path, of: command.kind, among: context.kinds)
     // 1. Threads: a run that is continued keeps the number it began with, since threads shape the last bits of results.
     let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
     let threads = try context.setThreads(options.threads, begun: begun)
@@ -58,7 +58,7 @@ package struct CommandRun<Command: MatrixCommand> {
       let inputs = try measure(catalogs)
       // 5. Identity: is this the run that the folder has begun, or finished?
       let identity = RunIdentity(
-        version: context.version, command: Command.kind.command,
+        version: context.version, command: command.kind.command,
         options: try command.words(&preparation, inputs, threads: threads, in: context), threads: threads,
         sources: Dictionary(
           uniqueKeysWithValues: zip(options.sources, inputs).map { ($0.name, .init($1.catalog, $1.norms)) }))

@@ -15,11 +15,14 @@ import Weights
 package protocol MatrixCommand {
   /// What the command knows once the headers have been read.
   associatedtype Preparation
-  /// The result: the document that vouches for all other files.
+  /// The result, as the command tells it in the end.
   associatedtype Product
 
   /// The files by which results of this command are recognized.
   static var kind: OutputKind { get }
+
+  /// The files by which the results of this run are recognized. Commands whose options do not matter leave it out.
+  var kind: OutputKind { get }
 
   /// The options that every command has.
   var options: RunOptions { get }
@@ -68,6 +71,8 @@ package protocol MatrixCommand {
 }
 
 extension MatrixCommand {
+  package var kind: OutputKind { Self.kind }
+
   /// The catalogs as they are.
   package func arranged(_ catalogs: [Catalog]) throws -> [Catalog] { catalogs }
 }
@@ -103,10 +108,10 @@ package struct BegunRun {
 
 /// The results of a command, ready to be published.
 package struct FinishedWork<Product> {
-  /// The document that vouches for all other files, on every rank.
+  /// The result, as ``MatrixCommand/product(in:world:)`` would give it.
   package let product: Product
-  /// The names of the large files, which are finished and synchronized in the work folder.
-  package let files: [String]
+  /// The large files, which are finished and synchronized in the work folder.
+  package let files: [PublishedFile]
   /// Makes the small files, on rank 0. The last of them vouches for all others.
   package let documents: () throws -> [Publication.TextFile]
   /// What the stages have written, resumed and rescued.
@@ -114,7 +119,7 @@ package struct FinishedWork<Product> {
 
   /// Results that wait for their final names.
   package init(
-    _ product: Product, files: [String] = [], totals: StageTotals,
+    _ product: Product, files: [PublishedFile] = [], totals: StageTotals,
     documents: @escaping () throws -> [Publication.TextFile]
   ) {
     self.product = product

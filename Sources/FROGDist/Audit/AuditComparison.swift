@@ -19,25 +19,29 @@ struct AuditComparison: Codable {
 
   /// Compares the masks of one matrix.
   ///
+  /// - Parameters:
+  ///   - ranking: the position of the ranking.
+  ///   - target: the position of the target among those of the ranking.
   /// - Complexity: a pass over the candidates for every 2²² kept weights.
-  init(exact: ScoredMatrix, approximate: ScoredMatrix) throws {
+  init(exact: ScoredMatrix, approximate: ScoredMatrix, ranking: Int, target: Int) throws {
+    let (truth, trial) = (exact.rankings[ranking], approximate.rankings[ranking])
     var window: [(index: Int, score: Float)] = []
     var start = 0
     repeat {
       window.removeAll(keepingCapacity: true)
       var number = 0
-      try exact.candidates.forEachKept(by: exact.cut) { index, score in
+      try truth.candidates.forEachKept(by: truth.cuts[target]) { index, score in
         if number >= start, window.count < Self.windowLength { window.append((index, score)) }
         number += 1
       }
       kept = number
       var next = 0
-      try approximate.candidates.forEachKept(by: approximate.cut) { index, score in
+      try trial.candidates.forEachKept(by: trial.cuts[target]) { index, score in
         while next < window.count, window[next].index < index { next += 1 }
         guard next < window.count, window[next].index == index else { return }
         common += 1
-        let truth = Double(window[next].score)
-        let error = truth > 0 ? abs(Double(score) - truth) / truth : 0
+        let exact = Double(window[next].score)
+        let error = exact > 0 ? abs(Double(score) - exact) / exact : 0
         errors += error
         largestError = max(largestError, error)
       }

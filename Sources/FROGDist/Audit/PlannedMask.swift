@@ -6,15 +6,15 @@ import Weights
 package struct PlannedMask: PlannedRun {
   /// What is done to every matrix.
   package let scoring: ScoreWork
-  /// K, the number of weights that are kept.
-  package let keep: Int
+  /// The numbers of weights that are kept, one for each mask.
+  package let keeps: [Int]
   /// The number of matrices that an approximation also scores exactly.
   package let auditCount: Int
 
-  /// A run that keeps `keep` weights.
-  package init(_ scoring: ScoreWork, keep: Int, auditCount: Int) {
+  /// A run that makes masks of `keeps` weights.
+  package init(_ scoring: ScoreWork, keeps: [Int], auditCount: Int) {
     self.scoring = scoring
-    self.keep = keep
+    self.keeps = keeps
     self.auditCount = auditCount
   }
 
@@ -36,8 +36,8 @@ package struct PlannedMask: PlannedRun {
     // Every kept weight has an index and a score, and every matrix has row and column factors, of four bytes each.
     let sides = matrices.reduce(0.0) { $0 + Double($1.rows) + Double($1.columns) }
     return Traffic(
-      read: readings * bytes + audited, written: 8 * Double(keep) + 4 * sides,
-      spilled: Self.spilled(keep: Double(keep), of: weights))
+      read: readings * bytes + audited, written: keeps.reduce(0.0) { $0 + 8 * Double($1) + 4 * sides },
+      spilled: Self.spilled(keep: Double(keeps.max() ?? 0), of: weights))
   }
 
   /// The audit of an approximation; nil for exact scores.

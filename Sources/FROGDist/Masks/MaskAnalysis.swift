@@ -26,7 +26,7 @@ struct MaskAnalysis {
     let roles = MatrixRoles(catalog)
     let own = try world.agreeing {
       try scored.map { matrix in
-        let values = try RecordReader(matrix.candidates.path).read(matrix.record.singularValues, of: Double.self)
+        let values = try RecordReader(matrix.path).read(matrix.record.singularValues, of: Double.self)
         let spectra = MatrixSpectra(
           ofGram: values.map { $0.times(powerOfTwo: matrix.units.weights) }, rescue: matrix.record.rescue)
         return try AnalyzedMatrix(

@@ -1,6 +1,7 @@
 import Execution
 import FoundationEssentials
 import RunCore
+import ShardIO
 import Spectra
 import SystemPackage
 import Weights
@@ -15,22 +16,56 @@ package enum MaskFiles {
   /// Whether `name` is the name of a mask file.
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 
-  static let kind = OutputKind(
-    command: "mask", recordName: recordName, lastName: indexName, isLarge: isMask,
-    isReplaced: {
-      isMask($0) || [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName].contains($0)
-    },
-    owns: { $1.contains { isMask($0) || $0 == recordName || $0 == indexName } },
-    threads: { try MaskReader($0).record.parameters.tensors.threads },
+  /// The names of the small files that a mask may have beside its record.
+  private static let documents = [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName]
+
+  /// The files of a run that makes one mask, in the output folder itself.
+  static let one = OutputKind(
+    command: "mask", recordName: recordName, lastName: indexName, marks: marks, isLarge: isMask, isReplaced: isOurs,
+    owns: { owns($1) }, folders: folders, threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 
-  /// The options of a run of `mask` that shape its result: those that its record has, and three that it has not.
+  /// The files of a run that makes several masks, each in a folder of its own.
+  static let several = OutputKind(
+    command: "mask", recordName: MaskSet.fileName, lastName: MaskSet.fileName, marks: marks,
+    isLarge: MaskTarget.isName, isReplaced: isOurs, owns: { owns($1) }, folders: folders,
+    threads: { try MaskSet(in: $0).threads },
+    identity: { path, now in
+      let set = try MaskSet(in: path)
+      var words = set.options
+      words.take(unsaid, from: now.options)
+      return RunIdentity(
+        version: set.version, options: words, threads: set.threads, sources: ["checkpoint": set.checkpoint], now: now)
+    })
+
+  /// A folder may change from one mask to several, so each of both marks goes before new results come.
+  private static let marks = [indexName, MaskSet.fileName]
+
+  private static func owns(_ names: [String]) -> Bool {
+    names.contains { isMask($0) || $0 == recordName || $0 == indexName || $0 == MaskSet.fileName }
+  }
+
+  private static func isOurs(_ name: String) -> Bool {
+    isMask(name) || name == recordName || marks.contains(name) || documents.contains(name)
+  }
+
+  /// The folders of the masks that a run of several has published.
+  private static func folders(of path: FilePath) -> [String] {
+    ((try? MaskSet(in: path))?.masks ?? []).compactMap(\.folder)
+  }
+
+  /// Options that results do not record, since results do not depend on them.
+  private static let unsaid = ["--audit", "--teams"]
+
+  /// The options of a run of `mask` that shape its results: those that the records have, and three that they have not.
   ///
-  /// - Parameter audit: the number of matrices that an approximation scores exactly too; nil for exact scores.
+  /// - Parameters:
+  ///   - parameters: those of each mask.
+  ///   - audit: the number of matrices that an approximation scores exactly too; nil for exact scores.
   static func words(
-    _ parameters: MaskRecord.Parameters, names: ParameterNames?, audit: Int?, teams: TeamPolicy
+    _ parameters: [MaskRecord.Parameters], names: ParameterNames?, audit: Int?, teams: TeamPolicy
   ) -> OptionWords {
-    var words = parameters.words
+    var words = OptionWords(lists: parameters.map(\.words))
     words.add("--names", names)
     words.add("--audit", audit)
     words.add("--teams", teams)
@@ -40,11 +75,12 @@ package enum MaskFiles {
   private static func identity(of path: FilePath, now: RunIdentity) throws -> RunIdentity {
     let record = try MaskReader(path).record
     var words = words(
-      record.parameters, names: record.names.map { _ in .transformers5 }, audit: nil, teams: .memory)
-    var unsaid = ["--audit", "--teams"]
-    // The rank was found by the audit, not asked for.
-    if record.parameters.targetOverlap != nil { unsaid += ["--rank", "--oversample", "--power-iterations"] }
+      [record.parameters], names: record.names.map { _ in .transformers5 }, audit: nil, teams: .memory)
     words.take(unsaid, from: now.options)
+    // The rank was found by the audit, not asked for.
+    if record.parameters.targetOverlap != nil {
+      words.take(["--rank", "--oversample", "--power-iterations"], from: now.options)
+    }
     return RunIdentity(
       version: record.version, options: words, threads: record.parameters.tensors.threads,
       sources: ["checkpoint": record.checkpoint], now: now)

@@ -2,7 +2,7 @@ import RunCore
 
 /// The journal's record of a matrix that has been scored. Its candidates and other arrays lie beside it in the file.
 ///
-/// Invariants, which are checked when a record is read: the histogram counts each of the m·n weights once; `noise` has m + n Floats; the
+/// Invariants, which are checked when a record is read: every histogram counts each of the m·n weights once; `noise` has m + n Floats; the
 /// position of every candidate lies in the panel of its run, and every panel in the matrix.
 struct MatrixRecord: RecordContents {
   static let currentVersion = 2
@@ -20,10 +20,20 @@ struct MatrixRecord: RecordContents {
   let scoreSum: Double
   /// The noise factors, m + n Floats: those of the rows come first.
   let noise: RecordSection
-  /// Pairs of Int, a bin and the number of ranked values in it. Bins ascend, and empty ones are left out.
-  let histogram: RecordSection
   /// The singular values: Doubles, descending, in the units of the matrix as it is decomposed; none if the score needs none.
   let singularValues: RecordSection
+  /// What there is of each ranking, in the order of the run's rankings.
+  let rankings: [RankingRecord]
+}
+
+/// The part of a matrix's record that belongs to one way of ranking.
+struct RankingRecord: Codable {
+  /// Pairs of Int, a bin and the number of ranked values in it. Bins ascend, and empty ones are left out.
+  let histogram: RecordSection
+  /// Pairs of Double, a coarse bin and the sum of its scores in the units of panels (``CoarseSums``). Bins ascend, and those without a sum
+  /// are left out.
+  let sums: RecordSection
+  /// The candidates, panel by panel.
   let runs: [CandidateRun]
 }
 

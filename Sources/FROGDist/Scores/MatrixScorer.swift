@@ -3,97 +3,101 @@ import DistSVD
 import Execution
 import RunCore
 import ShardIO
+import SystemPackage
 import Weights
-
-/// The values that a rank has counted, and the bound that follows from them.
-struct Counts {
-  var histogram = ScoreHistogram()
-  var bound: RisingBound
-
-  init(keep: Int) { bound = RisingBound(keep: keep) }
-
-  /// Raises the bound by the counts of this rank, and by those of others, which `others` gives by bin.
-  mutating func raiseBound(_ others: (Int) -> Int) {
-    let bins = histogram.bins
-    bound.raise { bins[$0] + others($0) }
-  }
-}
 
 /// How the scoring of a matrix ended for this rank.
 enum ScoringOutcome {
-  /// This rank has what is left of the matrix, and the number of its ranked values in each bin.
-  case scored(ScoredMatrix, [Int])
+  /// This rank has what is left of the matrix, and the number of its ranked values in each bin, by ranking.
+  case scored(ScoredMatrix, [[Int]])
   /// The first member of the team has what is left of the matrix.
   case handedOver
   /// A rank somewhere has failed, or the run is to stop.
   case stopped
 }
 
-/// Decomposes matrices, and streams their scores past the histogram, the bound and the sums for noise factors.
+/// Decomposes matrices, and streams their scores past the histograms, the bounds and the sums for noise factors.
+///
+/// However many rankings there are, a matrix is decomposed and its scores are made once; twice if a ranking divides them by their means.
 struct MatrixScorer {
   let journal: Journal
   let method: ScoringMethod
+  let rankings: [RankedTargets]
+  let units: ModelUnits
   let contents: ContentCheck
+
+  /// The exponents of the values that rank the weights of a matrix, by ranking.
+  func ranked(_ ordinal: Int) -> [Int] { rankings.map { units.ranked(ordinal, by: $0) } }
 
   /// Scores one matrix, alone or with a team, and writes what is left of it to the journal.
   ///
   /// Collective in a team: every member calls it.
   ///
   /// - Parameters:
-  ///   - units: the units of the matrix and its scores.
-  ///   - counts: counts every ranked value of the panels that this rank makes. Values below its bound are counted, but not kept.
-  ///   - counted: called when the values of a panel have been counted, with the share of the panels that are done. It raises the bound, and
+  ///   - tallies: by ranking; they count every ranked value of the panels that this rank makes. Values below a bound are counted, but not
+  ///     kept.
+  ///   - counted: called when the values of a panel have been counted, with the share of the panels that are done. It raises the bounds, and
   ///     returns false to stop.
   func score(
-    _ task: MatrixTask, units: ScoreUnits, counts: inout Counts, counted: (inout Counts, Double) throws -> Bool
+    _ task: MatrixTask, tallies: inout [Tally], counted: (inout [Tally], Double) throws -> Bool
   ) throws -> ScoringOutcome {
     // 1. Decompose the matrix, as far as its score needs it.
-    let scores = try TeamScores(task, units: units, method: method)
-    // 2. Find what scores are divided by. This makes all scores once, if they are normalized.
-    let divisor = try divisor(task, scores)
-    let keys = try task.locally {
-      try SelectionKeys(
-        divisor, multiplier: method.multipliers?[task.ordinal] ?? 1, sample: sampling(of: task.matrix),
-        columns: task.matrix.columns, exponent: units.panels,
-        longest: scores.share.longest * scores.shape.core)
-    }
+    let scores = try TeamScores(task, units: units.matrices[task.ordinal], method: method)
+    // 2. Find what scores are divided by. This makes all scores once, if a ranking divides them.
+    let keys = try keys(task, scores)
     // 3. Stream the panels: rank, count, filter.
     var moments = TeamMoments(task, shape: scores.shape)
-    let countedBefore = counts.histogram.bins
+    var sums = rankings.map { _ in CoarseSums(task) }
     let record = try task.locally { task.isOwner ? try journal.begin(task) : nil }
-    var runs: [CandidateRun] = []
+    var runs = [[CandidateRun]](repeating: [], count: rankings.count)
     let steps = scores.share.steps
     for step in 0..<steps {
       let (panel, range) = try scores.panel(step)
       let values = try task.locally {
-        let values = keys.values(of: panel)
-        counts.histogram.count(values)
-        try refuseNonFinite(panel, counts.histogram, of: task)
+        let values = keys.map { $0.values(of: panel) }
+        for index in keys.indices {
+          sums[index].add(panel.scores, rankedBy: values[index], counting: &tallies[index])
+          try refuseNonFinite(panel, tallies[index], ranksScores: rankings[index].ranksScores, of: task)
+        }
         moments.add(PanelMoments(panel, range: range, shape: scores.shape))
         return values
       }
-      // The panel's own values raise the bound before any of them goes to disk.
-      let goesOn = try counted(&counts, Double(step + 1) / Double(steps))
+      // The panel's own values raise the bounds before any of them goes to disk.
+      let goesOn = try counted(&tallies, Double(step + 1) / Double(steps))
       guard try task.agreesToGoOn(goesOn) else { return .stopped }
-      runs += try PanelFilter(
-        panel: panel, values: values, bound: counts.bound.key, needsScores: !keys.areScores
-      ).collected(by: task, in: record)
+      for index in keys.indices {
+        runs[index] += try PanelFilter(
+          panel: panel, values: values[index], bound: tallies[index].bound, needsScores: !keys[index].areScores
+        ).collected(by: task, in: record)
+      }
     }
     // 4. Check that the bytes are still those that the norms pass has read.
     try task.locally { try checkContents(task) }
-    // 5. Members hand in their panels side by side, but candidates are read in the order of the matrix.
-    runs.sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
-    // 6. Put the sums of all members together, and finish the record on the first.
+    // 5. Put the sums of all members together, and finish the record on the first.
     let factors = try moments.factors()
-    let histogram = try task.summed(zip(counts.histogram.bins, countedBefore).map { $0 - $1 })
+    let coarse = try sums.indices.map { try sums[$0].finish() }
+    let bins = try task.summed(tallies.flatMap(\.matrix.bins))
     return try task.locally {
       guard let record else { return .handedOver }
-      let finished = try finish(
-        record, task, units, runs: runs, factors: factors, histogram: histogram,
-        decomposition: scores.decomposition)
-      return .scored(
-        ScoredMatrix(finished, of: task.matrix, ordinal: task.ordinal, at: record.path, units: units), histogram)
+      let histograms = tallies.indices.map {
+        Array(bins[$0 * ScoreHistogram.binCount..<($0 + 1) * ScoreHistogram.binCount])
+      }
+      let rankings = try tallies.indices.map { index in
+        // Members hand in their panels side by side, but candidates are read in the order of the matrix.
+        runs[index].sort { ($0.rows.lowerBound, $0.columns.lowerBound) < ($1.rows.lowerBound, $1.columns.lowerBound) }
+        return RankingRecord(
+          histogram: try record.section(ScoreHistogram.encode(histograms[index])),
+          sums: try record.section(coarse[index]), runs: runs[index])
+      }
+      let finished = try finish(record, factors, rankings, scores.decomposition)
+      return .scored(scored(finished, of: task, at: record.path), histograms)
     }
+  }
+
+  private func scored(_ record: MatrixRecord, of task: MatrixTask, at path: FilePath) -> ScoredMatrix {
+    ScoredMatrix(
+      record, of: task.matrix, ordinal: task.ordinal, at: path, units: units.matrices[task.ordinal],
+      ranked: ranked(task.ordinal))
   }
 
   /// Checks that the bytes that have been read are those that the norms pass has read.
@@ -103,30 +107,45 @@ struct MatrixScorer {
     try method.signal?.check(task.matrix, member: task.member, of: task.memberCount)
   }
 
-  private func sampling(of matrix: Catalog.Matrix) -> (power: Double, numbers: RandomNumbers)? {
-    method.sample.map { ($0, RandomNumbers(seed: method.seed, tensor: matrix.name, for: .sampling)) }
-  }
-
-  /// What the scores of the matrix are divided by.
+  /// What ranks the weights of the matrix, by ranking.
   ///
-  /// With normalization scores are made twice, since their means have to be known before the first of them is ranked.
+  /// If a ranking divides scores by their means, they are made twice, since means have to be known before the first of them is ranked.
   ///
   /// Collective in a team: every member calls it.
-  private func divisor(_ task: MatrixTask, _ scores: TeamScores) throws -> SelectionKeys.Divisor {
-    guard method.normalize != .none else { return .none }
-    var moments = TeamMoments(task, shape: scores.shape)
-    for step in 0..<scores.share.steps {
-      let (panel, range) = try scores.panel(step)
-      moments.add(PanelMoments(panel, range: range, shape: scores.shape))
+  private func keys(_ task: MatrixTask, _ scores: TeamScores) throws -> [SelectionKeys] {
+    var factors: NoiseFactors?
+    if rankings.contains(where: { $0.ranking.normalize != .none }) {
+      var moments = TeamMoments(task, shape: scores.shape)
+      for step in 0..<scores.share.steps {
+        let (panel, range) = try scores.panel(step)
+        moments.add(PanelMoments(panel, range: range, shape: scores.shape))
+      }
+      factors = try moments.factors()
     }
-    let factors = try moments.factors()
-    return method.normalize == .matrix ? .mean(Float(factors.mean)) : .factors(factors)
+    let exponent = units.matrices[task.ordinal].stored
+    return try task.locally {
+      try rankings.map { targets in
+        let divisor: SelectionKeys.Divisor =
+          switch (targets.ranking.normalize, factors) {
+          case (.none, _), (_, nil): .none
+          case (.matrix, let factors?): .mean(Float(factors.mean))
+          case (.rowcol, let factors?): .factors(factors)
+          }
+        let sample = targets.ranking.sample.map {
+          ($0, RandomNumbers(seed: method.seed, tensor: task.matrix.name, for: .sampling))
+        }
+        return try SelectionKeys(
+          divisor, multiplier: targets.multipliers?[task.ordinal] ?? 1, sample: sample, columns: task.matrix.columns,
+          exponent: exponent, shift: targets.ranksMultiples ? exponent - units.ranked(task.ordinal, by: targets) : 0,
+          longest: scores.share.longest * scores.shape.core)
+      }
+    }
   }
 
-  private func refuseNonFinite(_ panel: ScorePanel, _ histogram: ScoreHistogram, of task: MatrixTask) throws {
+  private func refuseNonFinite(_ panel: ScorePanel, _ tally: Tally, ranksScores: Bool, of task: MatrixTask) throws {
     let isWrong =
-      method.ranksScores
-      ? histogram.holdsNonFinite : frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
+      ranksScores
+      ? tally.matrix.holdsNonFinite : frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
     guard isWrong else { return }
     // Weights, and what multiplies their scores, are scaled so that no score overflows.
     throw RunFailure(
@@ -137,18 +156,13 @@ struct MatrixScorer {
 
   /// Adds to the record what it does not have yet, and makes it durable.
   private func finish(
-    _ record: RecordWriter, _ task: MatrixTask, _ units: ScoreUnits, runs: [CandidateRun], factors: NoiseFactors,
-    histogram: [Int],
-    decomposition: Decomposition
+    _ record: RecordWriter, _ factors: NoiseFactors, _ rankings: [RankingRecord], _ decomposition: Decomposition
   ) throws -> MatrixRecord {
-    var row = factors.row
-    row.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: units.storedShift) }
     let finished = MatrixRecord(
-      solver: decomposition.solver,
-      rescue: decomposition.rescue?.description, relativeError: factors.relativeError,
-      rankOneShare: factors.rankOneShare, mean: factors.mean, scoreSum: factors.sum, noise: try record.section(row + factors.column),
-      histogram: try record.section(ScoreHistogram.encode(histogram)),
-      singularValues: try record.section(decomposition.singularValues), runs: runs)
+      solver: decomposition.solver, rescue: decomposition.rescue?.description, relativeError: factors.relativeError,
+      rankOneShare: factors.rankOneShare, mean: factors.mean, scoreSum: factors.sum,
+      noise: try record.section(factors.row + factors.column),
+      singularValues: try record.section(decomposition.singularValues), rankings: rankings)
     try journal.finish(record, finished)
     return finished
   }

@@ -35,17 +35,21 @@ package struct ScoreWork: MatrixWork, Equatable {
   package var scoreRank: Int?
   /// How often the scores are computed: twice if they are divided by their own means.
   package var passes: Int
+  /// The number of copies of a panel that hold other values than scores, by which weights are ranked.
+  package var rankedCopies: Int
   /// When several ranks share a matrix.
   package var teams: TeamPolicy
 
   package init(
-    solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, teams: TeamPolicy = .memory
+    solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, rankedCopies: Int = 0,
+    teams: TeamPolicy = .memory
   ) {
     self.precision = precision
     self.teams = teams
     self.solver = solver
     self.scoreRank = scoreRank
     self.passes = passes
+    self.rankedCopies = rankedCopies
   }
 
   /// Whether a matrix of this order is approximated, with fewer vectors than it has.
@@ -131,24 +135,24 @@ package struct ScoreWork: MatrixWork, Equatable {
   package func bytes(rows: Int, columns: Int, team: Int) -> Double? {
     let shape = PanelShape(rows: rows, columns: columns)
     switch solver {
-    case .none: return Self.scorePanels(shape)
+    case .none: return scorePanels(shape)
     case .exact(let precision):
       guard MemoryModel.canDecompose(order: shape.core, team: team) else { return nil }
-      return team > 1 ? Self.shared(shape, precision, ranks: team) : Self.local(shape, precision)
+      return team > 1 ? shared(shape, precision, ranks: team) : local(shape, precision)
     case .randomized(let rank, let oversample, let powerIterations):
       guard approximates(order: shape.core) else { return exact.bytes(rows: rows, columns: columns, team: team) }
       guard MemoryModel.canApproximate(order: shape.core) else { return nil }
       let options = RandomizedOptions(rank: rank, oversample: oversample, powerIterations: powerIterations, seed: 0)
       let solve = RandomizedSolver.bytes(rows: rows, columns: columns, options: options, members: team)
-      return Double(solve) + Self.scorePanels(shape)
+      return Double(solve) + scorePanels(shape)
     }
   }
 
   /// Bytes of one rank alone: the buffers of ``DistSVD/LocalEigensolver`` and ``ScorePanels`` that live together.
-  private static func local(_ shape: PanelShape, _ precision: Precision) -> Double {
+  private func local(_ shape: PanelShape, _ precision: Precision) -> Double {
     let width = precision == .f64 ? 8.0 : 4.0
     let square = Double(shape.core) * Double(shape.core)
-    let gram = square * width + panel(shape, of: PanelShape.gramElements) * width
+    let gram = square * width + Self.panel(shape, of: PanelShape.gramElements) * width
     // The matrix, the vectors of its tridiagonal form, the workspace, and the narrowed copy of the vectors.
     let solve = square * (3 * width + 4)
     // The basis and its absolute value.
@@ -160,7 +164,7 @@ package struct ScoreWork: MatrixWork, Equatable {
   ///
   /// While the matrix is decomposed, these are what ``DistSVD/TeamEigensolver`` accounts for and a band of W. Then they are the bands of
   /// ``StreamedScores`` and a share of the vectors.
-  private static func shared(_ shape: PanelShape, _ precision: Precision, ranks: Int) -> Double {
+  private func shared(_ shape: PanelShape, _ precision: Precision, ranks: Int) -> Double {
     let width = precision == .f64 ? 8 : 4
     let share = Double(shape.stream) * Double(shape.core) / Double(ranks) + 16 * Double(shape.core)
     let band = Int(min(share, Double(MatrixTask.teamBandElements + shape.core)))
@@ -168,13 +172,15 @@ package struct ScoreWork: MatrixWork, Equatable {
     let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
     let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
     let scores =
-      StreamedScores.bytes(core: shape.core, longest: longest) + part
+      StreamedScores.bytes(core: shape.core, longest: longest) + part + 4 * rankedCopies * longest * shape.core
       + 4 * TeamBasis.exchangeCount(order: shape.core)
     return Double(max(solve, scores))
   }
 
-  /// Bytes of the weights, the projection and the scores of one panel.
-  private static func scorePanels(_ shape: PanelShape) -> Double { 3 * 4 * panel(shape, of: PanelShape.scoreElements) }
+  /// Bytes of the weights, the projection and the scores of one panel, and of the values that rank them.
+  private func scorePanels(_ shape: PanelShape) -> Double {
+    Double(3 + rankedCopies) * 4 * Self.panel(shape, of: PanelShape.scoreElements)
+  }
 
   /// The number of elements of the longest panel.
   private static func panel(_ shape: PanelShape, of elements: Int) -> Double {

@@ -11,42 +11,66 @@ struct ScoredMatrix {
   /// The checkpoint's name for the matrix.
   let name: String
   let record: MatrixRecord
-  let candidates: CandidateSet
+  /// The path of the record.
+  let path: FilePath
   let units: ScoreUnits
-  /// The border of the selection in this matrix; it keeps nothing until the selection is known.
-  var cut = Cut.nothing
-
-  /// The ranked value at the border, in the units of weights; nil if nothing is kept.
-  var threshold: Double? { cut.threshold.map { Double($0).times(powerOfTwo: units.ranked) } }
+  /// What there is of each ranking, in the order of the run's rankings.
+  var rankings: [RankedMatrix]
 
   /// The matrix that a record of the journal at `path` describes.
-  init(_ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, at path: FilePath, units: ScoreUnits) {
+  ///
+  /// - Parameter ranked: the exponents of the values that rank its weights, by ranking.
+  init(
+    _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, at path: FilePath, units: ScoreUnits, ranked: [Int]
+  ) {
     self.ordinal = ordinal
     name = matrix.name
     self.record = record
-    candidates = CandidateSet(path: path, matrixColumns: matrix.columns, runs: record.runs)
+    self.path = path
     self.units = units
+    rankings = zip(record.rankings, ranked).map { ranking, exponent in
+      RankedMatrix(
+        candidates: CandidateSet(path: path, matrixColumns: matrix.columns, runs: ranking.runs), exponent: exponent)
+    }
   }
 }
 
-/// A matrix that an earlier process has scored, and the number of its ranked values in each bin.
+/// The weights of a matrix as one ranking orders them.
+struct RankedMatrix {
+  let candidates: CandidateSet
+  /// The exponent u of the values V·2^−u that rank the weights.
+  let exponent: Int
+  /// The border of the selection, by target of the ranking; empty until it is known.
+  var cuts: [Cut] = []
+
+  /// The ranked value at the border of a target, in the units of weights; nil if nothing is kept.
+  func threshold(of target: Int) -> Double? {
+    cuts[target].threshold.map { Double($0).times(powerOfTwo: exponent) }
+  }
+}
+
+/// A matrix that an earlier process has scored, and the number of its ranked values in each bin, by ranking.
 struct RecoveredScores {
   let matrix: ScoredMatrix
-  let histogram: [Int]
+  let histograms: [[Int]]
 
   /// - Throws: ``RunFailure`` if the record is not one of `matrix`, or damaged.
   init(
-    _ reader: RecordReader, _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, units: ScoreUnits
+    _ reader: RecordReader, _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, units: ScoreUnits,
+    ranked: [Int]
   ) throws {
-    guard record.noise.count(of: Float.self) == matrix.rows + matrix.columns,
-      let histogram = ScoreHistogram.decode(try reader.read(record.histogram, of: Int.self)),
-      histogram.reduce(0, &+) == matrix.size
+    guard record.noise.count(of: Float.self) == matrix.rows + matrix.columns, record.rankings.count == ranked.count
     else { throw reader.damage }
     _ = try reader.read(record.noise, of: Float.self)
     _ = try reader.read(record.singularValues, of: Double.self)
-    for run in record.runs { try Self.check(run, of: matrix, reader) }
-    self.matrix = ScoredMatrix(record, of: matrix, ordinal: ordinal, at: reader.path, units: units)
-    self.histogram = histogram
+    histograms = try record.rankings.map { ranking in
+      guard let histogram = ScoreHistogram.decode(try reader.read(ranking.histogram, of: Int.self)),
+        histogram.reduce(0, &+) == matrix.size, CoarseSums.decode(try reader.read(ranking.sums, of: Double.self)) != nil
+      else { throw reader.damage }
+      for run in ranking.runs { try Self.check(run, of: matrix, reader) }
+      return histogram
+    }
+    self.matrix = ScoredMatrix(record, of: matrix, ordinal: ordinal, at: reader.path, units: units, ranked: ranked)
   }
 
   /// Checks a run: a position outside the matrix would be written outside its mask.

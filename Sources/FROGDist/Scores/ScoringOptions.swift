@@ -1,7 +1,7 @@
 import DistSVD
 import SystemPackage
 
-/// The options that say what a score measures, how singular vectors are found, and how scores are ranked.
+/// The options that say what a score measures, and how singular vectors are found.
 package struct ScoringOptions: Sendable {
   /// The number that the score of a weight measures.
   package var score = ScoreKind.frog
@@ -17,10 +17,6 @@ package struct ScoringOptions: Sendable {
   package var oversample = 10
   /// The number of passes over W after the first in the search for a subspace.
   package var powerIterations = 3
-  /// How scores are made comparable before they are ranked.
-  package var normalize = Normalization.none
-  /// The exponent p: K weights are drawn in proportion to score^p; nil to take the best.
-  package var sample: Double?
   /// The seed of all random numbers.
   package var seed: UInt64 = 0
   /// When several ranks share a matrix.
@@ -28,20 +24,25 @@ package struct ScoringOptions: Sendable {
   /// The checkpoint of tensors that scores are multiplied by; nil for none.
   package var weightBy: FilePath?
 
-  /// Options for exact FROG scores, the best of which are taken.
+  /// Options for exact FROG scores.
   package init() {}
 
   /// The rank r of LIFT, unless another is asked for.
   package static let defaultLiftRank = 128
 
-  /// The work on every matrix, as far as time and memory are concerned.
-  package var work: ScoreWork {
+  /// The work on every matrix if weights are ranked in these ways, as far as time and memory are concerned.
+  package func work(_ rankings: [Ranking]) -> ScoreWork {
     ScoreWork(
-      solver: solver, precision: precision, scoreRank: score == .lift ? rank ?? Self.defaultLiftRank : nil,
-      passes: normalize == .none ? 1 : 2, teams: teams)
+      solver: solver, precision: precision, scoreRank: scoreRank,
+      passes: rankings.contains { $0.normalize != .none } ? 2 : 1, rankedCopies: rankings.count { $0 != Ranking() },
+      teams: teams)
   }
 
-  private var solver: ScoreWork.Solver {
+  /// The rank r of the score ``ScoreKind/lift``; nil for others.
+  var scoreRank: Int? { score == .lift ? rank ?? Self.defaultLiftRank : nil }
+
+  /// How singular vectors are found.
+  var solver: ScoreWork.Solver {
     switch (score, rank) {
     case (.magnitude, _), (.random, _): .none
     case (.lift, _), (.frog, nil): .exact(precision)
@@ -66,15 +67,13 @@ package struct ScoringOptions: Sendable {
     return options
   }
 
-  /// Whether the result depends on ``seed``.
-  var isRandom: Bool {
-    isApproximate || sample != nil || score == .random
-  }
+  /// Whether scores depend on ``seed``.
+  var isRandom: Bool { isApproximate || score == .random }
 
   /// The way in which matrices are scored by these options, with scores multiplied by `signal`.
   func method(signal: ExternalSignal?) -> ScoringMethod {
     ScoringMethod(
-      score: score, solver: solver, precision: precision, liftRank: rank ?? Self.defaultLiftRank, normalize: normalize,
-      sample: sample, seed: seed, signal: signal)
+      score: score, solver: solver, precision: precision, liftRank: rank ?? Self.defaultLiftRank, seed: seed,
+      signal: signal)
   }
 }

@@ -4,135 +4,184 @@ import Planning
 import RunCore
 import Weights
 
-/// Scores this rank's matrices, alone or with its teams.
+/// Scores this rank's matrices, alone or with its teams, and draws the borders of all targets.
 ///
-/// With one threshold for the whole model, the histogram runs over all matrices, and the ranks share it in rounds. With a budget for each
-/// matrix, histogram and bound start anew with each, and its cut is found as soon as it is scored.
+/// Of targets with one threshold for the whole model the histogram runs over all matrices, and the ranks share it in rounds. Of targets with
+/// a budget for each matrix it starts anew with each, and the cuts are found as soon as the matrix is scored.
 final class ScoringWorker: MatrixWorker {
   let journal: Journal
   /// The matrices that this rank has scored alone, and those of teams whose first member it is.
   private(set) var matrices: [ScoredMatrix] = []
   private let input: MatrixInput
-  private let quota: Quota
   private let scorer: MatrixScorer
   private let watch: StopWatch
-  /// The units of every matrix, by ordinal; the same on every rank.
-  private let units: [ScoreUnits]
-  /// The counts of all values that this rank has ranked; those of the last matrix if each has its own budget.
-  private var tally = Counts(keep: 0)
+  /// The counts of all values that this rank has ranked, by ranking.
+  private var tallies: [Tally]
 
-  /// - Parameter journal: the journal of the stage.
+  private var rankings: [RankedTargets] { scorer.rankings }
+
+  /// - Parameters:
+  ///   - rankings: the ways in which weights are ranked, and the targets of each.
+  ///   - journal: the journal of the stage.
   init(
-    _ method: ScoringMethod, of input: MatrixInput, quota: Quota, journal: Journal, watch: StopWatch
+    _ method: ScoringMethod, _ rankings: [RankedTargets], of input: MatrixInput, journal: Journal, watch: StopWatch
   ) throws {
     self.input = input
-    self.quota = quota
     self.journal = journal
     self.watch = watch
-    scorer = MatrixScorer(journal: journal, method: method, contents: input.contents)
-    let matrices = input.catalog.matrices
-    units = ScoreUnits.units(
-      squaredNorms: method.score == .random ? nil : input.norms.squared,
-      squaredSignals: try method.signal.map { signal in try matrices.map { try signal.squaredNorm(of: $0) } },
-      count: matrices.count, sharesThreshold: quota.isGlobal && method.ranksMultiples,
-      ranksScores: method.ranksMultiples)
+    scorer = MatrixScorer(
+      journal: journal, method: method, rankings: rankings, units: try ModelUnits(method, of: input),
+      contents: input.contents)
+    tallies = rankings.map { Tally(largestGlobal: $0.largestGlobal) }
   }
 
   var readsWeights: Bool { scorer.method.score != .random }
 
-  /// The counts that ranks tell each other in the rounds; none if each matrix has its own budget.
-  var counts: [Int] { quota.isGlobal ? tally.histogram.bins : [] }
+  /// The counts that ranks tell each other in the rounds: those of every ranking with one threshold, one after the other.
+  var counts: [Int] { tallies.flatMap(\.counts) }
 
   func item(_ head: RecordHead, _ record: MatrixRecord, from reader: RecordReader) throws -> RecoveredScores {
     try RecoveredScores(
-      reader, record, of: input.catalog.matrices[head.ordinal], ordinal: head.ordinal, units: units[head.ordinal])
+      reader, record, of: input.catalog.matrices[head.ordinal], ordinal: head.ordinal,
+      units: scorer.units.matrices[head.ordinal], ranked: scorer.ranked(head.ordinal))
   }
 
   func begin(with recovered: Journal.Recovered<RecoveredScores>, on world: Communicator) throws -> Rounds {
-    switch quota {
-    case .each(let kept):
-      matrices = try world.agreeing {
-        try recovered.own.map { try cut($0.matrix, keeping: kept[$0.matrix.ordinal], histogram: $0.histogram) }
-      }
-      return Rounds(world, others: [])
-    case .global(let keep):
-      tally = Counts(keep: keep)
-      matrices = recovered.own.map(\.matrix)
-      for item in recovered.own { tally.histogram.add(item.histogram) }
-      let own = tally.histogram.bins
-      var all = own
-      // The bound starts as high as the recovered matrices allow, not at 0.
-      if !recovered.ordinals.isEmpty { try world.allReduce(&all, .sum) }
-      let others = zip(all, own).map { $0 - $1 }
-      tally.raiseBound { others[$0] }
-      return Rounds(world, others: others)
+    matrices = try world.agreeing { try recovered.own.map { try cut($0.matrix, $0.histograms) } }
+    for item in recovered.own {
+      for (index, histogram) in item.histograms.enumerated() { tallies[index].add(histogram) }
     }
+    let own = counts
+    var all = own
+    // The bounds start as high as the recovered matrices allow, not at 0.
+    if !recovered.ordinals.isEmpty, !all.isEmpty { try world.allReduce(&all, .sum) }
+    let others = zip(all, own).map { $0 - $1 }
+    raiseGlobal(others)
+    return Rounds(world, others: others)
   }
 
-  /// Scores one matrix and, if the matrix has a budget of its own, finds its cut.
+  /// Scores one matrix, and finds the cuts of the targets by which it has a budget of its own.
   func work(on task: MatrixTask, rounds: Rounds, fraction: (Double) -> Double) throws -> Bool {
-    if case .each(let kept) = quota { tally = Counts(keep: kept[task.ordinal]) }
-    let outcome = try scorer.score(task, units: units[task.ordinal], counts: &tally) { tally, share in
-      let counts = quota.isGlobal ? tally.histogram.bins : []
-      try rounds.advance(done: fraction(share), counts: counts, ending: watch.mayGoOn() ? .none : .stopped)
-      switch quota {
-      case .global:
-        let others = rounds.others
-        tally.raiseBound { others[$0] }
-      case .each:
-        let own = tally.histogram.bins
-        let all = try task.summed(own)
-        tally.raiseBound { all[$0] - own[$0] }
-      }
+    let ordinal = task.ordinal
+    for index in tallies.indices { tallies[index].begin(keeping: rankings[index].largest(of: ordinal)) }
+    // The scorer has the tallies while it counts.
+    var counting = tallies
+    tallies = []
+    defer { tallies = counting }
+    let outcome = try scorer.score(task, tallies: &counting) { tallies, share in
+      try rounds.advance(
+        done: fraction(share), counts: tallies.flatMap(\.counts), ending: watch.mayGoOn() ? .none : .stopped)
+      raise(&tallies, others: rounds.others)
+      try raiseOwn(&tallies, of: task)
       return rounds.ending == .none
     }
     if case .stopped = outcome { return false }
     try task.locally {
-      guard case .scored(let matrix, let histogram) = outcome else { return }
-      if case .each(let kept) = quota {
-        matrices.append(try cut(matrix, keeping: kept[task.ordinal], histogram: histogram))
-      } else {
-        matrices.append(matrix)
-      }
+      guard case .scored(let matrix, let histograms) = outcome else { return }
+      matrices.append(try cut(matrix, histograms))
     }
     return true
   }
 
-  /// The matrix with its cut, if it has a budget of its own.
-  private func cut(_ matrix: ScoredMatrix, keeping count: Int, histogram: [Int]) throws -> ScoredMatrix {
+  private func raiseGlobal(_ others: [Int]) { raise(&tallies, others: others) }
+
+  /// Raises the bounds of one threshold by the counts of the other ranks.
+  private func raise(_ tallies: inout [Tally], others: [Int]) {
+    var start = 0
+    for index in tallies.indices where tallies[index].sharesThreshold {
+      let first = start
+      tallies[index].raiseGlobal { others[first + $0] }
+      start += ScoreHistogram.binCount
+    }
+  }
+
+  /// Raises the bounds of a matrix by what its whole team has counted.
+  ///
+  /// Collective in a team: every member calls it.
+  private func raiseOwn(_ tallies: inout [Tally], of task: MatrixTask) throws {
+    let owned = tallies.indices.filter { rankings[$0].largest(of: task.ordinal) != nil }
+    guard !owned.isEmpty else { return }
+    let all = try task.summed(owned.flatMap { tallies[$0].matrix.bins })
+    for (position, index) in owned.enumerated() {
+      let first = position * ScoreHistogram.binCount
+      tallies[index].raiseOwn { all[first + $0] }
+    }
+  }
+
+  /// The matrix with the cuts of the targets by which it has a budget of its own.
+  ///
+  /// - Parameter histograms: the number of its ranked values in each bin, by ranking.
+  private func cut(_ matrix: ScoredMatrix, _ histograms: [[Int]]) throws -> ScoredMatrix {
     var matrix = matrix
-    matrix.cut = try Cut.keeping(count, histogram: histogram) { bin in
-      var lower = [Int](repeating: 0, count: 1 << 16)
-      try matrix.candidates.countLowerHalves(of: bin, into: &lower)
-      return lower
+    for (index, targets) in rankings.enumerated() {
+      let kept = targets.quotas.map { quota in
+        if case .each(let kept) = quota { kept[matrix.ordinal] } else { 0 }
+      }
+      let candidates = matrix.rankings[index].candidates
+      matrix.rankings[index].cuts = try Cut.keeping(kept, histogram: histograms[index]) { bins in
+        var lower = LowerHalves(of: bins)
+        try candidates.count(into: &lower)
+        return lower
+      }
     }
     return matrix
   }
 
   // MARK: Selection
 
-  /// Draws the border between kept and frozen weights in all scored matrices.
+  /// What one target keeps.
+  struct Selection {
+    /// The number of kept weights of every matrix, by ordinal.
+    let kept: [Int]
+    /// The threshold of the whole model in the units of weights; nil if each matrix has its own, if nothing is kept, or if it is infinite.
+    let threshold: Double?
+  }
+
+  /// Draws the borders between kept and frozen weights in all scored matrices.
   ///
   /// Collective: every rank calls it, once all matrices have been scored.
   ///
-  /// - Returns: the number of kept weights of every matrix, by ordinal, and the threshold of the whole model in the units of weights. The
-  ///   threshold is nil if each matrix has its own, if nothing is kept, or if it is infinite.
-  func select(on world: Communicator) throws -> (kept: [Int], threshold: Double?) {
-    switch quota {
-    case .each(let kept): return (kept, nil)
-    case .global(let keep):
-      let selected = try GlobalSelection.select(
-        keep, histogram: tally.histogram.bins, candidates: matrices.map { ($0.ordinal, $0.candidates) },
-        matrixCount: input.catalog.matrices.count, world: world)
-      for index in matrices.indices { matrices[index].cut = selected.cut(of: matrices[index].ordinal) }
-      // Under one threshold all matrices have one unit.
-      let threshold = selected.cut.threshold.map { Double($0).times(powerOfTwo: units.first?.ranked ?? 0) }
-      return (selected.kept, threshold.flatMap { $0.isFinite ? $0 : nil })
+  /// - Returns: what is kept, by ranking and target.
+  func select(on world: Communicator) throws -> [[Selection]] {
+    // The counts of the last matrix belong to the model too.
+    for index in tallies.indices { tallies[index].begin(keeping: nil) }
+    return try rankings.indices.map { index in
+      let quotas = rankings[index].quotas
+      // 1. Find the thresholds of all targets that have one for the whole model, with one look at the candidates.
+      let keeps = quotas.map { if case .global(let keep) = $0 { keep } else { 0 } }
+      let isGlobal = rankings[index].largestGlobal != nil
+      let selected =
+        try isGlobal
+        ? GlobalSelection.select(
+          keeps, histogram: tallies[index].counts,
+          candidates: matrices.map { ($0.ordinal, $0.rankings[index].candidates) },
+          matrixCount: input.catalog.matrices.count, world: world) : []
+      // 2. Draw them in every matrix.
+      return quotas.enumerated().map { position, quota in
+        switch quota {
+        case .each(let kept): return Selection(kept: kept, threshold: nil)
+        case .global:
+          let found = selected[position]
+          for matrix in matrices.indices {
+            matrices[matrix].rankings[index].cuts[position] = found.cut(of: matrices[matrix].ordinal)
+          }
+          // Under one threshold all matrices have one unit.
+          let exponent = scorer.units.matrices.isEmpty ? 0 : scorer.units.ranked(0, by: rankings[index])
+          let threshold = found.cut.threshold.map { Double($0).times(powerOfTwo: exponent) }
+          return Selection(kept: found.kept, threshold: threshold.flatMap { $0.isFinite ? $0 : nil })
+        }
+      }
     }
   }
 }
 
-extension Quota {
-  /// Whether one threshold holds for the whole model.
-  fileprivate var isGlobal: Bool { if case .global = self { true } else { false } }
+extension ModelUnits {
+  /// The units of the matrices of `input` if they are scored by `method`.
+  init(_ method: ScoringMethod, of input: MatrixInput) throws {
+    let matrices = input.catalog.matrices
+    self.init(
+      squaredNorms: method.score == .random ? nil : input.norms.squared,
+      squaredSignals: try method.signal.map { signal in try matrices.map { try signal.squaredNorm(of: $0) } },
+      count: matrices.count)
+  }
 }

@@ -1,6 +1,7 @@
 import CKernels
 import DistSVD
 import RunCore
+import Weights
 
 /// The way in which scores of different matrices, rows and columns are made comparable before the best are taken.
 package enum Normalization: String, Sendable, CaseIterable {
@@ -31,21 +32,25 @@ struct SelectionKeys {
   let columns: Int
   /// The exponent u: scores are S·2^−u.
   private let exponent: Int
+  /// The exponent of the power of two that turns scores as they come into the units in which they are ranked.
+  private let shift: Int
   private let values: AlignedBuffer<Float>?
 
   /// - Parameters:
   ///   - exponent: the exponent u; scores come as S·2^−u.
+  ///   - shift: what ranks is S·2^(shift−u). Only scores have units, so it is 0 for quotients and sampling keys.
   ///   - longest: the number of elements of the largest panel.
   init(
     _ divisor: Divisor, multiplier: Float = 1, sample: (power: Double, numbers: RandomNumbers)?, columns: Int,
-    exponent: Int = 0, longest: Int
+    exponent: Int = 0, shift: Int = 0, longest: Int
   ) throws {
     self.divisor = divisor
     self.multiplier = multiplier
     self.sample = sample
     self.columns = columns
     self.exponent = exponent
-    if case .none = divisor, multiplier == 1, sample == nil {
+    self.shift = shift
+    if case .none = divisor, multiplier == 1, shift == 0, sample == nil {
       values = nil
     } else {
       values = try AlignedBuffer(count: longest)
@@ -75,6 +80,11 @@ struct SelectionKeys {
         }
         ranked = UnsafePointer(target)
       }
+      if shift != 0, let target, let source = ranked {
+        let factor = 1.0.times(powerOfTwo: shift)
+        for index in 0..<width { target[index] = Self.towardsZero(Double(source[index]) * factor) }
+        ranked = UnsafePointer(target)
+      }
       if multiplier != 1, let target, let source = ranked {
         for index in 0..<width { target[index] = source[index] * multiplier }
         ranked = UnsafePointer(target)
@@ -87,6 +97,14 @@ struct SelectionKeys {
       start += width
     }
     return values.prefix(panel.scores.count)
+  }
+
+  /// The number of single precision that is next to `value` towards zero.
+  ///
+  /// No kept score is then below the threshold, which is one of these numbers.
+  private static func towardsZero(_ value: Double) -> Float {
+    let nearest = Float(value)
+    return Double(nearest) > value ? nearest.nextDown : nearest
   }
 
   /// p·ln 2^u, which makes sampling keys those of S, whatever the units of a matrix.

@@ -47,6 +47,23 @@ package enum Budget: Equatable, Sendable {
     self = .share(numerator: numerator, denominator: denominator)
   }
 
+  /// The budget in a word that a file name can hold: `1%`, `1000` of a count, `lora16`. Equal shares have equal words.
+  package var label: String {
+    switch self {
+    case .share(let numerator, let denominator): Self.decimal(numerator * 100, over: denominator) + "%"
+    case .count(let count): "\(count)"
+    case .lora(let rank): "lora\(rank)"
+    }
+  }
+
+  /// `numerator / denominator` as a decimal number without zeros at its end. The denominator is a power of ten.
+  private static func decimal(_ numerator: Int, over denominator: Int) -> String {
+    let whole = numerator / denominator
+    var digits = String(numerator % denominator + denominator).dropFirst()
+    while digits.last == "0" { digits.removeLast() }
+    return digits.isEmpty ? "\(whole)" : "\(whole).\(digits)"
+  }
+
   /// K, the number of weights of `matrices` to keep. A share is rounded half up.
   ///
   /// - Throws: ``RunFailure`` if a count is more than there are weights.

@@ -26,36 +26,45 @@ struct CandidateSet {
     }
   }
 
-  /// Counts the keys of `bin` by their lower 16 bits, and adds the numbers to `counts`.
-  func countLowerHalves(of bin: Int, into counts: inout [Int]) throws {
-    try forEachKey { key in
-      if Int(key >> 16) == bin { counts[Int(key & 0xffff)] += 1 }
-    }
-  }
+  /// Counts the keys of the bins that `lower` counts.
+  func count(into lower: inout LowerHalves) throws { try forEachKey { lower.count($0) } }
 
-  /// The number of keys above `key`, and of those equal to it.
-  func count(around key: UInt32) throws -> (above: Int, equal: Int) {
-    var above = 0
-    var equal = 0
-    try forEachKey {
-      if $0 > key { above += 1 } else if $0 == key { equal += 1 }
+  /// The number of keys above each of `keys`, and of those equal to it.
+  func counts(around keys: [UInt32]) throws -> [(above: Int, equal: Int)] {
+    var found = keys.map { _ in (above: 0, equal: 0) }
+    let least = keys.min() ?? .max
+    try forEachKey { key in
+      guard key >= least else { return }
+      for index in keys.indices {
+        if key > keys[index] { found[index].above += 1 } else if key == keys[index] { found[index].equal += 1 }
+      }
     }
-    return (above, equal)
+    return found
   }
 
   /// Calls `body` with the weights that `cut` keeps, in order of flat index.
+  func forEachKept(by cut: Cut, _ body: (_ index: Int, _ score: Float) throws -> Void) throws {
+    try forEachKept(by: [cut]) { _, index, score in try body(index, score) }
+  }
+
+  /// Calls `body` with the weights that each of `cuts` keeps and the position of the cut, in order of flat index.
   ///
   /// Panels of a wide matrix are runs of columns. Each of its rows is put together from all of them, so a cursor stays open in every run.
-  func forEachKept(by cut: Cut, _ body: (_ index: Int, _ score: Float) throws -> Void) throws {
-    guard cut != .nothing else { return }
-    var ties = cut.ties
+  ///
+  /// - Complexity: one read of the candidates, whatever the number of cuts.
+  func forEachKept(by cuts: [Cut], _ body: (_ cut: Int, _ index: Int, _ score: Float) throws -> Void) throws {
+    guard let least = cuts.filter({ $0 != .nothing }).map(\.key).min() else { return }
+    var ties = cuts.map(\.ties)
     func visit(_ candidate: frog_candidate, at cursor: CandidateCursor) throws {
-      guard candidate.key >= cut.key else { return }
-      if candidate.key == cut.key {
-        guard ties > 0 else { return }
-        ties -= 1
+      guard candidate.key >= least else { return }
+      let index = cursor.run.flatIndex(candidate, matrixColumns: matrixColumns)
+      for (position, cut) in cuts.enumerated() where candidate.key >= cut.key {
+        if candidate.key == cut.key {
+          guard ties[position] > 0 else { continue }
+          ties[position] -= 1
+        }
+        try body(position, index, cursor.score)
       }
-      try body(cursor.run.flatIndex(candidate, matrixColumns: matrixColumns), cursor.score)
     }
     let record = try RecordReader(path)
     // Runs with the same rows are panels of columns. Every run of a tall matrix is a band of its own.

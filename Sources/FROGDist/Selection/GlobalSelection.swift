@@ -13,46 +13,55 @@ struct GlobalSelection {
   /// The border in one matrix: the same key, with the matrix's own ties.
   func cut(of ordinal: Int) -> Cut { cut == .nothing ? cut : Cut(key: cut.key, ties: ties[ordinal]) }
 
-  /// Finds the threshold, and shares out the weights that equal it.
+  /// Finds the threshold of each target, and shares out the weights that equal it.
   ///
-  /// Collective: every rank calls it with what it has ranked. The ranks exchange two sums of 65,536 counts and one of two counts for each
-  /// matrix, however many weights there are.
+  /// Collective: every rank calls it with what it has ranked. The ranks exchange a sum of 65,536 counts, and for each target another one and
+  /// one of two counts for each matrix, however many weights there are.
   ///
   /// - Parameters:
-  ///   - keep: K, the number of weights to keep.
+  ///   - keeps: the number of weights to keep, K, by target.
   ///   - histogram: the number of values that this rank has ranked, by bin.
   ///   - candidates: the candidates of the matrices that this rank owns, with their ordinals.
   ///   - matrixCount: the number of all matrices.
+  /// - Returns: what is kept, by target.
+  /// - Complexity: two passes over the candidates, whatever the number of targets.
   static func select(
-    _ keep: Int, histogram own: [Int], candidates: [(ordinal: Int, set: CandidateSet)], matrixCount: Int,
+    _ keeps: [Int], histogram own: [Int], candidates: [(ordinal: Int, set: CandidateSet)], matrixCount: Int,
     world: Communicator
-  ) throws -> GlobalSelection {
-    // 1. The bin of the threshold, and the exact threshold in it.
+  ) throws -> [GlobalSelection] {
+    // 1. The bins of the thresholds, and the exact thresholds in them.
     var histogram = own
     try world.allReduce(&histogram, .sum)
-    let cut = try Cut.keeping(keep, histogram: histogram) { bin in
-      var lower = [Int](repeating: 0, count: 1 << 16)
+    let cuts = try Cut.keeping(keeps, histogram: histogram) { bins in
+      var lower = LowerHalves(of: bins)
       try world.agreeing {
-        for (_, set) in candidates { try set.countLowerHalves(of: bin, into: &lower) }
+        for (_, set) in candidates { try set.count(into: &lower) }
       }
-      try world.allReduce(&lower, .sum)
+      try lower.sum(over: world)
       return lower
     }
 
-    // 2. The number of weights above the threshold and equal to it, by ordinal; those above come first.
-    var counts = [Int](repeating: 0, count: 2 * matrixCount)
-    if cut != .nothing {
+    // 2. The number of weights above each threshold and equal to it, by ordinal; those above come first.
+    let stride = 2 * matrixCount
+    var counts = [Int](repeating: 0, count: stride * cuts.count)
+    if cuts.contains(where: { $0 != .nothing }) {
       try world.agreeing {
         for (ordinal, set) in candidates {
-          (counts[ordinal], counts[matrixCount + ordinal]) = try set.count(around: cut.key)
+          for (target, found) in try set.counts(around: cuts.map(\.key)).enumerated() where cuts[target] != .nothing {
+            counts[target * stride + ordinal] = found.above
+            counts[target * stride + matrixCount + ordinal] = found.equal
+          }
         }
       }
       try world.allReduce(&counts, .sum)
     }
-    // 3. The weights that equal the threshold go to the first matrices.
-    let (above, equal) = (counts[..<matrixCount], counts[matrixCount...])
-    let ties = shareTies(cut.ties, among: Array(equal))
-    return GlobalSelection(kept: zip(above, ties).map { $0 + $1 }, cut: cut, ties: ties)
+    // 3. The weights that equal a threshold go to the first matrices.
+    return cuts.enumerated().map { target, cut in
+      let above = counts[target * stride..<target * stride + matrixCount]
+      let equal = counts[target * stride + matrixCount..<(target + 1) * stride]
+      let ties = shareTies(cut.ties, among: Array(equal))
+      return GlobalSelection(kept: zip(above, ties).map { $0 + $1 }, cut: cut, ties: ties)
+    }
   }
 
   /// Divides `ties` among matrices that have `equal` weights at the threshold. Lower ordinals come first.

@@ -1,4 +1,5 @@
 import CKernels
+import MPI
 import RunCore
 
 /// The number of ranked values in each of 65,536 bins.
@@ -23,9 +24,22 @@ package struct ScoreHistogram {
     }
   }
 
-  /// Adds `counts`, by bin.
-  mutating func add(_ counts: [Int]) {
-    for index in bins.indices { bins[index] += counts[index] }
+  /// Counts values, and adds the score of each to the sum of its coarse bin (``CoarseSums``).
+  ///
+  /// - Parameters:
+  ///   - scores: the scores, laid out as the values that rank them.
+  ///   - sums: the sums by coarse bin, ``CoarseSums/binCount`` of them.
+  mutating func count(
+    _ values: UnsafeMutableBufferPointer<Float>, adding scores: UnsafeMutableBufferPointer<Float>,
+    to sums: inout [Double]
+  ) {
+    bins.withUnsafeMutableBytes { bins in
+      sums.withUnsafeMutableBufferPointer {
+        frog_count_and_add(
+          values.baseAddress, scores.baseAddress, values.count, bins.assumingMemoryBound(to: Int64.self).baseAddress,
+          $0.baseAddress)
+      }
+    }
   }
 
   /// The bins that are not empty, in ascending order, each followed by its count.
@@ -90,25 +104,63 @@ struct Cut: Equatable {
   /// The ranked value at the border; nil if nothing is kept.
   var threshold: Float? { self == .nothing ? nil : Float(bitPattern: frog_bits(key)) }
 
-  /// The cut that keeps the `count` largest keys.
+  /// The cuts that keep as many of the largest keys as each of `counts` says.
   ///
   /// - Parameters:
-  ///   - histogram: the number of keys in each bin, by the upper 16 bits; at least `count` keys in all.
-  ///   - lowerHalves: gives the number of keys in a bin by their lower 16 bits.
+  ///   - counts: numbers of keys to keep.
+  ///   - histogram: the number of keys in each bin, by the upper 16 bits; at least as many in all as are to be kept.
+  ///   - lowerHalves: counts the keys of some bins by their lower 16 bits; called once, unless nothing is to be kept.
   static func keeping(
-    _ count: Int, histogram: [Int], lowerHalves: (_ bin: Int) throws -> [Int]
-  ) throws -> Cut {
-    guard count > 0 else { return .nothing }
-    guard let upper = RankedBin.holding(count, of: histogram.count, { histogram[$0] }) else {
-      throw RunFailure(.internal, "\(count) weights were to be kept, fewer were counted")
+    _ counts: [Int], histogram: [Int], lowerHalves: (_ bins: [Int]) throws -> LowerHalves
+  ) throws -> [Cut] {
+    let upper = try counts.map { count -> RankedBin? in
+      guard count > 0 else { return nil }
+      guard let found = RankedBin.holding(count, of: histogram.count, { histogram[$0] }) else {
+        throw RunFailure(.internal, "\(count) weights were to be kept, fewer were counted")
+      }
+      return found
     }
-    let halves = try lowerHalves(upper.bin)
-    guard let lower = RankedBin.holding(count - upper.above, of: halves.count, { halves[$0] }) else {
-      throw RunFailure(.internal, "candidates are missing from the bin of the threshold")
+    let bins = Set(upper.compactMap { $0?.bin }).sorted()
+    guard !bins.isEmpty else { return counts.map { _ in .nothing } }
+    let halves = try lowerHalves(bins)
+    return try zip(counts, upper).map { count, upper in
+      guard let upper else { return .nothing }
+      guard let lower = RankedBin.holding(count - upper.above, of: LowerHalves.count, { halves[upper.bin, $0] }) else {
+        throw RunFailure(.internal, "candidates are missing from the bin of the threshold")
+      }
+      return Cut(key: UInt32(upper.bin) << 16 | UInt32(lower.bin), ties: count - upper.above - lower.above)
     }
-    return Cut(
-      key: UInt32(upper.bin) << 16 | UInt32(lower.bin), ties: count - upper.above - lower.above)
   }
+}
+
+/// The number of keys in some bins by the lower 16 bits of the key.
+struct LowerHalves {
+  /// The number of counts of one bin.
+  static let count = 1 << 16
+
+  /// The place of a bin's counts; -1 for bins that are not counted.
+  private var places = [Int](repeating: -1, count: ScoreHistogram.binCount)
+  private var counts: [Int]
+
+  /// - Parameter bins: the bins that are counted, none twice.
+  init(of bins: [Int]) {
+    for (number, bin) in bins.enumerated() { places[bin] = number * Self.count }
+    counts = [Int](repeating: 0, count: bins.count * Self.count)
+  }
+
+  /// Counts a key, if its bin is one that is counted.
+  mutating func count(_ key: UInt32) {
+    let place = places[Int(key >> 16)]
+    if place >= 0 { counts[place + Int(key & 0xffff)] += 1 }
+  }
+
+  /// The number of keys of a counted bin that end in these 16 bits.
+  subscript(bin: Int, lower: Int) -> Int { counts[places[bin] + lower] }
+
+  /// Adds up the counts of all ranks, which count the same bins.
+  ///
+  /// Collective: every rank calls it.
+  mutating func sum(over world: Communicator) throws { try world.allReduce(&counts, .sum) }
 }
 
 /// A key below which no weight can be among the `keep` largest, as far as is known by now.

@@ -21,6 +21,15 @@ package struct OptionWords: Equatable, Sendable {
 
   package init() {}
 
+  /// The words of a run that does the same thing by several sets of options: of each option the different words, with commas between.
+  package init(lists: [OptionWords]) {
+    for name in Set(lists.flatMap(\.byName.keys)) {
+      var found: [String] = []
+      for words in lists where !found.contains(words[name] ?? Self.none) { found.append(words[name] ?? Self.none) }
+      byName[name] = found.joined(separator: ",")
+    }
+  }
+
   /// The word of an option; nil if nothing was said about it.
   package subscript(_ name: String) -> String? { byName[name] }
 

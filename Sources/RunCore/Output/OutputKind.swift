@@ -7,31 +7,38 @@ package struct OutputKind: Sendable {
   package let recordName: String
   /// The name of the file that is written last: a folder without it is not finished.
   package let lastName: String
+  /// The names of files that mark a folder as holding finished results of the command, whatever the kind of these results.
+  let marks: [String]
   /// Whether a name is that of a large file, which is written in the work folder before anything is committed.
   let isLarge: @Sendable (String) -> Bool
   /// Whether an older file of this name is removed when new results that lack such a file are published.
   let isReplaced: @Sendable (String) -> Bool
   /// Whether a folder with files of these names holds results of this command, finished or not.
   let owns: @Sendable (FilePath, _ names: [String]) -> Bool
+  /// Returns the names of the folders that finished results in a folder have; none if that cannot be found out.
+  let folders: @Sendable (FilePath) -> [String]
   /// Returns the number of BLAS threads of the run whose results a folder holds.
   let threads: @Sendable (FilePath) throws -> Int
   /// Returns what the results in a folder say about their run. What they do not say is taken from the run that is given.
   let identity: @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
 
   package init(
-    command: String, recordName: String, lastName: String,
+    command: String, recordName: String, lastName: String, marks: [String]? = nil,
     isLarge: @escaping @Sendable (String) -> Bool = { _ in false },
     isReplaced: @escaping @Sendable (String) -> Bool = { _ in false },
     owns: @escaping @Sendable (FilePath, _ names: [String]) -> Bool,
+    folders: @escaping @Sendable (FilePath) -> [String] = { _ in [] },
     threads: @escaping @Sendable (FilePath) throws -> Int,
     identity: @escaping @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
   ) {
     self.command = command
     self.recordName = recordName
     self.lastName = lastName
+    self.marks = marks ?? [lastName]
     self.isLarge = isLarge
     self.isReplaced = isReplaced
     self.owns = owns
+    self.folders = folders
     self.threads = threads
     self.identity = identity
   }

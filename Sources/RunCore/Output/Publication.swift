@@ -8,20 +8,25 @@ import SystemPackage
 /// result, such as the index of masks, is removed first and renamed last. So an interrupted publication leaves a folder that is visibly
 /// incomplete, and never a mixture that looks whole.
 package struct Publication: Codable {
-  /// A file's name in the work folder, and in the output folder.
-  struct Entry: Codable {
-    let from: String
-    let to: String
-  }
-
   /// The files in the order in which they get their names; the last one marks the result as complete.
-  let entries: [Entry]
+  let entries: [PublishedFile]
+  /// Folders of older results that the new ones do not replace.
+  let obsolete: [String]
 
   /// Lists the files, then the documents.
   ///
-  /// - Parameter files: the names of files that are finished and synchronized in the work folder; they keep their names.
-  init(files: [String], documents: [TextFile]) {
-    entries = files.map { Entry(from: $0, to: $0) } + documents.map { Entry(from: $0.temporary, to: $0.name) }
+  /// - Parameter files: files that are finished and synchronized in the work folder.
+  init(files: [PublishedFile], documents: [TextFile], obsolete: [String]) {
+    entries = files + documents.map { PublishedFile($0.temporary, as: $0.name) }
+    let folders = Set(entries.compactMap(\.folder))
+    self.obsolete = obsolete.filter { !folders.contains($0) }
+  }
+
+  /// The folders in the output folder that get files, in the order of the files.
+  private var folders: [String] {
+    var found: [String] = []
+    for folder in entries.compactMap(\.folder) where found.last != folder { found.append(folder) }
+    return found
   }
 
   /// A small file of the output.
@@ -43,10 +48,12 @@ package struct Publication: Codable {
   /// After it no step of the publication needs room on the disk, so a full disk cannot interrupt the renaming.
   ///
   /// - Parameters:
-  ///   - files: the names of files that are finished and synchronized in the work folder.
+  ///   - files: files that are finished and synchronized in the work folder.
   ///   - documents: the small files; the last of them marks the result as complete.
-  package static func commit(files: [String], documents: [TextFile], in output: OutputDirectory) throws -> Publication {
-    let publication = Publication(files: files, documents: documents)
+  package static func commit(
+    files: [PublishedFile], documents: [TextFile], in output: OutputDirectory
+  ) throws -> Publication {
+    let publication = Publication(files: files, documents: documents, obsolete: output.kind.folders(output.path))
     for document in documents {
       try DurableFile.writeWhole(document.content, to: output.work.appending(document.temporary))
     }
@@ -60,8 +67,8 @@ package struct Publication: Codable {
   static func read(from output: OutputDirectory) throws -> Publication {
     let text = try Document.contents(of: output.commitFile)
     guard let publication = try? JSONDecoder().decode(Publication.self, from: Data(text)),
-      publication.entries.allSatisfy({ !$0.from.contains("/") && !$0.to.contains("/") }),
-      publication.entries.last?.to == output.kind.lastName
+      publication.entries.allSatisfy(\.isSafe), publication.obsolete.allSatisfy(PublishedFile.isSafe),
+      let last = publication.entries.last, last.name == output.kind.lastName, last.folder == nil
     else {
       throw RunFailure(.data, "\(shown(output.commitFile)) has been damaged: start anew with --overwrite")
     }
@@ -73,33 +80,54 @@ package struct Publication: Codable {
   /// - Throws: ``RunFailure`` if a file has neither its old name nor its new one.
   func apply(to output: OutputDirectory) throws {
     let index = output.path.appending(output.kind.lastName)
-    guard let last = entries.last, try Folder.exists(output.work.appending(last.from)) else {
+    guard let last = entries.last, try Folder.exists(output.work.appending(last.work)) else {
       // An earlier process had renamed the last file, and so all.
       guard try Folder.exists(index) else { throw missing(output.kind.lastName, in: output) }
       return
     }
-    // 1. Remove the old index. From here to the new one the folder is visibly incomplete.
-    try Folder.remove(index)
+    // 1. Remove what marks older results as complete. From here to the new mark the folder is visibly incomplete.
+    for mark in output.kind.marks { try Folder.remove(output.path.appending(mark)) }
     try DurableFile.synchronizeDirectory(output.path)
     // 2. Remove older files that the new results do not replace.
-    let keep = Set(entries.map(\.to))
-    for old in try Folder.names(in: output.path)
-    where output.kind.isReplaced(old) && !keep.contains(old) {
-      try Folder.remove(output.path.appending(old))
+    try removeOlder(in: output.path, output.kind, except: entries.filter { $0.folder == nil })
+    for name in obsolete {
+      let folder = output.path.appending(name)
+      guard try Folder.exists(folder) else { continue }
+      try removeOlder(in: folder, output.kind, except: [])
+      // What else somebody has put there stays.
+      try? Folder.removeEmpty(folder)
     }
-    // 3. Rename all files but the index.
+    // 3. Make the folders, and remove what they hold of older results, unless an earlier process has published the new ones by then.
+    for name in folders {
+      let (folder, files) = (output.path.appending(name), entries.filter { $0.folder == name })
+      guard let last = files.last, try Folder.exists(output.work.appending(last.work)) else { continue }
+      try Folder.create(folder)
+      for mark in output.kind.marks { try Folder.remove(folder.appending(mark)) }
+      try DurableFile.synchronizeDirectory(folder)
+      try removeOlder(in: folder, output.kind, except: files)
+    }
+    // 4. Rename all files but the index. The last file of a folder marks it as complete.
     for entry in entries.dropLast() { try move(entry, in: output) }
+    for name in folders { try DurableFile.synchronizeDirectory(output.path.appending(name)) }
     try DurableFile.synchronizeDirectory(output.path)
-    // 4. Rename the index.
+    // 5. Rename the index.
     try move(last, in: output)
     try DurableFile.synchronizeDirectory(output.path)
   }
 
+  /// Removes the files of older results from a folder, but for those that are published there.
+  private func removeOlder(in folder: FilePath, _ kind: OutputKind, except published: [PublishedFile]) throws {
+    let keep = Set(published.map(\.name))
+    for old in try Folder.names(in: folder) where kind.isReplaced(old) && !keep.contains(old) {
+      try Folder.remove(folder.appending(old))
+    }
+  }
+
   /// Renames a file, unless an earlier process has done so.
-  private func move(_ entry: Entry, in output: OutputDirectory) throws {
-    let (from, to) = (output.work.appending(entry.from), output.path.appending(entry.to))
+  private func move(_ entry: PublishedFile, in output: OutputDirectory) throws {
+    let (from, to) = (output.work.appending(entry.work), output.path.pushing(FilePath(entry.path)))
     if try Folder.exists(from) { return try DurableFile.rename(from, to: to) }
-    guard try Folder.exists(to) else { throw missing(entry.to, in: output) }
+    guard try Folder.exists(to) else { throw missing(entry.path, in: output) }
   }
 
   private func missing(_ name: String, in output: OutputDirectory) -> RunFailure {

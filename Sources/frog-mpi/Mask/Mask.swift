@@ -23,6 +23,9 @@ struct Mask: RunCommand {
         mpirun -n 8 frog-mpi mask ./my-model --out ./my-masks --budget 1%
 
       On a cluster, use your site's mpirun, or `srun --mpi=pmix`, inside a job.
+
+      The decomposition takes nearly all of the time, and one run makes several masks from it: --budget, --keep, --select, --normalize and \
+      --sample take lists with commas between. Every combination gets a folder of its own in --out, such as global-1%.
       """)
 
   @Argument(help: "A folder with safetensors shards, as Hugging Face stores models, or one .safetensors file.")
@@ -30,22 +33,27 @@ struct Mask: RunCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The share of all weights to keep, such as 1% or 0.01; or lora:16 for as many as LoRA of rank 16 has parameters. (default: 1%)",
-      valueName: "share|lora:rank"), transform: Budget.parsing)
-  var budget: Budget?
+      """
+      The share of all weights to keep, such as 1% or 0.01; or lora:16 for as many as LoRA of rank 16 has parameters. Several make \
+      several masks: 0.1%,1%,5%. (default: 1%)
+      """,
+      valueName: "share|lora:rank,…"), transform: Budget.parsingList)
+  var budget: CommaList<Budget>?
 
-  @Option(help: "The number of weights to keep, in place of a share.")
-  var keep: Int?
+  @Option(
+    help: ArgumentHelp("The number of weights to keep, in place of a share.", valueName: "count,…"),
+    transform: Budget.parsingCounts)
+  var keep: CommaList<Budget>?
 
   @Option(
     help: ArgumentHelp(
       """
       How the kept weights are divided among matrices: global keeps the best of the whole model; matrix keeps a share of each matrix \
       in proportion to its Frobenius norm; uniform keeps the same share of each; lora divides the budget as LoRA divides its \
-      parameters, in proportion to the sum of a matrix's sides.
+      parameters, in proportion to the sum of a matrix's sides. (default: global)
       """,
-      valueName: "mode"))
-  var select = SelectionMode.global
+      valueName: "global|matrix|uniform|lora,…"), transform: CommaList<SelectionMode>.parsing)
+  var select: CommaList<SelectionMode>?
 
   @OptionGroup var work: ScoreWorkOptions
 
@@ -79,10 +87,10 @@ struct Mask: RunCommand {
     help: ArgumentHelp(
       """
       Draw the kept weights at random in place of taking the best. The probability of a weight is in proportion to its score raised to \
-      the power p.
+      the power p. In a list, none stands for the best.
       """,
-      valueName: "p"))
-  var sample: Double?
+      valueName: "p,…"), transform: Mask.parsingPowers)
+  var sample: CommaList<Double?>?
 
   @Option(help: "The seed of all random numbers.")
   var seed: UInt64 = 0
@@ -111,7 +119,6 @@ struct Mask: RunCommand {
   func validate() throws {
     let scoring = work.scoring
     if budget != nil, keep != nil { throw ValidationError("give --budget or --keep, not both") }
-    if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more") }
     if let targetOverlap {
       guard targetOverlap > 0, targetOverlap <= 1 else {
         throw ValidationError("--target-overlap must be above 0, at most 1")
@@ -119,8 +126,13 @@ struct Mask: RunCommand {
       guard scoring.score == .frog, scoring.rank == nil else {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
+      guard targets.count == 1 else {
+        throw ValidationError("--target-overlap looks for the rank of one mask: give one value for each option")
+      }
     }
-    if qualityWeight != .none || overparameterized != .keep, select == .uniform || select == .lora {
+    if qualityWeight != .none || overparameterized != .keep,
+      targets.contains(where: { $0.select == .uniform || $0.select == .lora })
+    {
       throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
     }
     if analyze, qualityWeight == .none, overparameterized == .keep,
@@ -131,22 +143,40 @@ struct Mask: RunCommand {
         "--analyze needs every singular value in double: exact scores with --precision f64; or run frog-mpi analyze")
     }
     if !self.scoring.isApproximate { try work.refuseApproximation() }
-    if let sample, !(0...1000).contains(sample) { throw ValidationError("--sample must be from 0 to 1000") }
+    guard targets.count <= MaskTarget.mostOfARun else {
+      throw ValidationError(
+        "these lists have \(targets.count) combinations, and one run makes at most \(MaskTarget.mostOfARun) masks")
+    }
+  }
+
+  /// The masks that the run makes: every combination of the lists.
+  private var targets: [MaskTarget] {
+    MaskTarget.combinations(
+      budgets: (keep ?? budget)?.elements ?? [.standard], selections: select?.elements ?? [.global],
+      normalizations: work.normalizations, samples: sample?.elements ?? [nil])
+  }
+
+  /// The powers that the text of a command line lists; nil for `none`.
+  private static func parsingPowers(_ text: String) throws -> CommaList<Double?> {
+    try .parsing(
+      text, "a power from 0 to 1000 or none, or several of them with commas between", key: { "\($0 ?? -1)" }
+    ) { word -> Double?? in
+      if word == "none" { return .some(nil) }
+      guard let power = Double(word), (0...1000).contains(power) else { return nil }
+      return power
+    }
   }
 
   private var scoring: ScoringOptions {
     var options = work.scoring
     options.targetOverlap = targetOverlap
-    options.sample = sample
     options.seed = seed
     options.weightBy = weightBy.map { FilePath($0) }
     return options
   }
 
   var pipeline: MaskPipeline {
-    var options = MaskOptions(
-      common.options(["checkpoint": checkpoint]), budget: keep.map { .count($0) } ?? budget ?? .standard)
-    options.select = select
+    var options = MaskOptions(common.options(["checkpoint": checkpoint]), targets: targets)
     options.quality.weight = qualityWeight
     options.quality.overparameterized = overparameterized
     options.analyze = analyze
@@ -158,37 +188,61 @@ struct Mask: RunCommand {
 
   /// The short table that is printed at the end.
   func summary(_ outcome: CommandRun<MaskPipeline>.Outcome) -> String {
-    let record = outcome.product
-    let percent = Terminal.decimal(100 * Double(record.kept) / Double(max(record.checkpoint.weights, 1)), 3)
+    let set = outcome.product
+    let weights = set.checkpoint.weights
     var lines = [
-      ("matrices", Terminal.grouped(record.checkpoint.matrices)),
-      ("weights", Terminal.grouped(record.checkpoint.weights)),
+      ("matrices", Terminal.grouped(set.checkpoint.matrices)),
+      ("weights", Terminal.grouped(weights)),
     ]
-    lines += SummaryLines.leftOut(record.coverage)
-    lines += [
-      ("kept", "\(Terminal.grouped(record.kept)) (\(percent)%, \(record.parameters.select))")
-    ]
-    if let threshold = record.threshold { lines.append(("threshold", Terminal.score(threshold))) }
-    if let audit = record.audit {
-      let rank = record.parameters.rank.map { "rank \($0)" } ?? "no rank is enough"
-      lines.append(("approximation", "\(rank): \(audit.description)"))
+    lines += SummaryLines.leftOut(set.coverage)
+    if set.masks.count == 1, let mask = set.masks.first {
+      lines.append(("kept", "\(Self.kept(mask, of: weights)), \(mask.select))"))
+      if let threshold = mask.threshold { lines.append(("threshold", Terminal.score(threshold))) }
+      if let audit = mask.audit { lines.append(("approximation", Self.words(audit, rank: mask.rank))) }
+    } else {
+      lines += set.masks.map { mask in
+        let audit = mask.audit.map { ", \(Terminal.decimal(100 * $0.overlap, 1))% as exact scores" } ?? ""
+        return (mask.folder ?? "", "\(Self.kept(mask, of: weights))\(audit))")
+      }
     }
     return SummaryLines.text(lines, outcome.statistics, results: "masks", out: common.output.out)
   }
+
+  /// How much a mask keeps, in words that leave a parenthesis open.
+  private static func kept(_ mask: MaskSet.Mask, of weights: Int) -> String {
+    let percent = Terminal.decimal(100 * Double(mask.kept) / Double(max(weights, 1)), 3)
+    return "\(Terminal.grouped(mask.kept)) (\(percent)%"
+  }
+
+  private static func words(_ audit: AuditReport, rank: Int?) -> String {
+    "\(rank.map { "rank \($0)" } ?? "no rank is enough"): \(audit.description)"
+  }
 }
 
-extension SelectionMode: ExpressibleByArgument {}
 extension QualityWeight: ExpressibleByArgument {}
 extension OverparameterizedPolicy: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
 extension ParameterNames: ExpressibleByArgument {}
 
 extension Budget {
+  /// What the text of a budget must be.
+  private static let rule = "a share from 0 to 1 such as 0.01, a percentage such as 1%, or lora:16"
+
   /// The budget that the text of a command line asks for.
   static func parsing(_ text: String) throws -> Budget {
-    guard let budget = Budget(text) else {
-      throw ValidationError("it must be a share from 0 to 1 such as 0.01, a percentage such as 1%, or lora:16")
-    }
+    guard let budget = Budget(text) else { throw ValidationError("it must be \(rule)") }
     return budget
+  }
+
+  /// The budgets that the text of a command line lists.
+  static func parsingList(_ text: String) throws -> CommaList<Budget> {
+    try .parsing(text, "\(rule), or several of them with commas between", key: \.label) { Budget($0) }
+  }
+
+  /// The numbers of weights that the text of a command line lists.
+  static func parsingCounts(_ text: String) throws -> CommaList<Budget> {
+    try .parsing(text, "a number of 0 or more, or several of them with commas between", key: \.label) { word in
+      Int(word).flatMap { $0 < 0 ? nil : .count($0) }
+    }
   }
 }

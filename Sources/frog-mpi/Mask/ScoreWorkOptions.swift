@@ -55,8 +55,11 @@ struct ScoreWorkOptions: ParsableArguments {
       What scores are divided by before they are ranked: none divides by nothing; matrix by the mean of their matrix; rowcol by the \
       mean of their row times the mean of their column. (default: none)
       """,
-      valueName: "none|matrix|rowcol"))
-  var normalize: Normalization?
+      valueName: "none|matrix|rowcol,…"), transform: CommaList<Normalization>.parsing)
+  var normalize: CommaList<Normalization>?
+
+  /// The ways in which scores are made comparable, at least one.
+  var normalizations: [Normalization] { normalize?.elements ?? [.none] }
 
   @Option(
     help: ArgumentHelp(
@@ -110,7 +113,6 @@ struct ScoreWorkOptions: ParsableArguments {
     options.oversample = oversample ?? options.oversample
     options.powerIterations = powerIterations ?? options.powerIterations
     options.auditCount = audit ?? options.auditCount
-    options.normalize = normalize ?? options.normalize
     options.teams = teams ?? options.teams
     return options
   }
@@ -118,5 +120,4 @@ struct ScoreWorkOptions: ParsableArguments {
 
 extension Precision: ExpressibleByArgument {}
 extension ScoreKind: ExpressibleByArgument {}
-extension Normalization: ExpressibleByArgument {}
 extension TeamPolicy: ExpressibleByArgument {}

@@ -22,10 +22,10 @@ struct PlannedWork: ParsableArguments {
   @OptionGroup(title: "Options of --for mask") var scores: ScoreWorkOptions
 
   @Option(
-    help: "The budget of --for mask: a share of all weights, such as 1% or 0.01, or lora:16. (default: 1%)",
-    transform: Budget.parsing
-  )
-  var budget: Budget?
+    help: ArgumentHelp(
+      "The budgets of --for mask: shares of all weights, such as 1% or 0.01, or lora:16. (default: 1%)",
+      valueName: "share|lora:rank,…"), transform: Budget.parsingList)
+  var budget: CommaList<Budget>?
 
   @OptionGroup(title: "Options of --for analyze") var spectra: SpectrumWorkOptions
 
@@ -56,8 +56,10 @@ struct PlannedWork: ParsableArguments {
   func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
     switch command {
     case .mask:
-      let keep = try (budget ?? .standard).resolve(of: tensors.matrices)
-      return PlannedMask(scores.scoring.work, keep: keep, auditCount: scores.scoring.auditCount)
+      let keeps = try (budget?.elements ?? [.standard]).map { try $0.resolve(of: tensors.matrices) }
+      let rankings = scores.normalizations.map { Ranking(normalize: $0) }
+      return PlannedMask(
+        scores.scoring.work(rankings), keeps: rankings.flatMap { _ in keeps }, auditCount: scores.scoring.auditCount)
     case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
     }

@@ -1,0 +1,51 @@
+import Execution
+import MPI
+import RunCore
+import ShardIO
+import SystemPackage
+import Weights
+
+/// A mask whose files are finished in the work folder, and which waits to be published.
+///
+/// The documents of the only mask of a run are published with `run.json`, the last of them last. Those of several masks are written to the
+/// work folder at once, since the records of many masks of a large model take more memory than one of them.
+struct FinishedMask {
+  let summary: MaskSet.Mask
+  /// The files that are finished and synchronized in the work folder.
+  let files: [PublishedFile]
+  /// The small files that are not written yet, on rank 0; the last of them vouches for the mask.
+  let documents: [Publication.TextFile]
+
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameters:
+  ///   - names: the text of `names.json`, on rank 0; nil if it is not wanted.
+  ///   - tables: the tables of spectra.
+  init(
+    _ record: MaskRecord, _ target: PlacedTarget, _ layout: MaskLayout, names: [UInt8]?, tables: [Publication.TextFile],
+    in output: OutputDirectory, world: Communicator
+  ) throws {
+    let masks = layout.files.map { target.file($0.name) }
+    let documents = try world.agreeing { () -> [Publication.TextFile] in
+      guard world.isRoot else { return [] }
+      let text = try Document.encode(record)
+      return (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + tables + [
+        .init(name: MaskFiles.recordName, content: text),
+        .init(name: MaskFiles.indexName, content: MaskIndex(layout.contents, record: text).text),
+      ]
+    }
+    guard let folder = target.folder else {
+      (summary, files, self.documents) = (MaskSet.Mask(record), masks, documents)
+      return
+    }
+    try world.agreeing {
+      for document in documents {
+        try DurableFile.writeWhole(document.content, to: output.work.appending(target.file(document.name).work))
+      }
+    }
+    summary = MaskSet.Mask(
+      record, in: folder, text: documents.first { $0.name == MaskFiles.recordName }.map { RecordedFile($0.content) })
+    files = masks + documents.map { target.file($0.name) }
+    self.documents = []
+  }
+}

@@ -1,0 +1,59 @@
+import Execution
+import Spectra
+import Weights
+
+/// The targets of a run, in groups by what ranks the weights.
+///
+/// Invariant: every target is in one group, and keeps what it would keep in a run of its own.
+struct TargetGroups {
+  /// The ways in which weights are ranked, and what the targets of each keep.
+  let rankings: [RankedTargets]
+  /// The targets in the order of the options, with their places in ``rankings``.
+  let targets: [PlacedTarget]
+
+  /// - Parameters:
+  ///   - keeps: the number of weights that each target keeps.
+  ///   - multipliers: the multiplier of every matrix by its power law, by ordinal; nil for none.
+  ///   - isPlain: whether all scores of the model are ranked and stored as they are: see ``ModelUnits/isPlain``.
+  init(_ options: [MaskTarget], keeps: [Int], of input: MatrixInput, multipliers: [Double]?, isPlain: Bool) {
+    /// What targets have in common if they rank weights by the same values.
+    struct Key: Hashable {
+      let ranking: Ranking
+      let isMultiplied: Bool
+      let hasCommonUnit: Bool
+    }
+    var groups: [(key: Key, members: [Int])] = []
+    for (number, target) in options.enumerated() {
+      let isGlobal = target.select == .global
+      let key = Key(
+        ranking: target.ranking, isMultiplied: isGlobal && multipliers != nil, hasCommonUnit: isGlobal && !isPlain)
+      if let known = groups.firstIndex(where: { $0.key == key }) {
+        groups[known].members.append(number)
+      } else {
+        groups.append((key, [number]))
+      }
+    }
+    rankings = groups.map { key, members in
+      RankedTargets(
+        ranking: key.ranking, multipliers: key.isMultiplied ? multipliers?.map(Float.init) : nil,
+        quotas: members.map { Self.quota(of: options[$0], keeping: keeps[$0], input, multipliers) })
+    }
+    targets = PlacedTarget.place(options, rankedBy: groups.map(\.members))
+  }
+
+  /// How a target's budget is divided among matrices.
+  private static func quota(
+    of target: MaskTarget, keeping keep: Int, _ input: MatrixInput, _ multipliers: [Double]?
+  ) -> Quota {
+    let sizes = input.catalog.matrices.map(\.size)
+    switch target.select {
+    case .global: return .global(keep)
+    case .uniform: return .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
+    case .lora: return .each(target.budget.divideAsLoRA(keep, among: input.catalog.matrices))
+    case .matrix:
+      var importance = Shares.importance(ofNorms: input.norms.frobenius)
+      if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
+      return .each(Shares.divide(keep, by: importance, sizes: sizes))
+    }
+  }
+}
