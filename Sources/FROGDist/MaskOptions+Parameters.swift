@@ -18,6 +18,7 @@ extension MaskParameters {
     qualityWeight = options.quality.weight.rawValue
     overparameterized = options.quality.overparameterized.rawValue
     analyze = options.analyze
+    histograms = options.histograms
     if case .randomized(let found, let oversample, let powerIterations) = scoring.solver {
       (rank, self.oversample, self.powerIterations) = (found, oversample, powerIterations)
     }

@@ -15,6 +15,8 @@ package struct MaskOptions: Sendable {
   package var scoring = ScoringOptions()
   /// How masks are stored.
   package var format = MaskFormat.auto
+  /// Whether histograms of what ranks the weights are written beside the masks.
+  package var histograms = true
   /// The names of parameters to be written beside the masks; nil for none.
   package var names: ParameterNames?
 

@@ -135,6 +135,12 @@ package struct MaskPipeline: MatrixCommand {
       catalog: input.catalog, scored: worker.matrices, targets: groups.targets, output: run.output,
       world: context.world, watch: context.watch)
     let written = try context.stage("masks") { try stage.write(layouts) }
+    let histograms = try question.histograms ? context.stage("histograms") {
+      try HistogramStage(
+        scored: worker.matrices, targets: groups.targets, exponents: worker.rankedExponents, output: run.output,
+        world: context.world, watch: context.watch
+      ).write()
+    } : nil
     // 7. Tables of the spectra, if they were asked for.
     let analysis = try analysis(spectra, worker, run)
     let tables = try analysis?.documents(
@@ -159,7 +165,7 @@ package struct MaskPipeline: MatrixCommand {
         concentration: Concentration(overall: matrices),
         starved: matrices.count { $0.isStarved(preparation.keeps[number], input.catalog.weightCount) },
         audit: audits?[target.ranking][target.position], matrices: matrices, files: written[number].files,
-        names: preparation.names.map { RecordedFile($0) },
+        names: preparation.names.map { RecordedFile($0) }, histograms: histograms?[number],
         analysis: tables.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.name, RecordedFile($0.content)) }) })
       warnOfStarvation(record, target, context)
       masks.append(

@@ -25,7 +25,8 @@ struct FinishedMask {
     _ record: MaskRecord, _ target: PlacedTarget, _ layout: MaskLayout, names: [UInt8]?, tables: [Publication.TextFile],
     in output: OutputDirectory, world: Communicator
   ) throws {
-    let masks = layout.files.map { target.file($0.name) }
+    var masks = layout.files.map { target.file($0.name) }
+    if record.histograms != nil { masks.append(target.file(HistogramLayout.fileName)) }
     let documents = try world.agreeing { () -> [Publication.TextFile] in
       guard world.isRoot else { return [] }
       let text = try Document.encode(record)

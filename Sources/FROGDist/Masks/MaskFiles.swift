@@ -16,12 +16,14 @@ package enum MaskFiles {
   /// Whether `name` is the name of a mask file.
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 
-  /// The names of the small files that a mask may have beside its record.
-  private static let documents = [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName]
+  /// The names of the files that a mask may have beside its record.
+  private static let documents = [
+    TransformersNames.fileName, HistogramLayout.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName,
+  ]
 
   /// The files of a run that makes one mask, in the output folder itself.
   static let one = OutputKind(
-    command: "mask", recordName: recordName, lastName: indexName, marks: marks, isLarge: isMask, isReplaced: isOurs,
+    command: "mask", recordName: recordName, lastName: indexName, marks: marks, isLarge: { isMask($0) || $0 == HistogramLayout.fileName }, isReplaced: isOurs,
     owns: { owns($1) }, folders: folders, threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 

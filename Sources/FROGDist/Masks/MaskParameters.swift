@@ -36,12 +36,14 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   package var overparameterized = "keep"
   /// Whether spectra were measured too.
   package var analyze = false
+  /// Whether histograms of what ranked the weights were written.
+  package var histograms = true
   /// The fingerprint of the tensors that scores were multiplied by; nil if there were none.
   @ExplicitNull package var weightBy: String?
 
   enum CodingKeys: String, CodingKey {
     case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, overparameterized
-    case analyze
+    case analyze, histograms
     case loraRank = "lora_rank"
     case qualityWeight = "quality_weight"
     case powerIterations = "power_iterations"
@@ -67,6 +69,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     words.add("--quality-weight", qualityWeight)
     words.add("--overparameterized", overparameterized)
     words.add("--analyze", analyze)
+    words.add("--histograms", histograms)
     words.add("--weight-by", weightBy)
     return words
   }

@@ -42,6 +42,8 @@ package struct MaskRecord: Codable, Sendable {
   package var files: [String: RecordedFile]
   /// The file `names.json`; nil if it was not asked for.
   @ExplicitNull package var names: RecordedFile?
+  /// The file `histograms.safetensors`; nil if it was not wanted.
+  @ExplicitNull package var histograms: RecordedFile?
   /// The files `details.csv` and `summary.json` of the spectra, by name; nil if they were not asked for.
   @ExplicitNull package var analysis: [String: RecordedFile]?
 
@@ -122,7 +124,7 @@ package struct MaskRecord: Codable, Sendable {
   enum CodingKeys: String, CodingKey {
     case format, version, parameters, checkpoint, coverage, K, kept, threshold, concentration, starved, audit, matrices,
       files,
-      names, analysis
+      names, histograms, analysis
     case formatVersion = "format_version"
   }
 }

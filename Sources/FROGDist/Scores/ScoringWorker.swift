@@ -127,6 +127,11 @@ final class ScoringWorker: MatrixWorker {
     return matrix
   }
 
+  /// The exponents of the values that rank the weights of every matrix, by ranking and ordinal.
+  var rankedExponents: [[Int]] {
+    rankings.map { targets in scorer.units.matrices.indices.map { scorer.units.ranked($0, by: targets) } }
+  }
+
   // MARK: Selection
 
   /// What one target keeps.

@@ -104,6 +104,13 @@ struct Mask: RunCommand {
       valueName: "dir"))
   var weightBy: String?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: """
+      Also write histograms of what ranks the weights, at most 2 kB a matrix: what other budgets would keep follows from them.
+      """)
+  var histograms = true
+
   @Option(
     help: "How masks are stored: as indices, as a bitmap with a bit for each weight, or auto for the smaller of both.")
   var format = MaskFormat.auto
@@ -182,6 +189,7 @@ struct Mask: RunCommand {
     options.analyze = analyze
     options.scoring = scoring
     options.format = format
+    options.histograms = histograms
     options.names = names
     return MaskPipeline(options)
   }
