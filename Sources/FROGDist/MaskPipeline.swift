@@ -111,16 +111,20 @@ package struct MaskPipeline: MatrixCommand {
       catalog: input.catalog, scored: worker.matrices, output: run.output, world: context.world, watch: context.watch)
     let (files, summaries) = try context.stage("masks") { try masks.write(layout) }
     var matrices = try masks.describe(layout, norms: input.norms, kept: summaries)
-    // 7. Tables of the spectra, if they were asked for.
+    // 7. The files beside the masks: layers, names and spectra, if they were asked for.
     let source = CheckpointSource(input.catalog, input.norms)
     let analysis = try analysis(spectra, worker, run)
     for (ordinal, row) in (analysis?.matrices ?? []).enumerated() {
       matrices[ordinal].alpha = row.isFitted ? row.number("alpha") : nil
       matrices[ordinal].qualityWeight = multipliers?[ordinal]
     }
-    let tables = try analysis?.documents(
-      of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads), source: source,
-      version: context.version)
+    let sums = LayerTotals(matrices)
+    var documents = [Publication.TextFile(name: LayersTable.fileName, content: LayersTable(sums).text)]
+    documents += preparation.names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []
+    documents +=
+      try analysis?.documents(
+        of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads), source: source,
+        version: context.version) ?? []
     // 8. The record, which vouches for all of it.
     let record = MaskRecord(
       version: context.version, parameters: parameters(scoring, preparation, threads: run.threads),
@@ -128,13 +132,12 @@ package struct MaskPipeline: MatrixCommand {
       threshold: threshold,
       concentration: Concentration(overall: matrices),
       starved: matrices.count { $0.isStarved(preparation.keep, input.catalog.weightCount) }, audit: audit,
-      matrices: matrices, files: files, names: preparation.names.map { RecordedFile($0) },
-      analysis: tables.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.name, RecordedFile($0.content)) }) })
+      matrices: matrices, layers: sums.layers, roles: sums.roles, files: files,
+      documents: Dictionary(uniqueKeysWithValues: documents.map { ($0.name, RecordedFile($0.content)) }))
     warnOfStarvation(record, context)
     return FinishedWork(record, files: layout.files.map(\.name), totals: totals) {
-      let names = preparation.names.map { [Publication.TextFile(name: TransformersNames.fileName, content: $0)] }
       let text = try Document.encode(record)
-      return (names ?? []) + (tables ?? []) + [
+      return documents + [
         .init(name: MaskFiles.recordName, content: text),
         .init(name: MaskFiles.indexName, content: MaskIndex(layout.contents, record: text).text),
       ]

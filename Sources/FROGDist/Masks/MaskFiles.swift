@@ -12,14 +12,17 @@ package enum MaskFiles {
   /// The name of the index of the mask files, which is written last.
   static let indexName = "masks.safetensors.index.json"
 
+  /// The names of all files that `frog.json` vouches for beside the mask files. A run writes those that were asked for.
+  static let documents = [
+    LayersTable.fileName, TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName,
+  ]
+
   /// Whether `name` is the name of a mask file.
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 
   static let kind = OutputKind(
     command: "mask", recordName: recordName, lastName: indexName, isLarge: isMask,
-    isReplaced: {
-      isMask($0) || [TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName].contains($0)
-    },
+    isReplaced: { isMask($0) || documents.contains($0) },
     owns: { $1.contains { isMask($0) || $0 == recordName || $0 == indexName } },
     threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
@@ -40,7 +43,8 @@ package enum MaskFiles {
   private static func identity(of path: FilePath, now: RunIdentity) throws -> RunIdentity {
     let record = try MaskReader(path).record
     var words = words(
-      record.parameters, names: record.names.map { _ in .transformers5 }, audit: nil, teams: .memory)
+      record.parameters, names: record.documents[TransformersNames.fileName].map { _ in .transformers5 }, audit: nil,
+      teams: .memory)
     var unsaid = ["--audit", "--teams"]
     // The rank was found by the audit, not asked for.
     if record.parameters.targetOverlap != nil { unsaid += ["--rank", "--oversample", "--power-iterations"] }

@@ -84,7 +84,8 @@ struct MaskStage {
       return MaskRecord.Matrix(
         name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
         tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
-        role: role.name, stack: role.layer?.stack, depth: role.depth, file: layout.files[layout.file(of: ordinal)].name, solver: report.solver.label,
+        role: role.name, stack: role.layer?.stack, depth: role.depth, file: layout.files[layout.file(of: ordinal)].name,
+        solver: report.solver.label,
         norm: norms.squared[ordinal].squareRoot(), importance: importance[ordinal], kept: kept,
         threshold: kept > 0 ? report.threshold : nil, scoreSum: report.scoreSum,
         selectedScoreSum: report.selectedScoreSum, scoreExponent: report.scoreExponent,

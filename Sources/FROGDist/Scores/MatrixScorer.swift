@@ -146,7 +146,8 @@ struct MatrixScorer {
     let finished = MatrixRecord(
       solver: decomposition.solver,
       rescue: decomposition.rescue?.description, relativeError: factors.relativeError,
-      rankOneShare: factors.rankOneShare, mean: factors.mean, scoreSum: factors.sum, noise: try record.section(row + factors.column),
+      rankOneShare: factors.rankOneShare, mean: factors.mean, scoreSum: factors.sum,
+      noise: try record.section(row + factors.column),
       histogram: try record.section(ScoreHistogram.encode(histogram)),
       singularValues: try record.section(decomposition.singularValues), runs: runs)
     try journal.finish(record, finished)
