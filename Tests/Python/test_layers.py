@@ -1,9 +1,10 @@
-"""Importance by layer and role: sums of scores, layers.csv."""
+"""Importance by layer and role: sums of scores, layers.csv, and what `inspect --layers` shows of them."""
 
 import csv
 import itertools
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -140,3 +141,107 @@ def test_verify_notices_other_layers(frog, checkpoint, tmp_path):
     (out / "frog.json").write_text(json.dumps(record))
     result = frog("verify", out)
     assert result.status == 65 and "its layers and roles are not the sums of its matrices" in result.stdout + result.stderr
+
+
+def pictured(frog, out, *options, columns=80, locale="C.UTF-8"):
+    """What `inspect --layers` prints for people, after a look at its lines."""
+    result = frog("inspect", out, "--layers", *options, prefix=("env", f"COLUMNS={columns}", f"LC_ALL={locale}"))
+    assert result.status == 0 and not result.stderr, str(result)
+    for line in result.stdout.splitlines():
+        assert len(line) <= columns and line == line.rstrip() and line.isprintable(), repr(line)
+        assert set(line) <= set("▁▂▃▄▅▆▇█│└─…") | set(map(chr, range(32, 127))), repr(line)
+    if locale == "C":
+        assert result.stdout.isascii()
+    return result.stdout
+
+
+def reported(frog, out, *options):
+    return json.loads(frog("inspect", out, "--layers", "--json", *options).stdout)
+
+
+@pytest.fixture(scope="module")
+def stacks(frog, tmp_path_factory):
+    """Masks of a model of two stacks: 300 layers, and 3 layers of many roles, one of them hostile; and one matrix outside."""
+    generator = np.random.default_rng(3)
+    long = [f"encoder.layers.{layer}.{role}.weight" for layer in range(300) for role in ("one", "two")]
+    roles = [*(f"projection_number_{number}" for number in range(14)), "\x1b[2J\n\u202e\u6f22", "x" * 300]
+    wide = [f"decoder.layers.{layer}.{role}.weight" for layer in range(3) for role in roles]
+    tensors = {
+        name: checkpoints.encode(checkpoints.trained(generator, 5, 7) * (1 + number % 31), "F32")
+        for number, name in enumerate([*long, *wide, "head_\u6f22\x1b.weight"])
+    }
+    folder = tmp_path_factory.mktemp("stacks")
+    frog.mask(checkpoints.write_checkpoint(folder / "in", tensors), folder / "out", "--budget", "20%")
+    return folder / "out"
+
+
+@pytest.mark.parametrize("by", ["importance", "selected", "scores", "kept"])
+def test_the_report_is_the_table(frog, minilm, stacks, by):
+    columns = {"importance": "importance", "selected": "selected_score_sum", "scores": "score_sum", "kept": "kept"}
+    for out in (minilm[0], stacks):
+        record, found = json.loads((out / "frog.json").read_text()), reported(frog, out, "--by", by)
+        assert found["by"] == by
+        whole = sum(layer[columns[by]] for layer in record["layers"])
+        for kind in ("layers", "roles"):
+            for entry, total in zip(found[kind], record[kind], strict=True):
+                assert {**entry, **total} == entry
+                assert entry["kept_share"] == total["kept"] / total["weights"]
+                assert entry["share"] == pytest.approx(total[columns[by]] / whole, rel=1e-12)
+        rows = table(out)
+        assert [[entry[name] for name in TOTALS] for entry in found["table"]] == [[row[name] for name in TOTALS] for row in rows]
+        ranked = sorted((e for e in found["layers"] if e["depth"] is not None), key=lambda e: -e["share"])
+        assert [e["share"] for e in found["most_critical"]] == [e["share"] for e in ranked[:3]]
+        assert [e["share"] for e in found["least_critical"]] == [e["share"] for e in ranked[:-4:-1]]
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_pictures_keep_to_the_screen(frog, minilm, stacks, columns, locale):
+    assert "█" in pictured(frog, minilm[0], columns=columns, locale=locale) or locale == "C"
+    text = pictured(frog, stacks, columns=columns, locale=locale)
+    assert "decoder.layers" in text and "encoder.layers" in text and "others" in text and "outside of all layers" in text
+    fold = re.search(r"mean of (\d+) layers", " ".join(text.split()))
+    assert int(fold[1]) == math.ceil(300 / (columns - 9))
+
+
+def test_the_picture_shows_the_report(frog, minilm):
+    """The heights of bars, the cells of the table and the layers that are named."""
+    out, described, rows = minilm
+    lines = pictured(frog, out, "--by", "selected").splitlines()
+    shares = [entry["share"] for entry in reported(frog, out, "--by", "selected")["layers"]][:6]
+    graph = [line.partition("│")[2].ljust(36) for line in lines if "│" in line]
+    assert len(graph) == 8
+    for layer, share in enumerate(shares):
+        column = [line[6 * layer] for line in graph]
+        assert len({line[6 * layer : 6 * layer + 5] for line in graph} - {c * 5 for c in " ▁▂▃▄▅▆▇█"}) == 0
+        eighths = sum(" ▁▂▃▄▅▆▇█".index(c) for c in column)
+        assert eighths == max(1, round(64 * share / max(shares)))
+    assert lines[1].split()[0] == f"{100 * max(shares):.1f}%"
+    heading = next(number for number, line in enumerate(lines) if line.startswith("layer "))
+    assert lines[heading].split() == ["layer", "down", "k", "o", "q", "up", "v", "all"]
+    for layer in range(6):
+        cells = lines[heading + 1 + layer].split()
+        kept = [row["kept"] / row["weights"] for row in rows if row["depth"] == str(layer)]
+        total = described["layers"][layer]
+        assert cells[0] == str(layer)
+        for cell, share in zip(cells[1:], [*kept, total["kept"] / total["weights"]], strict=True):
+            assert cell == "<.001%" or float(cell.rstrip("%")) == pytest.approx(100 * share, rel=6e-3, abs=5.1e-4)
+    order = sorted(range(6), key=lambda layer: -shares[layer])
+    said = " ".join(lines)
+    for title, layers in (("most", order[:3]), ("least", order[:-4:-1])):
+        found = re.search(rf"{title} critical: (.*?)(?=  |least|$)", re.sub(r" +", " ", said))[1]
+        assert re.findall(r"encoder\.layer (\d)", found) == [str(layer) for layer in layers]
+
+
+def test_a_mask_of_nothing_has_no_bars(frog, checkpoint, tmp_path):
+    frog.mask(checkpoint("bf16_sharded"), tmp_path / "out", "--budget", "0%")
+    text = pictured(frog, tmp_path / "out", "--by", "selected")
+    assert "none" in text and "█" not in text
+    assert "█" in pictured(frog, tmp_path / "out")
+
+
+def test_layers_of_what_is_no_mask(frog, checkpoint, tmp_path):
+    assert_refused(frog("inspect", checkpoint("twins"), "--layers"), 65, "not an output directory of frog-mpi mask")
+    assert_refused(frog("inspect", tmp_path / "nowhere", "--layers"), 66, "nowhere")
+    assert_refused(frog("inspect", checkpoint("twins"), "--by", "kept"), 64, "--layers")
+    assert_refused(frog("inspect", checkpoint("twins"), "--layers", "--by", "size"), 64, "size")

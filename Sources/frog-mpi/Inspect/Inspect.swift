@@ -13,7 +13,8 @@ struct Inspect: ParsableCommand {
     abstract: "Show what is in a checkpoint or in an output folder.",
     discussion: """
       Lists every tensor of a checkpoint, and says whether it counts as a weight matrix and, if not, why. Only headers are read, so \
-      this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps.
+      this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps, \
+      and with --layers how important each layer is.
       """)
 
   @Argument(help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask`.")
@@ -22,14 +23,32 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Flag(help: "Of an output folder, show the importance of each layer, and what is kept of it, by role.")
+  var layers = false
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      What the bars of --layers show: importance is the share of norms; selected is the sum of the kept weights' scores; scores is the \
+      sum of all scores; kept is the number of kept weights. (default: importance)
+      """,
+      valueName: "importance|selected|scores|kept"))
+  var by: LayersReport.Measure?
+
   @OptionGroup var choice: TensorChoice
+
+  func validate() throws {
+    if by != nil, !layers { throw ValidationError("--by belongs to --layers") }
+  }
 
   func run() throws {
     guard Terminal.speaksForAllRanks else { return }
     do {
       let path = FilePath(path)
       var output = StandardOutput()
-      if MaskReader.isOutput(path) {
+      if layers {
+        try output.write(describeLayers(MaskReader(path)))
+      } else if MaskReader.isOutput(path) {
         try output.write(describe(MaskReader(path).record))
       } else {
         try describe(Checkpoint.open(path, io: .pread), to: &output)
@@ -47,6 +66,13 @@ struct Inspect: ParsableCommand {
     let logger = Diagnostics.logger()
     for warning in classified.warnings { logger.warning("\(warning)") }
     try description.writeTables(to: &output)
+  }
+
+  private func describeLayers(_ reader: MaskReader) throws -> String {
+    let report = LayersReport(reader.record, by: by ?? .importance)
+    return json
+      ? String(decoding: try Document.encode(report), as: UTF8.self)
+      : LayersDescription(report, on: .current).text
   }
 
   private func describe(_ record: MaskRecord) throws -> String {
@@ -85,3 +111,5 @@ struct Inspect: ParsableCommand {
     return Terminal.table(heading, rows, right: [2, 3, 4, 5, 6, 7]) + "\n" + lines.joined(separator: "\n") + "\n"
   }
 }
+
+extension LayersReport.Measure: ExpressibleByArgument {}
