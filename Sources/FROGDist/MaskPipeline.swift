@@ -145,15 +145,9 @@ package struct MaskPipeline: MatrixCommand {
   }
 
   private func quota(of keep: Int, _ input: MatrixInput, multipliers: [Double]?) -> Quota {
-    let sizes = input.catalog.matrices.map(\.size)
     var importance = Shares.importance(ofNorms: input.norms.frobenius)
     if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
-    return switch question.select {
-    case .global: .global(keep)
-    case .matrix: .each(Shares.divide(keep, by: importance, sizes: sizes))
-    case .uniform: .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
-    case .lora: .each(question.budget.divideAsLoRA(keep, among: input.catalog.matrices))
-    }
+    return Quota(keep, of: question.budget, by: question.select, input.catalog.matrices, importance: importance)
   }
 
   /// Finds how all matrices are to be scored, and what a few of them tell of an approximation; exact scores need no audit.

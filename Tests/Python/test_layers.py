@@ -245,3 +245,144 @@ def test_layers_of_what_is_no_mask(frog, checkpoint, tmp_path):
     assert_refused(frog("inspect", tmp_path / "nowhere", "--layers"), 66, "nowhere")
     assert_refused(frog("inspect", checkpoint("twins"), "--by", "kept"), 64, "--layers")
     assert_refused(frog("inspect", checkpoint("twins"), "--layers", "--by", "size"), 64, "size")
+
+
+def keys(values):
+    """The order-preserving 32-bit keys of values in single precision."""
+    found = np.asarray(values, np.float32).view(np.uint32)
+    return np.where(found >> 31, ~found, found ^ np.uint32(1 << 31))
+
+
+def histograms(ranked):
+    """The tensors of histograms.safetensors, of the values of each matrix, which are their scores too."""
+    bins, counts, sums, offsets = [], [], [], [0]
+    for values in ranked:
+        coarse = keys(values) >> 20
+        numbers, places = np.unique(coarse, return_inverse=True)
+        bins.append(numbers)
+        counts.append(np.bincount(places))
+        sums.append(np.bincount(places, weights=np.float32(values).astype(np.float64)))
+        offsets.append(offsets[-1] + numbers.size)
+    return {
+        "offsets": ("I64", np.array(offsets, "<i8")), "bins": ("U16", np.concatenate(bins).astype("<u2")),
+        "counts": ("I32", np.concatenate(counts).astype("<i4")), "sums": ("F64", np.concatenate(sums).astype("<f8")),
+        "exponents": ("I32", np.zeros(len(ranked), "<i4")),
+    }  # fmt: skip
+
+
+def write_histograms(out, tensors):
+    content = {name: (dtype, array.shape, array.tobytes()) for name, (dtype, array) in tensors.items()}
+    (out / "histograms.safetensors").write_bytes(checkpoints.safetensors_bytes(content))
+
+
+@pytest.mark.parametrize("select", ["global", "matrix", "uniform", "lora"])
+def test_a_sweep_estimates_the_masks_of_other_budgets(frog, exact, checkpoint, tmp_path, select):
+    """Estimates are compared with runs; what each layer keeps is right to within its bound, exactly with budgets of its own."""
+    frog.mask(checkpoint("bf16_sharded"), tmp_path / "swept", "--select", select)
+    write_histograms(tmp_path / "swept", histograms([matrix.scores for matrix in exact("bf16_sharded").matrices]))
+    budgets = ["0.1%", "1%", "20%", "lora:2", "100%", "0"]
+    sweep = reported(frog, tmp_path / "swept", "--budget-sweep", ",".join(budgets))["sweep"]
+    assert [step["budget"] for step in sweep] == budgets
+    for number, step in enumerate(sweep):
+        out = tmp_path / str(number)
+        described = frog.mask(checkpoint("bf16_sharded"), out, "--budget", step["budget"], "--select", select)
+        assert step["K"] == described["K"] == sum(layer["kept"] for layer in step["layers"])
+        whole = sum(layer["selected_score_sum"] for layer in step["layers"])
+        for estimate, layer in zip(step["layers"], described["layers"], strict=True):
+            assert (estimate["stack"], estimate["depth"]) == (layer["stack"], layer["depth"])
+            off = abs(estimate["kept"] - layer["kept"])
+            if select == "global":
+                # A score at the edge of a bin may round to the other side of it.
+                assert off <= estimate["kept_bound"] + 2
+                assert off <= 0.03 * described["K"] and estimate["kept_bound"] <= 0.25 * described["K"]
+            else:
+                assert off == estimate["kept_bound"] == 0
+            assert estimate["selected_score_sum"] == pytest.approx(layer["selected_score_sum"], rel=0.03 + off / max(layer["kept"], 1))
+            assert estimate["kept_share"] == pytest.approx(estimate["kept"] / layer["weights"])
+            assert estimate["share_of_kept"] == pytest.approx(estimate["kept"] / max(step["K"], 1))
+            assert estimate["share_of_scores"] == pytest.approx(estimate["selected_score_sum"] / whole if whole else 0)
+
+
+def test_a_sweep_over_a_range(frog, exact, checkpoint, tmp_path):
+    out = tmp_path / "out"
+    frog.mask(checkpoint("bf16_sharded"), out)
+    write_histograms(out, histograms([matrix.scores for matrix in exact("bf16_sharded").matrices]))
+
+    def swept(text):
+        return [step["budget"] for step in reported(frog, out, "--budget-sweep", text)["sweep"]]
+
+    assert swept("0.1%..20%") == ["0.1%", "0.2%", "0.5%", "1%", "2%", "5%", "10%", "20%"]
+    assert swept("0.003..0.021") == ["0.003", "0.5%", "1%", "2%", "0.021"]
+    assert swept("99%..100%") == ["99%", "100%"]
+    steps = reported(frog, out, "--budget-sweep", "0.1%..20%")["sweep"]
+    for columns in (60, 200):
+        lines = pictured(frog, out, "--budget-sweep", "0.1%..20%", columns=columns).splitlines()
+        headings = [number for number, line in enumerate(lines) if line.startswith("layer ") and "0.1%" in line]
+        assert len(headings) == 2
+        for heading, kind in zip(headings, ["share_of_kept", "share_of_scores"], strict=True):
+            for layer in range(2):
+                cells = lines[heading + 1 + layer].split()
+                wanted = [100 * step["layers"][layer][kind] for step in steps][: len(cells) - 1]
+                assert [float(cell.rstrip("%")) for cell in cells[1:]] == pytest.approx(wanted, rel=6e-3)
+        assert any(line.startswith("within") for line in lines)
+    for text in ("", "0%..1%", "2%..1%", "1%..1%", "lora:1..lora:2", "1%..2%..3%", "1%,,2%", "101%", ",".join(["1%"] * 101)):
+        assert_refused(frog("inspect", out, "--layers", "--budget-sweep", text), 64, "--budget-sweep")
+    assert_refused(frog("inspect", out, "--budget-sweep", "1%"), 64, "--layers")
+
+
+def spoiled(name, change):
+    def apply(tensors):
+        dtype, array = tensors[name]
+        tensors[name] = change(dtype, array.copy())
+
+    return apply
+
+
+def put(at, value):
+    def change(dtype, array):
+        array[at] = value
+        return dtype, array
+
+    return change
+
+
+SPOILED = {
+    "no bins": lambda tensors: tensors.pop("bins"),
+    "offsets of another model": spoiled("offsets", lambda dtype, array: (dtype, array[:-1])),
+    "offsets that go back": spoiled("offsets", put(1, 2**40)),
+    "negative offsets": spoiled("offsets", put(1, -1)),
+    "offsets that begin late": spoiled("offsets", put(0, 1)),
+    "bins that do not ascend": spoiled("bins", put(1, 0)),
+    "a bin that cannot be": spoiled("bins", put(-1, 4096)),
+    "bins of another type": spoiled("bins", lambda dtype, array: ("I16", array)),
+    "bins of rank 2": spoiled("bins", lambda dtype, array: (dtype, array[None])),
+    "fewer counts": spoiled("counts", lambda dtype, array: (dtype, array[:-1])),
+    "a count of 0": spoiled("counts", put(0, 0)),
+    "a negative count": spoiled("counts", put(0, -(2**31))),
+    "a count too many": spoiled("counts", lambda dtype, array: (dtype, array + 1)),
+    "a count beyond all": spoiled("counts", lambda dtype, array: ("I64", array.astype("<i8") + 2**62)),
+    "a sum that is no number": spoiled("sums", put(0, math.nan)),
+    "a negative sum": spoiled("sums", put(0, -1.0)),
+    "different units": spoiled("exponents", put(0, 1)),
+}
+
+
+def test_histograms_that_are_not_of_the_masks(frog, exact, checkpoint, tmp_path):
+    out = tmp_path / "out"
+    frog.mask(checkpoint("bf16_sharded"), out)
+    options = ("--layers", "--budget-sweep", "1%")
+    assert_refused(frog("inspect", out, *options), 66, "histograms.safetensors")
+    whole = histograms([matrix.scores for matrix in exact("bf16_sharded").matrices])
+    for name, spoil in SPOILED.items():
+        tensors = dict(whole)
+        spoil(tensors)
+        write_histograms(out, tensors)
+        result = frog("inspect", out, *options)
+        assert result.status == 65 and len(result.error_lines) == 1 and "histograms.safetensors" in result.stderr, (name, str(result))
+    write_histograms(out, whole)
+    content = (out / "histograms.safetensors").read_bytes()
+    (out / "histograms.safetensors").write_bytes(content[:-1])
+    assert_refused(frog("inspect", out, *options), 65, "histograms.safetensors")
+    wide = {**whole, "counts": ("I64", whole["counts"][1].astype("<i8")), "sums": ("F32", whole["sums"][1].astype("<f4"))}
+    write_histograms(out, wide)
+    assert frog("inspect", out, *options).status == 0

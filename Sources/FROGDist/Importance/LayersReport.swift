@@ -61,15 +61,22 @@ package struct LayersReport: Encodable {
   package let mostCritical: [Entry]
   /// The layers of the smallest measure, smallest first: at most three, and at most half of all.
   package let leastCritical: [Entry]
+  /// How the shares of layers shift with the budget; nil if that was not asked.
+  package let sweep: BudgetSweep?
 
   enum CodingKeys: String, CodingKey {
-    case by, layers, roles, table
+    case by, layers, roles, table, sweep
     case mostCritical = "most_critical"
     case leastCritical = "least_critical"
   }
 
-  package init(_ record: MaskRecord, by measure: Measure) {
+  /// - Parameters:
+  ///   - record: the record of the mask.
+  ///   - measure: what the importance of a layer is measured by.
+  ///   - sweep: the masks of other budgets; nil for none.
+  package init(_ record: MaskRecord, by measure: Measure, sweep: BudgetSweep? = nil) {
     by = measure
+    self.sweep = sweep
     let found = LayerTotals(record.matrices)
     let whole = ModelShares(found.layers.map { measure.value($0.totals) })
     func entry(_ place: LayerPlace?, _ role: String?, _ totals: MatrixTotals) -> Entry {

@@ -35,10 +35,20 @@ struct Inspect: ParsableCommand {
       valueName: "importance|selected|scores|kept"))
   var by: LayersReport.Measure?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      With --layers, estimate from the histograms of the run how the shares of layers shift with the budget: for a list of budgets \
+      such as 0.5%,1%,lora:16, or for 1, 2 and 5 times every power of ten in a range such as 0.1%..20%. Nothing is computed anew.
+      """,
+      valueName: "from..to|list"), transform: BudgetRange.parsing)
+  var budgetSweep: BudgetRange?
+
   @OptionGroup var choice: TensorChoice
 
   func validate() throws {
     if by != nil, !layers { throw ValidationError("--by belongs to --layers") }
+    if budgetSweep != nil, !layers { throw ValidationError("--budget-sweep belongs to --layers") }
   }
 
   func run() throws {
@@ -69,7 +79,8 @@ struct Inspect: ParsableCommand {
   }
 
   private func describeLayers(_ reader: MaskReader) throws -> String {
-    let report = LayersReport(reader.record, by: by ?? .importance)
+    let sweep = try budgetSweep.map { try BudgetSweep($0.points, of: reader) }
+    let report = LayersReport(reader.record, by: by ?? .importance, sweep: sweep)
     return json
       ? String(decoding: try Document.encode(report), as: UTF8.self)
       : LayersDescription(report, on: .current).text
@@ -113,3 +124,15 @@ struct Inspect: ParsableCommand {
 }
 
 extension LayersReport.Measure: ExpressibleByArgument {}
+
+extension BudgetRange {
+  /// The budgets that the text of a command line asks for.
+  static func parsing(_ text: String) throws -> BudgetRange {
+    guard let range = BudgetRange(text) else {
+      throw ValidationError(
+        "it must be a range of shares above 0 such as 0.1%..20%, or a list of at most 100 budgets such as 0.5%,1%,lora:16"
+      )
+    }
+    return range
+  }
+}

@@ -19,6 +19,7 @@ struct LayersDescription {
     var parts = stacks.map { graph($0) + "\n" + table($0) }
     if let outside = outside { parts.append(outside) }
     if let critical = critical { parts.append(critical) }
+    if let sweep = report.sweep { parts.append(SweepDescription(sweep, on: screen).text) }
     return parts.joined(separator: "\n")
   }
 
@@ -78,7 +79,7 @@ struct LayersDescription {
     let unknown = values.count { $0 == nil }
     if unknown > 0 { words += "; \(unknown) layers have sums beyond double precision, and no bar" }
     guard values.contains(where: { $0 ?? 0 > 0 }) else { return screen.wrapped(words + ": none") }
-    return screen.wrapped(words) + graph.text { Self.percent($0) }
+    return screen.wrapped(words) + graph.text { Terminal.percent($0) }
   }
 
   /// A table of the kept shares of a stack, with a line for each layer and a column for each role that has room.
@@ -127,7 +128,7 @@ struct LayersDescription {
       [
         screen.name(entry.role ?? "", limit: min(24, screen.width - 40)), Terminal.grouped(entry.totals.weights),
         Self.keptShare([entry]),
-        entry.share.map(Self.percent) ?? "-",
+        entry.share.map(Terminal.percent) ?? "-",
       ]
     }
     let more = entries.count > 20 ? "and \(Terminal.grouped(entries.count - 20)) more in --json\n" : ""
@@ -142,7 +143,7 @@ struct LayersDescription {
       guard !entries.isEmpty else { return "" }
       let names = entries.map { entry in
         "\(stackName(entry.place?.stack ?? "", limit: screen.width / 2)) \(entry.place?.depth ?? 0) "
-          + "(\(entry.share.map(Self.percent) ?? "-"))"
+          + "(\(entry.share.map(Terminal.percent) ?? "-"))"
       }
       return screen.wrapped("\(title): \(names.joined(separator: ", "))", indent: 2)
     }
@@ -154,15 +155,7 @@ struct LayersDescription {
   private static func keptShare(_ entries: [LayersReport.Entry]) -> String {
     let weights = entries.reduce(0) { $0 &+ $1.totals.weights }
     guard weights > 0 else { return "-" }
-    return percent(Double(entries.reduce(0) { $0 &+ $1.totals.kept }) / Double(weights))
-  }
-
-  /// A share in percent, with three digits, in at most six characters: `<.001%`, `0.012%`, `1.23%`, `12.3%`, `100%`.
-  private static func percent(_ share: Double) -> String {
-    let value = 100 * share
-    if value == 0 { return "0%" }
-    if value > 0, value < 0.0005 { return "<.001%" }
-    return Terminal.decimal(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.9995 ? 2 : 3) + "%"
+    return Terminal.percent(Double(entries.reduce(0) { $0 &+ $1.totals.kept }) / Double(weights))
   }
 
   private static func widest(_ cells: [String]) -> Int { cells.map(\.count).max() ?? 0 }
