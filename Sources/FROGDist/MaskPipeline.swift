@@ -141,13 +141,15 @@ package struct MaskPipeline: MatrixCommand {
         world: context.world, watch: context.watch
       ).write()
     } : nil
-    // 7. Tables of the spectra, if they were asked for.
+    // 7. The tables of spectra, if they were asked for.
     let analysis = try analysis(spectra, worker, run)
-    let tables = try analysis?.documents(
-      of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
-      source: CheckpointSource(input.catalog, input.norms), version: context.version)
+    let tables =
+      try analysis?.documents(
+        of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
+        source: CheckpointSource(input.catalog, input.norms), version: context.version) ?? []
     // 8. The records, each of which vouches for a mask.
     let roles = MatrixRoles(input.catalog)
+    let names = preparation.names.map { [Publication.TextFile(name: TransformersNames.fileName, content: $0)] } ?? []
     var masks: [FinishedMask] = []
     for (number, target) in groups.targets.enumerated() {
       var matrices = try stage.describe(
@@ -156,6 +158,10 @@ package struct MaskPipeline: MatrixCommand {
         matrices[ordinal].alpha = row.isFitted ? row.number("alpha") : nil
         matrices[ordinal].qualityWeight = multipliers?[ordinal]
       }
+      let sums = LayerTotals(matrices)
+      let documents = [.init(name: LayersTable.fileName, content: LayersTable(sums).text)] + names + tables
+      var recorded = Dictionary(uniqueKeysWithValues: documents.map { ($0.name, RecordedFile($0.content)) })
+      recorded[HistogramLayout.fileName] = histograms?[number]
       let selection = selected[target.ranking][target.position]
       let record = MaskRecord(
         version: context.version,
@@ -164,14 +170,11 @@ package struct MaskPipeline: MatrixCommand {
         K: preparation.keeps[number], kept: selection.kept.reduce(0, +), threshold: selection.threshold,
         concentration: Concentration(overall: matrices),
         starved: matrices.count { $0.isStarved(preparation.keeps[number], input.catalog.weightCount) },
-        audit: audits?[target.ranking][target.position], matrices: matrices, files: written[number].files,
-        names: preparation.names.map { RecordedFile($0) }, histograms: histograms?[number],
-        analysis: tables.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.name, RecordedFile($0.content)) }) })
+        audit: audits?[target.ranking][target.position], matrices: matrices, layers: sums.layers, roles: sums.roles,
+        files: written[number].files, documents: recorded)
       warnOfStarvation(record, target, context)
       masks.append(
-        try FinishedMask(
-          record, target, layouts[number], names: preparation.names, tables: tables ?? [], in: run.output,
-          world: context.world))
+        try FinishedMask(record, target, layouts[number], documents: documents, in: run.output, world: context.world))
     }
     return finished(masks, preparation, run, totals: totals)
   }

@@ -124,11 +124,11 @@ TABLES = {"summary.json": lambda summary: digests(summary["files"])}
 TABLE_NAMES = r"details\.csv|summary\.json|run\.json"
 MASK = Command(
     "mask",
-    re.compile(rf"masks-\d+-of-\d+\.safetensors|masks\.safetensors\.index\.json|frog\.json|names\.json|{TABLE_NAMES}"),
+    re.compile(rf"masks-\d+-of-\d+\.safetensors|masks\.safetensors\.index\.json|frog\.json|names\.json|layers\.csv|{TABLE_NAMES}"),
     INDEX,
     {
         INDEX: lambda index: {"frog.json": index["metadata"]["frog_json_sha256"]},
-        "frog.json": lambda record: digests(record["files"], {"names.json": record["names"]}, record["analysis"]),
+        "frog.json": lambda record: digests(record["files"], record["documents"]),
         **TABLES,
     },
     has_verify=True,

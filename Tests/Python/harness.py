@@ -78,7 +78,7 @@ def assert_refused(result, status, *words):
         assert str(word) in result.error_lines[0], f"'{word}' is missing\n{result}"
 
 
-FINAL_NAMES = ("masks*.safetensors", "masks.safetensors.index.json", "frog.json", "run.json")
+FINAL_NAMES = ("masks*.safetensors", "masks.safetensors.index.json", "frog.json", "layers.csv", "run.json")
 
 
 def at_stage(frog, stage, act, *arguments, ranks=1):

@@ -72,7 +72,7 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
         "sample": None, "seed": None,
         "weight_by": None, "conv": None, "split_fused": False, "quality_weight": "none", "overparameterized": "keep", "analyze": False,
     }  # fmt: skip
-    assert described["names"] is None and described["analysis"] is None
+    assert set(described["documents"]) == {"layers.csv"}
     assert described["checkpoint"]["matrices"] == len(ours.matrices)
     assert described["checkpoint"]["weights"] == ours.total
     lowest = min(m.scores[selection[m.name]].min() for m in ours.matrices if selection[m.name].size)

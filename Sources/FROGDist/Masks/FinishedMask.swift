@@ -1,9 +1,7 @@
-import Execution
 import MPI
 import RunCore
 import ShardIO
 import SystemPackage
-import Weights
 
 /// A mask whose files are finished in the work folder, and which waits to be published.
 ///
@@ -19,18 +17,17 @@ struct FinishedMask {
   /// Collective: every rank calls it.
   ///
   /// - Parameters:
-  ///   - names: the text of `names.json`, on rank 0; nil if it is not wanted.
-  ///   - tables: the tables of spectra.
+  ///   - documents: the small files beside the masks, on rank 0.
   init(
-    _ record: MaskRecord, _ target: PlacedTarget, _ layout: MaskLayout, names: [UInt8]?, tables: [Publication.TextFile],
+    _ record: MaskRecord, _ target: PlacedTarget, _ layout: MaskLayout, documents: [Publication.TextFile],
     in output: OutputDirectory, world: Communicator
   ) throws {
     var masks = layout.files.map { target.file($0.name) }
-    if record.histograms != nil { masks.append(target.file(HistogramLayout.fileName)) }
+    if record.documents[HistogramLayout.fileName] != nil { masks.append(target.file(HistogramLayout.fileName)) }
     let documents = try world.agreeing { () -> [Publication.TextFile] in
       guard world.isRoot else { return [] }
       let text = try Document.encode(record)
-      return (names.map { [.init(name: TransformersNames.fileName, content: $0)] } ?? []) + tables + [
+      return documents + [
         .init(name: MaskFiles.recordName, content: text),
         .init(name: MaskFiles.indexName, content: MaskIndex(layout.contents, record: text).text),
       ]

@@ -13,18 +13,19 @@ package enum MaskFiles {
   /// The name of the index of the mask files, which is written last.
   static let indexName = "masks.safetensors.index.json"
 
+  /// The names of all files that `frog.json` vouches for beside the mask files. A run writes those that were asked for.
+  static let documents = [
+    LayersTable.fileName, HistogramLayout.fileName, TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName,
+  ]
+
   /// Whether `name` is the name of a mask file.
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
 
-  /// The names of the files that a mask may have beside its record.
-  private static let documents = [
-    TransformersNames.fileName, HistogramLayout.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName,
-  ]
-
   /// The files of a run that makes one mask, in the output folder itself.
   static let one = OutputKind(
-    command: "mask", recordName: recordName, lastName: indexName, marks: marks, isLarge: { isMask($0) || $0 == HistogramLayout.fileName }, isReplaced: isOurs,
-    owns: { owns($1) }, folders: folders, threads: { try MaskReader($0).record.parameters.tensors.threads },
+    command: "mask", recordName: recordName, lastName: indexName, marks: marks,
+    isLarge: { isMask($0) || $0 == HistogramLayout.fileName }, isReplaced: isOurs, owns: { owns($1) },
+    folders: folders, threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 
   /// The files of a run that makes several masks, each in a folder of its own.
@@ -77,7 +78,8 @@ package enum MaskFiles {
   private static func identity(of path: FilePath, now: RunIdentity) throws -> RunIdentity {
     let record = try MaskReader(path).record
     var words = words(
-      [record.parameters], names: record.names.map { _ in .transformers5 }, audit: nil, teams: .memory)
+      [record.parameters], names: record.documents[TransformersNames.fileName].map { _ in .transformers5 },
+      audit: nil, teams: .memory)
     words.take(unsaid, from: now.options)
     // The rank was found by the audit, not asked for.
     if record.parameters.targetOverlap != nil {

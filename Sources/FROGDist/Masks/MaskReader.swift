@@ -92,6 +92,9 @@ package struct MaskReader: Sendable {
     for name in record.files.keys where !MaskFiles.isMask(name) || name.contains("/") {
       throw refuse("\(quoted(name)) is no name of a mask file")
     }
+    for name in record.documents.keys where !MaskFiles.documents.contains(name) {
+      throw refuse("\(quoted(name)) is no file that this program writes beside masks")
+    }
     do { return try RecordedOutput.outputs(of: record) } catch { throw refuse(error.message) }
   }
 }

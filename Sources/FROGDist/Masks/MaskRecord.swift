@@ -38,14 +38,14 @@ package struct MaskRecord: Codable, Sendable {
   @ExplicitNull package var audit: AuditReport?
   /// The weight matrices, by ordinal.
   package var matrices: [Matrix]
+  /// The layers, and at the end what lies outside of all layers, as ``LayerTotals`` orders them.
+  package var layers: [Layer]
+  /// The roles, in byte-wise order of their names.
+  package var roles: [Role]
   /// The mask files, by name.
   package var files: [String: RecordedFile]
-  /// The file `names.json`; nil if it was not asked for.
-  @ExplicitNull package var names: RecordedFile?
-  /// The file `histograms.safetensors`; nil if it was not wanted.
-  @ExplicitNull package var histograms: RecordedFile?
-  /// The files `details.csv` and `summary.json` of the spectra, by name; nil if they were not asked for.
-  @ExplicitNull package var analysis: [String: RecordedFile]?
+  /// The other files of the result, by name: those of ``MaskFiles/documents`` that the run wrote.
+  package var documents: [String: RecordedFile]
 
   /// The options of the run.
   package typealias Parameters = RunParameters<MaskParameters>
@@ -110,7 +110,8 @@ package struct MaskRecord: Codable, Sendable {
     static let scoreExponents = -4096...4096
 
     enum CodingKeys: String, CodingKey {
-      case name, shape, dtype, tensor, slice, role, stack, depth, file, solver, norm, importance, kept, threshold, format
+      case name, shape, dtype, tensor, slice, role, stack, depth, file, solver, norm, importance, kept, threshold,
+        format
       case concentration, alpha
       case scoreSum = "score_sum"
       case selectedScoreSum = "selected_score_sum"
@@ -123,8 +124,7 @@ package struct MaskRecord: Codable, Sendable {
 
   enum CodingKeys: String, CodingKey {
     case format, version, parameters, checkpoint, coverage, K, kept, threshold, concentration, starved, audit, matrices,
-      files,
-      names, histograms, analysis
+      layers, roles, files, documents
     case formatVersion = "format_version"
   }
 }

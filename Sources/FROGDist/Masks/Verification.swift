@@ -80,14 +80,16 @@ package struct Verification {
     if weights != record.checkpoint.weights || record.matrices.count != record.checkpoint.matrices {
       problems.append("\(MaskFiles.recordName): its matrices do not add up to its totals")
     }
+    let sums = LayerTotals(record.matrices)
+    if sums.layers != record.layers || sums.roles != record.roles {
+      problems.append("\(MaskFiles.recordName): its layers and roles are not the sums of its matrices")
+    }
     return problems
   }
 
-  /// Checks that `names.json` and the tables of spectra are there if and only if the record says so, byte by byte.
+  /// Checks that the files beside the masks are there if and only if the record says so, byte by byte.
   private func checkDocuments(_ record: MaskRecord) -> [String] {
-    let analysis = record.analysis ?? [:]
-    return check(TransformersNames.fileName, record.names)
-      + [AnalysisFiles.detailsName, AnalysisFiles.summaryName].flatMap { check($0, analysis[$0]) }
+    MaskFiles.documents.flatMap { check($0, record.documents[$0]) }
   }
 
   private func check(_ name: String, _ recorded: RecordedFile?) -> [String] {
@@ -97,7 +99,8 @@ package struct Verification {
       return isThere ? ["\(shown(file)): not a file of this run"] : []
     }
     do {
-      let found = RecordedFile(try Document.contents(of: file))
+      let size = try SourceKind.pread.open(file).size
+      let found = RecordedFile(bytes: size, sha256: try FileDigest.sha256(of: file).hexadecimal)
       return found == wanted ? [] : ["\(shown(file)): it is not the one in \(MaskFiles.recordName)"]
     } catch {
       return [RunFailure(error).message]

@@ -1,5 +1,4 @@
 import RunCore
-import Weights
 
 /// The number of weights that a run keeps: as a share of all, as a count, or as many as LoRA would train.
 package enum Budget: Equatable, Sendable {
@@ -67,7 +66,7 @@ package enum Budget: Equatable, Sendable {
   /// K, the number of weights of `matrices` to keep. A share is rounded half up.
   ///
   /// - Throws: ``RunFailure`` if a count is more than there are weights.
-  package func resolve(of matrices: [Catalog.Matrix]) throws -> Int {
+  package func resolve(of matrices: [some MatrixSides]) throws -> Int {
     let total = matrices.reduce(0) { $0 + $1.size }
     switch self {
     case .share(let numerator, let denominator): return Self.rounded(numerator, denominator, of: total)
@@ -89,14 +88,14 @@ package enum Budget: Equatable, Sendable {
   /// The K weights that this budget comes to, divided as LoRA divides its parameters: in proportion to m + n, and at most m·n.
   ///
   /// The budget of a rank r gives each matrix exactly r(m + n), or all of its weights.
-  func divideAsLoRA(_ keep: Int, among matrices: [Catalog.Matrix]) -> [Int] {
+  func divideAsLoRA(_ keep: Int, among matrices: [some MatrixSides]) -> [Int] {
     if case .lora(let rank) = self { return Self.loraParameters(rank: rank, of: matrices) }
     return Shares.divide(
       keep, by: matrices.map { Double($0.rows + $0.columns) }, sizes: matrices.map(\.size))
   }
 
   /// The number of parameters that LoRA of a rank gives each matrix m × n: r(m + n), or m·n where that is less.
-  private static func loraParameters(rank: Int, of matrices: [Catalog.Matrix]) -> [Int] {
+  private static func loraParameters(rank: Int, of matrices: [some MatrixSides]) -> [Int] {
     matrices.map { matrix in
       // Both sides are below 2⁵⁸, since a catalog has no more weights, and ranks are small.
       let (product, overflow) = rank.multipliedReportingOverflow(by: matrix.rows + matrix.columns)

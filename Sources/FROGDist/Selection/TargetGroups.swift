@@ -33,27 +33,15 @@ struct TargetGroups {
         groups.append((key, [number]))
       }
     }
+    var importance = Shares.importance(ofNorms: input.norms.frobenius)
+    if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
     rankings = groups.map { key, members in
       RankedTargets(
         ranking: key.ranking, multipliers: key.isMultiplied ? multipliers?.map(Float.init) : nil,
-        quotas: members.map { Self.quota(of: options[$0], keeping: keeps[$0], input, multipliers) })
+        quotas: members.map {
+          Quota(keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: importance)
+        })
     }
     targets = PlacedTarget.place(options, rankedBy: groups.map(\.members))
-  }
-
-  /// How a target's budget is divided among matrices.
-  private static func quota(
-    of target: MaskTarget, keeping keep: Int, _ input: MatrixInput, _ multipliers: [Double]?
-  ) -> Quota {
-    let sizes = input.catalog.matrices.map(\.size)
-    switch target.select {
-    case .global: return .global(keep)
-    case .uniform: return .each(Shares.divide(keep, by: sizes.map(Double.init), sizes: sizes))
-    case .lora: return .each(target.budget.divideAsLoRA(keep, among: input.catalog.matrices))
-    case .matrix:
-      var importance = Shares.importance(ofNorms: input.norms.frobenius)
-      if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
-      return .each(Shares.divide(keep, by: importance, sizes: sizes))
-    }
   }
 }

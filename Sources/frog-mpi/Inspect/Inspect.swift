@@ -13,7 +13,8 @@ struct Inspect: ParsableCommand {
     abstract: "Show what is in a checkpoint or in an output folder.",
     discussion: """
       Lists every tensor of a checkpoint, and says whether it counts as a weight matrix and, if not, why. Only headers are read, so \
-      this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps.
+      this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps, \
+      and with --layers how important each layer is.
       """)
 
   @Argument(help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask`.")
@@ -22,14 +23,42 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Flag(help: "Of an output folder, show the importance of each layer, and what is kept of it, by role.")
+  var layers = false
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      What the bars of --layers show: importance is the share of norms; selected is the sum of the kept weights' scores; scores is the \
+      sum of all scores; kept is the number of kept weights. (default: importance)
+      """,
+      valueName: "importance|selected|scores|kept"))
+  var by: LayersReport.Measure?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      With --layers, estimate from the histograms of the run how the shares of layers shift with the budget: for a list of budgets \
+      such as 0.5%,1%,lora:16, or for 1, 2 and 5 times every power of ten in a range such as 0.1%..20%. Nothing is computed anew.
+      """,
+      valueName: "from..to|list"), transform: BudgetRange.parsing)
+  var budgetSweep: BudgetRange?
+
   @OptionGroup var choice: TensorChoice
+
+  func validate() throws {
+    if by != nil, !layers { throw ValidationError("--by belongs to --layers") }
+    if budgetSweep != nil, !layers { throw ValidationError("--budget-sweep belongs to --layers") }
+  }
 
   func run() throws {
     guard Terminal.speaksForAllRanks else { return }
     do {
       let path = FilePath(path)
       var output = StandardOutput()
-      if MaskReader.isOutput(path) {
+      if layers {
+        try output.write(describeLayers(MaskReader(path)))
+      } else if MaskReader.isOutput(path) {
         try output.write(describe(MaskReader(path).record))
       } else {
         try describe(Checkpoint.open(path, io: .pread), to: &output)
@@ -47,6 +76,14 @@ struct Inspect: ParsableCommand {
     let logger = Diagnostics.logger()
     for warning in classified.warnings { logger.warning("\(warning)") }
     try description.writeTables(to: &output)
+  }
+
+  private func describeLayers(_ reader: MaskReader) throws -> String {
+    let sweep = try budgetSweep.map { try BudgetSweep($0.points, of: reader) }
+    let report = LayersReport(reader.record, by: by ?? .importance, sweep: sweep)
+    return json
+      ? String(decoding: try Document.encode(report), as: UTF8.self)
+      : LayersDescription(report, on: .current).text
   }
 
   private func describe(_ record: MaskRecord) throws -> String {
@@ -83,5 +120,19 @@ struct Inspect: ParsableCommand {
       "matrix", "shape", "kept", "share", "threshold", "rows", "columns", "rank one", "format", "file",
     ]
     return Terminal.table(heading, rows, right: [2, 3, 4, 5, 6, 7]) + "\n" + lines.joined(separator: "\n") + "\n"
+  }
+}
+
+extension LayersReport.Measure: ExpressibleByArgument {}
+
+extension BudgetRange {
+  /// The budgets that the text of a command line asks for.
+  static func parsing(_ text: String) throws -> BudgetRange {
+    guard let range = BudgetRange(text) else {
+      throw ValidationError(
+        "it must be a range of shares above 0 such as 0.1%..20%, or a list of at most 100 budgets such as 0.5%,1%,lora:16"
+      )
+    }
+    return range
   }
 }

@@ -108,6 +108,14 @@ enum Terminal {
     return sign + "\(scaled / scale)." + String(repeating: "0", count: places - fraction.count) + fraction
   }
 
+  /// A share in percent, with three digits, in at most six characters: `<.001%`, `0.012%`, `1.23%`, `12.3%`, `100%`.
+  static func percent(_ share: Double) -> String {
+    let value = 100 * share
+    if value == 0 { return "0%" }
+    if value > 0, value < 0.0005 { return "<.001%" }
+    return decimal(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.9995 ? 2 : 3) + "%"
+  }
+
   /// A duration as `12.3 s`, `4:05` or `1:02:03`.
   static func duration(_ seconds: Double) -> String {
     guard seconds >= 100 else { return "\(decimal(seconds, 1)) s" }
