@@ -19,6 +19,7 @@ package struct MaskReader: Sendable {
   package static func isOutput(_ path: FilePath) -> Bool {
     guard let names = try? Folder.names(in: path) else { return false }
     return names.contains(MaskFiles.recordName) || names.contains(MaskFiles.indexName)
+      || names.contains(MaskSet.fileName)
       || names.contains(OutputDirectory.workName)
   }
 
@@ -37,6 +38,11 @@ package struct MaskReader: Sendable {
         .data,
         "\(shown(path)) has no \(MaskFiles.indexName): the run that wrote it did not finish; go on with the same command and --resume"
       )
+    }
+    if names.contains(MaskSet.fileName), !names.contains(MaskFiles.recordName) {
+      let folders = (try? MaskSet(in: path))?.masks.compactMap(\.folder) ?? []
+      let shown = folders.prefix(4).joined(separator: ", ") + (folders.count > 4 ? " and others" : "")
+      throw RunFailure(.usage, "\(ShardIO.shown(path)) holds several masks: give the folder of one (\(shown))")
     }
     for name in [MaskFiles.recordName, MaskFiles.indexName] where !names.contains(name) {
       let hint =

@@ -30,7 +30,7 @@ package struct MaskSet: Codable, Sendable {
   package var masks: [Mask]
 
   /// One mask.
-  package struct Mask: Codable, Sendable {
+  package struct Mask: Codable, Sendable, Equatable {
     /// The name of its folder; nil if it is the only mask, and lies in the output folder itself.
     @ExplicitNull package var folder: String?
     /// How the kept weights were divided among matrices, as a word of ``SelectionMode``.

@@ -6,7 +6,7 @@ import Spectra
 import SystemPackage
 import Weights
 
-/// Checks an output folder against itself and, if asked, against its checkpoint.
+/// Checks an output folder, of one mask or of several, against itself and, if asked, against its checkpoint.
 package struct Verification {
   let world: Communicator
   let path: FilePath
@@ -17,14 +17,71 @@ package struct Verification {
     self.world = world
   }
 
+  /// What has been checked, and what is wrong with it.
+  package struct Report {
+    /// The number of masks.
+    package var masks = 0
+    /// The number of weights that they keep together.
+    package var kept = 0
+    /// The number of their mask files.
+    package var files = 0
+    /// The number of matrices of the checkpoint.
+    package var matrices = 0
+    /// The problems, a line each; none if all is well.
+    package var problems: [String] = []
+  }
+
   /// Checks every byte of every file except `run.json`. The ranks share the mask files.
   ///
   /// Collective: every rank calls it.
   ///
   /// - Parameter checkpoint: the checkpoint that the masks should have been made from; nil if that is not asked.
-  /// - Returns: the record, and the problems, a line each; none if all is well.
   /// - Throws: ``RunFailure`` if there is no output to check.
-  package func run(checkpoint: FilePath?, io: SourceKind) throws -> (record: MaskRecord, problems: [String]) {
+  package func run(checkpoint: FilePath?, io: SourceKind) throws -> Report {
+    var report = Report()
+    let records: [MaskRecord]
+    if try world.fromRoot({ MaskSet.isOne(path) ? [1] : [] }).isEmpty {
+      records = [try check(into: &report)]
+    } else {
+      records = try checkSet(into: &report)
+    }
+    if report.problems.isEmpty, let checkpoint, let record = records.first {
+      report.problems += try compare(record, with: checkpoint, io: io)
+    }
+    return report
+  }
+
+  /// Checks the masks of a run of several, each by itself and against `masks.json`.
+  ///
+  /// - Returns: the records of the masks.
+  private func checkSet(into report: inout Report) throws -> [MaskRecord] {
+    let set = try MaskSet(text: world.fromRoot { try Document.contents(of: path.appending(MaskSet.fileName)) }, in: path)
+    let file = shown(path.appending(MaskSet.fileName))
+    let records = try set.masks.map { mask in
+      let folder = path.appending(mask.folder ?? "")
+      let record = try Verification(folder, on: world).check(into: &report)
+      let text = try RecordedFile(world.fromRoot { try Document.contents(of: folder.appending(MaskFiles.recordName)) })
+      if text != mask.record || mask != MaskSet.Mask(record, in: mask.folder, text: text)
+        || record.checkpoint != set.checkpoint
+      {
+        report.problems.append("\(file): what it says of \(quoted(mask.folder ?? "")) is not what lies there")
+      }
+      return record
+    }
+    report.problems += try shared {
+      guard world.isRoot else { return [] }
+      let known = Set(set.masks.compactMap(\.folder))
+      return try Folder.names(in: path).filter {
+        MaskTarget.isName($0) && !known.contains($0) && MaskReader.isOutput(path.appending($0))
+      }.map { "\(shown(path.appending($0))): not a mask of this run" }
+    }
+    return records
+  }
+
+  /// Checks the folder of one mask.
+  ///
+  /// - Returns: its record.
+  private func check(into report: inout Report) throws -> MaskRecord {
     // 1. Read the record.
     let text = try world.fromRoot { try MaskReader(path).recordText }
     let reader = try MaskReader(path, recordText: text)
@@ -46,9 +103,12 @@ package struct Verification {
         guard world.isRoot else { return [] }
         return hasProblems ? checkRecord(text) : try checkIndex(reader, names)
       } + lines
-    // 4. Compare the weights, if asked.
-    if lines.isEmpty, let checkpoint { lines += try compare(reader.record, with: checkpoint, io: io) }
-    return (reader.record, lines)
+    report.masks += 1
+    report.kept = report.kept.addingSaturated(reader.record.kept)
+    report.files += reader.record.files.count
+    report.matrices = reader.record.matrices.count
+    report.problems += lines
+    return reader.record
   }
 
   /// What all ranks together have to say, in the order of ranks, on every rank.

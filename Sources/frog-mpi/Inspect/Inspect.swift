@@ -58,6 +58,8 @@ struct Inspect: ParsableCommand {
       var output = StandardOutput()
       if layers {
         try output.write(describeLayers(MaskReader(path)))
+      } else if MaskSet.isOne(path) {
+        try output.write(describe(MaskSet(in: path)))
       } else if MaskReader.isOutput(path) {
         try output.write(describe(MaskReader(path).record))
       } else {
@@ -84,6 +86,24 @@ struct Inspect: ParsableCommand {
     return json
       ? String(decoding: try Document.encode(report), as: UTF8.self)
       : LayersDescription(report, on: .current).text
+  }
+
+  private func describe(_ set: MaskSet) throws -> String {
+    guard !json else { return String(decoding: try Document.encode(set), as: UTF8.self) }
+    func percent(_ value: Double?) -> String { value.map { Terminal.decimal(100 * $0, 1) + "%" } ?? "-" }
+    let weights = Double(max(set.checkpoint.weights, 1))
+    let rows = set.masks.map { mask in
+      [
+        Terminal.printable(mask.folder ?? ""), Terminal.grouped(mask.kept),
+        Terminal.decimal(100 * Double(mask.kept) / weights, 3) + "%", mask.threshold.map(Terminal.score) ?? "-",
+        percent(mask.concentration?.effectiveRows), percent(mask.concentration?.effectiveColumns),
+        Terminal.grouped(mask.starved), percent(mask.audit?.overlap),
+      ]
+    }
+    let heading = ["mask", "kept", "share", "threshold", "rows", "columns", "starved", "as exact"]
+    return Terminal.table(heading, rows, right: [1, 2, 3, 4, 5, 6, 7])
+      + "\n\(set.masks.count) masks of \(Terminal.grouped(set.checkpoint.weights)) weights in "
+      + "\(Terminal.grouped(set.checkpoint.matrices)) matrices; rows and columns are effective shares; inspect one by its folder\n"
   }
 
   private func describe(_ record: MaskRecord) throws -> String {

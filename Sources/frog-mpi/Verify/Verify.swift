@@ -28,23 +28,25 @@ struct Verify: ParsableCommand {
 
   func run() throws {
     Self.runOnRanks { world in
-      let (record, problems) = try Verification(FilePath(out), on: world).run(
+      let found = try Verification(FilePath(out), on: world).run(
         checkpoint: checkpoint.map { FilePath($0) }, io: reading.io)
       try world.agree { () throws(RunFailure) in
-        if world.isRoot { try report(record, problems) }
+        if world.isRoot { try tell(found) }
       }
-      return problems.isEmpty ? .success : .badData
+      return found.problems.isEmpty ? .success : .badData
     }
   }
 
   /// Prints what was found, on rank 0. The first problem goes to standard error.
   ///
   /// - Throws: ``RunFailure`` if all is well and that cannot be printed. Problems outweigh a standard output that cannot be written to.
-  private func report(_ record: MaskRecord, _ problems: [String]) throws(RunFailure) {
+  private func tell(_ report: Verification.Report) throws(RunFailure) {
+    let problems = report.problems
     guard let first = problems.first else {
       return try StandardOutput.print(
-        "\(out): \(Terminal.grouped(record.kept)) kept weights in \(Terminal.grouped(record.matrices.count)) matrices, "
-          + "\(record.files.count) files: all is well"
+        "\(out): " + (report.masks > 1 ? "\(report.masks) masks, " : "")
+          + "\(Terminal.grouped(report.kept)) kept weights in \(Terminal.grouped(report.matrices)) matrices, "
+          + "\(report.files) files: all is well"
           + (checkpoint == nil ? "" : ", and the checkpoint is the one they were made from") + "\n",
         done: "all is well, but that is not printed: ")
     }
