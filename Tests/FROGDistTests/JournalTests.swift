@@ -37,11 +37,12 @@ struct JournalRecordTests {
     let (head, record) = try reader.contents(as: MatrixRecord.self)
     #expect(head.run == "r" && head.ordinal == 0 && head.name == "w")
     _ = try reader.read(record.noise, of: Float.self)
-    _ = try reader.read(record.histogram, of: Int.self)
+    _ = try reader.read(record.rankings[0].histogram, of: Int.self)
+    _ = try reader.read(record.rankings[0].sums, of: Double.self)
     _ = try reader.read(record.singularValues, of: Double.self)
     var found: [frog_candidate] = []
     var scores: [Float] = []
-    for run in record.runs {
+    for run in record.rankings[0].runs {
       let cursor = CandidateCursor(run, of: reader)
       while let candidate = try cursor.peek() {
         found.append(candidate)
@@ -63,7 +64,9 @@ struct JournalRecordTests {
     let reader = try RecordReader(path)
     #expect(try reader.read(record.noise, of: Float.self) == (0..<500).map { Float($0) })
     #expect(try reader.read(record.singularValues, of: Double.self) == [3, 2])
-    let bins = try #require(ScoreHistogram.decode(reader.read(record.histogram, of: Int.self)))
+    let bins = try #require(ScoreHistogram.decode(reader.read(record.rankings[0].histogram, of: Int.self)))
+    let sums = try #require(CoarseSums.decode(reader.read(record.rankings[0].sums, of: Double.self)))
+    #expect(sums[0] == 0.5 && sums[2500] == 0.5 && sums.reduce(0, +) == 1)
     #expect(bins[7] == 1 && bins[40_000] == 1 && bins.reduce(0, +) == 2)
     #expect(folder.names == ["a.frogrec"])
   }

@@ -12,7 +12,7 @@ import Testing
 @testable import Weights
 
 /// As frog-mpi has them.
-private let kinds = [MaskFiles.kind, AnalysisFiles.kind, ComparisonFiles.kind]
+private let kinds = [MaskFiles.one, AnalysisFiles.kind, ComparisonFiles.kind]
 
 @Suite("Output directory")
 struct OutputDirectoryTests {
@@ -21,7 +21,7 @@ struct OutputDirectoryTests {
 
   init() throws { folder = try TemporaryFolder() }
 
-  private var output: OutputDirectory { OutputDirectory(folder.path, of: MaskFiles.kind, among: kinds) }
+  private var output: OutputDirectory { OutputDirectory(folder.path, of: MaskFiles.one, among: kinds) }
 
   private func take(overwrite: Bool = false, resume: Bool = false) throws -> OutputClaim {
     try output.claim(overwrite: overwrite, resume: resume, checkpoints: ["/nowhere"])
@@ -33,7 +33,7 @@ struct OutputDirectoryTests {
 
   @Test("is made with its parents, and removed again if the run fails before it has a journal")
   func new() throws {
-    let output = OutputDirectory(folder.path.appending("a/b"), of: MaskFiles.kind, among: kinds)
+    let output = OutputDirectory(folder.path.appending("a/b"), of: MaskFiles.one, among: kinds)
     let claim = try output.claim(overwrite: false, resume: false, checkpoints: ["/nowhere"])
     #expect(claim.isNew && claim.state == .fresh)
     #expect(try Folder.names(in: output.path) == [".frog-mpi"])
@@ -94,7 +94,7 @@ struct OutputDirectoryTests {
 
   @Test("may not be the checkpoint, by whatever path")
   func checkpoint() throws {
-    let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.kind, among: kinds)
+    let output = OutputDirectory(folder.path.appending("."), of: MaskFiles.one, among: kinds)
     #expect(throws: RunFailure.self) {
       try output.claim(overwrite: true, resume: false, checkpoints: [folder.path])
     }
@@ -151,7 +151,7 @@ struct OutputDirectoryTests {
     try write(1, to: output.identityFile)
     try write(7, to: output.work.appending(mask))
     let publication = try Publication.commit(
-      files: [mask],
+      files: [PublishedFile(mask)],
       documents: [
         .init(name: "frog.json", content: [1]), .init(name: "run.json", content: [3]),
         .init(name: MaskFiles.indexName, content: [2]),
@@ -178,7 +178,7 @@ struct OutputDirectoryTests {
     killed.release()
     try Folder.remove(folder.path.appending(MaskFiles.indexName))
     for entry in publication.entries.prefix(moved) {
-      try DurableFile.rename(output.work.appending(entry.from), to: folder.path.appending(entry.to))
+      try DurableFile.rename(output.work.appending(entry.work), to: folder.path.appending(entry.name))
     }
     let claim = try take(resume: true)
     #expect(claim.state == .committed)
@@ -197,6 +197,78 @@ struct OutputDirectoryTests {
     try Folder.remove(output.work.appending(mask))
     #expect(throws: RunFailure.self) { try publication.apply(to: output) }
     #expect(!folder.names.contains(MaskFiles.indexName))
+  }
+
+  /// A run of two masks that has finished everything and published nothing, over a run of two others that was asked to be replaced.
+  private func commitSeveral() throws -> (OutputDirectory, Publication) {
+    for name in ["global-1%", "global-2%"] {
+      try Folder.create(folder.path.appending(name))
+      for file in [mask, "frog.json", MaskFiles.indexName, "notes.txt"] where name == "global-1%" || file != "notes.txt" {
+        try write(0, to: folder.path.appending(name).appending(file))
+      }
+    }
+    let old = MaskSet(
+      version: "1", options: OptionWords(), threads: 1, checkpoint: RecordTests.record.checkpoint,
+      coverage: RecordTests.record.coverage,
+      masks: ["global-1%", "global-2%"].map { MaskSet.Mask(RecordTests.record, in: $0) })
+    try DurableFile.writeWhole(Document.encode(old), to: folder.path.appending(MaskSet.fileName))
+    let output = OutputDirectory(folder.path, of: MaskFiles.several, among: kinds)
+    let claim = try output.claim(overwrite: true, resume: false, checkpoints: ["/nowhere"])
+    try write(1, to: output.identityFile)
+    var files: [PublishedFile] = []
+    for name in ["global-1%", "uniform-3%"] {
+      for file in ["frog.json", MaskFiles.indexName] {
+        files.append(PublishedFile("\(name)-\(file)", as: file, in: name))
+        try write(7, to: output.work.appending("\(name)-\(file)"))
+      }
+    }
+    let publication = try Publication.commit(
+      files: files,
+      documents: [.init(name: "run.json", content: [3]), .init(name: MaskSet.fileName, content: [2])], in: output)
+    claim.release()
+    return (output, publication)
+  }
+
+  @Test("publishes several masks from any point, and removes those of older results only", arguments: 0...6)
+  func several(calls: Int) throws {
+    let (output, publication) = try commitSeveral()
+    #expect(publication.obsolete == ["global-2%"])
+    // The process is killed after some files of the first steps, or after some renames.
+    try Folder.remove(folder.path.appending(MaskSet.fileName))
+    if calls > 0 {
+      for name in ["global-1%", "uniform-3%"] { try Folder.create(folder.path.appending(name)) }
+      for name in [mask, "frog.json", MaskFiles.indexName] {
+        try Folder.remove(folder.path.appending("global-1%").appending(name))
+      }
+    }
+    for entry in publication.entries.prefix(max(0, calls - 1)) {
+      try DurableFile.rename(output.work.appending(entry.work), to: folder.path.pushing(FilePath(entry.path)))
+    }
+    let claim = try output.claim(overwrite: false, resume: true, checkpoints: ["/nowhere"])
+    #expect(claim.state == .committed)
+    try claim.tidy()
+    try Publication.read(from: output).apply(to: output)
+    try claim.remove()
+    #expect(folder.names == ["global-1%", MaskSet.fileName, "run.json", "uniform-3%"])
+    #expect(
+      try Folder.names(in: folder.path.appending("global-1%")) == ["frog.json", MaskFiles.indexName, "notes.txt"])
+    #expect(try Folder.names(in: folder.path.appending("uniform-3%")) == ["frog.json", MaskFiles.indexName])
+    for name in ["global-1%", "uniform-3%"] {
+      #expect(try Document.contents(of: folder.path.appending(name).appending("frog.json")) == [7])
+    }
+    #expect(try contents(MaskSet.fileName) == [2])
+  }
+
+  @Test("a list of files that leads out of the folder is refused", arguments: ["..", ".", "a/b", ""])
+  func hostile(name: String) throws {
+    let (output, _) = try commitSeveral()
+    let text = String(decoding: try Document.contents(of: output.commitFile), as: UTF8.self)
+    for key in ["folder", "name", "work"] {
+      let pattern = try Regex("\"\(key)\" : \"[^\"]+\"")
+      let changed = text.replacing(pattern, with: "\"\(key)\" : \"\(name)\"", maxReplacements: 1)
+      try DurableFile.writeWhole(Array(changed.utf8), to: output.commitFile)
+      #expect(throws: RunFailure.self) { try Publication.read(from: output) }
+    }
   }
 
   @Test("that is finished says so to who would resume")
@@ -221,7 +293,7 @@ struct RunIdentityTests {
     (parameters.keep, parameters.budget) = (keep, budget)
     return RunIdentity(
       version: version, command: "mask",
-      options: MaskFiles.words(parameters, names: nil, audit: nil, teams: .memory),
+      options: MaskFiles.words([parameters], names: nil, audit: nil, teams: .memory),
       threads: parameters.tensors.threads,
       sources: [
         "checkpoint": .init(
@@ -232,7 +304,7 @@ struct RunIdentityTests {
   @Test("of the same run has no differences, also when read back")
   func same() throws {
     let folder = try TemporaryFolder()
-    let output = OutputDirectory(folder.path, of: MaskFiles.kind, among: kinds)
+    let output = OutputDirectory(folder.path, of: MaskFiles.one, among: kinds)
     try Folder.create(output.work)
     try DurableFile.writeWhole(Document.encode(identity()), to: output.identityFile)
     let back = try RunIdentity(in: output)
@@ -280,12 +352,12 @@ struct RecordTests {
     starved: 0,
     matrices: [
       .init(
-        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, file: "masks-00001-of-00001.safetensors",
+        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, role: "w", file: "masks-00001-of-00001.safetensors",
         norm: 1, importance: 1,
         kept: 1,
         threshold: 0.5, scoreExponent: 0, format: "indices", noiseError: 0, rankOneShare: 1)
     ],
-    files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")])
+    layers: [], roles: [], files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")], documents: [:])
 
   @Test("come back as written, nulls spelled out")
   func roundTrip() throws {
@@ -297,7 +369,7 @@ struct RecordTests {
   @Test(
     "that contradict themselves are refused, not trusted",
     arguments: [
-      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 4", "\"format_version\" : 9"),
+      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 5", "\"format_version\" : 9"),
       ("[\n        2,\n        3\n      ]", "[2]"), ("[\n        2,\n        3\n      ]", "[2, -3]"),
       ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"),
       ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),

@@ -14,26 +14,28 @@ import Testing
 @Suite("Units of scores")
 struct ScoreUnitsTests {
   /// The units of matrices with these norms.
-  private func units(
-    _ norms: [Double]?, signals: [Double]? = nil, sharesThreshold: Bool = true, ranksScores: Bool = true
-  ) -> [ScoreUnits] {
+  private func units(_ norms: [Double]?, signals: [Double]? = nil) -> ModelUnits {
     let square = { (values: [Double]) in values.map { $0 * $0 } }
-    return ScoreUnits.units(
-      squaredNorms: norms.map(square), squaredSignals: signals.map(square), count: (norms ?? signals ?? []).count,
-      sharesThreshold: sharesThreshold, ranksScores: ranksScores)
+    return ModelUnits(
+      squaredNorms: norms.map(square), squaredSignals: signals.map(square), count: (norms ?? signals ?? []).count)
+  }
+
+  private func targets(_ ranking: Ranking = Ranking(), sharesThreshold: Bool) -> RankedTargets {
+    RankedTargets(ranking: ranking, multipliers: nil, quotas: [sharesThreshold ? .global(1) : .each([1, 1, 1])])
   }
 
   @Test("are none for ordinary norms, and for zeros", arguments: [true, false])
   func ordinary(sharesThreshold: Bool) {
+    let targets = targets(sharesThreshold: sharesThreshold)
     for norm in [0x1p-40, 1e-6, 1, 20, 1e5, 0x1.fffffep39] {
-      #expect(
-        units([norm, 0, 3], sharesThreshold: sharesThreshold) == [ScoreUnits](repeating: ScoreUnits(), count: 3))
+      let found = units([norm, 0, 3])
+      #expect(found.matrices == [ScoreUnits](repeating: ScoreUnits(), count: 3) && found.isPlain)
+      #expect((0..<3).allSatisfy { found.ranked($0, by: targets) == 0 })
     }
-    #expect(units([0, 0], sharesThreshold: sharesThreshold) == [ScoreUnits(), ScoreUnits()])
+    #expect(units([0, 0]).matrices == [ScoreUnits(), ScoreUnits()])
     // Random numbers have none.
-    let random = ScoreUnits.units(
-      squaredNorms: nil, squaredSignals: nil, count: 2, sharesThreshold: sharesThreshold, ranksScores: true)
-    #expect(random == [ScoreUnits(), ScoreUnits()])
+    let random = ModelUnits(squaredNorms: nil, squaredSignals: nil, count: 2)
+    #expect(random.matrices == [ScoreUnits(), ScoreUnits()] && random.isPlain)
   }
 
   @Test(
@@ -41,16 +43,18 @@ struct ScoreUnitsTests {
     arguments: [-480, -300, -149, -81, -80, -41, 0, 40, 41, 125, 126, 127, 300, 511])
   func range(exponent: Int) throws {
     let large = 1.5.times(powerOfTwo: exponent)
+    let targets = targets(sharesThreshold: true)
     for small in [large, large * 0x1p-20, large * 0x1p-100, large * 0x1p-200] where small > 0x1p-480 {
       let found = units([large, 0, small])
-      #expect(found[0].panels == found[2].panels && found[0].ranked == found[0].panels)
-      for (unit, norm) in [(found[0], large), (found[2], small)] {
+      let ranked = found.ranked(0, by: targets)
+      #expect(ranked == found.ranked(2, by: targets))
+      for (unit, norm) in [(found.matrices[0], large), (found.matrices[2], small)] {
         let scaled = norm.times(powerOfTwo: -unit.weights)
         #expect(scaled >= 0x1p-40 && scaled < 0x1p40)
         // The largest score there can be, with what an approximation may add, and one of a flat matrix of 2³⁰ weights.
-        #expect(Float(norm.times(powerOfTwo: -unit.panels) * 1.7).isFinite)
-        #expect(Float(norm.times(powerOfTwo: -unit.panels - 15)).isNormal)
-        #expect(unit.panelShift == unit.weights - unit.panels && unit.storedShift == unit.panels - unit.stored)
+        #expect(Float(norm.times(powerOfTwo: -ranked) * 1.7).isFinite)
+        #expect(Float(norm.times(powerOfTwo: -ranked - 15)).isNormal)
+        #expect(unit.panelShift == unit.weights - unit.stored)
         let isPlain = norm >= 0x1p-80 && norm < 0x1p126
         #expect((unit.stored == 0) == isPlain)
         #expect(Float(norm.times(powerOfTwo: -unit.stored)).isNormal)
@@ -60,27 +64,32 @@ struct ScoreUnitsTests {
 
   @Test("differ where matrices are not compared")
   func apart() {
-    let norms = [1e-40, 1, 1e50]
-    let own = units(norms, sharesThreshold: false)
-    #expect(own.map(\.panels) == own.map(\.stored) && own.map(\.panels) == own.map(\.ranked))
-    #expect(own[1] == ScoreUnits() && own[0].stored == -133 && own[2].stored == 166)
+    let own = units([1e-40, 1, 1e50])
+    #expect(own.matrices[1] == ScoreUnits() && own.matrices[0].stored == -133 && own.matrices[2].stored == 166)
+    #expect(!own.isPlain)
+    let apart = targets(sharesThreshold: false)
+    #expect((0..<3).map { own.ranked($0, by: apart) } == own.matrices.map(\.stored))
     // Quotients and sampling keys have no units.
-    #expect(units(norms, sharesThreshold: false, ranksScores: false).allSatisfy { $0.ranked == 0 })
+    for ranking in [Ranking(normalize: .matrix), Ranking(sample: 2)] {
+      for shares in [true, false] {
+        #expect((0..<3).allSatisfy { own.ranked($0, by: targets(ranking, sharesThreshold: shares)) == 0 })
+      }
+    }
   }
 
   @Test("count what scores are multiplied by")
   func signals() {
     // Each ordinary, their product too.
-    #expect(units([1e-10], signals: [1e12])[0] == ScoreUnits())
+    #expect(units([1e-10], signals: [1e12]).matrices[0] == ScoreUnits())
     let found = units([1e-30, 1], signals: [1e-30, 1])
-    #expect(found[0].weights == -100 && found[0].signal == -100 && found[0].stored == -200)
-    #expect(found[0].panels == -120 && found[0].panelShift == -80 && found[1].panelShift == 120)
+    #expect(found.matrices[0] == ScoreUnits(weights: -100, signal: -100, stored: -200))
+    #expect(found.ranked(0, by: targets(sharesThreshold: true)) == -120)
     // Each far out, their product not: nothing overflows on the way.
-    let balanced = units([1e-60], signals: [1e60])[0]
+    let balanced = units([1e-60], signals: [1e60]).matrices[0]
     #expect(balanced.stored == 0 && balanced.panelShift == balanced.weights + balanced.signal)
     #expect(abs(balanced.panelShift) <= 1)
     // Scores of random numbers have the size of the signal.
-    #expect(units(nil, signals: [1e60])[0].stored == 199)
+    #expect(units(nil, signals: [1e60]).matrices[0].stored == 199)
   }
 
   @Test("scale panels in one rounding, beyond single precision too")
@@ -92,6 +101,23 @@ struct ScoreUnitsTests {
     values = [0x1p-149, 0x1.8p-140]
     values.withUnsafeMutableBufferPointer { scale($0, byPowerOfTwo: 200) }
     #expect(values == [0x1p51, 0x1.8p60])
+  }
+
+  @Test("rank scores in other units, never above what they are")
+  func ranks() throws {
+    var scores: [Float] = [0, 1, 1.5, 0x1p-20, 0x1.8p-140, 0x1p-149]
+    let shape = PanelShape(rows: 3, columns: 2)
+    for shift in [10, -10, -130] {
+      let keys = try SelectionKeys(.none, sample: nil, columns: 2, shift: shift, longest: 6)
+      #expect(!keys.areScores)
+      let found = scores.withUnsafeMutableBufferPointer {
+        Array(keys.values(of: ScorePanel($0, range: 0..<3, of: shape)))
+      }
+      for (value, score) in zip(found, scores) {
+        let exact = Double(score).times(powerOfTwo: shift)
+        #expect(Double(value) <= exact && Double(value.nextUp) > exact)
+      }
+    }
   }
 
   @Test("do not change sampling keys but by rounding, and scores of zero stay last")

@@ -29,9 +29,9 @@ private func histogram(_ scores: [Float]) -> ScoreHistogram {
   return result
 }
 
-private func lowerHalves(_ scores: [Float], _ bin: Int) -> [Int] {
-  var counts = [Int](repeating: 0, count: 1 << 16)
-  for score in scores where Int(key(score) >> 16) == bin { counts[Int(key(score) & 0xffff)] += 1 }
+private func lowerHalves(_ scores: [Float], _ bins: [Int]) -> LowerHalves {
+  var counts = LowerHalves(of: bins)
+  for score in scores { counts.count(key(score)) }
   return counts
 }
 
@@ -41,8 +41,9 @@ struct CutTests {
   func exact(seed: Int) throws {
     let scores = scores(5000, seed: UInt64(seed))
     let sorted = scores.sorted(by: >)
-    for keep in [0, 1, 2, 50, 2500, 4999, 5000] {
-      let cut = try Cut.keeping(keep, histogram: histogram(scores).bins) { lowerHalves(scores, $0) }
+    let keeps = [2500, 0, 1, 2, 50, 4999, 50, 5000]
+    let cuts = try Cut.keeping(keeps, histogram: histogram(scores).bins) { lowerHalves(scores, $0) }
+    for (keep, cut) in zip(keeps, cuts) {
       let above = scores.filter { key($0) > cut.key }.count
       #expect(above + cut.ties == keep)
       if keep > 0 {
@@ -57,7 +58,7 @@ struct CutTests {
   @Test("refuses to keep more than was counted")
   func tooMany() {
     #expect(throws: RunFailure.self) {
-      try Cut.keeping(6, histogram: histogram([1, 2, 3, 4, 5]).bins) { lowerHalves([1, 2, 3, 4, 5], $0) }
+      try Cut.keeping([2, 6], histogram: histogram([1, 2, 3, 4, 5]).bins) { lowerHalves([1, 2, 3, 4, 5], $0) }
     }
   }
 }
@@ -158,11 +159,11 @@ struct CandidateTests {
     // The smallest scores first; most ranks are negative.
     let ranks = scores.map { 2 - $0 }
     let set = try recorded(scores, ranks: ranks, bound: -4, rows: rows, columns: columns, panels: panels)
-    let cut = try Cut.keeping(300, histogram: histogram(ranks).bins) { bin in
-      var lower = [Int](repeating: 0, count: 1 << 16)
-      try set.countLowerHalves(of: bin, into: &lower)
+    let cut = try Cut.keeping([300], histogram: histogram(ranks).bins) { bins in
+      var lower = LowerHalves(of: bins)
+      try set.count(into: &lower)
       return lower
-    }
+    }[0]
     var found: [Int] = []
     try set.forEachKept(by: cut) { index, score in
       #expect(scores[index] == score)
@@ -176,21 +177,27 @@ struct CandidateTests {
   func order(name: String, rows: Int, columns: Int, panels: [(Range<Int>, Range<Int>)]) throws {
     let scores = scores(1200, seed: 4)
     let set = try recorded(scores, rows: rows, columns: columns, panels: panels)
-    for keep in [0, 1, 17, 300, 700] {
-      let cut = try Cut.keeping(keep, histogram: histogram(scores).bins) { bin in
-        var lower = [Int](repeating: 0, count: 1 << 16)
-        try set.countLowerHalves(of: bin, into: &lower)
-        return lower
-      }
+    // One target after the other, and all at once.
+    let keeps = [300, 0, 1, 17, 700]
+    let cuts = try Cut.keeping(keeps, histogram: histogram(scores).bins) { bins in
+      var lower = LowerHalves(of: bins)
+      try set.count(into: &lower)
+      return lower
+    }
+    var together = keeps.map { _ in [Int]() }
+    try set.forEachKept(by: cuts) { position, index, score in
+      #expect(scores[index] == score)
+      together[position].append(index)
+    }
+    for (position, keep) in keeps.enumerated() {
       var found: [Int] = []
-      try set.forEachKept(by: cut) { index, score in
-        #expect(scores[index] == score)
-        found.append(index)
-      }
+      try set.forEachKept(by: cuts[position]) { index, _ in found.append(index) }
       let wanted = scores.indices.sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(keep).sorted()
-      #expect(found == wanted)
-      let counts = try set.count(around: key(5))
-      #expect(counts.above == scores.filter { $0 > 5 }.count && counts.equal == scores.filter { $0 == 5 }.count)
+      #expect(found == wanted && together[position] == wanted)
+    }
+    let values: [Float] = [5, 3, 5.5]
+    for (value, counts) in zip(values, try set.counts(around: values.map(key))) {
+      #expect(counts.above == scores.filter { $0 > value }.count && counts.equal == scores.filter { $0 == value }.count)
     }
   }
 

@@ -5,14 +5,19 @@ import TestSupport
 @testable import Weights
 
 extension RecordWriter {
-  /// Finishes a record of `rows × columns` whose factors are 0, 1, 2 …, with one value in each of these bins.
+  /// Finishes a record of `rows × columns` whose factors are 0, 1, 2 …, with one value of score 0.5 in each of these bins.
   func finish(
     rows: Int, columns: Int, bins: [Int] = [], runs: [CandidateRun]
   ) throws -> MatrixRecord {
     let record = MatrixRecord(
       solver: MatrixSolver(.exact), rescue: nil, relativeError: 0.5,
-      rankOneShare: .infinity, mean: 2, noise: try section((0..<rows + columns).map { Float($0) }),
-      histogram: try section(bins.flatMap { [$0, 1] }), singularValues: try section([3.0, 2.0]), runs: runs)
+      rankOneShare: .infinity, mean: 2, scoreSum: 2, noise: try section((0..<rows + columns).map { Float($0) }),
+      singularValues: try section([3.0, 2.0]),
+      rankings: [
+        RankingRecord(
+          histogram: try section(bins.flatMap { [$0, 1] }),
+          sums: try section(bins.flatMap { [Double($0 >> 4), 0.5] }), runs: runs)
+      ])
     try finish(record)
     return record
   }

@@ -36,7 +36,7 @@ struct AuditPlanTests {
   func totals() throws {
     let layout = Layout(ranks: 2, ranksPerNode: 2, threads: 1, memoryPerRank: 4 << 30)
     let plan = try RunPlan(
-      Self.matrices, PlannedMask(Self.work, keep: 1000, auditCount: 2), layout: layout, rates: .standard)
+      Self.matrices, PlannedMask(Self.work, keeps: [1000], auditCount: 2), layout: layout, rates: .standard)
     let audit = try #require(plan.rehearsal)
     #expect(audit.ordinals.count == 2)
     #expect(plan.phases.map(\.name) == ["norms", "audit", "scores", "masks"])
@@ -45,7 +45,7 @@ struct AuditPlanTests {
     #expect(plan.peakMemory == max(audit.peakMemory, plan.memory.max() ?? 0))
     #expect(plan.operations > audit.operations)
     let exact = try RunPlan(
-      Self.matrices, PlannedMask(Self.work.exact, keep: 1000, auditCount: 2), layout: layout, rates: .standard)
+      Self.matrices, PlannedMask(Self.work.exact, keeps: [1000], auditCount: 2), layout: layout, rates: .standard)
     #expect(exact.rehearsal == nil && exact.seconds > plan.seconds)
   }
 
@@ -74,10 +74,10 @@ struct AuditPlanTests {
   @Test("and all matrices fit in what is said to be required, and not in less", arguments: [true, false])
   func requirement(isExact: Bool) throws {
     let work = isExact ? Self.work.exact : Self.work
-    let needed = try PlannedMask(work, keep: 1000, auditCount: 3).memoryRequirement(of: Self.matrices, ranks: 64)
+    let needed = try PlannedMask(work, keeps: [1000], auditCount: 3).memoryRequirement(of: Self.matrices, ranks: 64)
     func plan(_ memory: Int) throws -> RunPlan {
       try RunPlan(
-        Self.matrices, PlannedMask(work, keep: 1000, auditCount: 3),
+        Self.matrices, PlannedMask(work, keeps: [1000], auditCount: 3),
         layout: Layout(ranks: 1, ranksPerNode: 1, threads: 1, memoryPerRank: memory), rates: .standard)
     }
     #expect(try plan(needed).peakMemory == needed)

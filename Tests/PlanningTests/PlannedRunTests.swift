@@ -67,7 +67,7 @@ struct PlannedRunTests {
   func masks() throws {
     let matrices = Shapes.matrices([(300, 200), (100, 50)])
     func traffic(_ work: ScoreWork, keep: Int = 1000) -> Traffic {
-      PlannedMask(work, keep: keep, auditCount: 0).traffic(matrices, teams: [1, 1], rehearsal: nil)
+      PlannedMask(work, keeps: [keep], auditCount: 0).traffic(matrices, teams: [1, 1], rehearsal: nil)
     }
     // 65,000 weights of two bytes, 650 rows and columns.
     let exact = traffic(ScoreWork(solver: .exact(.f64)))

@@ -8,13 +8,16 @@ package struct PlannedMask: PlannedRun {
   package let scoring: ScoreWork
   /// The numbers of weights that are kept, one for each mask.
   package let keeps: [Int]
+  /// The number of ways in which weights are ranked; each has candidates of its own.
+  package let rankings: Int
   /// The number of matrices that an approximation also scores exactly.
   package let auditCount: Int
 
   /// A run that makes masks of `keeps` weights.
-  package init(_ scoring: ScoreWork, keeps: [Int], auditCount: Int) {
+  package init(_ scoring: ScoreWork, keeps: [Int], rankings: Int = 1, auditCount: Int) {
     self.scoring = scoring
     self.keeps = keeps
+    self.rankings = rankings
     self.auditCount = auditCount
   }
 
@@ -37,7 +40,7 @@ package struct PlannedMask: PlannedRun {
     let sides = matrices.reduce(0.0) { $0 + Double($1.rows) + Double($1.columns) }
     return Traffic(
       read: readings * bytes + audited, written: keeps.reduce(0.0) { $0 + 8 * Double($1) + 4 * sides },
-      spilled: Self.spilled(keep: Double(keeps.max() ?? 0), of: weights))
+      spilled: Double(rankings) * Self.spilled(keep: Double(keeps.max() ?? 0), of: weights))
   }
 
   /// The audit of an approximation; nil for exact scores.

@@ -59,7 +59,8 @@ struct PlannedWork: ParsableArguments {
       let keeps = try (budget?.elements ?? [.standard]).map { try $0.resolve(of: tensors.matrices) }
       let rankings = scores.normalizations.map { Ranking(normalize: $0) }
       return PlannedMask(
-        scores.scoring.work(rankings), keeps: rankings.flatMap { _ in keeps }, auditCount: scores.scoring.auditCount)
+        scores.scoring.work(rankings), keeps: rankings.flatMap { _ in keeps }, rankings: rankings.count,
+        auditCount: scores.scoring.auditCount)
     case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
     }
