@@ -70,7 +70,8 @@ package struct MaskPipeline: MatrixCommand {
       for target in question.targets {
         let folder = options.output.path.appending(target.name)
         guard try Folder.exists(folder), (try? Folder.names(in: folder)) == nil else { continue }
-        throw RunFailure(.usage, "\(shown(folder)) is no folder, and a mask needs one of this name: choose another --out")
+        throw RunFailure(
+          .usage, "\(shown(folder)) is no folder, and a mask needs one of this name: choose another --out")
       }
     }
   }
@@ -135,12 +136,14 @@ package struct MaskPipeline: MatrixCommand {
       catalog: input.catalog, scored: worker.matrices, targets: groups.targets, output: run.output,
       world: context.world, watch: context.watch)
     let written = try context.stage("masks") { try stage.write(layouts) }
-    let histograms = try question.histograms ? context.stage("histograms") {
-      try HistogramStage(
-        scored: worker.matrices, targets: groups.targets, exponents: worker.rankedExponents, output: run.output,
-        world: context.world, watch: context.watch
-      ).write()
-    } : nil
+    let histograms =
+      try question.histograms
+      ? context.stage("histograms") {
+        try HistogramStage(
+          scored: worker.matrices, targets: groups.targets, exponents: worker.rankedExponents, output: run.output,
+          world: context.world, watch: context.watch
+        ).write()
+      } : nil
     // 7. The tables of spectra, if they were asked for.
     let analysis = try analysis(spectra, worker, run)
     let tables =

@@ -203,7 +203,8 @@ struct OutputDirectoryTests {
   private func commitSeveral() throws -> (OutputDirectory, Publication) {
     for name in ["global-1%", "global-2%"] {
       try Folder.create(folder.path.appending(name))
-      for file in [mask, "frog.json", MaskFiles.indexName, "notes.txt"] where name == "global-1%" || file != "notes.txt" {
+      for file in [mask, "frog.json", MaskFiles.indexName, "notes.txt"] where name == "global-1%" || file != "notes.txt"
+      {
         try write(0, to: folder.path.appending(name).appending(file))
       }
     }
@@ -352,7 +353,8 @@ struct RecordTests {
     starved: 0,
     matrices: [
       .init(
-        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, role: "w", file: "masks-00001-of-00001.safetensors",
+        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, role: "w",
+        file: "masks-00001-of-00001.safetensors",
         norm: 1, importance: 1,
         kept: 1,
         threshold: 0.5, scoreExponent: 0, format: "indices", noiseError: 0, rankOneShare: 1)

@@ -19,9 +19,7 @@ WORK = ".frog-mpi"
 def contents(folder):
     """Everything below a folder that must not differ between equal runs."""
     return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json"
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json"
     }
 
 

@@ -14,7 +14,8 @@ enum AuditSample {
   /// - Throws: ``RunFailure`` if no matrix would be approximated.
   static func choose(_ scoring: ScoringOptions, of matrices: [Catalog.Matrix]) throws(RunFailure) -> [Int] {
     try choose(
-      scoring.auditCount, of: matrices, approximatedBy: scoring.with(rank: ranks(scoring)[0]).work([]), seed: scoring.seed)
+      scoring.auditCount, of: matrices, approximatedBy: scoring.with(rank: ranks(scoring)[0]).work([]),
+      seed: scoring.seed)
   }
 
   /// `count` of the matrices that an approximation approximates, or as many as there are: ordinals, ascending.

@@ -15,7 +15,8 @@ package enum MaskFiles {
 
   /// The names of all files that `frog.json` vouches for beside the mask files. A run writes those that were asked for.
   static let documents = [
-    LayersTable.fileName, HistogramLayout.fileName, TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName,
+    LayersTable.fileName, HistogramLayout.fileName, TransformersNames.fileName, AnalysisFiles.detailsName,
+    AnalysisFiles.summaryName,
   ]
 
   /// Whether `name` is the name of a mask file.

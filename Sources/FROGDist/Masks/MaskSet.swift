@@ -105,12 +105,16 @@ extension MaskSet {
   /// Reads the set of masks in the folder `path`. Nothing in it is trusted.
   ///
   /// - Throws: `SourceError` if it cannot be read; ``RunFailure`` of kind `.data` if it is not such a set, or of another version.
-  package init(in path: FilePath) throws { try self.init(text: Document.contents(of: path.appending(Self.fileName)), in: path) }
+  package init(in path: FilePath) throws {
+    try self.init(text: Document.contents(of: path.appending(Self.fileName)), in: path)
+  }
 
   /// Checks the bytes of `masks.json`, read by another rank.
   init(text: [UInt8], in path: FilePath) throws {
     let name = shown(path.appending(Self.fileName))
-    if let found = DocumentFormat(text), found.format != Self.formatName || found.formatVersion != Self.currentFormatVersion {
+    if let found = DocumentFormat(text),
+      found.format != Self.formatName || found.formatVersion != Self.currentFormatVersion
+    {
       throw RunFailure(
         .data,
         "\(name): format \(quoted(found.format)) version \(found.formatVersion.map(String.init) ?? "none"); this program reads "

@@ -55,7 +55,8 @@ package struct Verification {
   ///
   /// - Returns: the records of the masks.
   private func checkSet(into report: inout Report) throws -> [MaskRecord] {
-    let set = try MaskSet(text: world.fromRoot { try Document.contents(of: path.appending(MaskSet.fileName)) }, in: path)
+    let set = try MaskSet(
+      text: world.fromRoot { try Document.contents(of: path.appending(MaskSet.fileName)) }, in: path)
     let file = shown(path.appending(MaskSet.fileName))
     let records = try set.masks.map { mask in
       let folder = path.appending(mask.folder ?? "")

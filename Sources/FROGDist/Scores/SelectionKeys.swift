@@ -3,18 +3,6 @@ import DistSVD
 import RunCore
 import Weights
 
-/// The way in which scores of different matrices, rows and columns are made comparable before the best are taken.
-package enum Normalization: String, Sendable, CaseIterable {
-  /// Scores stay as they are.
-  case none
-  /// Scores are divided by the mean of their matrix.
-  case matrix
-  /// Scores are divided by row mean × column mean.
-  ///
-  /// What is then high is unusual beyond a product of strong rows and strong columns.
-  case rowcol
-}
-
 /// Turns the scores of a matrix into the values that are ranked.
 struct SelectionKeys {
   /// The numbers that the scores are divided by.

@@ -1,3 +1,15 @@
+/// The way in which scores of different matrices, rows and columns are made comparable before the best are taken.
+package enum Normalization: String, Sendable, CaseIterable {
+  /// Scores stay as they are.
+  case none
+  /// Scores are divided by the mean of their matrix.
+  case matrix
+  /// Scores are divided by row mean × column mean.
+  ///
+  /// What is then high is unusual beyond a product of strong rows and strong columns.
+  case rowcol
+}
+
 /// The way in which the scores of a matrix become the values that rank its weights.
 package struct Ranking: Hashable, Sendable {
   /// How scores are made comparable.

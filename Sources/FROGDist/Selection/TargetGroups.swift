@@ -39,7 +39,8 @@ struct TargetGroups {
       RankedTargets(
         ranking: key.ranking, multipliers: key.isMultiplied ? multipliers?.map(Float.init) : nil,
         quotas: members.map {
-          Quota(keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: importance)
+          Quota(
+            keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: importance)
         })
     }
     targets = PlacedTarget.place(options, rankedBy: groups.map(\.members))
