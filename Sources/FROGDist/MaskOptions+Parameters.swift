@@ -14,6 +14,7 @@ extension MaskParameters {
       score: scoring.score.rawValue, rank: scoring.work.scoreRank, normalize: scoring.normalize.rawValue,
       sample: scoring.sample, seed: options.scoring.isRandom ? scoring.seed : nil, weightBy: weightBy)
     targetOverlap = options.scoring.targetOverlap
+    importance = options.importance.rawValue
     qualityWeight = options.quality.weight.rawValue
     overparameterized = options.quality.overparameterized.rawValue
     analyze = options.analyze

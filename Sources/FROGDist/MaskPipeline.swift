@@ -60,7 +60,7 @@ package struct MaskPipeline: MatrixCommand {
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = question.scoring
     _ = try planner.schedule(catalog.matrices, scoring.work)
-    if question.quality.isUsed { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
+    if question.needsSpectra { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
     guard scoring.isApproximate else { return }
     let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
@@ -93,11 +93,12 @@ package struct MaskPipeline: MatrixCommand {
   /// Does everything between the norms and the moment the masks appear.
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskRecord> {
     let (context, input) = (run.context, run.inputs[0])
-    // 1. Power laws: they come first if what is kept depends on all of them.
-    let spectra = try question.quality.isUsed ? run.spectra(MetricChoice()) : nil
-    let multipliers = spectra.map { question.quality.multipliers($0.matrices) }
+    // 1. Spectra: they come first if what is kept depends on all of them.
+    let spectra = try question.needsSpectra ? run.spectra(MetricChoice()) : nil
+    let multipliers = question.quality.isUsed ? spectra.map { question.quality.multipliers($0.matrices) } : nil
+    let importance = question.importance.importance(input.norms, spectra?.matrices)
     // 2. Quota: how the budget is divided among matrices.
-    let quota = quota(of: preparation.keep, input, multipliers: multipliers)
+    let quota = quota(of: preparation.keep, input, importance, multipliers)
     // 3. Audit: how good an approximation is, and which rank it needs.
     let (scoring, audit) = try audit(quota, preparation, run)
     // 4. Scores: they are computed, and the candidates for selection are found.
@@ -110,7 +111,7 @@ package struct MaskPipeline: MatrixCommand {
     let masks = MaskStage(
       catalog: input.catalog, scored: worker.matrices, output: run.output, world: context.world, watch: context.watch)
     let (files, summaries) = try context.stage("masks") { try masks.write(layout) }
-    var matrices = try masks.describe(layout, norms: input.norms, kept: summaries)
+    var matrices = try masks.describe(layout, norms: input.norms, importance: importance, kept: summaries)
     // 7. The files beside the masks: layers, names and spectra, if they were asked for.
     let source = CheckpointSource(input.catalog, input.norms)
     let analysis = try analysis(spectra, worker, run)
@@ -144,10 +145,11 @@ package struct MaskPipeline: MatrixCommand {
     }
   }
 
-  private func quota(of keep: Int, _ input: MatrixInput, multipliers: [Double]?) -> Quota {
-    var importance = Shares.importance(ofNorms: input.norms.frobenius)
-    if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
-    return Quota(keep, of: question.budget, by: question.select, input.catalog.matrices, importance: importance)
+  private func quota(
+    of keep: Int, _ input: MatrixInput, _ importance: [Double], _ multipliers: [Double]?
+  ) -> Quota {
+    let weighted = multipliers.map { zip(importance, $0).map { $0 * $1 } } ?? importance
+    return Quota(keep, of: question.budget, by: question.select, input.catalog.matrices, importance: weighted)
   }
 
   /// Finds how all matrices are to be scored, and what a few of them tell of an approximation; exact scores need no audit.

@@ -71,11 +71,12 @@ struct MaskStage {
   /// The entries of all matrices for the record, by ordinal.
   ///
   /// Collective: every rank calls it.
-  func describe(_ layout: MaskLayout, norms: Norms, kept: [Int: KeptSummary]) throws -> [MaskRecord.Matrix] {
+  func describe(
+    _ layout: MaskLayout, norms: Norms, importance: [Double], kept: [Int: KeptSummary]
+  ) throws -> [MaskRecord.Matrix] {
     let roles = MatrixRoles(catalog)
     let reports = try MatrixReport.gather(
       scored.map { MatrixReport($0, kept[$0.ordinal]) }, count: catalog.matrices.count, over: world)
-    let importance = Shares.importance(ofNorms: norms.frobenius)
     return zip(catalog.matrices, reports).map { matrix, report in
       let ordinal = report.ordinal
       let (tensors, expert) = layout.place(of: ordinal)

@@ -41,11 +41,21 @@ struct Mask: RunCommand {
     help: ArgumentHelp(
       """
       How the kept weights are divided among matrices: global keeps the best of the whole model; matrix keeps a share of each matrix \
-      in proportion to its Frobenius norm; uniform keeps the same share of each; lora divides the budget as LoRA divides its \
+      in proportion to its importance (--importance); uniform keeps the same share of each; lora divides the budget as LoRA divides its \
       parameters, in proportion to the sum of a matrix's sides.
       """,
       valueName: "mode"))
   var select = SelectionMode.global
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      What the budgets of --select matrix are in proportion to: frobenius is the Frobenius norm; spectral is the largest singular value; \
+      nuclear is the sum of the singular values; stable-rank is ‖W‖²/σ₁²; log-norm is ln(1 + ‖W‖). Those of singular values are \
+      measured first. (default: frobenius)
+      """,
+      valueName: "metric"))
+  var importance: ImportanceMetric?
 
   @OptionGroup var work: ScoreWorkOptions
 
@@ -120,10 +130,11 @@ struct Mask: RunCommand {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
     }
+    if importance != nil, select != .matrix { throw ValidationError("--importance belongs to --select matrix") }
     if qualityWeight != .none || overparameterized != .keep, select == .uniform || select == .lora {
       throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
     }
-    if analyze, qualityWeight == .none, overparameterized == .keep,
+    if analyze, qualityWeight == .none, overparameterized == .keep, importance?.needsSpectra != true,
       ![.frog, .lift].contains(scoring.score) || scoring.precision != .f64
         || scoring.score == .frog && scoring.rank != nil || targetOverlap != nil
     {
@@ -147,6 +158,7 @@ struct Mask: RunCommand {
     var options = MaskOptions(
       common.options(["checkpoint": checkpoint]), budget: keep.map { .count($0) } ?? budget ?? .standard)
     options.select = select
+    options.importance = importance ?? options.importance
     options.quality.weight = qualityWeight
     options.quality.overparameterized = overparameterized
     options.analyze = analyze
@@ -178,6 +190,7 @@ struct Mask: RunCommand {
 }
 
 extension SelectionMode: ExpressibleByArgument {}
+extension ImportanceMetric: ExpressibleByArgument {}
 extension QualityWeight: ExpressibleByArgument {}
 extension OverparameterizedPolicy: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}
