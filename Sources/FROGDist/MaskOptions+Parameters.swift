@@ -15,6 +15,7 @@ extension MaskParameters {
       sample: target.ranking.sample,
       seed: options.scoring.isRandom || target.ranking.sample != nil ? scoring.seed : nil, weightBy: weightBy)
     targetOverlap = options.scoring.targetOverlap
+    importance = options.importance.rawValue
     qualityWeight = options.quality.weight.rawValue
     overparameterized = options.quality.overparameterized.rawValue
     analyze = options.analyze

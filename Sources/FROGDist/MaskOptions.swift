@@ -7,6 +7,8 @@ package struct MaskOptions: Sendable {
   package var run: RunOptions
   /// The masks that the run makes, at least one. If there are several, each has a folder of its own.
   package var targets: [MaskTarget]
+  /// What the budgets of matrices are in proportion to, where each has its own by ``SelectionMode/matrix``.
+  package var importance = ImportanceMetric.frobenius
   /// How the quality of a matrix shapes its share of the kept weights.
   package var quality = QualityOptions()
   /// Whether the spectra of matrices are measured, as `analyze` does.
@@ -19,6 +21,9 @@ package struct MaskOptions: Sendable {
   package var histograms = true
   /// The names of parameters to be written beside the masks; nil for none.
   package var names: ParameterNames?
+
+  /// Whether what is kept depends on the singular values of all matrices, so that they are measured before the scores.
+  var needsSpectra: Bool { quality.isUsed || importance.needsSpectra }
 
   /// Options by which scores are exact.
   package init(_ run: RunOptions, targets: [MaskTarget]) {

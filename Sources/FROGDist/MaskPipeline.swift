@@ -80,7 +80,7 @@ package struct MaskPipeline: MatrixCommand {
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = question.scoring
     _ = try planner.schedule(catalog.matrices, question.work(scoring))
-    if question.quality.isUsed { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
+    if question.needsSpectra { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
     guard scoring.isApproximate else { return }
     let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
@@ -114,13 +114,15 @@ package struct MaskPipeline: MatrixCommand {
   /// Does everything between the norms and the moment the masks appear.
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskSet> {
     let (context, input) = (run.context, run.inputs[0])
-    // 1. Power laws: they come first if what is kept depends on all of them.
-    let spectra = try question.quality.isUsed ? run.spectra(MetricChoice()) : nil
-    let multipliers = spectra.map { question.quality.multipliers($0.matrices) }
+    // 1. Spectra: they come first if what is kept depends on all of them.
+    let spectra = try question.needsSpectra ? run.spectra(MetricChoice()) : nil
+    let multipliers = question.quality.isUsed ? spectra.map { question.quality.multipliers($0.matrices) } : nil
+    let importance = question.importance.importance(input.norms, spectra?.matrices)
     // 2. Targets: how each budget is divided among matrices, and which targets rank weights by the same values.
     let units = try ModelUnits(question.scoring.method(signal: preparation.signal), of: input)
     let groups = TargetGroups(
-      question.targets, keeps: preparation.keeps, of: input, multipliers: multipliers, isPlain: units.isPlain)
+      question.targets, keeps: preparation.keeps, of: input, importance: importance, multipliers: multipliers,
+      isPlain: units.isPlain)
     // 3. Audit: how good an approximation is, and which rank it needs.
     let (scoring, audits) = try audit(groups, preparation, run)
     // 4. Scores: they are computed once for all targets, and the candidates for selection are found.
@@ -156,7 +158,7 @@ package struct MaskPipeline: MatrixCommand {
     var masks: [FinishedMask] = []
     for (number, target) in groups.targets.enumerated() {
       var matrices = try stage.describe(
-        target, layouts[number], norms: input.norms, kept: written[number].kept, roles: roles)
+        target, layouts[number], norms: input.norms, importance: importance, kept: written[number].kept, roles: roles)
       for (ordinal, row) in (analysis?.matrices ?? []).enumerated() {
         matrices[ordinal].alpha = row.isFitted ? row.number("alpha") : nil
         matrices[ordinal].qualityWeight = multipliers?[ordinal]

@@ -108,7 +108,7 @@ struct SharesTests {
 
   @Test("importance adds up to one, also for a model of zeros")
   func importance() {
-    #expect(Shares.importance(ofNorms: [1, 3]) == [0.25, 0.75])
-    #expect(Shares.importance(ofNorms: [0, 0]) == [0.5, 0.5])
+    #expect(Shares.importance(of: [1, 3]) == [0.25, 0.75])
+    #expect(Shares.importance(of: [0, 0]) == [0.5, 0.5])
   }
 }

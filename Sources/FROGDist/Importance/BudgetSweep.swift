@@ -64,7 +64,7 @@ package struct BudgetSweep: Encodable {
   /// - Throws: ``RunFailure`` if the output folder has no histograms, or if they are not those of its matrices.
   package init(_ budgets: [BudgetRange.Point], of mask: MaskReader) throws {
     let record = mask.record
-    let path = mask.path.appending(RecordedHistograms.fileName)
+    let path = mask.path.appending(HistogramLayout.fileName)
     guard try Folder.exists(path) else {
       throw RunFailure(
         .noInput, "\(shown(path)) is not there: --budget-sweep needs the histograms of a run of frog-mpi mask")

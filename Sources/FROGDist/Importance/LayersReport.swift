@@ -1,10 +1,11 @@
+import Execution
 import RunCore
 
 /// What `inspect --layers` shows of a mask: how important each layer is, and how much of it is kept, by role.
 package struct LayersReport: Encodable {
   /// What the importance of a layer is measured by. Each is a sum over the matrices of the layer.
   package enum Measure: String, Sendable, CaseIterable, Encodable {
-    /// ΣR, the share of the norms, or of what `--importance` has put in their place.
+    /// ΣR, the share of what ``LayersReport/importance`` names.
     case importance
     /// The sum of the scores of the kept weights.
     case selected
@@ -49,8 +50,10 @@ package struct LayersReport: Encodable {
     }
   }
 
-  /// What the importance of a layer is measured by.
+  /// What the layers are measured by.
   package let by: Measure
+  /// What R is a share of, as a word of ``ImportanceMetric``.
+  package let importance: String
   /// The layers, as ``LayerTotals`` orders them.
   package let layers: [Entry]
   /// The roles of all layers, in byte-wise order of their names.
@@ -65,7 +68,7 @@ package struct LayersReport: Encodable {
   package let sweep: BudgetSweep?
 
   enum CodingKeys: String, CodingKey {
-    case by, layers, roles, table, sweep
+    case by, importance, layers, roles, table, sweep
     case mostCritical = "most_critical"
     case leastCritical = "least_critical"
   }
@@ -76,6 +79,7 @@ package struct LayersReport: Encodable {
   ///   - sweep: the masks of other budgets; nil for none.
   package init(_ record: MaskRecord, by measure: Measure, sweep: BudgetSweep? = nil) {
     by = measure
+    importance = record.parameters.importance
     self.sweep = sweep
     let found = LayerTotals(record.matrices)
     let whole = ModelShares(found.layers.map { measure.value($0.totals) })

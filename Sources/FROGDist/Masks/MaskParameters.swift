@@ -10,6 +10,8 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   @ExplicitNull package var loraRank: Int?
   /// How the border is drawn, as a word of ``SelectionMode``.
   package var select: String
+  /// What the importance R of a matrix is its share of, as a word of ``ImportanceMetric``.
+  package var importance = "frobenius"
   /// The precision of exact decompositions, as a word of ``Precision``.
   package var precision: String
   /// How masks are stored, as a word of ``MaskFormat``.
@@ -42,8 +44,8 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   @ExplicitNull package var weightBy: String?
 
   enum CodingKeys: String, CodingKey {
-    case budget, keep, select, precision, format, score, rank, oversample, normalize, sample, seed, overparameterized
-    case analyze, histograms
+    case budget, keep, select, importance, precision, format, score, rank, oversample, normalize, sample, seed
+    case overparameterized, analyze, histograms
     case loraRank = "lora_rank"
     case qualityWeight = "quality_weight"
     case powerIterations = "power_iterations"
@@ -56,6 +58,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     if let loraRank { words.add("--budget", "lora:\(loraRank)") } else { words.add("--budget", budget) }
     words.add("--keep", keep)
     words.add("--select", select)
+    words.add("--importance", importance)
     words.add("--precision", precision)
     words.add("--format", format)
     words.add("--score", score)
@@ -77,6 +80,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   /// The choices that shape the mask, for people.
   package var description: String {
     var words = [select, score, precision]
+    if importance != ImportanceMetric.frobenius.rawValue { words.append("importance \(importance)") }
     if let loraRank { words.append("as many as LoRA of rank \(loraRank)") }
     if let rank { words.append("rank \(rank)") }
     if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }

@@ -76,7 +76,7 @@ package struct MaskRecord: Codable, Sendable {
     @ExplicitNull package var solver: String?
     /// The Frobenius norm ‖W‖_F.
     package var norm: Double
-    /// The importance R = ‖W‖_F / Σ‖W‖_F.
+    /// The importance R: the matrix's share of the metric that ``MaskParameters/importance`` names, over all matrices.
     package var importance: Double
     /// The number of kept weights.
     package var kept: Int

@@ -108,11 +108,11 @@ struct MaskStage {
   ///
   /// Collective: every rank calls it.
   func describe(
-    _ target: PlacedTarget, _ layout: MaskLayout, norms: Norms, kept: [Int: KeptSummary], roles: MatrixRoles
+    _ target: PlacedTarget, _ layout: MaskLayout, norms: Norms, importance: [Double], kept: [Int: KeptSummary],
+    roles: MatrixRoles
   ) throws -> [MaskRecord.Matrix] {
     let reports = try MatrixReport.gather(
       scored.map { MatrixReport($0, target, kept[$0.ordinal]) }, count: catalog.matrices.count, over: world)
-    let importance = Shares.importance(ofNorms: norms.frobenius)
     return zip(catalog.matrices, reports).map { matrix, report in
       let ordinal = report.ordinal
       let (tensors, expert) = layout.place(of: ordinal)

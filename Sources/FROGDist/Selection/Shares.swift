@@ -1,9 +1,9 @@
 /// Divides the number of kept weights among matrices.
 package enum Shares {
-  /// The share R_i = ‖W_i‖_F / Σ_j ‖W_j‖_F of every matrix; equal shares for a model of zeros.
-  package static func importance(ofNorms norms: [Double]) -> [Double] {
-    let total = norms.reduce(0, +)
-    return norms.map { total > 0 ? $0 / total : 1 / Double(norms.count) }
+  /// The share R_i = v_i / Σ_j v_j of every matrix in the values of all, which are 0 or more; equal shares if all are 0.
+  package static func importance(of values: [Double]) -> [Double] {
+    let total = values.reduce(0, +)
+    return values.map { total > 0 ? $0 / total : 1 / Double(values.count) }
   }
 
   /// Whole numbers k_i ≤ `sizes[i]` that add up to `total`, in proportion to `weights` as far as sizes allow.

@@ -13,9 +13,11 @@ struct TargetGroups {
 
   /// - Parameters:
   ///   - keeps: the number of weights that each target keeps.
+  ///   - importance: R of every matrix, by ordinal.
   ///   - multipliers: the multiplier of every matrix by its power law, by ordinal; nil for none.
   ///   - isPlain: whether all scores of the model are ranked and stored as they are: see ``ModelUnits/isPlain``.
-  init(_ options: [MaskTarget], keeps: [Int], of input: MatrixInput, multipliers: [Double]?, isPlain: Bool) {
+  init(_ options: [MaskTarget], keeps: [Int], of input: MatrixInput, importance: [Double],
+    multipliers: [Double]?, isPlain: Bool) {
     /// What targets have in common if they rank weights by the same values.
     struct Key: Hashable {
       let ranking: Ranking
@@ -33,14 +35,13 @@ struct TargetGroups {
         groups.append((key, [number]))
       }
     }
-    var importance = Shares.importance(ofNorms: input.norms.frobenius)
-    if let multipliers { importance = zip(importance, multipliers).map { $0 * $1 } }
+    let weighted = multipliers.map { zip(importance, $0).map { $0 * $1 } } ?? importance
     rankings = groups.map { key, members in
       RankedTargets(
         ranking: key.ranking, multipliers: key.isMultiplied ? multipliers?.map(Float.init) : nil,
         quotas: members.map {
           Quota(
-            keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: importance)
+            keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: weighted)
         })
     }
     targets = PlacedTarget.place(options, rankedBy: groups.map(\.members))

@@ -16,6 +16,10 @@ package struct AnalyzedMatrix: MatrixRow {
   private(set) var cells: [(name: String, value: Value?)]
   /// Why a cell has no value, by column.
   private(set) var reasons: [String: String]
+  /// The largest singular value σ₁; of a convolution, that of all kernel positions.
+  package let spectralNorm: Double
+  /// The sum Σσ of the singular values; of a convolution, over all kernel positions.
+  package let nuclearNorm: Double
   /// Why the usual solver's result was refused; nil if it was not.
   package let rescue: String?
 
@@ -41,6 +45,8 @@ package struct AnalyzedMatrix: MatrixRow {
       }, options: metrics.spectral(matrix.name))
     self.ordinal = ordinal
     rescue = spectra.rescue
+    spectralNorm = spectra.singularValues.joined().reduce(0, max)
+    nuclearNorm = spectra.singularValues.joined().reduce(0, +)
     // 2. Make the cells: WeightWatcher's columns first, our own behind.
     cells = Self.cells(found, of: matrix, ordinal: ordinal, role: role, kernel: kernel)
     // 3. Empty the cells of what could not be measured, and say why.
@@ -111,7 +117,7 @@ package struct AnalyzedMatrix: MatrixRow {
   package var isFitted: Bool { text("status") == "success" }
 
   private enum CodingKeys: CodingKey {
-    case ordinal, names, values, reasons, rescue
+    case ordinal, names, values, reasons, rescue, spectralNorm, nuclearNorm
   }
 
   package init(from decoder: any Decoder) throws {
@@ -120,6 +126,8 @@ package struct AnalyzedMatrix: MatrixRow {
     let names = try container.decode([String].self, forKey: .names)
     cells = Array(zip(names, try container.decode([Value?].self, forKey: .values)))
     reasons = try container.decode([String: String].self, forKey: .reasons)
+    spectralNorm = try container.decode(Double.self, forKey: .spectralNorm)
+    nuclearNorm = try container.decode(Double.self, forKey: .nuclearNorm)
     rescue = try container.decodeIfPresent(String.self, forKey: .rescue)
   }
 
@@ -129,6 +137,8 @@ package struct AnalyzedMatrix: MatrixRow {
     try container.encode(cells.map(\.name), forKey: .names)
     try container.encode(cells.map(\.value), forKey: .values)
     try container.encode(reasons, forKey: .reasons)
+    try container.encode(spectralNorm, forKey: .spectralNorm)
+    try container.encode(nuclearNorm, forKey: .nuclearNorm)
     try container.encodeIfPresent(rescue, forKey: .rescue)
   }
 }

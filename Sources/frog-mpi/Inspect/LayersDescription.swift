@@ -63,7 +63,7 @@ struct LayersDescription {
 
   private var measure: String {
     switch report.by {
-    case .importance: "importance"
+    case .importance: "importance (\(screen.name(report.importance, limit: 24)))"
     case .selected: "sum of the kept weights' scores"
     case .scores: "sum of all scores"
     case .kept: "kept weights"

@@ -49,11 +49,21 @@ struct Mask: RunCommand {
     help: ArgumentHelp(
       """
       How the kept weights are divided among matrices: global keeps the best of the whole model; matrix keeps a share of each matrix \
-      in proportion to its Frobenius norm; uniform keeps the same share of each; lora divides the budget as LoRA divides its \
+      in proportion to its importance (--importance); uniform keeps the same share of each; lora divides the budget as LoRA divides its \
       parameters, in proportion to the sum of a matrix's sides. (default: global)
       """,
       valueName: "global|matrix|uniform|lora,…"), transform: CommaList<SelectionMode>.parsing)
   var select: CommaList<SelectionMode>?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      What the budgets of --select matrix are in proportion to: frobenius is the Frobenius norm; spectral is the largest singular value; \
+      nuclear is the sum of the singular values; stable-rank is ‖W‖²/σ₁²; log-norm is ln(1 + ‖W‖). Those of singular values are \
+      measured first. (default: frobenius)
+      """,
+      valueName: "metric"))
+  var importance: ImportanceMetric?
 
   @OptionGroup var work: ScoreWorkOptions
 
@@ -137,12 +147,15 @@ struct Mask: RunCommand {
         throw ValidationError("--target-overlap looks for the rank of one mask: give one value for each option")
       }
     }
+    if importance != nil, targets.contains(where: { $0.select != .matrix }) {
+      throw ValidationError("--importance belongs to --select matrix")
+    }
     if qualityWeight != .none || overparameterized != .keep,
       targets.contains(where: { $0.select == .uniform || $0.select == .lora })
     {
       throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
     }
-    if analyze, qualityWeight == .none, overparameterized == .keep,
+    if analyze, qualityWeight == .none, overparameterized == .keep, importance?.needsSpectra != true,
       ![.frog, .lift].contains(scoring.score) || scoring.precision != .f64
         || scoring.score == .frog && scoring.rank != nil || targetOverlap != nil
     {
@@ -184,6 +197,7 @@ struct Mask: RunCommand {
 
   var pipeline: MaskPipeline {
     var options = MaskOptions(common.options(["checkpoint": checkpoint]), targets: targets)
+    options.importance = importance ?? options.importance
     options.quality.weight = qualityWeight
     options.quality.overparameterized = overparameterized
     options.analyze = analyze
@@ -227,6 +241,7 @@ struct Mask: RunCommand {
   }
 }
 
+extension ImportanceMetric: ExpressibleByArgument {}
 extension QualityWeight: ExpressibleByArgument {}
 extension OverparameterizedPolicy: ExpressibleByArgument {}
 extension MaskFormat: ExpressibleByArgument {}

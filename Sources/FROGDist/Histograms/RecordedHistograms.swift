@@ -4,14 +4,9 @@ import SystemPackage
 
 /// `histograms.safetensors`: how the ranked values of every matrix are distributed, from which the masks of other budgets are estimated.
 ///
-/// A **coarse bin** holds the values whose keys (see ``ScoreHistogram``) have the same upper 12 bits: there are eight to a power of two.
+/// Bins are those of ``CoarseSums``: eight to a power of two.
 /// Nothing in the file is trusted.
 package struct RecordedHistograms: Sendable {
-  /// The name of the file in an output folder.
-  package static let fileName = "histograms.safetensors"
-  /// The number of coarse bins that there may be.
-  static let binCount = 1 << 12
-
   /// The bins of matrix i are `offsets[i]..<offsets[i + 1]` of what follows.
   private let offsets: [Int]
   /// The number of each bin that is not empty, ascending in a matrix.
@@ -35,7 +30,8 @@ package struct RecordedHistograms: Sendable {
     func refuse(_ problem: String) -> RunFailure { RunFailure(.data, "\(shown(path)): \(problem)") }
     let source = try SourceKind.pread.open(path)
     let header = try ShardHeader.read(from: source)
-    func tensor(_ name: String, _ types: [DType], count: Int? = nil) throws -> TensorInfo {
+    func tensor(_ tensor: HistogramLayout.Tensor, _ types: [DType], count: Int? = nil) throws -> TensorInfo {
+      let name = tensor.rawValue
       guard let info = header.tensors.first(where: { ExactName($0.name) == ExactName(name) }) else {
         throw refuse("there is no tensor '\(name)': it is no file of histograms")
       }
@@ -47,12 +43,12 @@ package struct RecordedHistograms: Sendable {
       return info
     }
     // 1. The tensors. Their sizes are those of the file, so nothing larger than it is allocated.
-    offsets = try Self.read(tensor("offsets", [.i64], count: sizes.count + 1), from: source)
-    let binsInfo = try tensor("bins", [.u16])
+    offsets = try Self.read(tensor(.offsets, [.i64], count: sizes.count + 1), from: source)
+    let binsInfo = try tensor(.bins, [.u16])
     bins = try Self.read(binsInfo, from: source).map { UInt16(truncatingIfNeeded: $0) }
-    counts = try Self.read(tensor("counts", [.i32, .i64], count: bins.count), from: source)
-    sums = try Self.readNumbers(tensor("sums", [.f32, .f64], count: bins.count), from: source)
-    exponents = try Self.read(tensor("exponents", [.i32], count: sizes.count), from: source)
+    counts = try Self.read(tensor(.counts, [.i32, .i64], count: bins.count), from: source)
+    sums = try Self.readNumbers(tensor(.sums, [.f32, .f64], count: bins.count), from: source)
+    exponents = try Self.read(tensor(.exponents, [.i32], count: sizes.count), from: source)
     // 2. The bins of each matrix: in their order, and with as many values as the matrix has weights.
     guard offsets.first == 0, offsets.last == bins.count, zip(offsets, offsets.dropFirst()).allSatisfy(<=) else {
       throw refuse("'offsets' do not lead from 0 to the \(bins.count) bins")
@@ -61,8 +57,8 @@ package struct RecordedHistograms: Sendable {
       let range = offsets[ordinal]..<offsets[ordinal + 1]
       var (last, left) = (-1, size)
       for place in range {
-        guard Int(bins[place]) > last, Int(bins[place]) < Self.binCount else {
-          throw refuse("the bins of matrix \(ordinal) do not ascend below \(Self.binCount)")
+        guard Int(bins[place]) > last, Int(bins[place]) < CoarseSums.binCount else {
+          throw refuse("the bins of matrix \(ordinal) do not ascend below \(CoarseSums.binCount)")
         }
         guard (1...max(left, 1)).contains(counts[place]), left > 0 else {
           throw refuse("the counts of matrix \(ordinal) do not add up to its \(size) weights")
@@ -132,7 +128,7 @@ extension RecordedHistograms {
   /// - Parameter keep: K, at most the number of all weights.
   /// - Complexity: O(number of bins in the file).
   func selected(keeping keep: Int) -> [EstimatedMask] {
-    var all = [Int](repeating: 0, count: Self.binCount)
+    var all = [Int](repeating: 0, count: CoarseSums.binCount)
     for (bin, count) in zip(bins, counts) { all[Int(bin)] += count }
     guard keep > 0, let border = RankedBin.holding(keep, of: all.count, { all[$0] }) else {
       return exponents.map { _ in EstimatedMask() }
