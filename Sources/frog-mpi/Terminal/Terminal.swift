@@ -1,3 +1,4 @@
+import Logging
 import ShardIO
 
 #if canImport(Glibc)
@@ -16,18 +17,8 @@ enum Terminal {
     return String(cString: rank) == "0"
   }
 
-  /// Whether standard error is a screen, on which a line can be written over.
-  static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
-
   /// Writes an error as one line on standard error.
-  static func complain(_ message: String) { write("frog-mpi: error: \(message)\n") }
-
-  /// Writes one line on standard error that is no error. It may be called from any thread.
-  ///
-  /// The line replaces what stands on the last line of a screen.
-  @Sendable static func announce(_ message: String) {
-    write((isInteractive ? "\r\u{1b}[K" : "") + "frog-mpi: \(message)\n")
-  }
+  static func complain(_ message: String) { ErrorLog.say(.error, message) }
 
   /// Writes text on standard error, in one piece, so that lines of several processes do not mix.
   static func write(_ text: String) {
