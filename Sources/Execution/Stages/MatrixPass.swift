@@ -136,7 +136,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
       if let team { isStopped = try !team.agreesToGoOn(!isStopped) }
       guard !isStopped else { continue }
       let cost = schedule.costs[planned.ordinal]
-      context.advanced(toSecond: done, beginning: planned.ordinal)
+      context.began(planned.ordinal, at: done, lasting: cost.total)
       do {
         let task = try MatrixTask(planned.ordinal, of: input, team: team)
         // 2. Read ahead: while this rank works on the matrix, the disk brings the next one.
@@ -159,6 +159,8 @@ package struct MatrixPass<Worker: MatrixWorker> {
       }
       done += cost.total
     }
+    // Sums of the costs in another order may differ from the total in the last bit.
+    if !isStopped { context.advanced(toSecond: total) }
     // 4. Join the rounds that are left: other ranks wait for them, even if this rank ended early.
     try rounds.finish(counts: worker.counts, ending: failure == nil ? .none : .failed) { round in
       try context.wait { try round.test() }

@@ -14,8 +14,7 @@ final class ProgressExchange {
   private let ranks: Communicator
   private let interval: Duration
   private var underWay: PendingMessage?
-  private var unsent: RankReport?
-  private var lastSent: (stage: Int, at: ContinuousClock.Instant)?
+  private var lastSent: ContinuousClock.Instant?
 
   /// Collective: every rank calls it.
   init(_ world: Communicator) throws(MPIError) {
@@ -24,26 +23,20 @@ final class ProgressExchange {
   }
 
   /// Whether this rank has something to say that it has not sent.
-  var hasUnsent: Bool { unsent != nil }
+  private(set) var hasUnsent = false
 
-  /// Sends a report to rank 0 soon: a second after the last one, if that has been taken by then. The first and the last report of a stage
-  /// do not wait for the second to pass.
+  /// Sends a report to rank 0, unless the last one has not been taken yet or, if it is not urgent, was sent less than a second ago. The next
+  /// call then sends what is known by then.
   ///
   /// Ranks other than 0 call it.
-  func post(_ report: RankReport) throws(MPIError) {
-    unsent = report
-    try push()
-  }
-
-  /// Sends what is to be sent, if it may be sent by now.
-  func push() throws(MPIError) {
-    guard let report = unsent else { return }
+  func post(_ report: RankReport, isUrgent: Bool) throws(MPIError) {
+    hasUnsent = true
     let now = ContinuousClock.now
-    if let lastSent, lastSent.stage == report.stage, !report.isDone, now - lastSent.at < interval { return }
+    if !isUrgent, let lastSent, now - lastSent < interval { return }
     if let underWay, try !underWay.test() { return }
     underWay = try ranks.startMessage(report.encoded, to: 0)
-    unsent = nil
-    lastSent = (report.stage, now)
+    hasUnsent = false
+    lastSent = now
   }
 
   /// Takes the reports that have arrived. Rank 0 calls it.
@@ -63,7 +56,6 @@ final class ProgressExchange {
   ///
   /// Collective: every rank calls it, once, as its last call.
   func close() throws(MPIError) {
-    unsent = nil
     if !ranks.isRoot { try underWay?.wait() }
     let barrier = try ranks.startBarrier()
     guard ranks.isRoot else { return try barrier.wait() }

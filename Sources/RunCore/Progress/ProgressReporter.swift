@@ -75,7 +75,7 @@ final class ProgressReporter {
   func plan(_ totals: [Double], names: [String], recovered: Int) {
     own.total = totals[world.rank]
     stage?.plan(totals, names: names, recovered: recovered)
-    report(always: true)
+    if world.isRoot { report(isUrgent: true) }
   }
 
   /// Ends the stage.
@@ -85,19 +85,24 @@ final class ProgressReporter {
 
   // MARK: Work
 
-  /// Says that this rank has done so many planned seconds of its work, and which matrix it is at.
-  func advance(to done: Double, of total: Double? = nil, at matrix: Int? = nil) {
+  /// Says that this rank has done so many planned seconds of its work.
+  ///
+  /// - Parameters:
+  ///   - total: all its work in planned seconds, if that has not been said.
+  ///   - matrix: the ordinal of the matrix that it begins, if it begins one.
+  ///   - isUrgent: whether it will be long before the next call.
+  func advance(to done: Double, of total: Double? = nil, at matrix: Int? = nil, isUrgent: Bool = false) {
     own.done = done
     if let total { own.total = total }
     own.elapsed = (ContinuousClock.now - begin).seconds
     if let matrix { own.matrix = matrix }
-    report(always: matrix != nil)
+    report(isUrgent: isUrgent)
   }
 
   /// Says that a matrix is finished, of which this rank keeps the result.
   func finishMatrix() {
     own.finished += 1
-    report(always: false)
+    report()
   }
 
   /// Waits until something is so that other ranks bring about, and lets reports pass meanwhile.
@@ -106,24 +111,26 @@ final class ProgressReporter {
   func wait(until isSo: () throws -> Bool) throws {
     guard exchange != nil else { return }
     if !world.isRoot { own.matrix = -1 }
-    report(always: true)
+    report(isUrgent: true)
     var pause = Pause()
     while refusal == nil, world.isRoot || exchange?.hasUnsent == true, try !isSo() {
       pause.wait()
-      report(always: false)
+      report()
     }
   }
 
-  /// Passes on what this rank says of itself, and on rank 0 what has come from others.
+  /// Passes on what this rank says of itself, and on rank 0 what has come from others, unless that has just been done.
   ///
-  /// - Parameter always: whether to do that although it has just been done.
-  private func report(always: Bool) {
+  /// - Parameter isUrgent: whether to do it in any case.
+  private func report(isUrgent: Bool = false) {
     let now = ContinuousClock.now
-    guard always || own.isDone || now - lastLook >= Self.interval, refusal == nil else { return }
+    // The last report of a stage is not followed by another one, so it is tried until it can be sent.
+    let isLast = own.isDone && !world.isRoot
+    guard isUrgent || isLast || now - lastLook >= Self.interval, refusal == nil else { return }
     lastLook = now
     own.bytes = peakBytes()
     do {
-      if world.isRoot { try look() } else { try exchange?.post(own) }
+      if world.isRoot { try look() } else { try exchange?.post(own, isUrgent: isUrgent || isLast) }
     } catch { refusal = error }
   }
 

@@ -62,7 +62,7 @@ struct StageProgress {
     // 1. Shares, by planned seconds of all ranks.
     let total = reports.reduce(0) { $0 + $1.total }
     let done = reports.reduce(0) { $0 + min($1.done, $1.total) }
-    snapshot.done = total > 0 ? done / total : 1
+    snapshot.done = Self.share(done, of: total)
     if !names.isEmpty {
       let finished = reports.reduce(recovered) { $0 + $1.finished }
       snapshot.matrices = .init(done: min(finished, names.count), of: names.count)
@@ -79,10 +79,17 @@ struct StageProgress {
     guard let last else { return snapshot }
     let report = reports[last.rank]
     snapshot.slowest = .init(
-      rank: last.rank, done: report.done / report.total,
+      rank: last.rank, done: Self.share(report.done, of: report.total),
       matrix: names.indices.contains(report.matrix) ? names[report.matrix] : nil)
-    if pace != nil { snapshot.end = begin + .seconds(min(last.end, 1e9)) }
+    if pace != nil, last.end.isFinite { snapshot.end = begin + .seconds(min(last.end, 1e9)) }
     return snapshot
+  }
+
+  /// 0…1, also for numbers that are not finite, since rates of a machine may be anything.
+  private static func share(_ done: Double, of total: Double) -> Double {
+    guard total > 0 else { return 1 }
+    let share = done / total
+    return share.isFinite ? min(1, max(0, share)) : 0
   }
 
   /// The second of the stage at which a rank is expected to be done.

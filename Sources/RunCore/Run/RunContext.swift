@@ -79,9 +79,12 @@ package final class RunContext {
     reporter.plan(totals, names: names, recovered: recovered)
   }
 
-  /// Says that this rank has done so many planned seconds of its work, and which matrix it begins, if any.
-  package func advanced(toSecond done: Double, beginning ordinal: Int? = nil) {
-    reporter.advance(to: done, at: ordinal)
+  /// Says that this rank has done so many planned seconds of its work.
+  package func advanced(toSecond done: Double) { reporter.advance(to: done) }
+
+  /// Says that this rank begins a matrix, which is to take so many `seconds`, and has done so many planned seconds of its work.
+  package func began(_ ordinal: Int, at done: Double, lasting seconds: Double) {
+    reporter.advance(to: done, at: ordinal, isUrgent: seconds >= 1)
   }
 
   /// Says that a matrix is finished, of which this rank keeps the result.

@@ -82,6 +82,9 @@ package final class StopWatch: Sendable {
     try self.init(rank: rank, of: ranks, limits: limits, process: Process(), announce: announce)
   }
 
+  /// Makes the error of a library that raises a signal a JSON object in place of a line of text, on the ranks that call it.
+  package static func reportInJSON() { frog_report_in_json() }
+
   init(
     rank: Int, of ranks: Int = 1, limits: Limits, process: Process, announce: @escaping @Sendable (Announcement) -> Void
   ) throws {

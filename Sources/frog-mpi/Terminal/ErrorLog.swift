@@ -20,7 +20,10 @@ enum ErrorLog {
   private static let erase = "\r\u{1b}[J"
 
   /// Writes messages in this form from now on.
-  static func use(_ format: LogFormat) { state.withLock { $0.format = format } }
+  static func use(_ format: LogFormat) {
+    state.withLock { $0.format = format }
+    if format == .json { StopWatch.reportInJSON() }
+  }
 
   /// Writes a message. Only a notice has no word before it that tells how serious it is.
   static func say(_ level: Logger.Level, _ message: String) { say(level, message, isLast: false) }
@@ -45,9 +48,13 @@ enum ErrorLog {
   }
 
   /// Writes a line on how far the run is.
-  static func write(line: String) { state.withLock { put(line, &$0) } }
+  @Sendable static func write(line: String) {
+    state.withLock { state in
+      if !state.isClosed { put(line, &state) }
+    }
+  }
 
-  /// Draws a block in the place of the one that stands on the screen.
+  /// Draws a block in the place of the one that stands on the screen, unless the screen takes no more text for now.
   ///
   /// The cursor ends in an empty row above the block. So a line of another process, such as mpirun or another rank, lands there and does not
   /// mix with the block. Nothing has to be known about what stands on the screen either: a terminal that was made narrower has wrapped the
@@ -56,7 +63,7 @@ enum ErrorLog {
   /// - Parameter lines: narrower than the screen, and fewer than its rows.
   static func draw(block lines: [String]) {
     state.withLock { state in
-      guard !state.isClosed, !lines.isEmpty else { return }
+      guard !state.isClosed, !lines.isEmpty, Terminal.takesText else { return }
       state.hasBlock = true
       // Every line is written over before the rest of it is erased, so that the screen does not flicker.
       let text = lines.map { "\u{1b}[K\r\n" + $0 }.joined()
@@ -65,10 +72,15 @@ enum ErrorLog {
   }
 
   /// Removes the block, and draws none any more.
+  ///
+  /// A launcher copies standard output and standard error independently of each other. So this returns only when it has copied what removes
+  /// the block, or else the text that follows on standard output could come before that.
   static func close() {
     state.withLock { state in
       state.isClosed = true
+      guard state.hasBlock else { return }
       put("", &state)
+      Terminal.awaitReader()
     }
   }
 
