@@ -147,6 +147,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
+      name: "FrogMPITests",
+      dependencies: ["frog-mpi", "RunCore", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
+    .testTarget(
       name: "CalibrationTests",
       dependencies: ["Calibration", "DistSVD", "Planning", "RunCore", "ShardIO", systemPackage],
       swiftSettings: strict),

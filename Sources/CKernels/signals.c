@@ -12,6 +12,9 @@ static atomic_int caught;
 static atomic_int exit_status = -1;
 static atomic_int alarm_status;
 
+// Whether errors are written as JSON objects.
+static atomic_int reports_in_json;
+
 // Whether SIGINT was ignored when the program began, as in the background of a shell without job control.
 static int ignores_interrupts;
 
@@ -21,10 +24,13 @@ static int is_own(int number, const siginfo_t *info) {
 }
 
 static void end_without_threads(void) {
-  static const char line[] =
-      "frog-mpi: error: OpenBLAS cannot start its threads: raise the limit of processes (ulimit -u, or pids.max of the "
-      "control group) or of memory (ulimit -v), or use fewer threads by OPENBLAS_NUM_THREADS=1 and --threads 1\n";
-  ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
+#define LACK_OF_THREADS                                                                                             \
+  "OpenBLAS cannot start its threads: raise the limit of processes (ulimit -u, or pids.max of the control group) or " \
+  "of memory (ulimit -v), or use fewer threads by OPENBLAS_NUM_THREADS=1 and --threads 1"
+  static const char text[] = "frog-mpi: error: " LACK_OF_THREADS "\n";
+  static const char object[] = "{\"level\":\"error\",\"message\":\"" LACK_OF_THREADS "\"}\n";
+  ssize_t written = atomic_load(&reports_in_json) ? write(STDERR_FILENO, object, sizeof object - 1)
+                                                  : write(STDERR_FILENO, text, sizeof text - 1);
   (void)written;
   _exit(EX_SOFTWARE);
 }
@@ -64,6 +70,8 @@ int frog_catch_signals(void) {
   }
   return 0;
 }
+
+void frog_report_in_json(void) { atomic_store(&reports_in_json, 1); }
 
 int frog_caught_signal(void) { return atomic_load(&caught); }
 

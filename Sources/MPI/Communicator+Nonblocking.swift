@@ -31,12 +31,13 @@ package final class PendingSum {
 
   /// Whether the sum is complete. The call lets MPI make progress.
   ///
+  /// It is a heartbeat only once the sum is complete, since a rank that asks again and again gets nothing done.
+  ///
   /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
   package func test() throws(MPIError) -> Bool {
     if !isDone {
-      var done: Int32 = 0
-      try check(cmpi_test(&request, &done), "MPI_Test")
-      isDone = done != 0
+      isDone = try isComplete(&request)
+      if isDone { Heartbeat.beat() }
     }
     return isDone
   }
@@ -61,7 +62,55 @@ package final class PendingSum {
   }
 }
 
+/// A barrier that is under way: it is complete once every rank has started it.
+///
+/// C function: `MPI_Ibarrier` (MPI-3.1 §5.12.1).
+package final class PendingBarrier {
+  private var request: cmpi_request
+  private var isDone = false
+
+  fileprivate init(on communicator: Communicator) throws(MPIError) {
+    request = cmpi_request()
+    try check(cmpi_start_barrier(communicator.handle, &request), "MPI_Ibarrier")
+  }
+
+  /// Whether every rank has started the barrier. It is a heartbeat only then.
+  ///
+  /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
+  package func test() throws(MPIError) -> Bool {
+    if !isDone {
+      isDone = try isComplete(&request)
+      if isDone { Heartbeat.beat() }
+    }
+    return isDone
+  }
+
+  /// Waits until every rank has started the barrier.
+  ///
+  /// C function: `MPI_Wait` (MPI-3.1 §3.7.3).
+  package func wait() throws(MPIError) {
+    if !isDone {
+      try check(cmpi_wait(&request), "MPI_Wait")
+      isDone = true
+    }
+  }
+}
+
+/// Whether what a request stands for is complete. It is no heartbeat.
+///
+/// C function: `MPI_Test` (MPI-3.1 §3.7.3).
+func isComplete(_ request: inout cmpi_request) throws(MPIError) -> Bool {
+  var done: Int32 = 0
+  try checkSilently(cmpi_test(&request, &done), "MPI_Test")
+  return done != 0
+}
+
 extension Communicator {
+  /// Starts a barrier, and returns at once.
+  ///
+  /// Collective: every rank starts the same barriers and sums in the same order.
+  package func startBarrier() throws(MPIError) -> PendingBarrier { try PendingBarrier(on: self) }
+
   /// Starts the element-wise sum of `values` over all ranks, and returns at once. Several sums may be under way.
   ///
   /// Collective: every rank starts the same sums in the same order, each with the same `values.count`, which is at most

@@ -44,6 +44,17 @@ package final class Communicator {
     if isOwned { _ = cmpi_free(handle) }
   }
 
+  /// A communicator of the same ranks, whose messages and collective calls are apart from those of this one.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// C function: `MPI_Comm_dup` (MPI-3.1 §6.4.2).
+  package func duplicate() throws(MPIError) -> Communicator {
+    var copy = handle
+    try check(cmpi_duplicate(handle, &copy), "MPI_Comm_dup")
+    return try Communicator(handle: copy, isOwned: true)
+  }
+
   /// Divides the ranks into disjoint communicators, one for each colour.
   ///
   /// Collective: every rank calls it.
@@ -92,6 +103,11 @@ package final class Communicator {
 /// Throws if the return code of an MPI call is not 0. Counts as a heartbeat.
 func check(_ code: Int32, _ call: String) throws(MPIError) {
   Heartbeat.beat()
+  try checkSilently(code, call)
+}
+
+/// Throws if the return code of an MPI call is not 0. It is no heartbeat: for calls that only look whether something has happened.
+func checkSilently(_ code: Int32, _ call: String) throws(MPIError) {
   guard code == 0 else {
     var rank: Int32 = -1
     _ = cmpi_rank(cmpi_world(), &rank)

@@ -14,9 +14,12 @@ import CMPI
 /// names itself and the error on standard error, and all ranks are aborted with status 70, since the others may be
 /// waiting for this one.
 ///
-/// - Parameter body: the work of a rank. It returns the exit status of the process.
+/// - Parameters:
+///   - complain: reports an error of the rank; nil for a line on standard error.
+///   - body: the work of a rank. It returns the exit status of the process.
 /// - Returns: the exit status. Pass it to `exit` when all objects of `body` are gone.
-package func run(_ body: (Communicator) throws -> Int32) -> Int32 {
+package func run(complain: ((String) -> Void)? = nil, _ body: (Communicator) throws -> Int32) -> Int32 {
+  let complain = complain ?? writeLine
   let launcher = LaunchEnvironment.current()
   do {
     try check(cmpi_initialize(), "MPI_Init_thread")
@@ -47,7 +50,7 @@ package func libraryVersion() -> String {
 }
 
 /// Prints a line on standard error in one write, so that the lines of several ranks do not mix.
-private func complain(_ line: String) {
+private func writeLine(_ line: String) {
   let text = Array("frog-mpi: error: \(line)\n".utf8)
   _ = write(STDERR_FILENO, text, text.count)
 }

@@ -16,15 +16,24 @@ extension Communicator {
   /// Collective: every rank calls it. `work` must not call collective methods, since a rank that failed before one
   /// would leave the others waiting in it.
   ///
+  /// - Parameter waiting: is called after the work, whether or not it failed, with a barrier that is complete once the work of every rank has
+  ///   ended; nil, on every rank alike, to have no barrier.
   /// - Returns: what this rank's `work` returned.
   /// - Throws: the same `Failure` on every rank, or ``MPIError``.
-  package func agree<Value, Failure: RankError>(_ work: () throws(Failure) -> Value) throws -> Value {
+  package func agree<Value, Failure: RankError>(
+    waiting: ((PendingBarrier) throws -> Void)? = nil, _ work: () throws(Failure) -> Value
+  ) throws -> Value {
     var value: Value?
     var failure: Failure?
     do throws(Failure) {
       value = try work()
     } catch {
       failure = error
+    }
+    if let waiting {
+      let barrier = try startBarrier()
+      try waiting(barrier)
+      try barrier.wait()
     }
     let first = try allReduced(failure == nil ? size : rank, .minimum)
     if first == size, let value { return value }

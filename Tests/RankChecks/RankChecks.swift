@@ -19,6 +19,8 @@ struct RankChecks {
     ("reductions", checkReductions),
     ("gather", checkGather),
     ("nonblocking-sum", checkNonblockingSum),
+    ("nonblocking-barrier", checkBarrier),
+    ("messages", checkMessages),
     ("split", checkSplit),
     ("agreement", checkAgreement),
     ("group", checkGroup),

@@ -88,7 +88,14 @@ struct StopWatchTests {
     var spoken: [String] { lines.withLock { $0 } }
 
     func watch(rank: Int = 0, _ limits: StopWatch.Limits = .init()) throws -> StopWatch {
-      try StopWatch(rank: rank, limits: limits, process: process) { line in self.lines.withLock { $0.append(line) } }
+      try StopWatch(rank: rank, limits: limits, process: process) { said in
+        let line =
+          switch said {
+          case .stopping(let message): message
+          case .lost(let message): "error: " + message
+          }
+        self.lines.withLock { $0.append(line) }
+      }
     }
   }
 

@@ -11,6 +11,9 @@
 /// initialized, whether or not this function is called.
 int frog_catch_signals(void);
 
+/// Makes errors that a handler reports JSON objects with the keys level and message, from now on.
+void frog_report_in_json(void);
+
 /// The first signal that was noted; 0 if there was none.
 int frog_caught_signal(void);
 

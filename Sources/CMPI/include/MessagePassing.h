@@ -88,6 +88,7 @@ static inline int cmpi_split(cmpi_comm comm, int colour, int key, cmpi_comm *par
 static inline int cmpi_split_shared(cmpi_comm comm, int key, cmpi_comm *node) {
   return MPI_Comm_split_type(comm.handle, MPI_COMM_TYPE_SHARED, key, MPI_INFO_NULL, &node->handle);
 }
+static inline int cmpi_duplicate(cmpi_comm comm, cmpi_comm *copy) { return MPI_Comm_dup(comm.handle, &copy->handle); }
 // Makes a communicator of the ranks first … last of comm. Only these call it; other groups may be formed at the same
 // time.
 static inline int cmpi_group(cmpi_comm comm, int first, int last, int tag, cmpi_comm *part) {
@@ -138,6 +139,25 @@ static inline int cmpi_start_all_reduce(
     cmpi_comm comm, const void *send, void *receive, int count, cmpi_type type, cmpi_op op, cmpi_request *request) {
   return MPI_Iallreduce(
       send, receive, count, cmpi_datatype(type), cmpi_operator(op), comm.handle, &request->handle);
+}
+static inline int cmpi_start_barrier(cmpi_comm comm, cmpi_request *request) {
+  return MPI_Ibarrier(comm.handle, &request->handle);
+}
+// Starts to send; the request is complete once the receiver has begun to receive.
+static inline int cmpi_start_synchronous_send(
+    cmpi_comm comm, const void *data, int count, cmpi_type type, int receiver, cmpi_request *request) {
+  return MPI_Issend(data, count, cmpi_datatype(type), receiver, 0, comm.handle, &request->handle);
+}
+// Receives a message of count elements if one has arrived. *sender is its rank, or -1 if there is none.
+static inline int cmpi_receive_arrived(cmpi_comm comm, void *data, int count, cmpi_type type, int *sender) {
+  int arrived = 0;
+  MPI_Status status;
+  *sender = -1;
+  int code = MPI_Iprobe(MPI_ANY_SOURCE, 0, comm.handle, &arrived, &status);
+  if (code != MPI_SUCCESS || !arrived) return code;
+  code = MPI_Recv(data, count, cmpi_datatype(type), status.MPI_SOURCE, 0, comm.handle, MPI_STATUS_IGNORE);
+  if (code == MPI_SUCCESS) *sender = status.MPI_SOURCE;
+  return code;
 }
 static inline int cmpi_test(cmpi_request *request, int *done) {
   return MPI_Test(&request->handle, done, MPI_STATUS_IGNORE);

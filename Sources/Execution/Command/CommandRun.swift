@@ -42,7 +42,9 @@ package struct CommandRun<Command: MatrixCommand> {
   /// - Returns: the result, on every rank.
   /// - Throws: ``RunFailure``, of one kind on every rank. Then no file has appeared under its final name, or the folder is visibly
   ///   incomplete and `--resume` completes it.
-  package func callAsFunction() throws -> Outcome {
+  package func callAsFunction() throws -> Outcome { try context.reporting(run) }
+
+  private func run() throws -> Outcome {
     let output = OutputDirectory(options.output.path, of: command.kind, among: context.kinds)
     // 1. Threads: a run that is continued keeps the number it began with, since threads shape the last bits of results.
     let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
@@ -105,7 +107,8 @@ package struct CommandRun<Command: MatrixCommand> {
       let stage = catalogs.count == 1 ? "norms" : "norms of \(source.name)"
       let shards = OpenShards(catalog, io: options.io)
       let norms = try context.stage(stage) {
-        try Norms.measure(catalog, shards: shards, world: world) {
+        context.sharesEqually()
+        return try Norms.measure(catalog, shards: shards, world: world, waiting: { try context.wait(until: $0.test) }) {
           try context.watch.check()
           context.advanced(stage, to: $0)
         }

@@ -88,7 +88,7 @@ package struct MatrixPass<Worker: MatrixWorker> {
       let left = names.indices.filter { !recovered.ordinals.contains($0) }
       let schedule = try begun.planner.schedule(input.catalog.matrices, only: left, work)
       warnOfTimeout(schedule)
-      try run(schedule, after: recovered) { context.advanced(stage, to: $0) }
+      try run(schedule, after: recovered)
       return recovered.ordinals.count
     }
   }
@@ -108,16 +108,19 @@ package struct MatrixPass<Worker: MatrixWorker> {
 
   /// Does all matrices of a schedule except those that have been recovered.
   ///
+  /// Its progress is that of the stage or, if the worker's journal has another name, that of a part of the stage.
+  ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter progress: called with the share of this rank's work that is done, from 0 to 1.
   /// - Throws: ``RunFailure``, the same on every rank: that of a rank that failed or, if none did, of one that was asked to stop.
-  package func run(
-    _ schedule: Schedule, after recovered: Journal.Recovered<Worker.Item>, progress: @escaping (Double) -> Void
-  ) throws {
+  package func run(_ schedule: Schedule, after recovered: Journal.Recovered<Worker.Item>) throws {
+    let context = begun.context
     let rounds = try worker.begin(with: recovered, on: world)
     let tasks = schedule.tasks(of: world.rank).filter { !recovered.ordinals.contains($0.ordinal) }
-    let total = tasks.reduce(0) { $0 + schedule.costs[$1.ordinal].total }
+    let totals = totals(of: schedule, without: recovered.ordinals)
+    let total = totals[world.rank]
+    context.plans(
+      worker.journal.stage, totals: totals, names: input.catalog.names, recovered: recovered.ordinals.count)
     let readAhead = ReadAhead([input] + partners, rank: world.rank)
     var done = 0.0
     var failure: (any Error)?
@@ -133,18 +136,20 @@ package struct MatrixPass<Worker: MatrixWorker> {
       if let team { isStopped = try !team.agreesToGoOn(!isStopped) }
       guard !isStopped else { continue }
       let cost = schedule.costs[planned.ordinal]
+      context.began(planned.ordinal, at: done, lasting: cost.total)
       do {
         let task = try MatrixTask(planned.ordinal, of: input, team: team)
         // 2. Read ahead: while this rank works on the matrix, the disk brings the next one.
         if worker.readsWeights { readAhead.begin(tasks[position...].prefix(2)) }
         // 3. Do the matrix itself.
         let goesOn = try worker.work(on: task, rounds: rounds) { share in
-          let fraction = (done + cost.basis + share * cost.panels) / total
-          progress(fraction)
-          return fraction
+          let second = done + cost.basis + share * cost.panels
+          context.advanced(toSecond: second)
+          return second / total
         }
         readAhead.end(planned.ordinal)
         isStopped = !goesOn
+        if goesOn, task.isOwner { context.finishedMatrix() }
       } catch let error as MPIError {
         throw error
       } catch {
@@ -154,11 +159,26 @@ package struct MatrixPass<Worker: MatrixWorker> {
       }
       done += cost.total
     }
+    // Sums of the costs in another order may differ from the total in the last bit.
+    if !isStopped { context.advanced(toSecond: total) }
     // 4. Join the rounds that are left: other ranks wait for them, even if this rank ended early.
-    try rounds.finish(counts: worker.counts, ending: failure == nil ? .none : .failed)
+    try rounds.finish(counts: worker.counts, ending: failure == nil ? .none : .failed) { round in
+      try context.wait { try round.test() }
+    }
     try world.agreeing { if let failure { throw failure } }
     // All ranks may have stopped, but only those that were told to from outside know why.
     try world.agreeing { try watch.check() }
+  }
+
+  /// The planned seconds of each rank's tasks, by rank.
+  ///
+  /// - Complexity: O(tasks, each times its ranks).
+  private func totals(of schedule: Schedule, without recovered: Set<Int>) -> [Double] {
+    var totals = [Double](repeating: 0, count: world.size)
+    for task in schedule.tasks where !recovered.contains(task.ordinal) {
+      for rank in task.ranks { totals[rank] += schedule.costs[task.ordinal].total }
+    }
+    return totals
   }
 
   /// The error that explains a failure: that a checkpoint has changed, or else the failure itself, with the name of its tensor.

@@ -64,9 +64,14 @@ package final class Rounds {
   /// Joins the rounds that are left, and waits for all of them. Every rank must end with this call.
   ///
   /// Collective: every rank calls it, once.
-  func finish(counts: [Int], ending own: Ending) throws {
+  ///
+  /// - Parameter waiting: is called with each round, and asks it again and again whether it has finished, or leaves the waiting to MPI.
+  func finish(counts: [Int], ending own: Ending, waiting: (PendingSum) throws -> Void) throws {
     try advance(done: 1, counts: counts, ending: own)
-    while finished < started.count { try takeIn(started[finished]) }
+    while finished < started.count {
+      try waiting(started[finished])
+      try takeIn(started[finished])
+    }
   }
 
   private func takeIn(_ round: PendingSum) throws {

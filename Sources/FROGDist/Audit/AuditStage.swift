@@ -67,7 +67,7 @@ struct AuditStage {
     let pass = MatrixPass(worker, over: sample, in: run)
     let owners = Dictionary(uniqueKeysWithValues: schedule.tasks.map { ($0.ordinal, $0.ranks.lowerBound) })
     let recovered = try pass.recover { ordinal, _ in owners[ordinal] ?? 0 }
-    try pass.run(schedule, after: recovered) { _ in }
+    try pass.run(schedule, after: recovered)
     _ = try worker.select(on: world)
     return worker.matrices
   }

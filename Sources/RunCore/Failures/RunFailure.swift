@@ -67,8 +67,13 @@ extension Communicator {
   /// This is `agree(_:)` for work that may throw any error.
   ///
   /// Collective: every rank calls it. `work` must be local: a collective call inside it would wait for ranks that have failed.
-  package func agreeing<Value>(_ work: () throws -> Value) throws -> Value {
-    try agree { () throws(RunFailure) in
+  ///
+  /// - Parameter waiting: is called after the work, whether or not it failed, with a barrier that is complete once the work of every rank has
+  ///   ended; nil, on every rank alike, to have no barrier.
+  package func agreeing<Value>(
+    waiting: ((PendingBarrier) throws -> Void)? = nil, _ work: () throws -> Value
+  ) throws -> Value {
+    try agree(waiting: waiting) { () throws(RunFailure) in
       do { return try work() } catch { throw RunFailure(error) }
     }
   }

@@ -27,7 +27,8 @@ package final class Journal {
   static let suffix = ".frogrec"
 
   private let folder: FilePath
-  private let stage: String
+  /// The stage's name.
+  package let stage: String
   /// The ``RunIdentity/digest()`` of the run, by which its records are told from those of other runs.
   package let run: String
   /// The bytes that this rank has written in all records, and the time that took.

@@ -1,7 +1,8 @@
 import MPI
 import ShardIO
 
-/// What the stages of every command share: the ranks, the observer, the watch that may stop the run, and the clock of the stages.
+/// What the stages of every command share: the ranks, the observer, the watch that may stop the run, the clock of the stages, and the
+/// reports on how far the ranks are.
 package final class RunContext {
   /// All ranks of the run.
   package let world: Communicator
@@ -14,6 +15,7 @@ package final class RunContext {
   private let observer: any RunObserver
   private var clock = PhaseClock()
   private let memory = MemoryProbe()
+  private let reporter: ProgressReporter
 
   /// Makes the context of a run and begins to sample this rank's memory.
   ///
@@ -26,18 +28,74 @@ package final class RunContext {
     self.version = version
     self.watch = watch
     self.kinds = kinds
+    reporter = ProgressReporter(on: world, observer: observer) { [memory] in memory.sampledPeakBytes }
   }
 
-  /// Tells the observer that a stage has begun, and does `work` as that stage on the clock.
+  // MARK: Progress
+
+  /// Does a whole run, of which rank 0 tells the observer how far all ranks are.
+  ///
+  /// Collective: every rank calls it.
+  ///
+  /// - Parameter run: throws the same ``RunFailure`` on every rank, or `MPIError` on any.
+  package func reporting<Value>(_ run: () throws -> Value) throws -> Value {
+    try reporter.open()
+    let value: Value
+    do { value = try run() } catch let failure as RunFailure {
+      try reporter.close()
+      throw failure
+    }
+    try reporter.close()
+    return value
+  }
+
+  /// Tells the observer that a stage has begun, does `work` as that stage on the clock, and tells that it is done.
+  ///
+  /// Every rank goes through the same stages in the same order. A stage that only one rank works in is called on all.
   package func stage<Value>(_ name: String, _ work: () throws -> Value) rethrows -> Value {
-    if world.isRoot { observer.began(name) }
-    return try clock.measure(name, work)
+    reporter.begin(name)
+    let value = try clock.measure(name, work)
+    reporter.end()
+    return value
   }
 
-  /// Tells the observer how far rank 0 is with a stage: `fraction` is 0…1. It does nothing on other ranks.
-  package func advanced(_ stage: String, to fraction: Double) {
-    if world.isRoot { observer.advanced(stage, to: fraction) }
+  /// Says that the stage that has begun is equal shares of one work, of which ``advanced(_:to:)`` will tell.
+  package func sharesEqually() {
+    reporter.plan([Double](repeating: 1, count: world.size), names: [], recovered: 0)
   }
+
+  /// Says that this share, 0…1, of this rank's part of a stage is done.
+  package func advanced(_ stage: String, to fraction: Double) { reporter.advance(to: fraction, of: 1) }
+
+  /// Says what a stage, or a part of it, has to do to matrices.
+  ///
+  /// - Parameters:
+  ///   - part: the name of the part; that of the stage if it has only one.
+  ///   - totals: the work of each rank in planned seconds, by rank.
+  ///   - names: the names of all matrices, by ordinal.
+  ///   - recovered: the number of matrices that earlier processes have finished.
+  package func plans(_ part: String, totals: [Double], names: [String], recovered: Int) {
+    if part != reporter.phase { reporter.begin(part) }
+    reporter.plan(totals, names: names, recovered: recovered)
+  }
+
+  /// Says that this rank has done so many planned seconds of its work.
+  package func advanced(toSecond done: Double) { reporter.advance(to: done) }
+
+  /// Says that this rank begins a matrix, which is to take so many `seconds`, and has done so many planned seconds of its work.
+  package func began(_ ordinal: Int, at done: Double, lasting seconds: Double) {
+    reporter.advance(to: done, at: ordinal, isUrgent: seconds >= 1)
+  }
+
+  /// Says that a matrix is finished, of which this rank keeps the result.
+  package func finishedMatrix() { reporter.finishMatrix() }
+
+  /// Lets reports of progress pass while this rank waits for others. It may return earlier than that: wait for the same afterwards.
+  ///
+  /// - Parameter isSo: asks whether the waiting is over. It must not wait itself.
+  package func wait(until isSo: () throws -> Bool) throws { try reporter.wait(until: isSo) }
+
+  // MARK: Messages
 
   /// Warns the user. Only rank 0 speaks, so all ranks may call it and the user reads one line.
   package func warn(_ message: String) {

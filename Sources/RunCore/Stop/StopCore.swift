@@ -30,7 +30,7 @@ final class StopCore: Sendable {
   private let rank: Int
   private let ranks: Int
   private let limits: StopWatch.Limits
-  private let announce: @Sendable (String) -> Void
+  private let announce: @Sendable (StopWatch.Announcement) -> Void
   private let state = Mutex(State())
 
   private struct State {
@@ -41,7 +41,7 @@ final class StopCore: Sendable {
 
   init(
     rank: Int, of ranks: Int, limits: StopWatch.Limits, process: StopWatch.Process,
-    announce: @escaping @Sendable (String) -> Void
+    announce: @escaping @Sendable (StopWatch.Announcement) -> Void
   ) {
     self.rank = rank
     self.ranks = ranks
@@ -64,12 +64,12 @@ final class StopCore: Sendable {
     if let reason { throw RunFailure(.stopped, message(reason)) }
   }
 
-  /// Writes a line for the user, unless this rank has written one.
-  func announceOnce(_ line: String) {
+  /// Tells the user something, unless this rank has told something.
+  func announceOnce(_ announcement: StopWatch.Announcement) {
     state.withLock { state in
       guard !state.hasSpoken else { return }
       state.hasSpoken = true
-      announce(line)
+      announce(announcement)
     }
   }
 
@@ -153,14 +153,14 @@ final class StopCore: Sendable {
   private func stop(_ reason: StopReason, _ looks: inout Looks) {
     guard state.withLock({ $0.reason != nil }) else { return }
     if looks.stopping == 0 {
-      if rank == 0 { announceOnce(message(reason)) }
+      if rank == 0 { announceOnce(.stopping(message(reason))) }
       process.stopsAtNextSignal()
       // The next calls go to a file system that may no longer answer, so the process has to end without this thread too.
       process.exitAfter(UInt32(Self.grace(rank: rank)) + 2)
       if rank == 0 { _ = files.withLock { $0 }?.isFirstToAnnounce() }
     }
     if !looks.haltIsLeft, let files = files.withLock({ $0 }) { looks.haltIsLeft = files.leaveHalt(reason.description) }
-    if looks.stopping >= Self.grace(rank: rank) { exit(message(reason)) }
+    if looks.stopping >= Self.grace(rank: rank) { exit(.stopping(message(reason))) }
   }
 
   /// Ends the process if this rank has done nothing for longer than `--rank-timeout` allows.
@@ -172,14 +172,15 @@ final class StopCore: Sendable {
     guard looks.idle >= timeout + (rank == 0 ? 0 : Self.precedence) else { return }
     process.exitAfter(2)
     exit(
-      "error: rank \(rank) has waited \(Int(timeout)) s (--rank-timeout) without any progress: another process or the network is lost; "
-        + "go on with the same command and --resume")
+      .lost(
+        "rank \(rank) has waited \(Int(timeout)) s (--rank-timeout) without any progress: another process or the network is lost; "
+          + "go on with the same command and --resume"))
   }
 
   /// Ends the process. Of all ranks that come here, the first one speaks.
-  private func exit(_ line: String) {
+  private func exit(_ announcement: StopWatch.Announcement) {
     let files = files.withLock { $0 }
-    if state.withLock({ !$0.hasSpoken }), files?.isFirstToAnnounce() ?? true { announceOnce(line) }
+    if state.withLock({ !$0.hasSpoken }), files?.isFirstToAnnounce() ?? true { announceOnce(announcement) }
     // The working thread may have disarmed the watch meanwhile: then the run publishes its results and must not be ended.
     state.withLock { state in if !state.isDisarmed { process.exit() } }
   }

@@ -42,6 +42,14 @@ package final class StopWatch: Sendable {
     }
   }
 
+  /// What a watch tells the user before the run ends.
+  package enum Announcement: Equatable, Sendable {
+    /// The run was asked to stop, and why.
+    case stopping(String)
+    /// Nothing happens any more, which is an error.
+    case lost(String)
+  }
+
   /// What a watch does to its process; tests put something else in its place.
   struct Process: Sendable {
     var signal: @Sendable () -> Int32 = { frog_caught_signal() }
@@ -63,10 +71,10 @@ package final class StopWatch: Sendable {
   /// - Parameters:
   ///   - rank: the rank of this process in the world.
   ///   - ranks: the number of ranks in the world.
-  ///   - announce: writes a line for the user. It is called from any thread, at most once.
+  ///   - announce: tells the user. It is called from any thread, at most once.
   /// - Throws: ``RunFailure`` if signals cannot be caught or no thread can be started.
   package convenience init(
-    rank: Int, of ranks: Int, limits: Limits, announce: @escaping @Sendable (String) -> Void
+    rank: Int, of ranks: Int, limits: Limits, announce: @escaping @Sendable (Announcement) -> Void
   ) throws {
     guard frog_catch_signals() == 0 else {
       throw RunFailure(.internal, "cannot catch signals: \(Errno(rawValue: errno))")
@@ -74,8 +82,11 @@ package final class StopWatch: Sendable {
     try self.init(rank: rank, of: ranks, limits: limits, process: Process(), announce: announce)
   }
 
+  /// Makes the error of a library that raises a signal a JSON object in place of a line of text, on the ranks that call it.
+  package static func reportInJSON() { frog_report_in_json() }
+
   init(
-    rank: Int, of ranks: Int = 1, limits: Limits, process: Process, announce: @escaping @Sendable (String) -> Void
+    rank: Int, of ranks: Int = 1, limits: Limits, process: Process, announce: @escaping @Sendable (Announcement) -> Void
   ) throws {
     self.limits = limits
     core = StopCore(rank: rank, of: ranks, limits: limits, process: process, announce: announce)
@@ -135,5 +146,5 @@ package final class StopWatch: Sendable {
   func disarm() throws(RunFailure) { try core.disarm() }
 
   /// Tells the user the failure that all ranks have agreed on, unless this rank has told the user already.
-  package func announce(_ failure: RunFailure) { core.announceOnce(failure.message) }
+  package func announce(_ failure: RunFailure) { core.announceOnce(.stopping(failure.message)) }
 }

@@ -8,21 +8,28 @@ extension Norms {
   ///
   /// Collective: every rank calls it. The result is the same on every rank, bit by bit, and for any number of ranks.
   ///
-  /// - Parameter progress: is called after each block with the share of this rank's blocks that are done; it may throw to end the pass.
+  /// - Parameters:
+  ///   - waiting: is called when this rank has read its share, with a barrier that is complete once every rank has. It may ask again and again
+  ///     whether that is so, or leave the waiting to MPI.
+  ///   - progress: is called after each block with the share of this rank's blocks that are done, and with 1 if it has none; it may throw to
+  ///     end the pass.
   /// - Throws: ``RunFailure`` that names the first weight, in order of name and index, that is NaN or infinite; or a matrix whose squared
   ///   weights overflow or vanish in double precision.
   /// - Complexity: one read of all matrices, divided among the ranks; 32 bytes per block of 2²² weights are exchanged.
   package static func measure(
-    _ catalog: Catalog, shards: OpenShards, world: Communicator, progress: (Double) throws -> Void
+    _ catalog: Catalog, shards: OpenShards, world: Communicator,
+    waiting: @escaping (PendingBarrier) throws -> Void = { _ in },
+    progress: (Double) throws -> Void
   ) throws -> Norms {
     // 1. Measure this rank's share of the blocks, reading ahead.
     let blocks = NormBlock.blocks(of: catalog)
     let share = blocks.count * world.rank / world.size..<blocks.count * (world.rank + 1) / world.size
-    let own: [UInt64] = try world.agreeing {
+    let own: [UInt64] = try world.agreeing(waiting: waiting) {
       var words: [UInt64] = []
       var measure = BlockMeasure()
       var readAhead = BlockReadAhead()
       let own = Array(blocks[share])
+      if own.isEmpty { try progress(1) }
       for (done, block) in own.enumerated() {
         readAhead.wait(for: done, count: own.count) { position in
           let matrix = catalog.matrices[own[position].matrix]

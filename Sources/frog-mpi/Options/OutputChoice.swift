@@ -19,7 +19,7 @@ struct OutputChoice: ParsableArguments {
   @Flag(help: "Keep the work folder .frog-mpi in the output folder after success.")
   var keepWork = false
 
-  @Flag(help: "Print nothing but warnings and errors.")
+  @Flag(help: "Print nothing but warnings and errors, and progress if --progress always asks for it.")
   var quiet = false
 
   var options: OutputOptions {

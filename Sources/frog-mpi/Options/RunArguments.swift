@@ -15,6 +15,8 @@ struct RunArguments: ParsableArguments {
 
   @OptionGroup var stop: StopOptions
 
+  @OptionGroup var report: ReportChoice
+
   /// The options of a run on these checkpoints: the name of each role, and a path.
   func options(_ sources: KeyValuePairs<String, String>) -> RunOptions {
     RunOptions(

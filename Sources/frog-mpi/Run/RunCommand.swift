@@ -26,9 +26,7 @@ extension RunCommand {
   ///   - kinds: the files of all commands, by which results of another one are recognized in the output folder.
   func run(version: String, among kinds: [OutputKind]) -> Never {
     let pipeline = pipeline
-    Self.runOnRanks(
-      until: common.stop, to: common.output, threads: common.resources.threads, version: version, among: kinds
-    ) { context in
+    Self.runOnRanks(common, version: version, among: kinds) { context in
       summary(try CommandRun(pipeline, in: context)())
     }
   }

@@ -11,7 +11,7 @@ extension ParsableCommand {
   /// - Parameter threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
   static func runOnRanks(threads: Int? = nil, _ body: (Communicator) throws -> ExitStatus) -> Never {
     if let refusal = LaunchTrial(threads: threads ?? 1).refusal() { exit(withStatus: refusal) }
-    let status = MPI.run { world in
+    let status = MPI.run(complain: Terminal.complain) { world in
       do {
         return try body(world).rawValue
       } catch let failure as RunFailure {
@@ -27,29 +27,27 @@ extension ParsableCommand {
   /// A summary that cannot be printed is a failure of all ranks, although the results are complete by then.
   ///
   /// - Parameters:
-  ///   - threads: the number of BLAS threads that the user has asked for; nil for what the machine has.
-  ///   - output: where the results go, and whether anything is printed.
+  ///   - options: where the results go, when the run ends early, how many threads it uses, and what it writes on standard error.
   ///   - version: the program's version, for the records.
   ///   - kinds: the files of all commands.
   ///   - body: runs the stages, and gives the text that is printed.
   static func runOnRanks(
-    until stop: StopOptions, to output: OutputChoice, threads: Int?, version: String, among kinds: [OutputKind],
-    _ body: (RunContext) throws -> String
+    _ options: RunArguments, version: String, among kinds: [OutputKind], _ body: (RunContext) throws -> String
   ) -> Never {
+    ErrorLog.use(options.report.logFormat)
     let logger = Diagnostics.logger()
-    let limits = stop.limits
-    runOnRanks(threads: threads) { world in
-      let display = ProgressDisplay(isQuiet: output.quiet, logger: logger)
-      // The open line is removed, so that an error is reported on a line of its own.
-      defer { display.clear() }
-      let watch = try StopWatch(rank: world.rank, of: world.size, limits: limits, announce: Terminal.announce)
+    let limits = options.stop.limits
+    let output = options.output
+    runOnRanks(threads: options.resources.threads) { world in
+      let display = ProgressDisplay(options.report, isQuiet: output.quiet, isRoot: world.isRoot, logger: logger)
+      // The block is removed, so that an error is reported on a line of its own.
+      defer { display.close() }
+      let watch = try StopWatch(rank: world.rank, of: world.size, limits: limits, announce: ErrorLog.announce)
       defer { watch.end() }
       do {
         let text = try body(
-          RunContext(
-            on: world, observer: display, version: version, watch: watch,
-            kinds: kinds))
-        display.clear()
+          RunContext(on: world, observer: display, version: version, watch: watch, kinds: kinds))
+        display.close()
         try world.agree { () throws(RunFailure) in
           guard world.isRoot, !output.quiet else { return }
           try StandardOutput.print(

@@ -11,14 +11,14 @@ enum Diagnostics {
   /// Makes the logger of this process. Call it once.
   static func logger() -> Logger {
     let level = getenv("FROG_MPI_LOG").flatMap { Logger.Level(rawValue: String(cString: $0)) } ?? .warning
-    var logger = Logger(label: "frog-mpi") { _ in LineHandler() }
+    var logger = Logger(label: "frog-mpi") { _ in ErrorLogHandler() }
     logger.logLevel = level
     return logger
   }
 }
 
-/// Writes lines of the form `frog-mpi: level: message`, like those of errors.
-private struct LineHandler: LogHandler {
+/// Writes messages like those of errors.
+private struct ErrorLogHandler: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level = .warning
 
@@ -28,6 +28,6 @@ private struct LineHandler: LogHandler {
   }
 
   func log(event: LogEvent) {
-    Terminal.write("frog-mpi: \(event.level): \(event.message)\n")
+    ErrorLog.say(event.level, "\(event.message)")
   }
 }

@@ -1,62 +1,59 @@
+import Dispatch
 import Logging
 import RunCore
 
-/// Shows on standard error how a run goes: on a screen by one line that is written over, elsewhere by a line for each stage and then every
-/// 30 seconds.
+/// Shows on standard error how a run goes: on a screen by a block that is drawn anew every second, elsewhere by a line for each stage and one
+/// a minute.
+///
+/// A thread of its own does that, from what the thread that works has said last. So the time goes on during a long call of LAPACK, and a
+/// terminal that takes no more text does not hold up the work.
 final class ProgressDisplay: RunObserver {
-  private let isQuiet: Bool
-  private let isInteractive: Bool
   private let logger: Logger
-  private var phaseStart = ContinuousClock.now
-  private var lastShown = ContinuousClock.now
-  private var lineIsOpen = false
+  private let feed: ProgressFeed?
+  private let timer: (any DispatchSourceTimer)?
 
-  init(isQuiet: Bool, logger: Logger) {
-    self.isQuiet = isQuiet
+  /// - Parameters:
+  ///   - isRoot: whether this process is rank 0. Others show nothing.
+  ///   - isQuiet: whether `--quiet` was given.
+  init(_ choice: ReportChoice, isQuiet: Bool, isRoot: Bool, logger: Logger) {
     self.logger = logger
-    isInteractive = Terminal.isInteractive
+    guard isRoot, choice.progress == .always || (choice.progress == .auto && !isQuiet) else {
+      feed = nil
+      timer = nil
+      return
+    }
+    let manner: ProgressFeed.Manner = choice.logFormat == .json ? .json : ErrorTerminal.own.map { .block($0) } ?? .lines
+    let feed = ProgressFeed(manner)
+    let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
+    timer.setEventHandler { feed.tick(at: .now) }
+    timer.schedule(deadline: .now() + 1, repeating: 1)
+    timer.resume()
+    self.feed = feed
+    self.timer = timer
   }
 
-  func warn(_ message: String) {
-    clear()
-    logger.warning("\(message)")
-  }
+  var wantsProgress: Bool { feed != nil }
+
+  func warn(_ message: String) { logger.warning("\(message)") }
 
   func resumed(_ finished: Int, of count: Int) {
-    guard !isQuiet else { return }
-    clear()
-    Terminal.write(
-      "frog-mpi: resuming with \(Terminal.grouped(finished)) of \(Terminal.grouped(count)) matrices finished\n")
+    guard feed != nil else { return }
+    ErrorLog.say(
+      .notice, "resuming with \(Terminal.grouped(finished)) of \(Terminal.grouped(count)) matrices finished")
   }
 
-  func began(_ phase: String) {
-    phaseStart = .now
-    lastShown = .now
-    logger.debug("stage \(phase)")
-    guard !isQuiet else { return }
-    if isInteractive { show("\(phase) …") } else { Terminal.write("frog-mpi: \(phase)\n") }
+  func began(_ progress: ProgressSnapshot) {
+    logger.debug("stage \(progress.phase)")
+    feed?.began(progress)
   }
 
-  func advanced(_ phase: String, to fraction: Double) {
-    guard !isQuiet else { return }
-    let sinceShown = ContinuousClock.now - lastShown
-    guard sinceShown > (isInteractive ? .milliseconds(200) : .seconds(30)) else { return }
-    lastShown = .now
-    let seconds = (ContinuousClock.now - phaseStart).seconds
-    let left = fraction > 0 ? ", \(Terminal.duration(seconds * (1 - fraction) / fraction)) left" : ""
-    let line = "\(phase) \(Terminal.decimal(100 * fraction, 0))%\(left)"
-    if isInteractive { show(line) } else { Terminal.write("frog-mpi: \(line)\n") }
-  }
+  func advanced(_ progress: ProgressSnapshot) { feed?.advanced(progress) }
 
-  /// Removes the open line from the screen.
-  func clear() {
-    guard lineIsOpen else { return }
-    Terminal.write("\r\u{1b}[K")
-    lineIsOpen = false
-  }
+  func ended(_ progress: ProgressSnapshot) { feed?.ended(progress) }
 
-  private func show(_ line: String) {
-    Terminal.write("\r\u{1b}[K\(line)")
-    lineIsOpen = true
+  /// Ends the display, and removes what it has on the screen.
+  func close() {
+    timer?.cancel()
+    feed?.close()
   }
 }

@@ -1,3 +1,4 @@
+import Logging
 import ShardIO
 
 #if canImport(Glibc)
@@ -16,17 +17,26 @@ enum Terminal {
     return String(cString: rank) == "0"
   }
 
-  /// Whether standard error is a screen, on which a line can be written over.
-  static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
-
   /// Writes an error as one line on standard error.
-  static func complain(_ message: String) { write("frog-mpi: error: \(message)\n") }
+  static func complain(_ message: String) { ErrorLog.say(.error, message) }
 
-  /// Writes one line on standard error that is no error. It may be called from any thread.
-  ///
-  /// The line replaces what stands on the last line of a screen.
-  @Sendable static func announce(_ message: String) {
-    write((isInteractive ? "\r\u{1b}[K" : "") + "frog-mpi: \(message)\n")
+  /// Whether some text can be written on standard error without waiting: a terminal may be stopped, or a pipe full.
+  static var takesText: Bool {
+    var question = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+    return poll(&question, 1, 0) == 1 && question.revents & Int16(POLLOUT) != 0
+  }
+
+  /// Waits until the reader of standard error, if that is a pipe, has read everything and passed it on: half a second at most.
+  static func awaitReader() {
+    var unread: CInt = 0
+    for _ in 0..<500 {
+      // A terminal answers as well, but it shows text in the order in which it is written.
+      guard isatty(STDERR_FILENO) == 0, ioctl(STDERR_FILENO, UInt(FIONREAD), &unread) == 0 else { return }
+      if unread == 0 { break }
+      usleep(1000)
+    }
+    // Nothing tells when the reader has written what it has read.
+    usleep(10_000)
   }
 
   /// Writes text on standard error, in one piece, so that lines of several processes do not mix.
