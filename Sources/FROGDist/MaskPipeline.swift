@@ -137,7 +137,10 @@ package struct MaskPipeline: MatrixCommand {
     let stage = MaskStage(
       catalog: input.catalog, scored: worker.matrices, targets: groups.targets, output: run.output,
       world: context.world, watch: context.watch)
-    let written = try context.stage("masks") { try stage.write(layouts) }
+    let written = try context.stage("masks") {
+      context.sharesEqually()
+      return try stage.write(layouts) { context.advanced("masks", to: $0) }
+    }
     let histograms =
       try question.histograms
       ? context.stage("histograms") {

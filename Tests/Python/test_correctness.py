@@ -71,8 +71,9 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
         "score": "frog", "rank": None, "oversample": None, "power_iterations": None, "target_overlap": None, "normalize": "none",
         "sample": None, "seed": None,
         "weight_by": None, "conv": None, "split_fused": False, "quality_weight": "none", "overparameterized": "keep", "analyze": False,
+        "histograms": True, "importance": "frobenius",
     }  # fmt: skip
-    assert set(described["documents"]) == {"layers.csv"}
+    assert set(described["documents"]) == {"layers.csv", "histograms.safetensors"}
     assert described["checkpoint"]["matrices"] == len(ours.matrices)
     assert described["checkpoint"]["weights"] == ours.total
     lowest = min(m.scores[selection[m.name]].min() for m in ours.matrices if selection[m.name].size)

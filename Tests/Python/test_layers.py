@@ -369,7 +369,7 @@ SPOILED = {
 
 def test_histograms_that_are_not_of_the_masks(frog, exact, checkpoint, tmp_path):
     out = tmp_path / "out"
-    frog.mask(checkpoint("bf16_sharded"), out)
+    frog.mask(checkpoint("bf16_sharded"), out, "--no-histograms")
     options = ("--layers", "--budget-sweep", "1%")
     assert_refused(frog("inspect", out, *options), 66, "histograms.safetensors")
     whole = histograms([matrix.scores for matrix in exact("bf16_sharded").matrices])

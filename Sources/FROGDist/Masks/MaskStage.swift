@@ -29,8 +29,10 @@ struct MaskStage {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter layouts: the layout of each target.
-  func write(_ layouts: [MaskLayout]) throws -> [Written] {
+  /// - Parameters:
+  ///   - layouts: the layout of each target.
+  ///   - progress: called with the share of this rank's matrices that are written, from 0 to 1.
+  func write(_ layouts: [MaskLayout], progress: (Double) -> Void) throws -> [Written] {
     // 1. Make the files.
     try world.agreeing {
       guard world.isRoot else { return }
@@ -47,6 +49,7 @@ struct MaskStage {
       var kept = targets.map { _ in [Int: KeptSummary]() }
       // Every layout has the same matrices in its files, those of one shard of the checkpoint.
       let byFile = Dictionary(grouping: scored) { layouts[0].file(of: $0.ordinal) }
+      var done = 0
       for (number, matrices) in byFile {
         let files = try zip(targets, layouts).map { target, layout in
           MaskFile(try DurableFile(openingForUpdate: path(of: layout.files[number], target)))
@@ -56,6 +59,8 @@ struct MaskStage {
           for (target, summary) in try write(matrix, layouts, to: files).enumerated() {
             kept[target][matrix.ordinal] = summary
           }
+          done += 1
+          progress(Double(done) / Double(scored.count))
         }
         for file in files { try file.descriptor.synchronize() }
       }
