@@ -8,12 +8,18 @@ extension ParsableCommand {
   ///
   /// A failure that all ranks agree on is reported once.
   ///
-  /// - Parameter threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
-  static func runOnRanks(threads: Int? = nil, _ body: (Communicator) throws -> ExitStatus) -> Never {
-    if let refusal = LaunchTrial(threads: threads ?? 1).refusal() { exit(withStatus: refusal) }
-    let status = MPI.run { world in
+  /// - Parameters:
+  ///   - threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
+  ///   - checksSize: whether a run of another number of processes than the launcher has started is refused.
+  ///   - body: the work of a rank. It is given what was there before MPI has started.
+  static func runOnRanks(
+    threads: Int? = nil, checksSize: Bool = true, _ body: (Communicator, LaunchSite) throws -> ExitStatus
+  ) -> Never {
+    let site = LaunchSite.look()
+    if let refusal = LaunchTrial(threads: threads ?? 1, at: site).refusal() { exit(withStatus: refusal) }
+    let status = MPI.run(checking: checksSize ? site.environment : nil) { world in
       do {
-        return try body(world).rawValue
+        return try body(world, site).rawValue
       } catch let failure as RunFailure {
         if world.isRoot { Terminal.complain(failure.message) }
         return ExitStatus(failure.kind).rawValue
@@ -38,7 +44,7 @@ extension ParsableCommand {
   ) -> Never {
     let logger = Diagnostics.logger()
     let limits = stop.limits
-    runOnRanks(threads: threads) { world in
+    runOnRanks(threads: threads) { world, site in
       let display = ProgressDisplay(isQuiet: output.quiet, logger: logger)
       // The open line is removed, so that an error is reported on a line of its own.
       defer { display.clear() }
@@ -47,8 +53,7 @@ extension ParsableCommand {
       do {
         let text = try body(
           RunContext(
-            on: world, observer: display, version: version, watch: watch,
-            kinds: kinds))
+            on: world, observer: display, version: version, watch: watch, kinds: kinds, site: site))
         display.clear()
         try world.agree { () throws(RunFailure) in
           guard world.isRoot, !output.quiet else { return }

@@ -1,0 +1,22 @@
+import MPI
+
+/// What there is before MPI has started, which changes it: the environment that the launcher has left, and the folders that MPI uses.
+package struct LaunchSite: Sendable {
+  package let environment: LaunchEnvironment
+  package let files: LocalFiles
+
+  /// Looks at the process and its machine. Called before MPI is initialized.
+  package static func look() -> LaunchSite { LaunchSite(environment: .current(), files: .look()) }
+
+  /// Refuses a folder for temporary files in which MPI would end the process.
+  ///
+  /// mpirun makes the folders of its processes by itself, wherever they would.
+  ///
+  /// - Throws: ``RunFailure`` of kind `.io`, in the words of `frog-mpi doctor`.
+  package func checkFiles() throws(RunFailure) {
+    guard environment.job?.launcher != .openMPI,
+      let finding = FileFindings.obstacle(files, on: HostName.shown(HostName.own))
+    else { return }
+    throw RunFailure(.io, finding.sentence)
+  }
+}
