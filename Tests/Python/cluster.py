@@ -4,7 +4,7 @@ A host is a process with a host name, a network and a `/dev/shm` of its own; eve
 two switches: `control`, over which Slurm talks, and `data`, over which MPI does, so that MPI alone can lose a host. The switches stand in the
 namespace of the first host. Everything is gone when the processes have ended.
 
-Needs root, unshare, ip, and Debian's slurmctld, slurmd, slurm-client and munge, which scripts/setup --python installs.
+Needs root, unshare, ip, and Debian's slurmctld, slurmd, slurm-client and munge, which scripts/setup --checks installs.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ def missing():
         return "only root can make hosts on this machine"
     absent = [tool for tool in TOOLS if shutil.which(tool, path=search_path()) is None]
     if absent:
-        return f"no {', '.join(absent)}: scripts/setup --python"
+        return f"no {', '.join(absent)}: scripts/setup --checks"
     tried = subprocess.run(["unshare", "--net", "--uts", "--mount", "true"], capture_output=True, text=True)
     return f"no namespaces: {tried.stderr.strip()}" if tried.returncode else ""
 

@@ -1,3 +1,6 @@
+import ShardIO
+import SystemPackage
+
 /// Whether nodes have the memory that is wanted of them.
 package enum MemoryFindings {
   /// Compares what the ranks of each node want with what there is.
@@ -33,7 +36,7 @@ package enum MemoryFindings {
     let group = node.ranks.min { $0.memory.limit ?? .max < $1.memory.limit ?? .max }?.memory.group
     let limit =
       isGroup
-      ? "control group \(HostName.shown(group ?? "/")) allows \(Amount.of(bytes))"
+      ? "control group \(shown(FilePath(group ?? "/"))) allows \(Amount.of(bytes))"
       : "only \(Amount.of(bytes)) are available"
     return .problem(
       .memory,

@@ -92,22 +92,18 @@ package struct OutputProbe {
     let folder = trial.removingLastComponent()
     var problems: [Finding] = []
     let blind = all.indices.filter { all[$0] == Self.unseen }
-    if let first = blind.first {
-      problems.append(Self.notShared(folder, rank: first, hosts: Self.distinct(blind.map { hosts[$0] })))
-    }
+    if !blind.isEmpty { problems.append(Self.notShared(folder, hosts: Self.distinct(blind.map { hosts[$0] }))) }
     if let rank = all.indices.first(where: { !all[$0].isEmpty && all[$0] != Self.unseen }) {
       problems.append(cannotWrite(all[rank], rank: rank, host: hosts[rank]))
     }
     return Result(folder: folder, space: try? FileSystemSpace(of: folder), problems: problems, ranks: world.size)
   }
 
-  /// The problem that ranks do not see what rank 0 has made.
-  ///
-  /// - Parameter hosts: the machines of those ranks.
-  static func notShared(_ folder: FilePath, rank: Int, hosts: [String]) -> Finding {
-    .problem(
-      .output,
-      "rank \(rank) on host \(HostName.list(hosts)) does not see what rank 0 has made in the folder \(shown(folder))",
+  /// The problem that some hosts do not see what rank 0 has made.
+  static func notShared(_ folder: FilePath, hosts: [String]) -> Finding {
+    let who = hosts.count == 1 ? "host \(HostName.list(hosts)) does" : "hosts \(HostName.list(hosts)) do"
+    return .problem(
+      .output, "\(who) not see what rank 0 has made in the folder \(shown(folder))",
       do: "choose an --out on a file system that all nodes share", as: .io)
   }
 

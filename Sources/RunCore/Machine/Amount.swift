@@ -1,14 +1,13 @@
 /// Amounts of memory in the words of findings.
 package enum Amount {
-  /// A number of bytes in the largest decimal unit that leaves at least one, with one decimal: `2.1 GB`.
+  /// A number of bytes in the largest decimal unit that leaves at least one, rounded to one decimal: `2.1 GB`.
   package static func of(_ bytes: Int) -> String {
-    let units = ["kB", "MB", "GB", "TB"]
     guard bytes >= 1000 else { return "\(bytes) B" }
-    var (tenths, unit) = (bytes / 100, 0)
-    while tenths >= 10_000, unit < units.count - 1 {
-      tenths /= 1000
-      unit += 1
+    var (name, unit) = ("kB", 1000)
+    for (next, size) in [("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000)] where bytes >= size {
+      (name, unit) = (next, size)
     }
-    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+    let tenths = bytes / (unit / 10) + (bytes % (unit / 10) * 2 >= unit / 10 ? 1 : 0)
+    return "\(tenths / 10).\(tenths % 10) \(name)"
   }
 }

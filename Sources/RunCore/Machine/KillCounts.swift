@@ -33,8 +33,9 @@ package struct KillCounts: Codable, Sendable, Equatable {
 
   /// A kill that was counted since.
   enum Kill: Equatable {
-    /// In a group, whose limit is given in bytes if it has one.
-    case inGroup(name: String, limit: Int?, count: Int)
+    /// In the group that the process was in itself, or if `isOwn` is false in one above it, which other runs share. `name` is the group with
+    /// the smallest limit on the way up, which is given in bytes; the group itself if there is no limit.
+    case inGroup(name: String, limit: Int?, count: Int, isOwn: Bool)
     /// Somewhere on the machine. The group of the process that was killed may be gone by now, as that of a finished job is.
     case onMachine(count: Int)
   }
@@ -49,7 +50,7 @@ package struct KillCounts: Codable, Sendable, Equatable {
       guard let now, now > group.kills else { continue }
       // A group without a limit of its own is held by those above it.
       let limit = groups[index...].compactMap { upper in upper.limit.map { (upper.name, $0) } }.min { $0.1 < $1.1 }
-      return .inGroup(name: limit?.0 ?? group.name, limit: limit?.1, count: now - group.kills)
+      return .inGroup(name: limit?.0 ?? group.name, limit: limit?.1, count: now - group.kills, isOwn: index == 0)
     }
     guard let before = kills, let now = Self.machine(read), now > before else { return nil }
     return .onMachine(count: now - before)

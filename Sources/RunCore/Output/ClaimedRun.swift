@@ -84,8 +84,7 @@ package struct ClaimedRun {
   private func checkVisible() throws {
     try world.agreeing {
       guard try !Folder.exists(output.work) else { return }
-      throw RunFailure(
-        .io, OutputProbe.notShared(output.path, rank: world.rank, hosts: [HostName.own]).sentence)
+      throw RunFailure(.io, OutputProbe.notShared(output.path, hosts: [HostName.own]).sentence)
     }
   }
 }

@@ -1,3 +1,6 @@
+import ShardIO
+import SystemPackage
+
 /// What a process of a run has found about memory when it began, and what it was about to need: the file `memory.json` in the work folder.
 ///
 /// The next process compares it with what it finds. It is no part of the run's identity.
@@ -30,23 +33,23 @@ struct MemoryAtStart: Codable, Equatable {
     func sentence(read: ControlGroup.Reader = SystemFile.contents) -> String? {
       guard let kill = counts.killSince(read: read) else { return nil }
       let plan =
-        "the plan wanted up to \(Amount.of(largestRank)) a process, \(Amount.of(allRanks)) for \(ranks) on host \(HostName.shown(host))"
+        "the plan wanted up to \(Amount.of(largestRank)) a process, \(Amount.of(allRanks)) for \(ranks == 1 ? "1 process" : "\(ranks) processes") on host \(HostName.shown(host))"
       let remedy = "start fewer processes a node, lower --memory, or ask for more memory"
       switch kill {
-      case .inGroup(let name, let limit, let count):
-        let group = "control group \(HostName.shown(name))"
-        let times = count == 1 ? "a process" : "\(count) processes"
-        return limit.map {
-          "the memory limit of \(Amount.of($0)) of \(group) has ended \(times) since the run began, probably of this run; \(plan): "
-            + remedy
-        }
-          ?? "the kernel has ended \(times) of \(group) for lack of memory since the run began, probably of this run; \(plan): \(remedy)"
+      case .inGroup(let name, let limit, let count, let isOwn):
+        let group = "control group \(shown(FilePath(name)))"
+        let who =
+          limit.map { "the memory limit of \(Amount.of($0)) of \(group) has" } ?? "a lack of memory in \(group) has"
+        return
+          "\(who) ended \(processes(count)) since the run began, \(isOwn ? "probably" : "perhaps") of this run; \(plan): \(remedy)"
       case .onMachine(let count):
         return
-          "the kernel of host \(HostName.shown(host)) has ended \(count == 1 ? "a process" : "\(count) processes") for lack of memory "
-          + "since the run began, perhaps of this run; \(plan): \(remedy)"
+          "a lack of memory on host \(HostName.shown(host)) has ended \(processes(count)) since the run began, perhaps of this run; "
+          + "\(plan): \(remedy)"
       }
     }
+
+    private func processes(_ count: Int) -> String { count == 1 ? "a process" : "\(count) processes" }
   }
 
   private enum CodingKeys: String, CodingKey {
