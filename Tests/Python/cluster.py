@@ -1,8 +1,8 @@
 """Several hosts on one machine, with a Slurm over them, for what only shows between hosts.
 
-A host is a process with a host name, a network and a `/dev/shm` of its own; everything else it shares with the machine. All hosts hang on
-two switches: `control`, over which Slurm talks, and `data`, over which MPI does, so that MPI alone can lose a host. The switches stand in the
-namespace of the first host. Everything is gone when the processes have ended.
+A host is a process with a host name, a network and a `/dev/shm` of its own; everything else it shares with the machine.
+All hosts hang on two switches: `control`, over which Slurm talks, and `data`, over which MPI does, so that MPI alone can lose a host.
+The switches stand in the namespace of the first host. Everything is gone when the processes have ended.
 
 Needs root, unshare, ip, and Debian's slurmctld, slurmd, slurm-client and munge, which scripts/setup --checks installs.
 """
@@ -198,7 +198,7 @@ class Cluster:
 
     def _daemon(self, command, name, output=None):
         """Starts a process that ends with the cluster."""
-        log = self.stack.enter_context(open(self.folder / f"{name}.log", "wb"))
+        log = self.stack.enter_context((self.folder / f"{name}.log").open("wb"))
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output or log, stderr=log, env=self.environment, start_new_session=True
         )

@@ -25,9 +25,7 @@ def doctor(frog):
             line = ["mpirun", "-n", ranks, *options, *line]
         line = [str(part) for part in (*wrapper, *line)]
         variables = os.environ | {"SWIFT_BACKTRACE": "enable=no", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        done = subprocess.run(
-            line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=variables | dict(environment)
-        )
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=variables | dict(environment))
         return Result(line, done.returncode, done.stdout, done.stderr)
 
     return run
@@ -93,9 +91,7 @@ def test_more_threads_than_cores(doctor):
 def test_little_shared_memory(doctor, checkpoint, tmp_path, command):
     arguments = () if command == "doctor" else (checkpoint("bf16_sharded"), "--out", tmp_path / "out")
     # Open MPI itself finds that there is no room for its segments, and does without shared memory.
-    result = doctor(
-        *arguments, "--threads", 1, ranks=2, wrapper=in_mounts("mount -t tmpfs -o size=1m tmpfs /dev/shm"), command=command
-    )
+    result = doctor(*arguments, "--threads", 1, ranks=2, wrapper=in_mounts("mount -t tmpfs -o size=1m tmpfs /dev/shm"), command=command)
     words = ("/dev/shm of host", "1.0 MB free of 1.0 MB", "--shm-size")
     if command == "doctor":
         assert_named(result, 64, "problem", "shared memory", *words)
@@ -201,6 +197,14 @@ def test_a_process_that_does_not_answer(doctor):
     assert "has waited 2 s for MPI_Init" in result.error_lines[0], str(result)
 
 
+@pytest.mark.parametrize("limit", ["-v 150000", "-s 512"])
+def test_limits_of_the_process(doctor, limit):
+    """They are found before a timer, which would wait for a thread that is not to be had."""
+    wrapper = ("sh", "-c", f'ulimit -S {limit}; OPENBLAS_NUM_THREADS=1 exec "$0" "$@"')
+    result = doctor("--threads", 1, wrapper=wrapper)
+    assert result.status == 64 and len(result.error_lines) == 1 and f"ulimit {limit[:2]}" in result.stderr, str(result)
+
+
 def test_options_need_a_checkpoint(doctor):
     for arguments, word in ((("--for", "analyze"), "--for needs a checkpoint"), (("--timeout", "soon"), "--timeout")):
         result = doctor(*arguments)
@@ -231,4 +235,3 @@ def test_a_run_that_the_memory_limit_has_ended(frog, checkpoint, tmp_path):
     (told,) = [text for text in first.stderr.splitlines() if "warning:" in text and "control group" in text]
     for word in (f"memory limit of 524.3 MB of control group {group.name}", "probably of this run", "the plan wanted up to", "--memory"):
         assert word in told, told
-

@@ -8,15 +8,15 @@ package struct LaunchSite: Sendable {
   /// Looks at the process and its machine. Called before MPI is initialized.
   package static func look() -> LaunchSite { LaunchSite(environment: .current(), files: .look()) }
 
-  /// Refuses a folder for temporary files in which MPI would end the process.
+  /// Refuses a folder for temporary files in which MPI would end a process that was started by hand.
   ///
-  /// mpirun makes the folders of its processes by itself, wherever they would.
+  /// A launcher makes folders for its processes by itself, wherever their `TMPDIR` leads.
   ///
   /// - Throws: ``RunFailure`` of kind `.io`, in the words of `frog-mpi doctor`.
   package func checkFiles() throws(RunFailure) {
-    guard environment.job?.launcher != .openMPI,
-      let finding = FileFindings.obstacle(files, on: HostName.shown(HostName.own))
-    else { return }
+    guard environment.job == nil, let finding = FileFindings.obstacle(files, on: HostName.shown(HostName.own)) else {
+      return
+    }
     throw RunFailure(.io, finding.sentence)
   }
 }

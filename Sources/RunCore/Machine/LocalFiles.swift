@@ -26,7 +26,7 @@ package struct LocalFiles: Codable, Sendable, Equatable {
 
   /// Looks at this machine, in the same variables and order as Open MPI.
   package static func look() -> LocalFiles {
-    let names = ["TMPDIR", "TEMP", "TMP"]
+    let names = ["OMPI_MCA_orte_tmpdir_base", "TMPDIR", "TEMP", "TMP"]
     let given = names.lazy.compactMap { getenv($0).map { String(cString: $0) } }.first { !$0.isEmpty }
     let folder = given ?? "/tmp"
     return LocalFiles(

@@ -11,12 +11,14 @@ final class AnswerLimit {
 
   /// The seconds that an answer may take.
   let seconds: Double
-  private let timer = DispatchSource.makeTimerSource(queue: .global())
+  // A timer starts a thread, for which it would wait for ever where none is to be had. So there is none before it is needed.
+  private lazy var timer = {
+    let timer = DispatchSource.makeTimerSource(queue: .global())
+    timer.activate()
+    return timer
+  }()
 
-  init(seconds: Double) {
-    self.seconds = seconds
-    timer.resume()
-  }
+  init(seconds: Double) { self.seconds = seconds }
 
   /// Waits for `what` from now on, in place of what it has waited for.
   ///

@@ -56,8 +56,9 @@ struct Doctor: ParsableCommand {
 
   func run() throws {
     let limit = AnswerLimit(seconds: Double(timeout.flatMap { Duration.seconds(of: $0) } ?? 10))
-    limit.expect("MPI_Init")
-    Self.runOnRanks(threads: resources.threads, checksSize: false) { world, site in
+    Self.runOnRanks(
+      threads: resources.threads, checksSize: false, beforeMPI: { limit.expect("MPI_Init") }
+    ) { world, site in
       defer { limit.expect("MPI_Finalize") }
       let examination = Examination(self, at: site, on: world, limit: limit)
       // Tasks that are runs of their own all find the same.

@@ -11,12 +11,15 @@ extension ParsableCommand {
   /// - Parameters:
   ///   - threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
   ///   - checksSize: whether a run of another number of processes than the launcher has started is refused.
+  ///   - beforeMPI: is called when the process is known to get what it needs, just before MPI is initialized.
   ///   - body: the work of a rank. It is given what was there before MPI has started.
   static func runOnRanks(
-    threads: Int? = nil, checksSize: Bool = true, _ body: (Communicator, LaunchSite) throws -> ExitStatus
+    threads: Int? = nil, checksSize: Bool = true, beforeMPI: () -> Void = {},
+    _ body: (Communicator, LaunchSite) throws -> ExitStatus
   ) -> Never {
     let site = LaunchSite.look()
     if let refusal = LaunchTrial(threads: threads ?? 1, at: site).refusal() { exit(withStatus: refusal) }
+    beforeMPI()
     let status = MPI.run(checking: checksSize ? site.environment : nil) { world in
       do {
         return try body(world, site).rawValue
