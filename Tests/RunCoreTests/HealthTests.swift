@@ -90,7 +90,10 @@ struct HealthTests {
   @Test("a folder for temporary files that cannot be written to, or has a long path")
   func temporary() throws {
     let found = try trouble(ranks { if $0.rank == 1 { $0.files.obstacle = "Read-only file system" } })
-    #expect(found.topic == .temporaryFiles && found.failure == .io && found.found.contains("(Read-only file system)"))
+    #expect(
+      found.topic == .temporaryFiles && found.severity == .warning && found.found.contains("(Read-only file system)"))
+    let files = LocalFiles(sharedMemory: nil, temporary: "/tmp", obstacle: "Read-only file system")
+    #expect(FileFindings.obstacle(files, on: "n0", isAlone: true)?.failure == .io)
     let long = try trouble(ranks { $0.files.temporary = "/" + String(repeating: "x", count: 64) })
     #expect(long.severity == .warning && long.found.contains("65 bytes"))
   }

@@ -9,7 +9,9 @@ package enum FileFindings {
   /// such as `/ompi.HOST.UID/pid.PID/0/0/usock` takes up to 43 of them.
   static let longestTemporary = 64
 
-  static func of(_ nodes: [SurveyedNode]) -> [Finding] { [sharedMemory(nodes), temporary(nodes)] }
+  static func of(_ nodes: [SurveyedNode], isAlone: Bool) -> [Finding] {
+    [sharedMemory(nodes), temporary(nodes, isAlone: isAlone)]
+  }
 
   private static func sharedMemory(_ nodes: [SurveyedNode]) -> Finding {
     let small = nodes.first { node in
@@ -31,8 +33,9 @@ package enum FileFindings {
     return .fine(.sharedMemory, free.map { "/dev/shm has \(Amount.of($0)) free" } ?? "there is no /dev/shm")
   }
 
-  private static func temporary(_ nodes: [SurveyedNode]) -> Finding {
-    if let unusable = nodes.first({ node in node.ranks.lazy.compactMap { Self.obstacle($0.files, on: node.host) }.first
+  private static func temporary(_ nodes: [SurveyedNode], isAlone: Bool) -> Finding {
+    if let unusable = nodes.first({ node in
+      node.ranks.lazy.compactMap { obstacle($0.files, on: node.host, isAlone: isAlone) }.first
     }) {
       return unusable
     }
@@ -49,13 +52,18 @@ package enum FileFindings {
       ?? .fine(.temporaryFiles, "\(shown(FilePath(nodes.first?.ranks[0].files.temporary ?? "/tmp"))) can be written to")
   }
 
-  /// The problem if MPI cannot make its folder for temporary files; nil if it can.
-  package static func obstacle(_ files: LocalFiles, on host: String) -> Finding? {
-    files.obstacle.map { reason in
-      .problem(
-        .temporaryFiles,
-        "MPI cannot write to the folder for temporary files, \(shown(FilePath(files.temporary))), on host \(host) (\(reason))",
-        do: "set TMPDIR to a folder that can be written to", as: .io)
-    }
+  /// What is wrong if no file can be made in the folder for temporary files; nil if one can be.
+  ///
+  /// Without a launcher MPI ends the process there. A launcher makes the folders of its processes by itself, wherever their `TMPDIR` leads.
+  ///
+  /// - Parameter isAlone: whether there is no launcher.
+  package static func obstacle(_ files: LocalFiles, on host: String, isAlone: Bool) -> Finding? {
+    guard let reason = files.obstacle else { return nil }
+    let found =
+      "no file can be made in the folder for temporary files, \(shown(FilePath(files.temporary))), on host \(host) (\(reason))"
+    let remedy = "set TMPDIR to a folder that can be written to"
+    return isAlone
+      ? .problem(.temporaryFiles, found + ", and MPI needs some", do: remedy, as: .io)
+      : .warning(.temporaryFiles, found + ", and libraries under MPI may need some", do: remedy)
   }
 }

@@ -5,7 +5,8 @@ package enum LaunchFindings {
   /// Every finding that needs neither a checkpoint nor an output folder, fine ones included.
   package static func all(_ surveys: [RankSurvey], _ launch: LaunchEnvironment) -> [Finding] {
     let nodes = SurveyedNode.all(in: surveys)
-    return [processes(nodes, launch)] + CoreFindings.of(nodes) + FileFindings.of(nodes) + LibraryFindings.of(surveys)
+    return [processes(nodes, launch)] + CoreFindings.of(nodes) + FileFindings.of(nodes, isAlone: launch.job == nil)
+      + LibraryFindings.of(surveys)
   }
 
   /// The number of processes against what the launcher has started.

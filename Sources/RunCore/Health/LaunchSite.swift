@@ -6,7 +6,10 @@ package struct LaunchSite: Sendable {
   package let files: LocalFiles
 
   /// Looks at the process and its machine. Called before MPI is initialized.
-  package static func look() -> LaunchSite { LaunchSite(environment: .current(), files: .look()) }
+  package static func look() -> LaunchSite {
+    let environment = LaunchEnvironment.current()
+    return LaunchSite(environment: environment, files: .look(isAlone: environment.job == nil))
+  }
 
   /// Refuses a folder for temporary files in which MPI would end a process that was started by hand.
   ///
@@ -14,9 +17,7 @@ package struct LaunchSite: Sendable {
   ///
   /// - Throws: ``RunFailure`` of kind `.io`, in the words of `frog-mpi doctor`.
   package func checkFiles() throws(RunFailure) {
-    guard environment.job == nil, let finding = FileFindings.obstacle(files, on: HostName.shown(HostName.own)) else {
-      return
-    }
-    throw RunFailure(.io, finding.sentence)
+    let finding = FileFindings.obstacle(files, on: HostName.shown(HostName.own), isAlone: environment.job == nil)
+    if let finding, let failure = finding.failure { throw RunFailure(failure, finding.sentence) }
   }
 }

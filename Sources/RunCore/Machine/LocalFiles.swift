@@ -25,8 +25,11 @@ package struct LocalFiles: Codable, Sendable, Equatable {
   }
 
   /// Looks at this machine, in the same variables and order as Open MPI.
-  package static func look() -> LocalFiles {
-    let names = ["OMPI_MCA_orte_tmpdir_base", "TMPDIR", "TEMP", "TMP"]
+  ///
+  /// - Parameter isAlone: whether the process was started without a launcher. Otherwise `OMPI_MCA_orte_tmpdir_base` is the launcher's, which
+  ///   has made what it needs there.
+  package static func look(isAlone: Bool) -> LocalFiles {
+    let names = (isAlone ? ["OMPI_MCA_orte_tmpdir_base"] : []) + ["TMPDIR", "TEMP", "TMP"]
     let given = names.lazy.compactMap { getenv($0).map { String(cString: $0) } }.first { !$0.isEmpty }
     let folder = given ?? "/tmp"
     return LocalFiles(
