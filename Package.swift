@@ -118,7 +118,8 @@ let package = Package(
     .testTarget(name: "ShardIOTests", dependencies: ["ShardIO", "TestSupport", systemPackage], swiftSettings: strict),
     .testTarget(name: "SpectralQualityTests", dependencies: ["SpectralQuality"], swiftSettings: strict),
     .testTarget(name: "DistSVDTests", dependencies: ["DistSVD", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "RunCoreTests", dependencies: ["RunCore", "ShardIO", systemPackage], swiftSettings: strict),
+    .testTarget(
+      name: "RunCoreTests", dependencies: ["MPI", "RunCore", "ShardIO", systemPackage], swiftSettings: strict),
     .testTarget(
       name: "WeightsTests", dependencies: ["CKernels", "RunCore", "ShardIO", "TestSupport", "Weights", systemPackage],
       swiftSettings: strict),

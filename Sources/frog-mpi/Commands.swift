@@ -9,7 +9,7 @@ enum Commands {
   static let onMatrices: [any RunCommand.Type] = [Mask.self, Analyze.self, Compare.self]
 
   /// Every command, in the order of the help.
-  static let all: [any ParsableCommand.Type] = onMatrices + [Plan.self, Inspect.self, Verify.self]
+  static let all: [any ParsableCommand.Type] = onMatrices + [Plan.self, Inspect.self, Verify.self, Doctor.self]
 
   /// The files by which results of each command are recognized.
   static var kinds: [OutputKind] { onMatrices.map { $0.kind } }

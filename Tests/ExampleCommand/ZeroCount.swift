@@ -92,7 +92,7 @@ struct ZeroSummary: SummaryDocument {
 /// `mpirun -n 3 example-command CHECKPOINT OUT [--resume] [--keep-work]`
 @main
 struct ExampleCommand {
-  static func run(_ arguments: [String], on world: Communicator) throws {
+  static func run(_ arguments: [String], on world: Communicator, at site: LaunchSite) throws {
     let watch = try StopWatch(rank: world.rank, of: world.size, limits: .init()) { _ in }
     defer { watch.end() }
     let output = OutputOptions(
@@ -101,13 +101,14 @@ struct ExampleCommand {
     _ = try CommandRun(
       command,
       in: RunContext(
-        on: world, observer: SilentObserver(), version: "1", watch: watch, kinds: [ZeroCount.kind]))()
+        on: world, observer: SilentObserver(), version: "1", watch: watch, kinds: [ZeroCount.kind], site: site))()
   }
 
   static func main() {
+    let site = LaunchSite.look()
     exit(
       MPI.run { world in
-        do { try run(CommandLine.arguments, on: world) } catch let failure as RunFailure {
+        do { try run(CommandLine.arguments, on: world, at: site) } catch let failure as RunFailure {
           if world.isRoot { print(failure.message) }
           return 1
         }

@@ -96,13 +96,6 @@ struct MemoryTests {
     _ = try ScheduleTests.schedule(Shapes.matrices([(64, 64), (8192, 8192)]), ranks: 4, limit: enough)
   }
 
-  @Test("what is available on a node, from the kernel's own words")
-  func available() {
-    #expect(MemoryBudget.available(inMeminfo: "MemTotal: 9 kB\nMemAvailable:   24218144 kB\n") == 24_218_144 * 1024)
-    #expect(MemoryBudget.available(inMeminfo: "MemTotal: 9 kB\n") == nil)
-    #expect(MemoryBudget.available(inMeminfo: "MemAvailable: lots kB\n") == nil)
-  }
-
   @Test("what the limits of a process leave beside what is in use")
   func room() {
     let status = "Name:\tx\nVmPeak:\t  900 kB\nVmSize:\t  700 kB\nVmData:\t   50 kB\n"
@@ -112,18 +105,6 @@ struct MemoryTests {
     // A limit that was lowered below what is in use leaves nothing.
     #expect(MemoryBudget.room(addresses: 1000 << 10, data: 40 << 10, status: status) == 0)
     #expect(MemoryBudget.room(addresses: 1000 << 10, data: nil, status: "") == 1000 << 10)
-  }
-
-  @Test("the least limit of a control group and those above it, of either version")
-  func groups() {
-    let second = ["/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "5000\n"]
-    #expect(MemoryBudget.groupLimit(ofGroups: "0::/a/b\n") { second[$0] } == 5000)
-    let first = [
-      "/sys/fs/cgroup/memory/job/memory.limit_in_bytes": "7000",
-      "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
-    ]
-    #expect(MemoryBudget.groupLimit(ofGroups: "9:name=systemd:/\n4:memory:/job\n1:cpu:/\n") { first[$0] } == 7000)
-    #expect(MemoryBudget.groupLimit(ofGroups: "0::/\nnonsense\n") { _ in nil } == nil)
   }
 }
 

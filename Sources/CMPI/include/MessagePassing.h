@@ -7,6 +7,7 @@
 #ifndef CMPI_MESSAGE_PASSING_H
 #define CMPI_MESSAGE_PASSING_H
 
+#include <dlfcn.h>
 #include <mpi.h>
 #include <stddef.h>
 
@@ -72,6 +73,16 @@ static inline int cmpi_library_version(char *text) {
   int result = MPI_Get_library_version(text, &length);
   text[result == MPI_SUCCESS ? length : 0] = 0;
   return result;
+}
+
+// The version of the PMIx library in its own words, if MPI has loaded one under its usual name; else NULL.
+//
+// The library is loaded by a component of MPI, so its functions cannot be linked to.
+static inline const char *cmpi_pmix_version(void) {
+  void *library = dlopen("libpmix.so.2", RTLD_NOW | RTLD_NOLOAD);
+  if (library == NULL) return NULL;
+  const char *(*version)(void) = (const char *(*)(void))dlsym(library, "PMIx_Get_version");
+  return version == NULL ? NULL : version();
 }
 
 // MARK: Communicators
@@ -158,6 +169,14 @@ static inline int cmpi_receive_arrived(cmpi_comm comm, void *data, int count, cm
   code = MPI_Recv(data, count, cmpi_datatype(type), status.MPI_SOURCE, 0, comm.handle, MPI_STATUS_IGNORE);
   if (code == MPI_SUCCESS) *sender = status.MPI_SOURCE;
   return code;
+}
+static inline int cmpi_start_send(
+    cmpi_comm comm, const void *data, int count, cmpi_type type, int rank, cmpi_request *request) {
+  return MPI_Isend(data, count, cmpi_datatype(type), rank, 0, comm.handle, &request->handle);
+}
+static inline int cmpi_start_receive(
+    cmpi_comm comm, void *data, int count, cmpi_type type, int rank, cmpi_request *request) {
+  return MPI_Irecv(data, count, cmpi_datatype(type), rank, 0, comm.handle, &request->handle);
 }
 static inline int cmpi_test(cmpi_request *request, int *done) {
   return MPI_Test(&request->handle, done, MPI_STATUS_IGNORE);

@@ -49,9 +49,12 @@ package struct CommandRun<Command: MatrixCommand> {
     // 1. Threads: a run that is continued keeps the number it began with, since threads shape the last bits of results.
     let begun = options.output.resume ? try RunStart.threads(in: output, world: world) : nil
     let threads = try context.setThreads(options.threads, begun: begun)
+    let checkup = try Checkup(threads: threads, in: context)
+    checkup.warnOfLaunch()
     // 2. Catalogs and plan: what the headers say, and whether it can be done.
     let (catalogs, planner, prepared) = try prepare(threads: threads)
     var preparation = prepared
+    checkup.warnOfMemory(planner)
     // 3. Claim: make sure that the results have a place before hours of work.
     return try ClaimedRun.holding(
       output, options.output, checkpoints: options.sources.map(\.path), world: world, watch: context.watch
@@ -64,7 +67,7 @@ package struct CommandRun<Command: MatrixCommand> {
         options: try command.words(&preparation, inputs, threads: threads, in: context), threads: threads,
         sources: Dictionary(
           uniqueKeysWithValues: zip(options.sources, inputs).map { ($0.name, .init($1.catalog, $1.norms)) }))
-      guard try claimed.begins(identity) else {
+      guard try claimed.begins(identity, planned: planner.plannedBytes, warn: context.warn) else {
         return Outcome(product: try command.product(in: output.path, world: world), statistics: nil)
       }
       // 6. Work: the command's own stages over the matrices.
@@ -150,8 +153,7 @@ extension RunContext {
   ///   - given: the number that was asked for; nil to divide the available cores among the ranks of a node.
   ///   - begun: the number of threads of the run that is continued; nil for a new run.
   fileprivate func setThreads(_ given: Int?, begun: Int?) throws -> Int {
-    let automatic = try ThreadBudget.automatic(world)
-    let threads = try begun ?? world.allReduced(given ?? automatic, .minimum)
+    let threads = try begun ?? ThreadBudget.agreed(given: given, world)
     if let given, given != threads {
       warn(
         "this run began with \(threads) thread\(threads == 1 ? "" : "s") a process, which shapes last bits, and goes on with as many"

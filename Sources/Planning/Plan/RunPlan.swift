@@ -116,6 +116,14 @@ package struct RunPlan: Sendable {
 
   /// The bytes that the neediest rank holds.
   package var peakMemory: Int { max(memory.max() ?? 0, rehearsal?.peakMemory ?? 0) }
+  /// The bytes that each rank holds at most, by rank.
+  package var bytesByRank: [Int] {
+    var bytes = [Int](repeating: max(MemoryModel.base, rehearsal?.peakMemory ?? 0), count: layout.ranks)
+    for task in schedule.tasks {
+      for rank in task.ranks { bytes[rank] = max(bytes[rank], memory[task.ordinal]) }
+    }
+    return bytes
+  }
   /// The predicted seconds of all phases together.
   package var seconds: Double { phases.reduce(0) { $0 + $1.seconds } }
   /// The predicted seconds of one phase; nil if the plan has no phase of that name.

@@ -10,6 +10,19 @@ package struct Planner {
   package let memory: Int
   /// Whether limits of a process leave no more than that.
   private let isLimited: Bool
+  private let demand: Demand
+
+  /// The bytes that each rank needs at most for the schedules that were made so far, by rank. It is the same on every rank.
+  package var plannedBytes: [Int] { demand.bytes }
+
+  /// What the schedules of a planner need. All copies of the planner share it, since what a run needs is the most that any of its stages does.
+  private final class Demand {
+    var bytes: [Int]
+
+    init(ranks: Int) { bytes = [Int](repeating: MemoryModel.base, count: ranks) }
+
+    func add(_ other: [Int]) { for (rank, need) in other.enumerated() { bytes[rank] = max(bytes[rank], need) } }
+  }
 
   /// Agrees on rates and memory.
   ///
@@ -21,6 +34,7 @@ package struct Planner {
   ///   - warn: is called on rank 0 if stored rates cannot be used.
   package init(threads: Int, memory: Int?, world: Communicator, warn: (String) -> Void) throws {
     ranks = world.size
+    demand = Demand(ranks: world.size)
     rates = try MachineRates.agreed(threads: threads, world: world, warn: warn)
     (self.memory, isLimited) = try MemoryBudget.agreed(given: memory, world)
   }
@@ -43,7 +57,10 @@ package struct Planner {
   /// - Throws: ``RunFailure`` if a matrix does not fit in memory.
   package func schedule(_ matrices: [Catalog.Matrix], _ work: any MatrixWork) throws(RunFailure) -> Schedule {
     do {
-      return try Schedule(matrices, ranks: ranks, rates: rates, memory: MemoryModel(work, limit: memory))
+      let model = MemoryModel(work, limit: memory)
+      let schedule = try Schedule(matrices, ranks: ranks, rates: rates, memory: model)
+      demand.add(schedule.bytes(of: matrices, model))
+      return schedule
     } catch {
       guard isLimited else { throw error }
       throw RunFailure(

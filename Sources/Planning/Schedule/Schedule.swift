@@ -62,6 +62,21 @@ package struct Schedule: Sendable {
   /// - Complexity: O(tasks).
   package func tasks(of rank: Int) -> [Task] { tasks.filter { $0.ranks.contains(rank) } }
 
+  /// The bytes that each rank needs for the matrix of its that needs most, by rank.
+  ///
+  /// - Parameters:
+  ///   - matrices: the matrices that were scheduled, by ordinal.
+  ///   - model: the work and the memory limit that they were scheduled with.
+  package func bytes(of matrices: [Catalog.Matrix], _ model: MemoryModel) -> [Int] {
+    var bytes = [Int](repeating: MemoryModel.base, count: ranks)
+    for task in tasks {
+      let matrix = matrices[task.ordinal]
+      let need = model.bytes(rows: matrix.rows, columns: matrix.columns, team: task.ranks.count) ?? .max
+      for rank in task.ranks { bytes[rank] = max(bytes[rank], need) }
+    }
+    return bytes
+  }
+
   /// Schedules the matrices of a catalog, longest processing time first (Graham 1969).
   ///
   /// A matrix gets a team if it does not fit one rank's memory. Unless its work avoids teams, it also gets one if on one rank it would end

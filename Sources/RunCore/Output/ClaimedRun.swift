@@ -47,11 +47,18 @@ package struct ClaimedRun {
   ///
   /// Collective: every rank calls it, before any record of a journal is written.
   ///
+  /// - Parameters:
+  ///   - planned: the bytes that each rank needs at most, by rank.
+  ///   - warn: is called if the kernel seems to have killed an earlier process of the run for lack of memory.
   /// - Returns: whether there is any work left to do.
   /// - Throws: ``RunFailure`` that names each difference, if what lies there is of another run.
-  package func begins(_ identity: RunIdentity) throws -> Bool {
-    switch try RunStart(identity, in: output, replaces: options.overwrite).settle(claim, world: world) {
+  package func begins(_ identity: RunIdentity, planned: [Int], warn: (String) -> Void) throws -> Bool {
+    let state = try RunStart(identity, in: output, replaces: options.overwrite).settle(claim, world: world)
+    switch state {
     case .fresh, .unfinished:
+      let watch = MemoryWatch(in: output, on: world)
+      if state == .unfinished { try watch.tellOfKills(warn) }
+      try watch.begin(planned: planned)
       return true
     case .finished:
       return false
@@ -77,10 +84,7 @@ package struct ClaimedRun {
   private func checkVisible() throws {
     try world.agreeing {
       guard try !Folder.exists(output.work) else { return }
-      throw RunFailure(
-        .io,
-        "rank \(world.rank) does not see the folder \(shown(output.work)) that rank 0 has made: "
-          + "choose an --out on a file system that all nodes share")
+      throw RunFailure(.io, OutputProbe.notShared(output.path, hosts: [HostName.own]).sentence)
     }
   }
 }

@@ -20,6 +20,8 @@ package struct OutputDirectory: Sendable {
   static let identityName = "identity.json"
   /// The name of the file in the work folder that lists what is to be published.
   static let commitName = "commit.json"
+  /// The name of the file in the work folder that says how much memory the latest process of the run wanted, and had.
+  static let memoryName = "memory.json"
   /// The name of the file in the work folder that is locked.
   static let lockName = "lock"
 
@@ -34,6 +36,8 @@ package struct OutputDirectory: Sendable {
   var identityFile: FilePath { work.appending(Self.identityName) }
   /// The file with the ``Publication`` of the run. It exists once all files to be published are finished.
   var commitFile: FilePath { work.appending(Self.commitName) }
+  /// The file with the ``MemoryAtStart`` of the latest process of the run under way.
+  var memoryFile: FilePath { work.appending(Self.memoryName) }
   /// The file that the run under way holds locked.
   var lockFile: FilePath { work.appending(Self.lockName) }
 

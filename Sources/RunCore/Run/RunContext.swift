@@ -12,6 +12,8 @@ package final class RunContext {
   package let watch: StopWatch
   /// All commands that write results, in the order that ``OutputDirectory/init(_:of:among:)`` asks for.
   package let kinds: [OutputKind]
+  /// What was there before MPI had started.
+  package let site: LaunchSite
   private let observer: any RunObserver
   private var clock = PhaseClock()
   private let memory = MemoryProbe()
@@ -19,15 +21,19 @@ package final class RunContext {
 
   /// Makes the context of a run and begins to sample this rank's memory.
   ///
-  /// - Parameter observer: is told how the run goes, on rank 0 only.
+  /// - Parameters:
+  ///   - observer: is told how the run goes, on rank 0 only.
+  ///   - site: what was there before MPI had started.
   package init(
-    on world: Communicator, observer: any RunObserver, version: String, watch: StopWatch, kinds: [OutputKind]
+    on world: Communicator, observer: any RunObserver, version: String, watch: StopWatch, kinds: [OutputKind],
+    site: LaunchSite
   ) {
     self.world = world
     self.observer = observer
     self.version = version
     self.watch = watch
     self.kinds = kinds
+    self.site = site
     reporter = ProgressReporter(on: world, observer: observer) { [memory] in memory.sampledPeakBytes }
   }
 
@@ -100,6 +106,11 @@ package final class RunContext {
   /// Warns the user. Only rank 0 speaks, so all ranks may call it and the user reads one line.
   package func warn(_ message: String) {
     if world.isRoot { observer.warn(message) }
+  }
+
+  /// Warns of each finding that is more than fine, in the words of `frog-mpi doctor`.
+  package func warn(_ findings: [Finding]) {
+    for finding in findings where finding.severity != .fine { warn(finding.sentence) }
   }
 
   /// Tells the observer how much of a stage an earlier process has left finished, and warns of each damaged record.

@@ -1,11 +1,5 @@
 import MPI
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 extension RunStatistics {
   /// Gathers what every rank has measured.
   ///
@@ -16,7 +10,7 @@ extension RunStatistics {
     resumedMatrices: Int, rescued: [String: String], world: Communicator
   ) throws {
     let seconds = try world.allGather(phases.map(\.seconds))
-    let hosts = try world.allGather(Array(Self.hostName().utf8))
+    let hosts = try world.allGather(Array(HostName.own.utf8))
     self.sources = sources
     ranks = world.size
     self.hosts = hosts.map { String(decoding: $0, as: UTF8.self) }
@@ -31,13 +25,5 @@ extension RunStatistics {
     journalSeconds = try world.allGather(written.time.seconds)
     self.resumedMatrices = resumedMatrices
     self.rescued = rescued
-  }
-
-  private static func hostName() -> String {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-      guard let start = buffer.baseAddress, gethostname(start, 255) == 0 else { return "unknown" }
-      buffer[255] = 0
-      return String(cString: start)
-    }
   }
 }

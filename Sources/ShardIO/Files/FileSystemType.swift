@@ -28,6 +28,26 @@ struct FileSystemType: RawRepresentable, Hashable, Sendable {
   static let parallels = FileSystemType(rawValue: 0x7C7C_6673)
   static let vmware = FileSystemType(rawValue: 0xBACB_ACBC)
 
+  static let tmpfs = FileSystemType(rawValue: 0x0102_1994)
+  static let ramfs = FileSystemType(rawValue: 0x8584_58F6)
+
+  /// The names of file systems that a message may have to name.
+  private static let names: [FileSystemType: String] = [
+    nfs: "NFS", lustre: "Lustre", fuse: "FUSE", smb: "SMB", smb2: "SMB", cifs: "SMB", plan9: "9p", ceph: "Ceph",
+    gpfs: "GPFS", beegfs: "BeeGFS", afs: "AFS", kernelAFS: "AFS", orangefs: "OrangeFS", panfs: "PanFS", coda: "Coda",
+    ncp: "NCP", stornext: "StorNext", ibrix: "Ibrix", gfs2: "GFS2", ocfs2: "OCFS2", virtualBox: "VirtualBox",
+    parallels: "Parallels", vmware: "VMware", tmpfs: "tmpfs", ramfs: "ramfs",
+    FileSystemType(rawValue: 0xEF53): "ext4", FileSystemType(rawValue: 0x5846_5342): "XFS",
+    FileSystemType(rawValue: 0x9123_683E): "Btrfs", FileSystemType(rawValue: 0x2FC1_2FC1): "ZFS",
+    FileSystemType(rawValue: 0x794C_7630): "overlayfs",
+  ]
+
+  /// The name that people know; the magic number in hexadecimal digits where there is none here.
+  var name: String { Self.names[self] ?? "0x" + String(rawValue, radix: 16) }
+
+  /// Whether files lie in the memory of one machine, and are gone with it.
+  var isMemory: Bool { self == .tmpfs || self == .ramfs }
+
   /// The file systems whose bytes come over a network or from another process. There each page fault is a round trip,
   /// so mapping is many times slower than reading, and a server that goes away kills the process.
   private static let remote: Set<FileSystemType> = [

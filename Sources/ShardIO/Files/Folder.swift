@@ -49,6 +49,22 @@ package enum Folder {
     }
   }
 
+  /// A path in `folder` that nothing has yet, for a trial whether something can be made there.
+  package static func trialName(in folder: FilePath) -> FilePath {
+    folder.appending(".frog-mpi-trial." + String(UInt64.random(in: .min ... .max), radix: 16))
+  }
+
+  /// The folder at `path`, or if there is none yet, the nearest one above it that is there.
+  package static func nearest(to path: FilePath) throws(WriteError) -> FilePath {
+    var path = path
+    while try !exists(path) {
+      let parent = path.removingLastComponent()
+      if parent.isEmpty || parent == path { return "." }
+      path = parent
+    }
+    return path
+  }
+
   /// Removes a file. Does nothing if there is none.
   package static func remove(_ path: FilePath) throws(WriteError) {
     do {

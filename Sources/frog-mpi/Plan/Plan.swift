@@ -87,7 +87,7 @@ struct Plan: ParsableCommand {
 
   /// Measures on all ranks, stores the rates, and prints a plan if one was asked for.
   private func runCalibration() -> Never {
-    Self.runOnRanks(threads: resources.threads) { world in
+    Self.runOnRanks(threads: resources.threads) { world, _ in
       let file = MachineRates.file
       guard let file else {
         throw RunFailure(.io, "there is no place to store rates: set HOME or XDG_CACHE_HOME")

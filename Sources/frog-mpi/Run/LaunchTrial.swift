@@ -1,4 +1,5 @@
 import Execution
+import MPI
 import RunCore
 
 #if canImport(Glibc)
@@ -16,9 +17,13 @@ struct LaunchTrial {
   private static let bytes = 256 << 20
 
   private let trial: ResourceTrial
+  private let site: LaunchSite
 
-  /// - Parameter threads: the number of BLAS threads.
-  init(threads: Int) {
+  /// - Parameters:
+  ///   - threads: the number of BLAS threads.
+  ///   - site: what there is before MPI has started.
+  init(threads: Int, at site: LaunchSite) {
+    self.site = site
     trial = ResourceTrial(
       threads: Self.threads + threads - 1, bytes: Self.bytes + threads * BLASThreads.bytesOfEach)
   }
@@ -27,9 +32,15 @@ struct LaunchTrial {
   ///
   /// - Returns: the status to end with at once; nil if the process can get everything.
   func refusal() -> ExitStatus? {
+    if let problem = site.environment.isolation(under: MPI.libraryVersion()) {
+      // Each task finds the same, and the launcher may end all with the first that exits.
+      if site.environment.isFirst { Terminal.complain("\(problem.found): \(problem.remedy)") } else { sleep(1) }
+      return .usage
+    }
     ResourceTrial.saveAddresses()
     do {
       try trial.run()
+      try site.checkFiles()
       return nil
     } catch {
       // The launcher ends all processes soon after the first has exited, so one speaks for all, unless only others have the limit.

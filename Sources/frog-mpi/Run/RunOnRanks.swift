@@ -8,12 +8,21 @@ extension ParsableCommand {
   ///
   /// A failure that all ranks agree on is reported once.
   ///
-  /// - Parameter threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
-  static func runOnRanks(threads: Int? = nil, _ body: (Communicator) throws -> ExitStatus) -> Never {
-    if let refusal = LaunchTrial(threads: threads ?? 1).refusal() { exit(withStatus: refusal) }
-    let status = MPI.run(complain: Terminal.complain) { world in
+  /// - Parameters:
+  ///   - threads: the number of BLAS threads that the user has asked for; nil if that is not known yet.
+  ///   - checksSize: whether a run of another number of processes than the launcher has started is refused.
+  ///   - beforeMPI: is called when the process is known to get what it needs, just before MPI is initialized.
+  ///   - body: the work of a rank. It is given what was there before MPI has started.
+  static func runOnRanks(
+    threads: Int? = nil, checksSize: Bool = true, beforeMPI: () -> Void = {},
+    _ body: (Communicator, LaunchSite) throws -> ExitStatus
+  ) -> Never {
+    let site = LaunchSite.look()
+    if let refusal = LaunchTrial(threads: threads ?? 1, at: site).refusal() { exit(withStatus: refusal) }
+    beforeMPI()
+    let status = MPI.run(checking: checksSize ? site.environment : nil, complain: Terminal.complain) { world in
       do {
-        return try body(world).rawValue
+        return try body(world, site).rawValue
       } catch let failure as RunFailure {
         if world.isRoot { Terminal.complain(failure.message) }
         return ExitStatus(failure.kind).rawValue
@@ -38,7 +47,7 @@ extension ParsableCommand {
     let logger = Diagnostics.logger()
     let limits = options.stop.limits
     let output = options.output
-    runOnRanks(threads: options.resources.threads) { world in
+    runOnRanks(threads: options.resources.threads) { world, site in
       let display = ProgressDisplay(options.report, isQuiet: output.quiet, isRoot: world.isRoot, logger: logger)
       // The block is removed, so that an error is reported on a line of its own.
       defer { display.close() }
@@ -46,7 +55,7 @@ extension ParsableCommand {
       defer { watch.end() }
       do {
         let text = try body(
-          RunContext(on: world, observer: display, version: version, watch: watch, kinds: kinds))
+          RunContext(on: world, observer: display, version: version, watch: watch, kinds: kinds, site: site))
         display.close()
         try world.agree { () throws(RunFailure) in
           guard world.isRoot, !output.quiet else { return }

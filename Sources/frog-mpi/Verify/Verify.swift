@@ -27,7 +27,7 @@ struct Verify: ParsableCommand {
   @OptionGroup var reading: ReadingChoice
 
   func run() throws {
-    Self.runOnRanks { world in
+    Self.runOnRanks { world, _ in
       let found = try Verification(FilePath(out), on: world).run(
         checkpoint: checkpoint.map { FilePath($0) }, io: reading.io)
       try world.agree { () throws(RunFailure) in
