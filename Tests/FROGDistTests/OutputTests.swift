@@ -280,12 +280,14 @@ struct RecordTests {
     starved: 0,
     matrices: [
       .init(
-        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, file: "masks-00001-of-00001.safetensors",
+        name: "w", shape: [2, 3], dtype: "F32", tensor: "w", slice: nil, role: "w",
+        file: "masks-00001-of-00001.safetensors",
         norm: 1, importance: 1,
         kept: 1,
         threshold: 0.5, scoreExponent: 0, format: "indices", noiseError: 0, rankOneShare: 1)
     ],
-    files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")])
+    layers: [], roles: [], files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")],
+    documents: ["layers.csv": .init(bytes: 1, sha256: "")])
 
   @Test("come back as written, nulls spelled out")
   func roundTrip() throws {
@@ -297,12 +299,14 @@ struct RecordTests {
   @Test(
     "that contradict themselves are refused, not trusted",
     arguments: [
-      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 4", "\"format_version\" : 9"),
+      ("\"frog-mask\"", "\"other\""), ("\"format_version\" : 5", "\"format_version\" : 9"),
       ("[\n        2,\n        3\n      ]", "[2]"), ("[\n        2,\n        3\n      ]", "[2, -3]"),
       ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"),
       ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),
       ("\"file\" : \"masks-", "\"file\" : \"other-"), ("\"indices\"", "\"auto\""), ("\"indices\"", "\"text\""),
-      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""), ("\"K\"", "\"J\""),
+      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""),
+      ("\"layers.csv\"", "\"../layers.csv\""), ("\"global\"", "\"\\u001b[2J\""), ("\"frobenius\"", "\"norm\""),
+      ("\"K\"", "\"J\""),
       ("{", "["),
     ])
   func hostile(from: String, to: String) throws {

@@ -125,7 +125,8 @@ struct SelectionKeysTests {
       let mean = try SelectionKeys(.mean(4), sample: nil, columns: columns, longest: 6)
       #expect(Array(mean.values(of: panel)) == [0.25, 0.5, 0.75, 1, 0, 1.5])
       let factors = NoiseFactors(
-        row: (0..<rows).map { Float($0) }, column: (0..<columns).map { Float(2 + $0) }, mean: 1, relativeError: 0,
+        row: (0..<rows).map { Float($0) }, column: (0..<columns).map { Float(2 + $0) }, mean: 1, sum: 6,
+        relativeError: 0,
         rankOneShare: 1)
       let keys = try SelectionKeys(.factors(factors), sample: nil, columns: columns, longest: 6)
       let wanted: [Float] =

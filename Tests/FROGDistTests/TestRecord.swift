@@ -11,7 +11,7 @@ extension RecordWriter {
   ) throws -> MatrixRecord {
     let record = MatrixRecord(
       solver: MatrixSolver(.exact), rescue: nil, relativeError: 0.5,
-      rankOneShare: .infinity, mean: 2, noise: try section((0..<rows + columns).map { Float($0) }),
+      rankOneShare: .infinity, mean: 2, scoreSum: 12, noise: try section((0..<rows + columns).map { Float($0) }),
       histogram: try section(bins.flatMap { [$0, 1] }), singularValues: try section([3.0, 2.0]), runs: runs)
     try finish(record)
     return record
