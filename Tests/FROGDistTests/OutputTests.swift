@@ -359,7 +359,8 @@ struct RecordTests {
         kept: 1,
         threshold: 0.5, scoreExponent: 0, format: "indices", noiseError: 0, rankOneShare: 1)
     ],
-    layers: [], roles: [], files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")], documents: [:])
+    layers: [], roles: [], files: ["masks-00001-of-00001.safetensors": .init(bytes: 1, sha256: "")],
+    documents: ["layers.csv": .init(bytes: 1, sha256: "")])
 
   @Test("come back as written, nulls spelled out")
   func roundTrip() throws {
@@ -376,7 +377,9 @@ struct RecordTests {
       ("[\n        2,\n        3\n      ]", "[4611686018427387904, 4]"),
       ("[\n        2,\n        3\n      ]", "[1, 9223372036854775807]"),
       ("\"file\" : \"masks-", "\"file\" : \"other-"), ("\"indices\"", "\"auto\""), ("\"indices\"", "\"text\""),
-      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""), ("\"K\"", "\"J\""),
+      ("{\n    \"masks-00001-of-00001.safetensors\"", "{\n    \"masks-/../../x.safetensors\""),
+      ("\"layers.csv\"", "\"../layers.csv\""), ("\"global\"", "\"\\u001b[2J\""), ("\"frobenius\"", "\"norm\""),
+      ("\"K\"", "\"J\""),
       ("{", "["),
     ])
   func hostile(from: String, to: String) throws {

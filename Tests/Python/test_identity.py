@@ -22,6 +22,7 @@ OPTIONS = {
         "--budget": ("--budget", "2%"),
         "--keep": ("--keep", 7),
         "--select": ("--select", "matrix"),
+        "--importance": ("--select", "matrix", "--importance", "log-norm"),
         "--precision": ("--precision", "f32"),
         "--format": ("--format", "bitmap"),
         "--score": ("--score", "magnitude"),

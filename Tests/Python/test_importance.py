@@ -102,16 +102,6 @@ def test_budgets_do_not_depend_on_the_number_of_ranks(frog, checkpoint, tmp_path
     assert found[0] == found[1]
 
 
-def test_another_metric_is_another_run(frog, checkpoint, tmp_path):
-    out = tmp_path / "out"
-    options = ("--select", "matrix", "--importance")
-    before = frog.mask(checkpoint("bf16_sharded"), out, *options, "log-norm")
-    result = frog("mask", checkpoint("bf16_sharded"), "--out", out, "--threads", 1, "--resume", *options, "spectral")
-    assert_refused(result, result.status, "--importance")
-    assert result.status != 0
-    assert frog.mask(checkpoint("bf16_sharded"), out, *options, "log-norm", "--resume") == before
-
-
 def test_only_budgets_of_matrices_have_a_metric(frog, checkpoint, tmp_path):
     for select in ("global", "uniform", "lora"):
         options = ("--out", tmp_path / "out", "--select", select, "--importance", "spectral")

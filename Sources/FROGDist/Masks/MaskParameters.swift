@@ -1,4 +1,6 @@
+import DistSVD
 import RunCore
+import SpectralQuality
 
 /// The options that `mask` alone has, as its record has them.
 package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
@@ -89,6 +91,19 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     if qualityWeight != "none" { words.append("quality weight \(qualityWeight)") }
     if overparameterized != "keep" { words.append("over-parameterized \(overparameterized)") }
     return words.joined(separator: ", ")
+  }
+
+  /// The first choice whose word is not one that this program writes, with its key; nil if all are.
+  var unknownWord: (key: String, word: String)? {
+    func check<Choice: RawRepresentable<String>>(_ key: CodingKeys, _ word: String, _: Choice.Type) -> (String, String)?
+    {
+      Choice(rawValue: word) == nil ? (key.rawValue, word) : nil
+    }
+    return check(.select, select, SelectionMode.self) ?? check(.importance, importance, ImportanceMetric.self)
+      ?? check(.precision, precision, Precision.self) ?? check(.format, format, MaskFormat.self)
+      ?? check(.score, score, ScoreKind.self) ?? check(.normalize, normalize, Normalization.self)
+      ?? check(.qualityWeight, qualityWeight, QualityWeight.self)
+      ?? check(.overparameterized, overparameterized, OverparameterizedPolicy.self)
   }
 
   /// Whether the ranked value was the score itself.

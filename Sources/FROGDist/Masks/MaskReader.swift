@@ -1,3 +1,4 @@
+import Execution
 import FoundationEssentials
 import MPI
 import RunCore
@@ -94,6 +95,9 @@ package struct MaskReader: Sendable {
   private func checkRecord() throws -> [RecordedOutput] {
     func refuse(_ problem: String) -> RunFailure {
       RunFailure(.data, "\(shown(path.appending(MaskFiles.recordName))): \(problem)")
+    }
+    if let (key, word) = record.parameters.unknownWord {
+      throw refuse("\(quoted(word)) is no \(key) that this program knows")
     }
     for name in record.files.keys where !MaskFiles.isMask(name) || name.contains("/") {
       throw refuse("\(quoted(name)) is no name of a mask file")

@@ -16,8 +16,10 @@ struct TargetGroups {
   ///   - importance: R of every matrix, by ordinal.
   ///   - multipliers: the multiplier of every matrix by its power law, by ordinal; nil for none.
   ///   - isPlain: whether all scores of the model are ranked and stored as they are: see ``ModelUnits/isPlain``.
-  init(_ options: [MaskTarget], keeps: [Int], of input: MatrixInput, importance: [Double],
-    multipliers: [Double]?, isPlain: Bool) {
+  init(
+    _ options: [MaskTarget], keeps: [Int], of input: MatrixInput, importance: [Double],
+    multipliers: [Double]?, isPlain: Bool
+  ) {
     /// What targets have in common if they rank weights by the same values.
     struct Key: Hashable {
       let ranking: Ranking
