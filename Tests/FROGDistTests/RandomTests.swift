@@ -98,13 +98,14 @@ struct ConcentrationTests {
   func known() throws {
     // Everything in one row: 1 of 200 rows, all of 50 columns.
     var counts = KeptCounts(rows: 200, columns: 50)
-    for column in 0..<50 { counts.add(7 * 50 + column, score: 2) }
+    counts.add((0..<50).map { 7 * 50 + $0 }, scores: [Float](repeating: 2, count: 50))
     var found = try #require(counts.concentration)
     #expect(found.topRows == 1 && found.topColumns == 0.02 && found.unusedRows == 199 && found.unusedColumns == 0)
     #expect(abs(found.effectiveRows - 1.0 / 200) < 1e-12 && abs(found.effectiveColumns - 1) < 1e-12)
     // Two rows, three to one: entropy ln 4 - 0.75 ln 3.
     counts = KeptCounts(rows: 3, columns: 4)
-    for index in [0, 1, 2, 4] { counts.add(index, score: 1) }
+    counts.add([0, 1, 2, 4], scores: [1, 2, 3, 4])
+    #expect(counts.scoreSum == 10)
     found = try #require(counts.concentration)
     #expect(abs(found.effectiveRows - 4 / pow(3, 0.75) / 3) < 1e-12)
     #expect(found.topRows == 0.75 && found.unusedRows == 1 && found.unusedColumns == 1)

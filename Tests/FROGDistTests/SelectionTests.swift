@@ -185,9 +185,9 @@ struct CandidateTests {
       return lower
     }
     var together = keeps.map { _ in [Int]() }
-    try set.forEachKept(by: cuts) { position, index, score in
-      #expect(scores[index] == score)
-      together[position].append(index)
+    try set.forEachPiece(by: cuts) { position, kept in
+      #expect(kept.indices.map { scores[$0] } == kept.scores)
+      together[position] += kept.indices
     }
     for (position, keep) in keeps.enumerated() {
       var found: [Int] = []

@@ -41,12 +41,19 @@ struct KeptCounts {
     byColumn = [Int](repeating: 0, count: columns)
   }
 
-  /// Counts a kept weight at a flat, row-major index.
-  mutating func add(_ index: Int, score: Float) {
-    scoreSum += Double(score)
-    let (row, column) = index.quotientAndRemainder(dividingBy: columns)
-    byRow[row] += 1
-    byColumn[column] += 1
+  /// Counts kept weights at flat, row-major indices.
+  mutating func add(_ indices: [Int], scores: [Float]) {
+    for score in scores { scoreSum += Double(score) }
+    // Indices nearly always follow each other in a row or into the next, so most need no division.
+    var (row, start) = (0, 0)
+    for index in indices {
+      if index < start || index - start >= columns {
+        row = index / columns
+        start = row * columns
+      }
+      byRow[row] += 1
+      byColumn[index - start] += 1
+    }
   }
 
   /// What is told of the mask.

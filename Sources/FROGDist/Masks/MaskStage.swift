@@ -81,7 +81,7 @@ struct MaskStage {
     for (number, ranking) in matrix.rankings.enumerated() {
       let members = targets.indices.filter { targets[$0].ranking == number }
       let cuts = members.map { ranking.cuts[targets[$0].position] }
-      try ranking.candidates.forEachKept(by: cuts) { try masks[members[$0]].add($1, score: $2) }
+      try ranking.candidates.forEachPiece(by: cuts) { try masks[members[$0]].add($1) }
     }
     let noise = try RecordReader(matrix.path).read(matrix.record.noise, of: Float.self)
     return try masks.map { try $0.finish(noise: noise) }

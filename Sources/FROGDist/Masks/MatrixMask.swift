@@ -38,11 +38,11 @@ final class MatrixMask {
     ]
   }
 
-  /// Adds a kept weight. Weights come in order of flat index.
-  func add(_ index: Int, score: Float) throws {
-    counts.add(index, score: score)
-    try positions.add(index)
-    try scores.append(score)
+  /// Adds kept weights. Weights come in order of flat index.
+  func add(_ kept: CandidateSet.Kept) throws {
+    counts.add(kept.indices, scores: kept.scores)
+    try positions.add(kept.indices)
+    try scores.append(contentsOf: kept.scores)
   }
 
   /// Writes what is left.
@@ -71,8 +71,8 @@ final class MaskFile {
 
 /// Writes which weights of a matrix are kept.
 private protocol PositionWriter: AnyObject {
-  /// Adds a kept weight by its flat index in the matrix. Indices ascend.
-  func add(_ index: Int) throws
+  /// Adds kept weights by their flat indices in the matrix. Indices ascend.
+  func add(_ indices: [Int]) throws
   /// Writes what is left.
   func finish() throws
 }
@@ -80,16 +80,23 @@ private protocol PositionWriter: AnyObject {
 /// Writes kept weights as positions in the stored tensor.
 private final class IndexWriter<Index: FixedWidthInteger & BitwiseCopyable>: PositionWriter {
   private let slice: TensorSlice
-  private let indices: RegionWriter<Index>
+  private let stored: RegionWriter<Index>
 
   init(_ region: Range<Int>, of file: MaskFile, slice: TensorSlice) {
     self.slice = slice
-    indices = RegionWriter(region, of: file)
+    stored = RegionWriter(region, of: file)
   }
 
-  func add(_ index: Int) throws { try indices.append(Index(slice.storedPosition(of: index))) }
+  func add(_ indices: [Int]) throws {
+    if slice.isContiguous {
+      let first = Index(slice.storedPosition(of: 0))
+      try stored.append(contentsOf: indices.map { first + Index($0) })
+    } else {
+      try stored.append(contentsOf: indices.map { Index(slice.storedPosition(of: $0)) })
+    }
+  }
 
-  func finish() throws { try indices.finish() }
+  func finish() throws { try stored.finish() }
 }
 
 /// Sets bits of a tensor `[m, ceil(n/8)]`, in little bit order, at ascending flat indices.
@@ -112,14 +119,16 @@ private final class BitmapWriter: PositionWriter {
     self.stride = stride
   }
 
-  func add(_ index: Int) throws {
-    let (row, column) = index.quotientAndRemainder(dividingBy: columns)
-    let byte = row * stride + column / 8
-    if byte >= windowStart + Self.windowBytes {
-      try finish()
-      windowStart = byte
+  func add(_ indices: [Int]) throws {
+    for index in indices {
+      let (row, column) = index.quotientAndRemainder(dividingBy: columns)
+      let byte = row * stride + column / 8
+      if byte >= windowStart + Self.windowBytes {
+        try finish()
+        windowStart = byte
+      }
+      window[byte - windowStart] |= 1 << UInt8(column % 8)
     }
-    window[byte - windowStart] |= 1 << UInt8(column % 8)
   }
 
   func finish() throws {
@@ -144,9 +153,9 @@ private final class RegionWriter<Element: BitwiseCopyable> {
     next = region.lowerBound
   }
 
-  func append(_ element: Element) throws {
-    buffer.append(element)
-    if buffer.count == 1 << 16 { try flush() }
+  func append(contentsOf elements: [Element]) throws {
+    buffer.append(contentsOf: elements)
+    if buffer.count >= 1 << 16 { try flush() }
   }
 
   /// Writes what is left. The tensor must then be full: if fewer weights came than the header promises, zeros would be left behind.

@@ -14,14 +14,6 @@ struct CandidateRun: Codable {
 
   /// The number of candidates.
   var count: Int { candidates.count(of: frog_candidate.self) }
-
-  /// The position of `candidate` in its matrix, flat and row-major.
-  func flatIndex(_ candidate: frog_candidate, matrixColumns: Int) -> Int {
-    let (row, column) = Int(candidate.position).quotientAndRemainder(dividingBy: columns.count)
-    return (rows.lowerBound + row) * matrixColumns + columns.lowerBound + column
-  }
-
-  func row(_ candidate: frog_candidate) -> Int { rows.lowerBound + Int(candidate.position) / columns.count }
 }
 
 /// Reads the candidates of a run from its record, a piece at a time. A run that has been read to its end is what was written.
@@ -59,6 +51,29 @@ final class CandidateCursor {
   var score: Float { scores.isEmpty ? Float(bitPattern: frog_bits(piece[position].key)) : scores[position] }
 
   func advance() { position += 1 }
+
+  /// Takes the next candidates as long as their position in the panel is below `limit`, and calls `body` with each and its score.
+  ///
+  /// - Parameter atEndOfPiece: called before the next piece is read.
+  @inline(__always)
+  func take(
+    below limit: Int, _ body: (frog_candidate, Float) throws -> Void, atEndOfPiece: () throws -> Void = {}
+  ) throws {
+    while true {
+      if position == piece.count {
+        guard taken < run.count else { return }
+        try atEndOfPiece()
+        try readPiece()
+      }
+      let keyIsScore = scores.isEmpty
+      while position < piece.count {
+        let candidate = piece[position]
+        guard Int(candidate.position) < limit else { return }
+        try body(candidate, keyIsScore ? Float(bitPattern: frog_bits(candidate.key)) : scores[position])
+        position += 1
+      }
+    }
+  }
 
   private func readPiece() throws {
     let range = taken..<min(run.count, taken + Self.pieceLength)

@@ -15,14 +15,11 @@ struct CandidateSet {
   var runs: [CandidateRun] = []
 
   /// Calls `body` with the key of every candidate, in no particular order.
+  @inline(__always)
   func forEachKey(_ body: (UInt32) -> Void) throws {
     let record = try RecordReader(path)
     for run in runs {
-      let cursor = CandidateCursor(run, of: record)
-      while let candidate = try cursor.peek() {
-        body(candidate.key)
-        cursor.advance()
-      }
+      try CandidateCursor(run, of: record).take(below: .max) { candidate, _ in body(candidate.key) }
     }
   }
 
@@ -42,28 +39,52 @@ struct CandidateSet {
     return found
   }
 
-  /// Calls `body` with the weights that `cut` keeps, in order of flat index.
-  func forEachKept(by cut: Cut, _ body: (_ index: Int, _ score: Float) throws -> Void) throws {
-    try forEachKept(by: [cut]) { _, index, score in try body(index, score) }
+  /// Weights that a cut keeps, in order of flat index.
+  struct Kept {
+    fileprivate(set) var indices: [Int] = []
+    fileprivate(set) var scores: [Float] = []
   }
 
-  /// Calls `body` with the weights that each of `cuts` keeps and the position of the cut, in order of flat index.
+  /// Calls `body` with the weights that `cut` keeps, in order of flat index.
+  func forEachKept(by cut: Cut, _ body: (_ index: Int, _ score: Float) throws -> Void) throws {
+    try forEachPiece(by: [cut]) { _, kept in
+      for (index, score) in zip(kept.indices, kept.scores) { try body(index, score) }
+    }
+  }
+
+  /// Calls `body` with the weights that each of `cuts` keeps and the position of the cut, some thousand at a time. Those of one cut come in
+  /// order of flat index.
   ///
   /// Panels of a wide matrix are runs of columns. Each of its rows is put together from all of them, so a cursor stays open in every run.
   ///
   /// - Complexity: one read of the candidates, whatever the number of cuts.
-  func forEachKept(by cuts: [Cut], _ body: (_ cut: Int, _ index: Int, _ score: Float) throws -> Void) throws {
+  func forEachPiece(by cuts: [Cut], _ body: (_ cut: Int, _ kept: Kept) throws -> Void) throws {
     guard let least = cuts.filter({ $0 != .nothing }).map(\.key).min() else { return }
     var ties = cuts.map(\.ties)
-    func visit(_ candidate: frog_candidate, at cursor: CandidateCursor) throws {
-      guard candidate.key >= least else { return }
-      let index = cursor.run.flatIndex(candidate, matrixColumns: matrixColumns)
-      for (position, cut) in cuts.enumerated() where candidate.key >= cut.key {
-        if candidate.key == cut.key {
-          guard ties[position] > 0 else { continue }
-          ties[position] -= 1
+    var pieces = cuts.map { _ in Kept() }
+    func flush(from count: Int) throws {
+      for position in cuts.indices where pieces[position].indices.count >= count {
+        try body(position, pieces[position])
+        pieces[position].indices.removeAll(keepingCapacity: true)
+        pieces[position].scores.removeAll(keepingCapacity: true)
+      }
+    }
+    /// Takes the candidates of a run that lie below a position, whose flat index is that of the position plus `offset`.
+    @inline(__always) func take(_ cursor: CandidateCursor, below limit: Int, offset: Int) throws {
+      try cursor.take(below: limit) { candidate, score in
+        guard candidate.key >= least else { return }
+        for position in 0..<cuts.count {
+          let cut = cuts[position]
+          guard candidate.key >= cut.key else { continue }
+          if candidate.key == cut.key {
+            guard ties[position] > 0 else { continue }
+            ties[position] -= 1
+          }
+          pieces[position].indices.append(Int(candidate.position) + offset)
+          pieces[position].scores.append(score)
         }
-        try body(position, index, cursor.score)
+      } atEndOfPiece: {
+        try flush(from: CandidateCursor.pieceLength)
       }
     }
     let record = try RecordReader(path)
@@ -74,21 +95,19 @@ struct CandidateSet {
       let band = runs[start...].prefix { $0.rows == rows }
       start += band.count
       let cursors = band.map { CandidateCursor($0, of: record) }
-      guard cursors.count > 1 else {
-        while let candidate = try cursors[0].peek() {
-          try visit(candidate, at: cursors[0])
-          cursors[0].advance()
-        }
+      if cursors.count == 1, cursors[0].run.columns.count == matrixColumns {
+        try take(cursors[0], below: .max, offset: rows.lowerBound * matrixColumns)
         continue
       }
       for row in rows {
-        for index in cursors.indices {
-          while let candidate = try cursors[index].peek(), cursors[index].run.row(candidate) == row {
-            try visit(candidate, at: cursors[index])
-            cursors[index].advance()
-          }
+        for cursor in cursors {
+          let (columns, line) = (cursor.run.columns, row - rows.lowerBound)
+          try take(
+            cursor, below: (line + 1) * columns.count,
+            offset: row * matrixColumns + columns.lowerBound - line * columns.count)
         }
       }
     }
+    try flush(from: 1)
   }
 }
