@@ -2,6 +2,10 @@
 
 import json
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -92,17 +96,23 @@ def test_bytes_are_the_same_on_any_number_of_ranks_and_small(frog, checkpoint, t
     assert frog("verify", tmp_path / "2").status == 65
 
 
-@pytest.mark.parametrize("select", ["global", "matrix", "uniform", "lora"])
-@pytest.mark.parametrize("name", ["minilm"] + ["llama-1b-2-layers"] * LONG)
-def test_what_other_budgets_keep_is_within_the_bound(frog, checkpoint, tmp_path, name, select):
-    if name == "minilm":
-        source = checkpoint(name)
-    else:
-        import common  # Benchmarks/
+@pytest.fixture(scope="module")
+def model(checkpoint, tmp_path_factory):
+    """Name → folder of a model of real size."""
+    made = {"minilm": checkpoint("minilm")}
+    if LONG:
+        made["llama-1b, 2 layers"] = tmp_path_factory.mktemp("llama") / "model"
+        maker = Path(__file__).resolve().parents[2] / "Benchmarks/checkpoints/make_checkpoint.py"
+        command = [sys.executable, maker, made["llama-1b, 2 layers"], "--model", "llama-1b", "--layers", "2"]
+        subprocess.run(command, check=True)
+    return made
 
-        source = common.checkpoint(name)
+
+@pytest.mark.parametrize("select", ["global", "matrix", "uniform", "lora"])
+@pytest.mark.parametrize("name", ["minilm"] + ["llama-1b, 2 layers"] * LONG)
+def test_what_other_budgets_keep_is_within_the_bound(frog, model, tmp_path, name, select):
     out = tmp_path / "out"
-    several(frog, source, out, "--budget", ",".join(BUDGETS), "--select", select, ranks=2, timeout=900)
+    several(frog, model[name], out, "--budget", ",".join(BUDGETS), "--select", select, ranks=2, timeout=900)
     # The estimate of all budgets comes from the mask of one.
     result = frog("inspect", out / f"{select}-1%", "--layers", "--budget-sweep", ",".join(BUDGETS), "--json")
     assert result.status == 0, str(result)
