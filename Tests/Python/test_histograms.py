@@ -1,7 +1,6 @@
 """histograms.safetensors: exact counts of what ranks the weights, and what other budgets keep, within the stated bounds."""
 
 import json
-
 import subprocess
 import sys
 from pathlib import Path
