@@ -180,10 +180,10 @@ package struct MaskPipeline: MatrixCommand {
         starved: matrices.count { $0.isStarved(preparation.keeps[number], input.catalog.weightCount) },
         audit: audits?[target.ranking][target.position], matrices: matrices, layers: sums.layers, roles: sums.roles,
         files: written[number].files, documents: recorded)
-      warnOfStarvation(record, target, context)
       masks.append(
         try FinishedMask(record, target, layouts[number], documents: documents, in: run.output, world: context.world))
     }
+    warnOfStarvation(masks.map(\.summary), context, matrices: input.catalog.matrices.count)
     return finished(masks, preparation, run, totals: totals)
   }
 
@@ -240,16 +240,20 @@ package struct MaskPipeline: MatrixCommand {
     return try MaskAnalysis(worker.matrices, of: run.inputs[0].catalog, over: run.context.world)
   }
 
-  private func warnOfStarvation(_ record: MaskRecord, _ target: PlacedTarget, _ context: RunContext) {
-    guard record.starved * 4 >= record.matrices.count, record.starved > 0, target.target.select == .global else {
-      return
+  /// Warns of masks under one threshold that starve a quarter of the matrices, in one line for all of them.
+  private func warnOfStarvation(_ masks: [MaskSet.Mask], _ context: RunContext, matrices: Int) {
+    let starving = zip(question.targets, masks).filter { target, mask in
+      target.select == .global && mask.starved > 0 && mask.starved * 4 >= matrices
     }
+    guard let first = starving.first else { return }
+    let used = Set(starving.map { "--normalize \($0.0.ranking.normalize.rawValue)" })
     let others = ["--normalize matrix", "--normalize rowcol", "--sample 8", "--select uniform"].filter {
-      $0 != "--normalize \(target.target.ranking.normalize.rawValue)"
+      !used.contains($0)
     }
+    let more = starving.count > 1 ? ", and a quarter or more in \(starving.count - 1) other masks" : ""
     context.warn(
-      "\(target.folder.map { $0 + ": " } ?? "")\(record.starved) of \(record.matrices.count) matrices keep less than a tenth of a "
-        + "uniform share: scores carry the scale of their matrix; compare \(others.joined(separator: ", "))")
+      "\(first.1.folder.map { $0 + ": " } ?? "")\(first.1.starved) of \(matrices) matrices keep less than a tenth of a uniform "
+        + "share\(more): scores carry the scale of their matrix; compare \(others.joined(separator: ", "))")
   }
 
   private func parameters(
