@@ -397,7 +397,7 @@ def test_masks_come_with_the_same_numbers(frog, layers, tmp_path):
         for column in NUMBERS:
             assert float(row[column]) == pytest.approx(float(alone[name][column]), rel=1e-9)
     assert [m["alpha"] for m in described["matrices"]] == pytest.approx([float(row["alpha"]) for row in rows.values()])
-    assert set(described["documents"]) == {"details.csv", "layers.csv", "summary.json"}
+    assert set(described["documents"]) == {"details.csv", "histograms.safetensors", "layers.csv", "summary.json"}
     assert frog("verify", out).status == 0
     changed = bytearray((out / "details.csv").read_bytes())
     changed[-3] ^= 1

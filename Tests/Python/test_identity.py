@@ -37,6 +37,7 @@ OPTIONS = {
         "--quality-weight": ("--quality-weight", "alpha"),
         "--overparameterized": ("--overparameterized", "boost"),
         "--analyze": ("--analyze",),
+        "--histograms": ("--no-histograms",),
         "--weight-by": ("--weight-by", "SIGNAL"),
         "--names": ("--names", "transformers5"),
         "--teams": ("--teams", "speed"),

@@ -224,7 +224,7 @@ def without_warnings(text):
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("frog-mpi: warning: "))
 
 
-STAGES = "".join(f"frog-mpi: {stage}\n" for stage in ("catalog", "norms", "scores", "selection", "masks"))
+STAGES = "".join(f"frog-mpi: {stage}\n" for stage in ("catalog", "norms", "scores", "selection", "masks", "histograms"))
 
 
 def test_no_terminal(frog, checkpoint, tmp_path):
