@@ -56,13 +56,13 @@ def test_the_readme_trains_kept_weights_alone(frog, checkpoint, tmp_path, monkey
     pytest.importorskip("transformers", reason="transformers is not installed (scripts/setup --peers)")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-model").symlink_to(checkpoint("minilm"))
-    record = frog.mask("my-model", "my-masks", "--budget", "1%", "--format", "indices", ranks=2)
+    record = frog.mask("my-model", "my-masks", "--budget", "1%", ranks=2)
 
     names = {}
     exec(compile(python_of("README.md"), "README.md", "exec"), names)
     model = names["model"]
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0)
+    optimizer = names["optimizer"]
     torch.manual_seed(0)
     for _ in range(3):
         optimizer.zero_grad()
@@ -70,7 +70,8 @@ def test_the_readme_trains_kept_weights_alone(frog, checkpoint, tmp_path, monkey
         (found.last_hidden_state.square().mean() + found.pooler_output.square().mean()).backward()
         optimizer.step()
 
-    masks = load_file(tmp_path / "my-masks/masks-00001-of-00001.safetensors")
+    frog.mask("my-model", "truth", "--budget", "1%", "--format", "indices")
+    masks = load_file(tmp_path / "truth/masks-00001-of-00001.safetensors")
     matrices = {matrix["name"]: matrix for matrix in record["matrices"]}
     assert matrices.keys() <= before.keys()
     changed = 0
