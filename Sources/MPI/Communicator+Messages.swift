@@ -4,39 +4,31 @@ import CMPI
 ///
 /// C function: `MPI_Issend` (MPI-3.1 §3.7.2).
 package final class PendingMessage {
-  private var request: cmpi_request
+  private var request: PendingRequest
   private let words: UnsafeMutableBufferPointer<Int>
-  private var isDone = false
 
   fileprivate init(_ values: [Int], to receiver: Int, on communicator: Communicator) throws(MPIError) {
     words = .allocate(capacity: values.count)
     _ = words.initialize(from: values)
-    request = cmpi_request()
+    var started = cmpi_request()
     let code = cmpi_start_synchronous_send(
-      communicator.handle, words.baseAddress, Int32(values.count), Int.mpiType.cValue, Int32(receiver), &request)
+      communicator.handle, words.baseAddress, Int32(values.count), Int.mpiType.cValue, Int32(receiver), &started)
+    request = PendingRequest(started)
     try checkSilently(code, "MPI_Issend")
   }
 
   // MPI may still read the words of a message that nobody has taken, so these are never freed.
-  deinit { if isDone { words.deallocate() } }
+  deinit { if request.isDone { words.deallocate() } }
 
   /// Whether the receiver has taken the message. The call lets MPI make progress, and is no heartbeat.
   ///
   /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
-  package func test() throws(MPIError) -> Bool {
-    if !isDone { isDone = try isComplete(&request) }
-    return isDone
-  }
+  package func test() throws(MPIError) -> Bool { try request.test() }
 
   /// Waits until the receiver has taken the message.
   ///
   /// C function: `MPI_Wait` (MPI-3.1 §3.7.3).
-  package func wait() throws(MPIError) {
-    if !isDone {
-      try check(cmpi_wait(&request), "MPI_Wait")
-      isDone = true
-    }
-  }
+  package func wait() throws(MPIError) { try request.wait() }
 }
 
 /// Messages between two ranks. They are no heartbeats: what one rank says is no sign that another gets something done.

@@ -4,26 +4,26 @@ import CMPI
 ///
 /// C function: `MPI_Iallreduce` (MPI-3.1 §5.12.4).
 package final class PendingSum {
-  private var request: cmpi_request
+  private var request: PendingRequest
   private let sent: UnsafeMutableBufferPointer<Int>
   private let received: UnsafeMutableBufferPointer<Int>
-  private var isDone = false
 
   fileprivate init(_ values: [Int], on communicator: Communicator) throws(MPIError) {
     sent = .allocate(capacity: values.count)
     received = .allocate(capacity: values.count)
     _ = sent.initialize(from: values)
     received.initialize(repeating: 0)
-    request = cmpi_request()
+    var started = cmpi_request()
     let code = cmpi_start_all_reduce(
       communicator.handle, sent.baseAddress, received.baseAddress, Int32(values.count), Int.mpiType.cValue, cmpi_sum,
-      &request)
+      &started)
+    request = PendingRequest(started)
     try check(code, "MPI_Iallreduce")
   }
 
   // MPI may still write into the buffers of an unfinished sum, so these are never freed.
   deinit {
-    if isDone {
+    if request.isDone {
       sent.deallocate()
       received.deallocate()
     }
@@ -34,23 +34,12 @@ package final class PendingSum {
   /// It is a heartbeat only once the sum is complete, since a rank that asks again and again gets nothing done.
   ///
   /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
-  package func test() throws(MPIError) -> Bool {
-    if !isDone {
-      isDone = try isComplete(&request)
-      if isDone { Heartbeat.beat() }
-    }
-    return isDone
-  }
+  package func test() throws(MPIError) -> Bool { try request.testCollective() }
 
   /// Waits until the sum is complete.
   ///
   /// C function: `MPI_Wait` (MPI-3.1 §3.7.3).
-  package func wait() throws(MPIError) {
-    if !isDone {
-      try check(cmpi_wait(&request), "MPI_Wait")
-      isDone = true
-    }
-  }
+  package func wait() throws(MPIError) { try request.wait() }
 
   /// The values that this rank has contributed, valid while the object lives.
   package var contribution: UnsafeBufferPointer<Int> { UnsafeBufferPointer(sent) }
@@ -66,43 +55,24 @@ package final class PendingSum {
 ///
 /// C function: `MPI_Ibarrier` (MPI-3.1 §5.12.1).
 package final class PendingBarrier {
-  private var request: cmpi_request
-  private var isDone = false
+  private var request: PendingRequest
 
   fileprivate init(on communicator: Communicator) throws(MPIError) {
-    request = cmpi_request()
-    try check(cmpi_start_barrier(communicator.handle, &request), "MPI_Ibarrier")
+    var started = cmpi_request()
+    let code = cmpi_start_barrier(communicator.handle, &started)
+    request = PendingRequest(started)
+    try check(code, "MPI_Ibarrier")
   }
 
   /// Whether every rank has started the barrier. It is a heartbeat only then.
   ///
   /// C function: `MPI_Test` (MPI-3.1 §3.7.3).
-  package func test() throws(MPIError) -> Bool {
-    if !isDone {
-      isDone = try isComplete(&request)
-      if isDone { Heartbeat.beat() }
-    }
-    return isDone
-  }
+  package func test() throws(MPIError) -> Bool { try request.testCollective() }
 
   /// Waits until every rank has started the barrier.
   ///
   /// C function: `MPI_Wait` (MPI-3.1 §3.7.3).
-  package func wait() throws(MPIError) {
-    if !isDone {
-      try check(cmpi_wait(&request), "MPI_Wait")
-      isDone = true
-    }
-  }
-}
-
-/// Whether what a request stands for is complete. It is no heartbeat.
-///
-/// C function: `MPI_Test` (MPI-3.1 §3.7.3).
-func isComplete(_ request: inout cmpi_request) throws(MPIError) -> Bool {
-  var done: Int32 = 0
-  try checkSilently(cmpi_test(&request, &done), "MPI_Test")
-  return done != 0
+  package func wait() throws(MPIError) { try request.wait() }
 }
 
 extension Communicator {

@@ -41,7 +41,7 @@ package struct Verification {
     var report = Report()
     let records: [MaskRecord]
     if try world.fromRoot({ MaskSet.isOne(path) ? [1] : [] }).isEmpty {
-      records = [try check(into: &report)]
+      records = [try check(into: &report).record]
     } else {
       records = try checkSet(into: &report)
     }
@@ -60,8 +60,8 @@ package struct Verification {
     let file = shown(path.appending(MaskSet.fileName))
     let records = try set.masks.map { mask in
       let folder = path.appending(mask.folder ?? "")
-      let record = try Verification(folder, on: world).check(into: &report)
-      let text = try RecordedFile(world.fromRoot { try Document.contents(of: folder.appending(MaskFiles.recordName)) })
+      let reader = try Verification(folder, on: world).check(into: &report)
+      let (record, text) = (reader.record, RecordedFile(reader.recordText))
       if text != mask.record || mask != MaskSet.Mask(record, in: mask.folder, text: text)
         || record.checkpoint != set.checkpoint
       {
@@ -81,8 +81,8 @@ package struct Verification {
 
   /// Checks the folder of one mask.
   ///
-  /// - Returns: its record.
-  private func check(into report: inout Report) throws -> MaskRecord {
+  /// - Returns: its record, as read.
+  private func check(into report: inout Report) throws -> MaskReader {
     // 1. Read the record.
     let text = try world.fromRoot { try MaskReader(path).recordText }
     let reader = try MaskReader(path, recordText: text)
@@ -109,7 +109,7 @@ package struct Verification {
     report.files += reader.record.files.count
     report.matrices = reader.record.matrices.count
     report.problems += lines
-    return reader.record
+    return reader
   }
 
   /// What all ranks together have to say, in the order of ranks, on every rank.

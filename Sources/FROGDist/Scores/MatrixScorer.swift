@@ -57,8 +57,8 @@ struct MatrixScorer {
         let values = keys.map { $0.values(of: panel) }
         for index in keys.indices {
           sums[index].add(panel.scores, rankedBy: values[index], counting: &tallies[index])
-          try refuseNonFinite(panel, tallies[index], ranksScores: rankings[index].ranksScores, of: task)
         }
+        try refuseNonFinite(panel, tallies, of: task)
         moments.add(PanelMoments(panel, range: range, shape: scores.shape))
         return values
       }
@@ -142,10 +142,13 @@ struct MatrixScorer {
     }
   }
 
-  private func refuseNonFinite(_ panel: ScorePanel, _ tally: Tally, ranksScores: Bool, of task: MatrixTask) throws {
+  /// Refuses scores that are infinite or NaN.
+  private func refuseNonFinite(_ panel: ScorePanel, _ tallies: [Tally], of task: MatrixTask) throws {
+    // Where a ranking takes scores as they are, its counts tell, and the panel need not be looked at again.
     let isWrong =
-      ranksScores
-      ? tally.matrix.holdsNonFinite : frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
+      if let index = rankings.firstIndex(where: \.ranksScores) { tallies[index].matrix.holdsNonFinite } else {
+        frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
+      }
     guard isWrong else { return }
     // Weights, and what multiplies their scores, are scaled so that no score overflows.
     throw RunFailure(

@@ -56,7 +56,7 @@ final class ScoringWorker: MatrixWorker {
     // The bounds start as high as the recovered matrices allow, not at 0.
     if !recovered.ordinals.isEmpty, !all.isEmpty { try world.allReduce(&all, .sum) }
     let others = zip(all, own).map { $0 - $1 }
-    raiseGlobal(others)
+    raise(&tallies, others: others)
     return Rounds(world, others: others)
   }
 
@@ -82,8 +82,6 @@ final class ScoringWorker: MatrixWorker {
     }
     return true
   }
-
-  private func raiseGlobal(_ others: [Int]) { raise(&tallies, others: others) }
 
   /// Raises the bounds of one threshold by the counts of the other ranks.
   private func raise(_ tallies: inout [Tally], others: [Int]) {

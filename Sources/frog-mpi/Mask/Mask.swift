@@ -117,7 +117,7 @@ struct Mask: RunCommand {
   @Flag(
     inversion: .prefixedNo,
     help: """
-      Also write histograms of what ranks the weights, at most 2 kB a matrix: what other budgets would keep follows from them.
+      Also write histograms of what ranks the weights, some hundred bytes a matrix: what other budgets would keep follows from them.
       """)
   var histograms = true
 
