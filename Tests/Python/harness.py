@@ -78,9 +78,6 @@ def assert_refused(result, status, *words):
         assert str(word) in result.error_lines[0], f"'{word}' is missing\n{result}"
 
 
-FINAL_NAMES = ("masks*.safetensors", "masks.safetensors.index.json", "frog.json", "layers.csv", "run.json")
-
-
 def at_stage(frog, stage, act, *arguments, ranks=1):
     """The result of `mask`, during which `act(process)` was called once, when `stage` began."""
     command = [frog.binary, "mask", *arguments]
@@ -109,6 +106,6 @@ def at_stage(frog, stage, act, *arguments, ranks=1):
 
 
 def final_files(out):
-    """What lies in `out` under a name that a finished run uses."""
+    """The names in `out` but for the work folder: what a finished run leaves, and nothing of one that failed."""
     out = Path(out)
-    return sorted(p.name for pattern in FINAL_NAMES for p in out.glob(pattern)) if out.is_dir() else []
+    return sorted(path.name for path in out.iterdir() if path.name != ".frog-mpi") if out.is_dir() else []
