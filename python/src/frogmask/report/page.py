@@ -55,8 +55,8 @@ def page(runs: list[Run], pictures: list[Picture]) -> str:
 def _bundle() -> str:
     import vl_convert
 
-    # Nothing in the libraries may end the element that holds them; its stubs want the snippet, which is none.
-    return str(vl_convert.javascript_bundle(None)).replace("</script", "<\\/script")
+    # Nothing in the libraries may end the element that holds them.
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
 
 
 def _asset(name: str) -> str:

@@ -21,6 +21,8 @@ from frogmask.report.spectra import Spectra
 SUMMARY = "summary.json"
 DETAILS = "details.csv"
 RUN = "run.json"
+NEEDED = ("longname", "role", "depth")
+"""The columns that every details.csv has; `analyze --metrics` leaves others out."""
 SUMMARY_VERSIONS = (2, 3)
 """The versions of summary.json that are understood."""
 
@@ -157,14 +159,14 @@ def _tables(folder: Path) -> Run:
     summary = documents.read(folder / SUMMARY)
     if summary.get("format") == "frog-comparison":
         summary = documents.read_format(folder / SUMMARY, "frog-comparison", SUMMARY_VERSIONS, "frog-mpi")
-        rows = details.read(folder / DETAILS, ("longname", "role", "depth", "update_relative_norm", "base_alpha", "tuned_alpha"))
+        rows = details.read(folder / DETAILS, NEEDED)
         return ComparisonRun(folder, folder.name, summary, _facts(folder / RUN), rows)
     summary = documents.read_format(folder / SUMMARY, "frog-analysis", SUMMARY_VERSIONS, "frog-mpi")
     return AnalysisRun(folder, folder.name, summary, _facts(folder / RUN), _measured(folder, summary))
 
 
 def _measured(folder: Path, summary: dict[str, Any]) -> Measured:
-    rows = details.read(folder / DETAILS, ("longname", "role", "depth", "alpha", "xmin", "xmax", "num_evals", "num_pl_spikes"))
+    rows = details.read(folder / DETAILS, NEEDED)
     spectra = None
     if SPECTRA in summary.get("files", {}):
         spectra = Spectra.read(folder / SPECTRA, len(rows))

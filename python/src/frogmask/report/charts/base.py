@@ -10,8 +10,7 @@ import altair as alt
 
 from frogmask.report.theme import CATEGORIES
 
-# As many as have room beside each other.
-_COLUMNS = alt.ExprRef(expr="max(1, floor(width / 62))")
+_COLUMNS = 4  # of a legend, which have room on a telephone
 Rows = list[dict[str, Any]]
 Chart = alt.Chart | alt.LayerChart
 
@@ -61,7 +60,7 @@ class Roles:
 
     def color(self, field: str = "role") -> alt.Color:
         """Their colours, with a legend that a click filters by."""
-        return alt.Color(f"{field}:N", scale=self.scale(), title=None, legend=alt.Legend(columns=_COLUMNS))
+        return alt.Color(f"{field}:N", scale=self.scale(), title=None, legend=alt.Legend(columns=_COLUMNS, labelLimit=110))
 
 
 def legend_choice(name: str = "role") -> alt.Parameter:

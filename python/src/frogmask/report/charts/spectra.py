@@ -51,7 +51,11 @@ def alphas(measured: Sequence[tuple[str, Measured]], roles: Roles) -> Picture:
             ],
             "details.csv",
         )  # fmt: skip
-        panel = Panel(label, _lines(rows, roles), _words(one), table) if rows else Panel(label, None, "No matrix has a fit.", table)
+        panel = (
+            Panel(label, _lines(rows, roles), _words(one), table)
+            if rows
+            else Panel(label, None, "No matrix of a layer has a power law.", table)
+        )
         found.panels.append(panel)
     return found
 

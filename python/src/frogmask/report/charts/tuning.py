@@ -82,7 +82,13 @@ def exponents(runs: list[ComparisonRun], roles: Roles) -> Picture:
         ]  # fmt: skip
         left = len(fitted) - len(rows)
         note = f"{count(left)} matrices whose α has changed least are not drawn." if left else ""
-        found.panels.append(Panel(run.label, _points(rows, roles), note) if rows else Panel(run.label, None, "No matrix has both fits."))
+        table = Table(
+            ("matrix", "role", "α before", "α after", "trend"),
+            [tuple(row[key] for key in ("matrix", "role", "base", "tuned", "trend")) for row in rows],
+            "details.csv",
+        )
+        panel = Panel(run.label, _points(rows, roles), note, table) if rows else Panel(run.label, None, "No matrix has both fits.")
+        found.panels.append(panel)
     return found
 
 
