@@ -124,6 +124,8 @@ def scores_of(weights, kind, rank):
         return lift_scores(weights, rank)
     if kind == "magnitude":
         return np.abs(weights.astype(np.float64))
+    if kind == "one":
+        return np.ones(weights.shape)
     raise ValueError(f"no score {kind}")
 
 

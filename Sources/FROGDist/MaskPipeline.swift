@@ -149,12 +149,17 @@ package struct MaskPipeline: MatrixCommand {
           world: context.world, watch: context.watch
         ).write()
       } : nil
-    // 7. The tables of spectra, if they were asked for.
+    // 7. The spectra and their tables, if they were asked for.
     let analysis = try analysis(spectra, worker, run)
+    let spectraFile = try analysis?.write(
+      groups.targets.map { run.output.work.appending($0.file(SpectraFile.fileName).work) }, of: input.catalog,
+      in: context)
     let tables =
-      try analysis?.documents(
-        of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
-        source: CheckpointSource(input.catalog, input.norms), version: context.version) ?? []
+      try spectraFile.flatMap {
+        try analysis?.documents(
+          of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
+          source: CheckpointSource(input.catalog, input.norms), version: context.version, spectra: $0)
+      } ?? []
     // 8. The records, each of which vouches for a mask.
     let roles = MatrixRoles(input.catalog)
     let names = preparation.names.map { [Publication.TextFile(name: TransformersNames.fileName, content: $0)] } ?? []
@@ -170,6 +175,7 @@ package struct MaskPipeline: MatrixCommand {
       let documents = [.init(name: LayersTable.fileName, content: LayersTable(sums).text)] + names + tables
       var recorded = Dictionary(uniqueKeysWithValues: documents.map { ($0.name, RecordedFile($0.content)) })
       recorded[HistogramLayout.fileName] = histograms?[number]
+      recorded[SpectraFile.fileName] = spectraFile
       let selection = selected[target.ranking][target.position]
       let record = MaskRecord(
         version: context.version,

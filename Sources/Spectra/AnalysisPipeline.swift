@@ -5,7 +5,7 @@ import RunCore
 import SystemPackage
 import Weights
 
-/// The stages of `analyze`, in order: checkpoint → catalog → plan → norms → spectra → overlaps → tables.
+/// The stages of `analyze`, in order: checkpoint → catalog → plan → norms → spectra → overlaps → spectra file → tables.
 ///
 /// ``CommandRun`` runs them.
 package struct AnalysisPipeline: MatrixCommand {
@@ -39,11 +39,13 @@ package struct AnalysisPipeline: MatrixCommand {
       try StreamOverlaps(catalog, measured.roles, journal: measured.journal, count: metrics.overlap)
         .measure(on: context.world, context.watch)
     }
+    let spectra = try measured.write([run.output.work.appending(SpectraFile.fileName)], of: catalog, in: context)
     let details = DetailsTable(measured.matrices, only: metrics.columns).text
     let summary = AnalysisSummary(
       measured.matrices, of: catalog, measured.roles, overlaps: overlaps, version: context.version,
-      parameters: parameters(threads: run.threads), checkpoint: CheckpointSource(catalog, norms), details: details)
-    return FinishedWork(summary, totals: measured.totals) {
+      parameters: parameters(threads: run.threads), checkpoint: CheckpointSource(catalog, norms), details: details,
+      spectra: spectra)
+    return FinishedWork(summary, files: [PublishedFile(SpectraFile.fileName)], totals: measured.totals) {
       try AnalysisFiles.documents(details: details, summary: summary)
     }
   }

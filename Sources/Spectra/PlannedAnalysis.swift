@@ -31,7 +31,8 @@ package struct PlannedAnalysis: PlannedRun {
     var total = Traffic(read: 0, written: tableBytes(matrices.count))
     for (matrix, team) in zip(matrices, teams) {
       total.read += readings(of: matrix, team: team) * Double(matrix.byteCount)
-      total.written += recordBytes(of: matrix, team: team)
+      total.written +=
+        recordBytes(of: matrix, team: team) + Self.storedBytes * Double(catalog.spectrumCount(of: matrix))
     }
     return total
   }
@@ -57,25 +58,21 @@ package struct PlannedAnalysis: PlannedRun {
   private func replicas(of matrix: Catalog.Matrix, team: Int) -> Int {
     let positions = catalog.kernelPositions(of: matrix) ?? 1
     guard team == 1 || positions > 1 else { return 0 }
-    return metrics.replicas(eigenvalues: spectrumCount(of: matrix))
-  }
-
-  /// The number of singular values of a matrix, over all its kernel positions.
-  private func spectrumCount(of matrix: Catalog.Matrix) -> Int {
-    let positions = catalog.kernelPositions(of: matrix) ?? 1
-    return min(matrix.rows, matrix.columns / positions) * positions
+    return metrics.replicas(eigenvalues: catalog.spectrumCount(of: matrix))
   }
 
   // MARK: Files
 
   /// Bytes of the part of a record that says what it is, and of the part that says where one array lies.
   private static let (recordBytes, sectionBytes) = (256.0, 72.0)
+  /// Bytes of a singular value in `spectra.safetensors`.
+  private static let storedBytes = 4.0
   /// Bytes of a number in a table or document, and of a document without its rows.
   private static let (numberBytes, documentBytes) = (20.0, 8192.0)
 
   /// Bytes of a matrix's record in the journal, which is removed after the run.
   private func recordBytes(of matrix: Catalog.Matrix, team: Int) -> Double {
-    let (count, spectra) = (Double(spectrumCount(of: matrix)), Double(1 + replicas(of: matrix, team: team)))
+    let (count, spectra) = (Double(catalog.spectrumCount(of: matrix)), Double(1 + replicas(of: matrix, team: team)))
     let positions = catalog.kernelPositions(of: matrix) ?? 1
     var doubles = count * spectra
     if positions == 1, metrics.vectors { doubles += 4 * count }

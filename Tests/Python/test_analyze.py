@@ -179,7 +179,7 @@ def test_bytes_do_not_depend_on_the_number_of_ranks(frog, layers, tmp_path):
         rows, _ = analyze(frog, layers[0], tmp_path / str(ranks), *EVERYTHING, ranks=ranks)
         assert len(rows) == 21
         found.append(contents(tmp_path / str(ranks)))
-    assert set(found[0]) == {"details.csv", "summary.json"}
+    assert set(found[0]) == {"details.csv", "spectra.safetensors", "summary.json"}
     assert found[0] == found[1] == found[2]
 
 
@@ -397,7 +397,7 @@ def test_masks_come_with_the_same_numbers(frog, layers, tmp_path):
         for column in NUMBERS:
             assert float(row[column]) == pytest.approx(float(alone[name][column]), rel=1e-9)
     assert [m["alpha"] for m in described["matrices"]] == pytest.approx([float(row["alpha"]) for row in rows.values()])
-    assert set(described["documents"]) == {"details.csv", "histograms.safetensors", "layers.csv", "summary.json"}
+    assert set(described["documents"]) == {"details.csv", "histograms.safetensors", "layers.csv", "spectra.safetensors", "summary.json"}
     assert frog("verify", out).status == 0
     changed = bytearray((out / "details.csv").read_bytes())
     changed[-3] ^= 1

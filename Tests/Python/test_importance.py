@@ -89,7 +89,7 @@ def test_with_other_options(frog, tmp_path, options):
     described = frog.mask(source, tmp_path / "out", "--select", "matrix", "--importance", "nuclear", *options)
     assert [m["importance"] for m in described["matrices"]] == pytest.approx(shares(tensors, "nuclear"), rel=1e-9)
     # The tables of the spectra come with them.
-    assert set(described["documents"]) == {"layers.csv", "histograms.safetensors", "details.csv", "summary.json"}
+    assert set(described["documents"]) == {"layers.csv", "histograms.safetensors", "details.csv", "spectra.safetensors", "summary.json"}
     assert all((m["quality_weight"] is None) == (options[0] != "--quality-weight") for m in described["matrices"])
 
 

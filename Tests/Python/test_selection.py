@@ -235,6 +235,72 @@ def test_external_signals_multiply_scores(frog, checkpoint, tmp_path, name, kind
         assert described["parameters"]["weight_by"].startswith("sha256-xxh3:")
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("kind", ["columns", "weights"])
+@pytest.mark.parametrize("options", [("--select", "global"), ("--select", "matrix"), ("--select", "uniform", "--normalize", "rowcol")])
+def test_a_signal_alone_ranks(frog, checkpoint, tmp_path, kind, options, ranks):
+    """Each kept weight, its score and the noise factors are those of the signal, which NumPy ranks; whole columns of equal ones too."""
+    source = checkpoint("mixed")
+    folder = signals(tmp_path / "signals", source, kind)
+    ours = reference.Reference(source, weight_by=folder, score="one", normalize=options[3] if len(options) > 2 else "none")
+    described, output = kept_by(
+        frog, source, tmp_path / "out", "--score", "one", "--weight-by", folder, "--budget", "3%", *options, ranks=ranks
+    )
+    chosen = ours.select(options[1], described["K"])
+    for matrix, row in zip(ours.matrices, described["matrices"], strict=True):
+        found = output[matrix.name]
+        # Quotients are rounded to single precision before they are compared, so those at the border may come in another order.
+        assert np.array_equal(found.indices, chosen[matrix.name]) if len(options) == 2 else found.indices.size == chosen[matrix.name].size
+        assert np.array_equal(found.scores, matrix.scores[found.indices])
+        signal = matrix.scores.reshape(matrix.shape)
+        assert found.noise_row == pytest.approx(signal.mean(axis=1), rel=1e-6)
+        assert found.noise_col == pytest.approx(signal.mean(axis=0) / signal.mean(), rel=1e-6)
+        assert row["score_sum"] == pytest.approx(signal.sum(), rel=1e-6) and row["solver"] is None
+        assert kind == "weights" or (row["noise_error"] <= 1e-3 and row["rank_one_share"] == pytest.approx(1, abs=1e-6))
+    assert described["parameters"]["score"] == "one" and described["parameters"]["seed"] is None
+    assert frog("verify", tmp_path / "out", "--checkpoint", source).status == 0
+
+
+def test_equal_signals_go_to_the_lower_matrix_and_position(frog, tmp_path):
+    """64 values of 2 among ones, and a matrix of zeros: the order among equals is that of names and positions."""
+    shapes = {"h.1.weight": (24, 16), "h.10.weight": (16, 40), "h.2.weight": (8, 8)}
+    random = np.random.default_rng(3)
+    source = checkpoints.write_checkpoint(
+        tmp_path / "in", {name: checkpoints.encode(random.standard_normal(shape), "F32") for name, shape in shapes.items()})  # fmt: skip
+    values = {name: np.ones(shape) for name, shape in shapes.items()}
+    values["h.2.weight"][:] = 0
+    for name in ("h.1.weight", "h.10.weight"):
+        values[name].reshape(-1)[random.permutation(values[name].size)[:32]] = 2
+    folder = checkpoints.write_checkpoint(tmp_path / "ties", {name: checkpoints.encode(v, "F32") for name, v in values.items()})
+    ours = reference.Reference(source, weight_by=folder, score="one")
+    for ranks, count in itertools.product((1, 3), (1, 33, 64, 65, 500, 1024, 1030)):
+        options = ("--score", "one", "--weight-by", folder, "--keep", count, "--overwrite")
+        described, output = kept_by(frog, source, tmp_path / "out", *options, ranks=ranks)
+        assert described["kept"] == count
+        for name, indices in ours.select("global", count).items():
+            assert np.array_equal(output[name].indices, indices), (ranks, count, name)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("kind", ["columns", "weights"])
+def test_a_signal_ranks_the_experts_of_a_stack(frog, tmp_path, kind, ranks):
+    """A stack [E, m, n] takes a signal of [E, n], or of its own shape."""
+    random = np.random.default_rng(5)
+    shape = (3, 24, 16)
+    name = "model.layers.0.mlp.experts.gate_up_proj"
+    source = checkpoints.write_checkpoint(tmp_path / "in", {name: checkpoints.encode(random.standard_normal(shape), "F32")})
+    values = np.float32(np.exp(random.standard_normal(shape if kind == "weights" else (3, 16))))
+    folder = checkpoints.write_checkpoint(tmp_path / "signal", {name: checkpoints.encode(values, "F32")})
+    count = 100
+    options = ("--score", "one", "--weight-by", folder, "--keep", count, "--format", "indices")
+    described = frog.mask(source, tmp_path / "out", *options, ranks=ranks)
+    assert len(described["matrices"]) == 3 and described["kept"] == count
+    signal = np.broadcast_to(values.reshape(values.shape if kind == "weights" else (3, 1, 16)), shape).reshape(-1)
+    found = {t.name.rpartition(".")[2]: t.read() for file in described["files"] for t in reference.read_header(tmp_path / "out" / file)}
+    wanted = reference.top(signal.astype(np.float64), count)
+    assert np.array_equal(found["indices"], wanted) and np.array_equal(found["scores"], signal[wanted])
+
+
 def test_unfit_signals_are_refused(frog, checkpoint, tmp_path):
     source = checkpoint("mixed")
     names = [t.name for t in reference.checkpoint_tensors(source) if reference.is_matrix(t)]
@@ -324,7 +390,11 @@ def test_budgets_of_lora(frog, checkpoint, exact, tmp_path, name):
     [(("--budget", "lora:0"), "--budget"), (("--select", "lora", "--quality-weight", "alpha"), "--quality-weight"),
      (("--sample", "-1"), "--sample"), (("--sample", "nan"), "--sample"), (("--sample", "1001"), "--sample"),
      (("--normalize", "rows"), "--normalize"), (("--score", "taylor"), "--score"), (("--seed", "-1"), "--seed"),
-     (("--score", "lift", "--rank", "0"), "--rank"), (("--score", "magnitude", "--rank", "4"), "--rank")],
+     (("--score", "lift", "--rank", "0"), "--rank"), (("--score", "magnitude", "--rank", "4"), "--rank"),
+     (("--score", "one"), "--weight-by"), (("--score", "one", "--weight-by", "signals", "--rank", "4"), "--rank"),
+     (("--score", "one", "--weight-by", "signals", "--audit", "2"), "--audit"),
+     (("--score", "one", "--weight-by", "signals", "--target-overlap", "0.5"), "--target-overlap"),
+     (("--score", "one", "--weight-by", "signals", "--analyze"), "every singular value")],
 )  # fmt: skip
 def test_impossible_options(frog, checkpoint, tmp_path, options, word):
     result = frog("mask", checkpoint("mixed"), "--out", tmp_path / "out", *options)

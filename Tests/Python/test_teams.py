@@ -7,6 +7,7 @@ import pytest
 
 import reference
 from harness import assert_refused, final_files
+from test_selection import signals
 
 MEMORY = ["minilm", "bf16_sharded"]
 FEWEST_RANKS = {"minilm": 3, "bf16_sharded": 6}  # that need less memory each than one alone
@@ -73,9 +74,11 @@ def test_whatever_is_scored(frog, checkpoint, tmp_path, options):
     assert frog("verify", tmp_path / "teams").status == 0
 
 
-@pytest.mark.parametrize("score", ["magnitude", "random"])
+@pytest.mark.parametrize("score", ["magnitude", "random", "one"])
 def test_scores_without_a_decomposition_are_the_same_bytes_in_teams(frog, checkpoint, tmp_path, score):
     options = ("--score", score, "--budget", "2%", "--exclude", "*.layer.[1-5].*", "--exclude", "*.attention.*", "--normalize", "rowcol")
+    if score == "one":
+        options += ("--weight-by", signals(tmp_path / "signals", checkpoint("minilm"), "weights"))
     found = {}
     for ranks in (1, 2, 6):
         frog.mask(checkpoint("minilm"), tmp_path / f"{ranks}", *options, ranks=ranks)
@@ -84,8 +87,6 @@ def test_scores_without_a_decomposition_are_the_same_bytes_in_teams(frog, checkp
 
 
 def test_external_signals_in_teams(frog, checkpoint, tmp_path):
-    from test_selection import signals
-
     folder = signals(tmp_path / "signals", checkpoint("minilm"), "weights")
     options = ("--weight-by", folder, "--exclude", "*.attention.*", "--exclude", "*.layer.[1-5].*")
     frog.mask(checkpoint("minilm"), tmp_path / "alone", *options)
@@ -112,7 +113,6 @@ def test_more_memory_as_told_is_enough(frog, checkpoint, tmp_path):
 def test_a_signal_that_fails_inside_a_team_stops_everyone(frog, checkpoint, tmp_path):
     """A negative number that one member alone meets, while the other teams are at work."""
     import checkpoints
-    from test_selection import signals
 
     tensors = {t.name: t for t in reference.checkpoint_tensors(checkpoint("minilm")) if reference.is_matrix(t)}
     name = "encoder.layer.0.intermediate.dense.weight"

@@ -22,8 +22,8 @@ struct FinishedMask {
     _ record: MaskRecord, _ target: PlacedTarget, _ layout: MaskLayout, documents: [Publication.TextFile],
     in output: OutputDirectory, world: Communicator
   ) throws {
-    var masks = layout.files.map { target.file($0.name) }
-    if record.documents[HistogramLayout.fileName] != nil { masks.append(target.file(HistogramLayout.fileName)) }
+    let shared = MaskFiles.sharedDocuments.filter { record.documents[$0] != nil }
+    let masks = (layout.files.map(\.name) + shared).map(target.file)
     let documents = try world.agreeing { () -> [Publication.TextFile] in
       guard world.isRoot else { return [] }
       let text = try Document.encode(record)

@@ -14,10 +14,12 @@ package enum MaskFiles {
   static let indexName = "masks.safetensors.index.json"
 
   /// The names of all files that `frog.json` vouches for beside the mask files. A run writes those that were asked for.
-  static let documents = [
-    LayersTable.fileName, HistogramLayout.fileName, TransformersNames.fileName, AnalysisFiles.detailsName,
-    AnalysisFiles.summaryName,
-  ]
+  static let documents =
+    [LayersTable.fileName, TransformersNames.fileName, AnalysisFiles.detailsName, AnalysisFiles.summaryName]
+    + sharedDocuments
+
+  /// The names of those documents that all ranks write together.
+  static let sharedDocuments = [HistogramLayout.fileName, SpectraFile.fileName]
 
   /// Whether `name` is the name of a mask file.
   static func isMask(_ name: String) -> Bool { name.hasPrefix("masks-") && name.hasSuffix(".safetensors") }
@@ -25,7 +27,7 @@ package enum MaskFiles {
   /// The files of a run that makes one mask, in the output folder itself.
   static let one = OutputKind(
     command: "mask", recordName: recordName, lastName: indexName, marks: marks,
-    isLarge: { isMask($0) || $0 == HistogramLayout.fileName }, isReplaced: isOurs, owns: { owns($1) },
+    isLarge: { isMask($0) || sharedDocuments.contains($0) }, isReplaced: isOurs, owns: { owns($1) },
     folders: folders, threads: { try MaskReader($0).record.parameters.tensors.threads },
     identity: { try identity(of: $0, now: $1) })
 

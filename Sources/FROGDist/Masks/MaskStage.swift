@@ -52,7 +52,7 @@ struct MaskStage {
       var done = 0
       for (number, matrices) in byFile {
         let files = try zip(targets, layouts).map { target, layout in
-          MaskFile(try DurableFile(openingForUpdate: path(of: layout.files[number], target)))
+          SharedFile(try DurableFile(openingForUpdate: path(of: layout.files[number], target)))
         }
         for matrix in matrices {
           try watch.check()
@@ -62,7 +62,7 @@ struct MaskStage {
           done += 1
           progress(Double(done) / Double(scored.count))
         }
-        for file in files { try file.descriptor.synchronize() }
+        for file in files { try file.file.synchronize() }
       }
       return kept
     }
@@ -73,7 +73,7 @@ struct MaskStage {
   /// Writes one matrix to the files of all targets.
   ///
   /// - Returns: what is told of the kept weights, by target.
-  private func write(_ matrix: ScoredMatrix, _ layouts: [MaskLayout], to files: [MaskFile]) throws -> [KeptSummary] {
+  private func write(_ matrix: ScoredMatrix, _ layouts: [MaskLayout], to files: [SharedFile]) throws -> [KeptSummary] {
     let slice = catalog.matrices[matrix.ordinal].slice
     let masks = try zip(layouts, files).map {
       try MatrixMask(matrix.ordinal, slice: slice, layout: $0, file: $1)

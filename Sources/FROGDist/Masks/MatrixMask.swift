@@ -4,7 +4,7 @@ import Weights
 
 /// Writes the mask of one matrix for one target: its kept weights and their scores as they come, then the noise factors.
 final class MatrixMask {
-  private let file: MaskFile
+  private let file: SharedFile
   private var counts: KeptCounts
   private let positions: any PositionWriter
   private let scores: RegionWriter<Float>
@@ -13,7 +13,7 @@ final class MatrixMask {
   /// Finds the places of a matrix in the file of its target.
   ///
   /// - Parameter slice: the part of its stored tensor that the matrix is.
-  init(_ ordinal: Int, slice: TensorSlice, layout: MaskLayout, file: MaskFile) throws {
+  init(_ ordinal: Int, slice: TensorSlice, layout: MaskLayout, file: SharedFile) throws {
     let (tensors, expert) = layout.place(of: ordinal)
     self.file = file
     counts = KeptCounts(rows: tensors.rows, columns: tensors.columns)
@@ -55,18 +55,11 @@ final class MatrixMask {
     var start = 0
     for region in noise {
       let end = start + region.count / MemoryLayout<Float>.stride
-      try factors[start..<end].withUnsafeBytes { try file.descriptor.write($0, at: region.lowerBound) }
+      try factors[start..<end].withUnsafeBytes { try file.file.write($0, at: region.lowerBound) }
       start = end
     }
     return counts.summary
   }
-}
-
-/// An open file of masks, shared by those who write into it.
-final class MaskFile {
-  let descriptor: DurableFile
-
-  init(_ descriptor: consuming DurableFile) { self.descriptor = descriptor }
 }
 
 /// Writes which weights of a matrix are kept.
@@ -82,7 +75,7 @@ private final class IndexWriter<Index: FixedWidthInteger & BitwiseCopyable>: Pos
   private let slice: TensorSlice
   private let stored: RegionWriter<Index>
 
-  init(_ region: Range<Int>, of file: MaskFile, slice: TensorSlice) {
+  init(_ region: Range<Int>, of file: SharedFile, slice: TensorSlice) {
     self.slice = slice
     stored = RegionWriter(region, of: file)
   }
@@ -106,13 +99,13 @@ private final class BitmapWriter: PositionWriter {
   private static let windowBytes = 1 << 18
 
   private let region: Range<Int>
-  private let file: MaskFile
+  private let file: SharedFile
   private let columns: Int
   private let stride: Int
   private var windowStart = 0
   private var window = [UInt8](repeating: 0, count: windowBytes)
 
-  init(_ region: Range<Int>, of file: MaskFile, columns: Int, stride: Int) {
+  init(_ region: Range<Int>, of file: SharedFile, columns: Int, stride: Int) {
     self.region = region
     self.file = file
     self.columns = columns
@@ -134,7 +127,7 @@ private final class BitmapWriter: PositionWriter {
   func finish() throws {
     let count = min(Self.windowBytes, region.count - windowStart)
     try window.withUnsafeBytes {
-      try file.descriptor.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: region.lowerBound + windowStart)
+      try file.file.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: region.lowerBound + windowStart)
     }
     for index in window.indices { window[index] = 0 }
   }
@@ -143,11 +136,11 @@ private final class BitmapWriter: PositionWriter {
 /// Fills one tensor of a file from its first element to its last.
 private final class RegionWriter<Element: BitwiseCopyable> {
   private let region: Range<Int>
-  private let file: MaskFile
+  private let file: SharedFile
   private var next: Int
   private var buffer: [Element] = []
 
-  init(_ region: Range<Int>, of file: MaskFile) {
+  init(_ region: Range<Int>, of file: SharedFile) {
     self.region = region
     self.file = file
     next = region.lowerBound
@@ -171,7 +164,7 @@ private final class RegionWriter<Element: BitwiseCopyable> {
     guard next + bytes <= region.upperBound else {
       throw RunFailure(.internal, "more weights were selected than laid out")
     }
-    try buffer.withUnsafeBytes { try file.descriptor.write($0, at: next) }
+    try buffer.withUnsafeBytes { try file.file.write($0, at: next) }
     next += bytes
     buffer.removeAll(keepingCapacity: true)
   }

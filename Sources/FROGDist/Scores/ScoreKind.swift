@@ -8,4 +8,12 @@ package enum ScoreKind: String, Sendable, CaseIterable {
   case magnitude
   /// Uniform random numbers in (0, 1), as a control that every method should beat.
   case random
+  /// 1 for every weight, so that an external signal alone ranks.
+  case one
+
+  /// Whether scores are made of the weights. Those of other kinds are made without reading any.
+  var readsWeights: Bool { self != .random && self != .one }
+
+  /// Whether scores need singular vectors.
+  package var needsVectors: Bool { self == .frog || self == .lift }
 }

@@ -81,3 +81,21 @@ struct RandomScores: ScorePanels {
     return panel
   }
 }
+
+/// The score 1 of every weight, which leaves the ranking to what scores are multiplied by.
+struct EqualScores: ScorePanels {
+  let shape: PanelShape
+  private let scores: AlignedBuffer<Float>
+
+  init(_ shape: PanelShape, longest: Int) throws {
+    self.shape = shape
+    scores = try AlignedBuffer(count: longest * shape.core)
+  }
+
+  func panel(_ range: Range<Int>) -> ScorePanel {
+    let panel = ScorePanel(scores.elements, range: range, of: shape)
+    // The caller multiplies the scores of a panel in place, so each panel starts anew.
+    panel.scores.update(repeating: 1)
+    return panel
+  }
+}

@@ -44,7 +44,7 @@ package struct ScoringOptions: Sendable {
   /// How singular vectors are found.
   var solver: ScoreWork.Solver {
     switch (score, rank) {
-    case (.magnitude, _), (.random, _): .none
+    case (.magnitude, _), (.random, _), (.one, _): .none
     case (.lift, _), (.frog, nil): .exact(precision)
     case (.frog, let rank?): .randomized(rank: rank, oversample: oversample, powerIterations: powerIterations)
     }

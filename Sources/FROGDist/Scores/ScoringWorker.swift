@@ -35,7 +35,7 @@ final class ScoringWorker: MatrixWorker {
     tallies = rankings.map { Tally(largestGlobal: $0.largestGlobal) }
   }
 
-  var readsWeights: Bool { scorer.method.score != .random }
+  var readsWeights: Bool { scorer.method.score.readsWeights }
 
   /// The counts that ranks tell each other in the rounds: those of every ranking with one threshold, one after the other.
   var counts: [Int] { tallies.flatMap(\.counts) }
@@ -183,7 +183,7 @@ extension ModelUnits {
   init(_ method: ScoringMethod, of input: MatrixInput) throws {
     let matrices = input.catalog.matrices
     self.init(
-      squaredNorms: method.score == .random ? nil : input.norms.squared,
+      squaredNorms: method.score.readsWeights ? input.norms.squared : nil,
       squaredSignals: try method.signal.map { signal in try matrices.map { try signal.squaredNorm(of: $0) } },
       count: matrices.count)
   }

@@ -40,6 +40,10 @@ struct TeamScores {
       scores = try task.locally {
         try RandomScores(rows: matrix.rows, columns: matrix.columns, numbers: numbers, longest: panels.longest)
       }
+    case (.one, _):
+      share = panels
+      decomposition = Decomposition(.none)
+      scores = try task.locally { try EqualScores(shape, longest: panels.longest) }
     case (.frog, _) where method.approximates(order: shape.core):
       share = panels
       (scores, decomposition) = try Self.approximate(task, method, longest: panels.longest)

@@ -47,12 +47,15 @@ package struct OutputKind: Sendable {
 extension OutputKind {
   /// The files of a command whose last file is a summary.
   ///
+  /// - Parameter isLarge: see ``isLarge``.
   /// - Parameter identity: what a summary says of its run, to be compared with another.
   package init<Summary: SummaryDocument>(
-    _ summary: Summary.Type, identity: @escaping @Sendable (Summary, _ now: RunIdentity) -> RunIdentity
+    _ summary: Summary.Type, isLarge: @escaping @Sendable (String) -> Bool = { _ in false },
+    identity: @escaping @Sendable (Summary, _ now: RunIdentity) -> RunIdentity
   ) {
     self.init(
       command: Summary.command, recordName: Summary.fileName, lastName: Summary.fileName,
+      isLarge: isLarge,
       owns: { $1.contains(Summary.fileName) && Summary.isFormat(in: $0) },
       threads: { try Summary.read(in: $0).threads }, identity: { identity(try Summary.read(in: $0), $1) })
   }

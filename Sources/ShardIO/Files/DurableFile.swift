@@ -114,6 +114,14 @@ package struct DurableFile: ~Copyable, Sendable {
     try synchronize()
   }
 
+  /// Writes all elements at `offset`. The processors that the program runs on have the byte order of safetensors.
+  package borrowing func write<Element: BitwiseCopyable>(elements: [Element], at offset: Int) throws(WriteError) {
+    let result = elements.withUnsafeBytes { bytes in
+      Result { () throws(WriteError) in try write(bytes, at: offset) }
+    }
+    try result.get()
+  }
+
   private static func reserve(_ size: Int, for descriptor: FileDescriptor) throws(Errno) {
     if size == 0 { return }  // fallocate(2) refuses a size of 0.
     do {
@@ -126,4 +134,11 @@ package struct DurableFile: ~Copyable, Sendable {
       }
     }
   }
+}
+
+/// A durable file that several writers share.
+package final class SharedFile {
+  package let file: DurableFile
+
+  package init(_ file: consuming DurableFile) { self.file = file }
 }

@@ -86,4 +86,10 @@ extension Catalog {
 
   /// The number of positions of the kernel that a matrix is; nil for other matrices.
   package func kernelPositions(of matrix: Matrix) -> Int? { kernel(of: matrix)?.positions }
+
+  /// The number of singular values of a matrix, over all positions if it is a kernel.
+  func spectrumCount(of matrix: Matrix) -> Int {
+    let positions = kernelPositions(of: matrix) ?? 1
+    return min(matrix.rows, matrix.columns / positions) * positions
+  }
 }

@@ -9,7 +9,7 @@ package enum AnalysisFiles {
   package static let detailsName = "details.csv"
 
   /// The files by which results of `analyze` are recognized.
-  package static let kind = OutputKind(AnalysisSummary.self) { summary, now in
+  package static let kind = OutputKind(AnalysisSummary.self, isLarge: { $0 == SpectraFile.fileName }) { summary, now in
     RunIdentity(
       version: summary.version, options: summary.parameters.words, threads: summary.threads,
       sources: ["checkpoint": summary.checkpoint], now: now)

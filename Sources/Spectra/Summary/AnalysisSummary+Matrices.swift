@@ -15,10 +15,11 @@ extension AnalysisSummary {
   /// - Parameters:
   ///   - matrices: all rows, by ordinal.
   ///   - details: the text of `details.csv`.
+  ///   - spectra: the size and digest of `spectra.safetensors`.
   /// - Complexity: O(n log n), and O(layers²) for slopes.
   package init(
     _ matrices: [AnalyzedMatrix], of catalog: Catalog, _ modelRoles: MatrixRoles, overlaps: [Overlap], version: String,
-    parameters: Parameters, checkpoint: CheckpointSource, details: [UInt8]
+    parameters: Parameters, checkpoint: CheckpointSource, details: [UInt8], spectra: RecordedFile
   ) {
     let roles = catalog.matrices.map { modelRoles[$0] }
     let fitted = matrices.filter(\.isFitted)
@@ -53,7 +54,7 @@ extension AnalysisSummary {
     self.overlaps = overlaps
     roleOverlaps = Self.byRole(overlaps, roles: roles, catalog)
     warnings = Self.warnings(matrices, roles: roles, catalog)
-    files = [AnalysisFiles.detailsName: RecordedFile(details)]
+    files = [AnalysisFiles.detailsName: RecordedFile(details), SpectraFile.fileName: spectra]
   }
 
   private static func medians(_ members: [AnalyzedMatrix]) -> [String: Double] {

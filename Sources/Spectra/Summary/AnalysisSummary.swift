@@ -42,7 +42,7 @@ package struct AnalysisSummary: Codable, Sendable {
   package var roleOverlaps: [RoleOverlap]
   /// The matrices that a person should look at, and why.
   package var warnings: [Warning]
-  /// The tables beside this document, by name of file.
+  /// The other files of the analysis beside this document, by name of file.
   package var files: [String: RecordedFile]
 
   /// The options of the run.

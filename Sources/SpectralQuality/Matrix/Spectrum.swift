@@ -32,13 +32,16 @@ package struct Spectrum: Sendable, Equatable {
     try self.init(kernels: [singularValues], rows: rows, columns: columns, scale: 1)
   }
 
+  /// The factor that the eigenvalues of a convolution are multiplied by.
+  package static let poolingScale = 0.5
+
   /// Makes the pooled spectrum of a convolution.
   ///
   /// - Parameter kernels: the min(rows, columns) singular values of each position, in any order.
   /// - Throws: ``SpectrumError``, as for a matrix, or if there is no position.
   /// - Complexity: O(n log n) for n values in all.
   package init(pooling kernels: [[Double]], rows: Int, columns: Int) throws(SpectrumError) {
-    try self.init(kernels: kernels, rows: rows, columns: columns, scale: 0.5)
+    try self.init(kernels: kernels, rows: rows, columns: columns, scale: Self.poolingScale)
   }
 
   private init(kernels: [[Double]], rows: Int, columns: Int, scale: Double) throws(SpectrumError) {

@@ -147,6 +147,10 @@ struct Mask: RunCommand {
         throw ValidationError("--target-overlap looks for the rank of one mask: give one value for each option")
       }
     }
+    if scoring.score == .one, weightBy == nil {
+      throw ValidationError(
+        "--score one needs --weight-by: all scores are 1, so that only a signal tells weights apart")
+    }
     if importance != nil, targets.contains(where: { $0.select != .matrix }) {
       throw ValidationError("--importance belongs to --select matrix")
     }
@@ -156,7 +160,7 @@ struct Mask: RunCommand {
       throw ValidationError("--quality-weight and --overparameterized belong to --select global or matrix")
     }
     if analyze, qualityWeight == .none, overparameterized == .keep, importance?.needsSpectra != true,
-      ![.frog, .lift].contains(scoring.score) || scoring.precision != .f64
+      !scoring.score.needsVectors || scoring.precision != .f64
         || scoring.score == .frog && scoring.rank != nil || targetOverlap != nil
     {
       throw ValidationError(

@@ -9,7 +9,7 @@ struct ScoreWorkOptions: ParsableArguments {
       """
       What the score measures: frog is made of all singular values and the absolute values of all singular vectors; lift is the size \
       of the weight in the best approximation of rank r (--rank, default 128); magnitude is the size of the weight; random is a random \
-      number, as a control. (default: frog)
+      number, as a control; one is 1 for every weight, so that what --weight-by names ranks alone. (default: frog)
       """,
       valueName: "kind"
     ))
@@ -73,7 +73,7 @@ struct ScoreWorkOptions: ParsableArguments {
   func validate() throws {
     if let rank {
       guard (1...1_000_000).contains(rank) else { throw ValidationError("--rank must be from 1 to 1000000") }
-      guard score != .magnitude, score != .random else {
+      guard score?.needsVectors != false else {
         throw ValidationError("--rank belongs to the scores frog and lift")
       }
     }
