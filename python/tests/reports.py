@@ -119,18 +119,17 @@ def made_up(folder, names, *, layers, budget=0.01):
 
 
 def deepseek(layer):
-    """The matrices of one layer of DeepSeek-V3: 256 routed experts and a shared one in all but the first three layers."""
+    """The matrices of one of DeepSeek-V3's 62 layers: 256 routed experts and a shared one in all but the first three, 45,809 in all."""
     at = f"model.layers.{layer}."
     yield from (
         (f"{at}self_attn.q_a_proj.weight", 1536, 7168, "q_a"), (f"{at}self_attn.q_b_proj.weight", 24576, 1536, "q_b"),
         (f"{at}self_attn.kv_a_proj_with_mqa.weight", 576, 7168, "kv_a"), (f"{at}self_attn.kv_b_proj.weight", 32768, 512, "kv_b"),
         (f"{at}self_attn.o_proj.weight", 7168, 16384, "o"),
     )  # fmt: skip
-    if layer < 3:
-        experts = [("mlp", 18432)]
-    else:
-        experts = [(f"mlp.experts.{expert}", 2048) for expert in range(256)] + [("mlp.shared_experts", 2048)]
-        yield f"{at}mlp.gate.weight", 256, 7168, "router"
+    if layer == 61:
+        yield f"{at}eh_proj.weight", 7168, 14336, "eh_proj"
+    routed = [(f"mlp.experts.{expert}", 2048) for expert in range(256)] + [("mlp.shared_experts", 2048)]
+    experts = [("mlp", 18432)] if layer < 3 else routed
     for module, width in experts:
         for name in ("gate", "up"):
             yield f"{at}{module}.{name}_proj.weight", width, 7168, name

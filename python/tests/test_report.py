@@ -345,8 +345,8 @@ def test_hostile_names_are_text(window, frog, tmp_path):
 
 
 def test_a_page_stays_small(window, tmp_path):
-    folder = reports.made_up(tmp_path / "deepseek", reports.deepseek, layers=61)
-    assert len(json.loads((folder / "frog.json").read_text())["matrices"]) == 45_090
+    folder = reports.made_up(tmp_path / "deepseek", reports.deepseek, layers=62)
+    assert len(json.loads((folder / "frog.json").read_text())["matrices"]) == 45_809
     write_report([folder])
     page_of = tmp_path / "deepseek.html"
     assert page_of.stat().st_size < 3e6
@@ -354,7 +354,7 @@ def test_a_page_stays_small(window, tmp_path):
     reports.opened(window, page_of)
     marks = window.execute_script("return document.querySelectorAll('svg path').length")
     assert marks < 20_000
-    assert f"{61 * 9 - 3 - MOST_ROWS:,} further rows are in layers.csv" in window.find_element("id", "kept").get_attribute("textContent")
+    assert f"{62 * 8 + 1 - MOST_ROWS:,} further rows are in layers.csv" in window.find_element("id", "kept").get_attribute("textContent")
 
 
 # Pictures
@@ -369,7 +369,8 @@ def test_pictures_for_papers(folders, tmp_path, scheme):
         png=tmp_path / "png",
         scheme=scheme,
     )
-    names = {path.name for path in written}
+    names = {path.name.replace("-dark.", ".") for path in written}
+    assert all(("-dark." in path.name) == (scheme == "dark") for path in written[1:])
     assert {"importance.svg", "kept.svg", "budget.svg", "scores.svg", "updates.svg", "alpha.svg", "spectrum.svg", "kept.png"} <= names
     for path in written:
         if path.suffix == ".svg":
@@ -473,6 +474,11 @@ def test_the_command_line(folders, tmp_path):
 
     done = run(folders / "masks/global-1%", "-o", tmp_path / "page.html", "--svg", tmp_path / "svg")
     assert done.returncode == 0 and done.stdout.splitlines()[0] == str(tmp_path / "page.html") and done.stderr == ""
+    run(folders / "mask", "-o", tmp_path / "some.html", "--svg", tmp_path / "some", "--only", "kept,time")
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["kept.svg", "time.svg"]
+    assert '<section id="kept">' in (text := (tmp_path / "some.html").read_text()) and '<section id="budget">' not in text
+    unknown = run(folders / "mask", "--only", "kepd")
+    assert unknown.returncode == 64 and "there is no picture 'kepd' of these folders: there are importance, kept" in unknown.stderr
     failed = run(tmp_path / "none")
     assert (failed.returncode, failed.stdout) == (66, "")
     assert failed.stderr == f"frogmask: error: there is no folder {tmp_path / 'none'}\n"

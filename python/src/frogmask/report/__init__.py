@@ -23,6 +23,7 @@ def write_report(
     svg: Path_ | None = None,
     png: Path_ | None = None,
     scheme: str = "light",
+    only: Sequence[str] = (),
 ) -> list[Path]:
     """Draws what runs of `mask`, `analyze` and `compare` have found.
 
@@ -31,13 +32,14 @@ def write_report(
         out: The HTML file; if None, it lies beside the first folder, with the same name.
         svg: A folder for the pictures as SVG.
         png: A folder for the pictures as PNG.
-        scheme: The colours of SVG and PNG, `light` or `dark`. The HTML file has both.
+        scheme: The colours of SVG and PNG: `light`, `dark`, or `both`. The HTML file has both.
+        only: The keys of the pictures to draw, such as `importance`, in place of all.
 
     Returns:
         The files that were written, the HTML file first.
 
     Raises:
-        UsageError: There are no folders, too many, or one is given twice.
+        UsageError: There are no folders, too many, or one is given twice; or there is no picture of such a key.
         MissingError: A folder is not there, or altair is not installed.
         FormatError: A folder is unfinished, no output of frog-mpi, or contradicts itself.
         WriteError: A file could not be written.
@@ -54,12 +56,16 @@ def write_report(
     from frogmask.report.runs import open_runs
     from frogmask.report.theme import SCHEMES
 
-    chosen = next((one for one in SCHEMES if one == scheme), None)
-    if chosen is None:
-        raise UsageError(f"the scheme is light or dark, not '{scheme}'")
+    chosen = [one for one in SCHEMES if scheme in (one, "both")]
+    if not chosen:
+        raise UsageError(f"the scheme is light, dark or both, not '{scheme}'")
     paths = [Path(folder) for folder in folders]
     runs = open_runs(paths)
     drawn = pictures(runs)
+    for key in only:
+        if key not in (known := [picture.key for picture in drawn]):
+            raise UsageError(f"there is no picture '{key}' of these folders: there are {', '.join(known)}")
+    drawn = [picture for picture in drawn if not only or picture.key in only]
     target = Path(out) if out is not None else paths[0].resolve().with_name(paths[0].resolve().name + ".html")
     text = page(runs, drawn)
     with documents.written(target) as temporary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,17 @@ WIDTH = 640
 PNG_SCALE = 3
 
 
-def write(pictures: list[Picture], folder: Path, kind: str, scheme: Scheme) -> list[Path]:
+def write(pictures: list[Picture], folder: Path, kind: str, schemes: Sequence[Scheme]) -> list[Path]:
     """Writes a file for each panel.
 
     Args:
         pictures: What to draw.
         folder: Where to, new or there already; files of the same names are replaced.
         kind: `svg` or `png`.
-        scheme: Light or dark.
+        schemes: Light, dark, or both.
 
     Returns:
-        The files: KEY.svg, or KEY-LABEL.svg where several runs have a panel.
+        The files: KEY.svg, or KEY-LABEL.svg where several runs have a panel; KEY-dark.svg of the dark scheme.
 
     Raises:
         WriteError: A file could not be written.
@@ -43,15 +44,16 @@ def write(pictures: list[Picture], folder: Path, kind: str, scheme: Scheme) -> l
         panels = [panel for panel in picture.panels if panel.chart is not None]
         for panel in panels:
             name = picture.key if len(picture.panels) == 1 else f"{picture.key}-{_plain(panel.label)}"
-            path = folder / f"{name}.{kind}"
             spec = _fixed(specification(picture, panel))
-            theme = config(scheme, background=True)
-            with documents.written(path) as temporary:
-                if kind == "svg":
-                    temporary.write_text(vl_convert.vegalite_to_svg(spec, config=theme), encoding="utf-8")
-                else:
-                    temporary.write_bytes(vl_convert.vegalite_to_png(spec, config=theme, scale=PNG_SCALE))
-            found.append(path)
+            for scheme in schemes:
+                path = folder / f"{name}{'-dark' if scheme == 'dark' else ''}.{kind}"
+                theme = config(scheme, background=True)
+                with documents.written(path) as temporary:
+                    if kind == "svg":
+                        temporary.write_text(vl_convert.vegalite_to_svg(spec, config=theme), encoding="utf-8")
+                    else:
+                        temporary.write_bytes(vl_convert.vegalite_to_png(spec, config=theme, scale=PNG_SCALE))
+                found.append(path)
     return found
 
 

@@ -73,11 +73,9 @@ def _areas(run: MaskRun, budgets: list[float], order: list[str], kept: Numbers, 
          "kept": [brief(value) for value in kept[:, number]], "scores": [brief(value) for value in scores[:, number]]}
         for number, label in enumerate(order)
     ]  # fmt: skip
-    by = alt.param(
-        name="by",
-        value="kept",
-        bind=alt.binding_select(options=["kept", "scores"], labels=["kept weights", "their scores"], name="Shares of "),
-    )
+    words = {"kept": "kept weights", "scores": "scores of kept weights"}
+    listed = alt.binding_select(options=list(words), labels=list(words.values()), name="Shares of ")
+    by = alt.param(name="by", value="kept", bind=listed)
     areas = (
         chart(rows)
         .transform_flatten(["budget", "kept", "scores"])
@@ -88,7 +86,7 @@ def _areas(run: MaskRun, budgets: list[float], order: list[str], kept: Numbers, 
                 "budget:Q", title="budget (share of all weights)", scale=alt.Scale(type="log", nice=False),
                 axis=alt.Axis(format="~%", grid=False, values=[1e-4, 1e-3, 0.01, 0.1, 0.5]),
             ),
-            alt.Y("share:Q", stack="zero", title="share of the mask", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            alt.Y("share:Q", stack="zero", title="share of the whole mask", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             alt.Color("position:Q", scale=alt.Scale(scheme=SEQUENCE), legend=None),
             order=alt.Order("position:Q"),
             detail="layer:N",

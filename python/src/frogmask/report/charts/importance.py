@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import altair as alt
 
 from frogmask.report.cells import Cell, layer_labels
@@ -10,8 +12,14 @@ from frogmask.report.numbers import brief, percent
 from frogmask.report.picture import Panel, Picture, Table
 from frogmask.report.runs import MaskRun
 
-MEASURES = ("importance", "selected", "scores", "kept")
+WORDS = {
+    "importance": "importance (R)",
+    "selected": "scores of kept weights",
+    "scores": "scores of all weights",
+    "kept": "kept weights",
+}
 """The fields of the data that bars can show, and the words for them."""
+MEASURES = tuple(WORDS)
 METRICS = {
     "frobenius": "Frobenius norms (R)",
     "spectral": "largest singular values (R)",
@@ -70,14 +78,13 @@ def _top(rows: Rows, measure: str) -> float:
 
 def _chart(run: MaskRun, rows: Rows, roles: Roles, tops: dict[str, float], is_alone: bool) -> alt.Chart:
     order = list(layer_labels(cell.place for cell in run.cells).values())
-    metric = METRICS.get(str(run.parameters.get("importance")), "importance (R)")
+    words = dict(WORDS)
+    words["importance"] = METRICS.get(str(run.parameters.get("importance")), WORDS["importance"])
     by = alt.param(
         name="by",
         # Masks of one checkpoint have the same importance of layers, and differ in what they keep.
         value="importance" if is_alone else "selected",
-        bind=alt.binding_select(
-            options=list(MEASURES), labels=[metric, "scores of kept weights", "scores of all weights", "kept weights"], name="Bars show "
-        ),
+        bind=alt.binding_select(options=list(words), labels=list(words.values()), name="Bars show "),
     )
     choice = legend_choice()
     found: alt.Chart = (
@@ -91,7 +98,7 @@ def _chart(run: MaskRun, rows: Rows, roles: Roles, tops: dict[str, float], is_al
                 "sum(share):Q",
                 title="share of the whole model",
                 axis=alt.Axis(format="%"),
-                scale=alt.Scale(domainMin=0, domainMax=alt.ExprRef(expr=f"{tops}[by]".replace("'", '"'))),
+                scale=alt.Scale(domainMin=0, domainMax=alt.ExprRef(expr=f"{json.dumps(tops)}[by]")),
             ),
             roles.color(),
             opacity=alt.condition(choice, alt.value(1), alt.value(0.15)),
@@ -104,6 +111,7 @@ def _chart(run: MaskRun, rows: Rows, roles: Roles, tops: dict[str, float], is_al
                 alt.Tooltip("sum(kept_weights):Q", title="kept", format=","),
             ],
         )
+        .properties(title=alt.Title(alt.ExprRef(expr=f"{json.dumps(words)}[by]")))
         .add_params(by, choice)
     )
     return found

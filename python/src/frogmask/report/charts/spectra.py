@@ -15,6 +15,8 @@ from frogmask.report.runs import Measured
 from frogmask.report.spectra import Spectra
 from frogmask.report.theme import KEPT
 
+SHOWN = 1e-4
+"""Eigenvalues below this share of the largest are not drawn: they would push the tail into a corner."""
 POINTS = 48
 """Points of a drawn spectrum, evenly spread in the logarithm of the rank."""
 
@@ -100,7 +102,8 @@ def spectrum(measured: Sequence[tuple[str, Measured]]) -> Picture:
         "spectrum",
         "Spectra",
         "The share of a matrix's eigenvalues λ (squares of its singular values) that are at least as large as the one on the axis, both on "
-        "logarithmic axes. A power law is a straight line there: the fitted one is drawn over the tail that it describes.",
+        "logarithmic axes. A power law is a straight line there: the fitted one is drawn over the tail that it describes. Eigenvalues "
+        "below a ten-thousandth of the largest are not drawn.",
     )
     for label, one in measured:
         if one.spectra is None:
@@ -140,7 +143,8 @@ def _curve(spectra: Spectra, ordinal: int) -> list[tuple[float | None, float | N
     values = values[values > 0]
     if values.size == 0:
         return []
-    ranks = np.unique(np.geomspace(1, values.size, POINTS).round().astype(np.int64))
+    last = int(np.count_nonzero(values >= SHOWN * values[0]))
+    ranks = np.unique(np.geomspace(1, last, POINTS).round().astype(np.int64))
     return [(brief(float(values[rank - 1])), brief(rank / values.size)) for rank in ranks[::-1]]
 
 
