@@ -103,3 +103,26 @@ def test_a_reader_that_has_gone_is_no_failure(frog, line, tmp_path, command):
     assert process.returncode == 0 and "error" not in complaint, complaint
     if command in RUNS:
         whole(command, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "name", ["out", "my results", "Tom's $HOME `x`; rm -r *", "-overwrite", "~/-a", "größer", "two\nlines\t\x1b[31m\\'", "right\u202eleft"]
+)
+@pytest.mark.parametrize("command, options", [("mask", ()), ("mask", ("--budget", "1%,2%")), ("analyze", ()), ("compare", ())])
+def test_the_last_line_says_how_to_look_at_the_result(frog, line, tmp_path, monkeypatch, command, options, name):
+    """It is a command line: a shell makes the same folder of its last word, as it was given."""
+    monkeypatch.chdir(tmp_path)
+    words = [word if word != tmp_path / "out" else None for word in line(command)]
+    place = words.index(None)
+    words[place - 1 : place + 1] = [f"--out={name}"]
+    first = frog(*words, *options)
+    assert first.status == 0, str(first)
+    again = frog(*words, *options, "--resume")
+    # Columns are as wide as their names, and a finished run has fewer lines.
+    lines = [result.stdout.splitlines()[-1] for result in (first, again)]
+    assert all(line.startswith("look at it  ") and line.isprintable() for line in lines), lines
+    last = lines[0].removeprefix("look at it").lstrip()
+    assert lines[1].removeprefix("look at it").lstrip() == last
+    words = subprocess.run(["bash", "-c", f'printf "%s\\0" {last}'], capture_output=True).stdout.split(b"\0")
+    assert words[:2] == [b"frogmask", b"report"] and len(words) == 4, last
+    assert os.path.samefile(words[2], name) and (name != "out" or words[2] == b"out")

@@ -21,7 +21,8 @@ struct AnalysisDescription {
     lines.append(("under-trained", "\(Terminal.grouped(summary.underTrained)) (alpha above 6)"))
     if summary.failedFits > 0 { lines.append(("without a fit", Terminal.grouped(summary.failedFits))) }
     text += SummaryLines.text(lines, statistics, out: out)
-    self.text = text + SummaryLines.list("warnings", summary.warnings.map { ($0.matrix, $0.message) })
+    text += SummaryLines.list("warnings", summary.warnings.map { ($0.matrix, $0.message) })
+    self.text = text + "\n" + SummaryLines.columns([SummaryLines.lookingAt(out)])
   }
 
   private static func roles(_ summary: AnalysisSummary) -> String {

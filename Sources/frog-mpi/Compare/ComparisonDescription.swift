@@ -29,7 +29,7 @@ struct ComparisonDescription {
     text += SummaryLines.list("renamed", summary.renamings.map(Self.words))
     text += SummaryLines.list("not compared", summary.mismatches.map { ($0.matrix, $0.reason) })
     text += SummaryLines.list("flagged", summary.flags.map { ($0.matrix, $0.message) })
-    self.text = text + Self.verdict(summary)
+    self.text = text + Self.verdict(summary) + "\n" + SummaryLines.columns([SummaryLines.lookingAt(out)])
   }
 
   private static func metrics(_ summary: ComparisonSummary) -> String {

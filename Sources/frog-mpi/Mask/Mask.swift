@@ -231,7 +231,9 @@ struct Mask: RunCommand {
         return (mask.folder ?? "", "\(Self.kept(mask, of: weights))\(audit))")
       }
     }
-    return SummaryLines.text(lines, outcome.statistics, results: "masks", out: common.output.out)
+    let out = common.output.out
+    return SummaryLines.text(
+      lines, outcome.statistics, results: "masks", out: out, below: [SummaryLines.lookingAt(out)])
   }
 
   /// How much a mask keeps, in words that leave a parenthesis open.

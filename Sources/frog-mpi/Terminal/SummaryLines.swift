@@ -8,17 +8,22 @@ enum SummaryLines {
   /// - Parameters:
   ///   - statistics: the statistics of the run; nil if an earlier run had finished everything.
   ///   - results: a word for what lies in the folder `out`.
+  ///   - below: lines in the same columns that follow.
   static func text(
-    _ lines: [(name: String, value: String)], _ statistics: RunStatistics?, results: String = "tables", out: String
-  )
-    -> String
-  {
+    _ lines: [(name: String, value: String)], _ statistics: RunStatistics?, results: String = "tables", out: String,
+    below: [(name: String, value: String)] = []
+  ) -> String {
     var lines = lines
     for phase in statistics?.phases ?? [] { lines.append((phase.name, Terminal.duration(phase.seconds.max() ?? 0))) }
     let peak = statistics?.peakAnonymousBytes.max() ?? 0
     if peak > 0 { lines.append(("peak memory", "\(Terminal.bytes(peak)) a process")) }
     lines.append((results, statistics == nil ? "\(out) (finished earlier)" : out))
-    return columns(lines)
+    return columns(lines + below)
+  }
+
+  /// The name and the value of the line that says how to look at the results in the folder `out`. A command prints it last.
+  static func lookingAt(_ out: String) -> (name: String, value: String) {
+    ("look at it", "frogmask report \(ShellWord.quoted(path: out))")
   }
 
   /// The line that says how much of a checkpoint was left out, and why; empty if nothing was.
