@@ -1,4 +1,4 @@
-"""The program `frogmask`: info, merge, convert."""
+"""The program `frogmask`: info, merge, convert, signals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from frogmask.errors import FrogmaskError
+from frogmask.signals import command as signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--out", required=True, help="the folder to write, new or empty")
     _add_verify(convert)
     convert.set_defaults(run=_convert)
+
+    signals.add(commands)
     return parser
 
 
