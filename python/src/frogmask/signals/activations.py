@@ -55,12 +55,13 @@ class _View:
     Attributes:
         name: The name of the parameter.
         region: Which elements.
-        axes: The axis of the parameter for each dimension of the tensor; None for a dimension of one element, or of repetitions.
+        axes: The axes of the parameter that each dimension of the tensor goes through, the outer first; none for a dimension of one
+            element, or of repetitions.
     """
 
     name: str
     region: Region
-    axes: tuple[int | None, ...]
+    axes: tuple[tuple[int, ...], ...]
 
 
 class ActivationNorms(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -225,16 +226,20 @@ class ActivationNorms(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if strides[axis]:
                 start[axis], rest = divmod(rest, strides[axis])
         sizes = [1] * len(strides)
-        axes: list[int | None] = []
+        axes: list[tuple[int, ...]] = []
         for size, stride in zip(tensor.shape, tensor.stride()):
-            if size == 1 or stride == 0:
-                axes.append(None)
-                continue
-            if stride not in strides or sizes[strides.index(stride)] != 1:
-                return None
-            axis = strides.index(stride)
-            axes.append(axis)
-            sizes[axis] = size
+            run: tuple[int, ...] = ()
+            # A dimension of a reshaped parameter goes through several axes, all of each but the outermost.
+            while size > 1 and stride > 0:
+                if stride not in strides or strides.index(stride) in run or sizes[strides.index(stride)] != 1:
+                    return None
+                axis = strides.index(stride)
+                sizes[axis] = min(size, parameter.shape[axis])
+                run = (axis, *run)
+                if size % sizes[axis] or (size > sizes[axis] and start[axis]):
+                    return None
+                size, stride = size // sizes[axis], stride * sizes[axis]
+            axes.append(run)
         if rest or any(first + size > whole for first, size, whole in zip(start, sizes, parameter.shape)):
             return None
         return _View(name, Region(tuple(start), tuple(sizes)), tuple(axes))
@@ -248,17 +253,19 @@ class ActivationNorms(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _turned(sums: torch.Tensor, weights: torch.Tensor, view: _View) -> torch.Tensor:
     """Sums with the dimensions of a view, added up over repetitions, with the axes of the parameter."""
-    for dimension, axis in enumerate(view.axes):
-        if axis is None:
+    shape: list[int] = []
+    for dimension, run in enumerate(view.axes):
+        if not run:
             # What is repeated without being listed meets as many inputs each time.
             repeats = weights.shape[dimension] if sums.shape[dimension] == 1 else 1
             sums = sums.sum(dimension, keepdim=True) * repeats
-    order = sorted((axis, dimension) for dimension, axis in enumerate(view.axes) if axis is not None)
-    moved = sums.permute(*(dimension for _, dimension in order), *(d for d, axis in enumerate(view.axes) if axis is None))
-    shape = [1] * len(view.region.sizes)
-    for position, (axis, _) in enumerate(order):
-        shape[axis] = moved.shape[position]
-    return moved.reshape(shape)
+        shape += [view.region.sizes[axis] if sums.shape[dimension] > 1 else 1 for axis in run]
+    order = [axis for run in view.axes for axis in run]
+    split = sums.reshape(shape).permute(*sorted(range(len(order)), key=order.__getitem__))
+    found = [1] * len(view.region.sizes)
+    for axis, size in zip(sorted(order), split.shape):
+        found[axis] = size
+    return split.reshape(found)
 
 
 def _squares(inputs: torch.Tensor, dimension: int) -> torch.Tensor:

@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace) -> Any:
 
 
 def _report(options: argparse.Namespace, summary: Summary) -> None:
-    print(f"{options.out}: signals of {summary.tensors} tensors, from {summary.examples} examples in {summary.batches} batches")
+    print(f"{options.out}: signals of {summary.tensors} tensors, from {summary.examples} examples (batches: {summary.batches})")
     print(f"use them with: frog-mpi mask {options.model} --score magnitude --weight-by {options.out}")
     notes = {
         "signals of zeros, as nothing has reached": summary.unreached,

@@ -158,6 +158,10 @@ class TextBatches:
         encoded = self._tokenizer(text.text, truncation=True, max_length=self._longest)
         example: dict[str, Any] = {name: list(values) for name, values in encoded.items() if name in arguments(self._model)}
         tokens = example["input_ids"]
+        if len(tokens) > self._longest:
+            raise UsageError(
+                f"the tokenizer cannot cut a text to {self._longest} tokens, as it adds some of its own: give a larger --max-length"
+            )
         if len(tokens) < (2 if self._task == "causal" else 1):
             wanted = "one token, and no next one to predict" if tokens else "no tokens"
             raise FormatError(f"{self._path}, line {text.line} has {wanted}: leave it out")
@@ -187,7 +191,7 @@ class TextBatches:
         config, label = self._model.config, text.label
         if label is None:
             raise UsageError(
-                f"{self._path}, line {text.line} has no label: {type(self._model).__name__} needs JSONL with 'text' and 'label'"
+                f"{self._path}, line {text.line} has no label: {type(self._model).__name__} needs .jsonl with 'text' and 'label'"
             )
         if config.num_labels == 1 and type(label) in (int, float):
             return float(label)

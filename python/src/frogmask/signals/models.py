@@ -29,7 +29,7 @@ def load(folder: str | os.PathLike[str], dtype: torch.dtype, device: str) -> Any
         MissingError: There is no such folder, or no config.json in it.
         UsageError: transformers is not installed, or there is no such device.
         FormatError: transformers cannot load the model.
-        MatchError: The checkpoint lacks weights of the model, which would be random numbers.
+        MatchError: The checkpoint is quantized, or lacks weights of the model, which would be random numbers.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -44,14 +44,16 @@ def load(folder: str | os.PathLike[str], dtype: torch.dtype, device: str) -> Any
         raise MatchError(f"{path} is quantized, and integers have no gradient: use the checkpoint that it was made from")
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Weights of other shapes are counted with those that are missing, as transformers would only say that there are some.
+    how = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        model, found = kind.from_pretrained(path, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True)
+        model, found = kind.from_pretrained(path, dtype=dtype, **how)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise FormatError(f"transformers cannot load {path}: {first_line(error)}") from None
     lost = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
     if lost:
         raise MatchError(
-            f"{path} does not have {len(lost)} of the weights of {kind.__name__}, such as '{lost[0]}', which would be random numbers: "
+            f"{path} does not have {len(lost)} of the weights of {kind.__name__}, or has them in other shapes, such as '{lost[0]}': "
             f"use a checkpoint with its head, or {_YOURSELF}"
         )
     try:
