@@ -23,7 +23,7 @@ def homes(model, folder):
             for expert in range(parameter.shape[0]):
                 for rows in (slice(None), slice(0, half), slice(half, None)):
                     parts[name, expert, rows.start, rows.stop] = parameter[expert, rows].detach().numpy()
-        elif parameter.dim() > 1:
+        if parameter.dim() > 1:
             parts[name] = parameter.detach().numpy()
     for tensor in stored:
         values = tensor.read()

@@ -60,6 +60,7 @@ def check(found, wanted, shape):
 def test_gradients_are_those_of_plain_pytorch(checkpoint, tmp_path, name, kind):
     model, batches = models.load(name, checkpoint(name)), batches_for(name)
     wanted = plain.gradients(model, batches if kind == "gradient" else list(plain.examples(batches)), 1 if kind == "gradient" else 2)
+    model.train()  # dropout and batch normalization are as in eval() all the same
     summary = signals.collect(model, batches, kind, tmp_path / "out", checkpoint=checkpoint(name))
     found, homes = plain.read(tmp_path / "out"), plain.homes(model, checkpoint(name))
     assert set(found) == set(homes) and summary.absent == {} and summary.newcomers == []

@@ -45,9 +45,8 @@ def saved(checkpoint, tokenizer, tmp_path_factory):
             if name == "classifier":
                 torch.manual_seed(0)
                 labels = {"jump": 0, "rest": 1, "song": 2}
-                config = transformers.BertConfig(
-                    **models.TEXT, id2label={0: "jump", 1: "rest", 2: "song"}, label2id={"jump": 0, "rest": 1, "song": 2}
-                )
+                named = {number: label for label, number in labels.items()}
+                config = transformers.BertConfig(**models.TEXT, id2label=named, label2id=labels)
                 transformers.BertForSequenceClassification(config).save_pretrained(folder)
             else:
                 shutil.copytree(checkpoint(name), folder)

@@ -87,7 +87,7 @@ def collect(
             norms = ActivationNorms(homes.parameters)
             with torch.no_grad():
                 for batch in _counted(model, batches, summary):
-                    for part in without_padding(batch):
+                    for part in _unpadded(model, batch):
                         with norms:
                             (run or _call)(model, part)
             _check_any(summary)
@@ -97,7 +97,7 @@ def collect(
             with GradientMeans(model, homes.parameters, folder.work, squared=kind == "fisher") as means, torch.enable_grad():
                 for batch in _counted(model, batches, summary):
                     for part in examples(batch) if kind == "fisher" else [batch]:
-                        _backward((run or _loss)(model, next(without_padding(part)) if kind == "fisher" else part), summary)
+                        _backward((run or _loss)(model, part), summary)
                         means.step()
             _check_any(summary)
             for group in homes.groups:
@@ -162,6 +162,21 @@ def _counted(model: nn.Module, batches: Iterable[Batch], summary: Summary) -> It
         summary.examples += size(batch)
         summary.batches += 1
         yield {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def _unpadded(model: nn.Module, batch: Batch) -> Iterator[Batch]:
+    """The examples of a batch without padding, by length."""
+    if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        yield from without_padding(batch)
+        return
+    masks = [batch[name] != 0 for name in ("attention_mask", "decoder_attention_mask") if name in batch]
+    if "labels" in batch:
+        masks.append(batch["labels"] >= 0)
+    if not all(bool(mask.all()) for mask in masks):
+        raise UsageError(
+            "the activations of an encoder-decoder model need batches without padding: give it examples of one length at a time"
+        )
+    yield batch
 
 
 def _check_any(summary: Summary) -> None:

@@ -160,7 +160,7 @@ class TextBatches:
         tokens = example["input_ids"]
         if len(tokens) > self._longest:
             raise UsageError(
-                f"the tokenizer cannot cut a text to {self._longest} tokens, as it adds some of its own: give a larger --max-length"
+                f"the tokenizer adds tokens of its own and cannot cut a text to {self._longest} tokens: give a larger --max-length"
             )
         if len(tokens) < (2 if self._task == "causal" else 1):
             wanted = "one token, and no next one to predict" if tokens else "no tokens"
