@@ -1,4 +1,4 @@
-"""The Python of docs/guide/train.md and of the README runs as it stands."""
+"""The Python of docs/guide/train.md, docs/guide/signals.md and of the README runs as it stands."""
 
 import re
 
@@ -50,6 +50,14 @@ def test_the_guide(place, capsys):
         moved = torch.nonzero((old != new).view(-1)).view(-1).tolist()
         assert set(moved) <= set(masks[name].indices.tolist() if name in masks else [])
     assert not torch.equal(models.logits("llama", base), models.logits("llama", fresh))
+
+
+def test_the_guide_to_signals(place, capsys):
+    names = {}
+    for block in blocks("docs/guide/signals.md"):
+        exec(block, names)
+    assert capsys.readouterr().out == "16 [] {}\n"
+    assert (place / "my-signals/signals.json").exists() and (place / "my-own-signals/signals.json").exists()
 
 
 def test_the_readme_of_the_package(place):

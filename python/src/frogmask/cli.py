@@ -1,4 +1,4 @@
-"""The program `frogmask`: info, merge, convert, report."""
+"""The program `frogmask`: info, merge, convert, signals, report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from frogmask.errors import FrogmaskError
 from frogmask.report import command as report
+from frogmask.signals import command as signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(convert)
     convert.set_defaults(run=_convert)
 
+    signals.add(commands)
     report.add(commands)
     return parser
 

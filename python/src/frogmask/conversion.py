@@ -50,8 +50,7 @@ def convert(
     if to not in ADAPTERS and to != "patch":
         raise UsageError(f"there is no format '{to}': {', '.join(ADAPTERS)}, patch")
     target = Path(out)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is not empty: give a new folder to --out")
+    documents.check_new(target)
     source, base = opened(directory), Checkpoint(checkpoint)
     if to == "patch" and isinstance(source, Masks):
         raise UsageError(f"{source.folder} holds masks, which have no values to make a patch of")

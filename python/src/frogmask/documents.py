@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from frogmask.errors import FormatError, MissingError, WriteError
+from frogmask.errors import FormatError, MissingError, UsageError, WriteError
 
 Json = dict[str, Any]
 
@@ -83,3 +83,13 @@ def write(path: Path, document: Json) -> None:
     """Writes a JSON file, sorted by keys, by way of a temporary name."""
     with written(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_new(folder: Path) -> None:
+    """Refuses a folder to write to that has something in it.
+
+    Raises:
+        UsageError: There is something in it, or it is no folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty: give a new folder to --out")

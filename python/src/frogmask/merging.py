@@ -13,7 +13,7 @@ import torch
 
 from frogmask import documents
 from frogmask.checkpoint import Checkpoint
-from frogmask.errors import MatchError, MissingError, UsageError, WriteError
+from frogmask.errors import MatchError, MissingError, WriteError
 from frogmask.fingerprint import check_fingerprint
 from frogmask.patch import Patch, TensorPatch
 from frogmask.tensorfile import FLOATS, NUMPY_TYPES, Entry, TensorFile
@@ -46,8 +46,7 @@ def merge(
         WriteError: A file could not be written.
     """
     source, patch, target = Checkpoint(checkpoint), Patch(directory), Path(out)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is not empty: give a new folder to --out")
+    documents.check_new(target)
     for tensor in patch.values():
         _Changes(tensor, check_tensor(tensor, source))  # all of the patch is checked before anything is written
     if verify:

@@ -31,21 +31,14 @@ class ParameterNames:
         self._known: dict[str, str] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
             self._known.setdefault(plain(name), own[id(parameter)])
-        self._prefixes = tuple(dict.fromkeys(_prefixes(model)))
+        self._prefixes = prefixes(model)
 
     def find(self, name: str) -> str | None:
         """The parameter's name in `model.named_parameters()`; None if the model has none of this name."""
-        for candidate in self._candidates(plain(name)):
+        for candidate in candidates(plain(name), self._prefixes):
             if candidate in self._known:
                 return self._known[candidate]
         return None
-
-    def _candidates(self, name: str) -> Iterator[str]:
-        yield name
-        for prefix in self._prefixes:
-            yield prefix + name
-            if name.startswith(prefix):
-                yield name[len(prefix) :]
 
 
 class NearestNames:
@@ -105,10 +98,19 @@ def plain(name: str) -> str:
     return name
 
 
-def _prefixes(model: nn.Module) -> Iterator[str]:
+def candidates(name: str, prefixes: Iterable[str]) -> Iterator[str]:
+    """A name, and what it is called with one of the prefixes in front, or without it."""
+    yield name
+    for prefix in prefixes:
+        yield prefix + name
+        if name.startswith(prefix):
+            yield name[len(prefix) :]
+
+
+def prefixes(model: nn.Module) -> tuple[str, ...]:
+    """What names of the model have in front in one class of it and not in another, such as `bert.` and `model.`."""
     for module in model.modules():
         prefix = getattr(module, "base_model_prefix", None)
         if isinstance(prefix, str) and prefix:
-            yield prefix + "."
-            break
-    yield "model."
+            return tuple(dict.fromkeys((prefix + ".", "model.")))
+    return ("model.",)

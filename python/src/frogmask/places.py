@@ -136,7 +136,7 @@ def locate(
         if parameter is None:
             missing.append((wanted, name))
             continue
-        _check_weights(parameter, names.parameters[parameter])
+        check_weights(parameter, names.parameters[parameter])
         places.append(_place(wanted, entry, parameter, tuple(names.parameters[parameter].shape), source))
     nearest = NearestNames(names, {place.parameter for place in places} if missing else names.parameters)
     unmatched = tuple(Unmatched(wanted.name, None if name is None else nearest.find(name), wanted.kept) for wanted, name in missing)
@@ -150,7 +150,12 @@ def locate(
     return places, unmatched
 
 
-def _check_weights(name: str, parameter: nn.Parameter) -> None:
+def check_weights(name: str, parameter: nn.Parameter) -> None:
+    """Refuses a parameter that holds no weights of floating point.
+
+    Raises:
+        MatchError: It is quantized or not loaded; names it.
+    """
     if parameter.device.type == "meta":
         raise MatchError(f"parameter '{name}' is on the meta device: load the weights of the model first")
     if parameter.dtype not in TRAINABLE:

@@ -70,6 +70,18 @@ def normals(key: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float3
     return found
 
 
+def uniforms(key: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Uniform random numbers in [0, 1), one for each position; keys and positions as in `normals`.
+
+    Returns:
+        float64 [k].
+    """
+    counter = positions.astype(np.uint64)
+    zero = np.zeros(counter.size, np.uint32)
+    words = philox((counter.astype(np.uint32), (counter >> np.uint64(32)).astype(np.uint32), zero, zero), key)
+    return _uniform(words[0], words[1])
+
+
 def _uniform(low: Words, high: Words) -> npt.NDArray[np.float64]:
     """Multiples of 2⁻⁵³ in [0, 1)."""
     bits = (high.astype(np.uint64) << np.uint64(32) | low) >> np.uint64(11)
