@@ -19,7 +19,8 @@ import models
 import reports
 from frogmask.errors import FormatError, MissingError, UsageError, WriteError
 from frogmask.report import write_report
-from frogmask.report.charts.budgets import taken
+from frogmask.report.charts.base import Roles
+from frogmask.report.charts.budgets import scores, taken
 from frogmask.report.content import pictures
 from frogmask.report.histograms import divide, edges
 from frogmask.report.page import page
@@ -121,6 +122,16 @@ def test_kept_bars_hold_what_is_kept(folders, record):
     above = run.histograms.bins > np.searchsorted(edges()[0x801:0xFF8], record["threshold"], "right") + 0x800
     there = np.bincount(run.histograms.owners[above], run.histograms.counts[above], border.size)
     assert (there <= border).all()
+
+
+@pytest.mark.parametrize("words", [(), ("--sample", "8"), ("--normalize", "rowcol"), ("--score", "random", "--select", "uniform")], ids=str)
+def test_bars_of_values_hold_every_weight(masked, words):
+    run = open_runs([masked("llama", *words)])[0]
+    (panel,) = scores([run], Roles(row.role for row in run.matrices)).panels
+    rows = next(rows for rows in panel.chart.to_dict()["datasets"].values() if "all" in rows[0])
+    assert sum(row["all"] for row in rows) == pytest.approx(sum(row.size for row in run.matrices), rel=1e-3)
+    assert sum(row["kept"] for row in rows) == pytest.approx(run.record["K"], rel=1e-3)
+    assert all(0 <= row["kept"] <= row["all"] * 1.001 and row["low"] < row["high"] for row in rows)
 
 
 # The command that repeats a run

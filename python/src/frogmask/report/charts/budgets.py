@@ -18,6 +18,9 @@ from frogmask.report.theme import ALL, KEPT, SEQUENCE
 BUDGETS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 7e-3, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 NO_HISTOGRAMS = "The run wrote no histograms.safetensors (--no-histograms), so other budgets cannot be estimated."
 EVERY_ROLE = "all roles"
+EVEN_BARS = 80
+Bar = tuple[str, float, float, float, float]
+"""The role, the ends of a bar, and how many weights lie between them, in all and kept."""
 
 
 def taken(run: MaskRun, histograms: Histograms, keep: float) -> Numbers:
@@ -117,8 +120,9 @@ def scores(runs: list[MaskRun], roles: Roles) -> Picture:
     found = Picture(
         "scores",
         "Scores and threshold",
-        "How many weights have which ranked value, and how many of these are kept (dark). Both axes are logarithmic; a bar is an eighth "
-        "of an octave wide. Values are scores in units of weights, or what --normalize and --sample make of them.",
+        "How many weights have which ranked value, and how many of these are kept (dark). Axes are logarithmic, and a bar is an eighth of "
+        "an octave wide; values that may be negative, as of --sample, have bars of one width. Values are scores in units of weights, or "
+        "what --normalize and --sample make of them.",
     )
     for run in runs:
         histograms = run.histograms
@@ -143,9 +147,13 @@ def _bars(run: MaskRun, histograms: Histograms, roles: Roles) -> Panel:
     some = np.bincount(places.ravel(), kept[is_shown])
     starts = np.ldexp(edges()[different[2]], different[1])
     ends = np.ldexp(edges()[different[2] + 1], different[1])
+    bars = [(roles.order[role], *bar) for role, *bar in zip(different[0], starts, ends, counts, some)]
+    if not is_log:
+        bars = _evened(bars)
     rows: Rows = [
-        {"role": roles.order[role], "low": brief(start, 5), "high": brief(end, 5), "all": int(number), "kept": round(part)}
-        for role, start, end, number, part in zip(different[0], starts.tolist(), ends.tolist(), counts, some)
+        {"role": role, "low": brief(float(start), 5), "high": brief(float(end), 5), "all": brief(float(number)), "kept": brief(float(part))}
+        for role, start, end, number, part in bars
+        if number > 0
     ]
     threshold = run.record.get("threshold")
     notes = []
@@ -156,6 +164,19 @@ def _bars(run: MaskRun, histograms: Histograms, roles: Roles) -> Panel:
     return Panel(run.label, _distribution(rows, is_log, threshold), " ".join(notes), _value_table(rows)) if rows else Panel(
         run.label, None, "No value is different from 0."
     )  # fmt: skip
+
+
+def _evened(bars: list[Bar]) -> list[Bar]:
+    """The same weights in bars of one width: bins are thinner than a hair near 0. A bin that is cut is shared in proportion."""
+    ends = np.linspace(min(bar[1] for bar in bars), max(bar[2] for bar in bars), EVEN_BARS + 1)
+    found: list[Bar] = []
+    for role in dict.fromkeys(bar[0] for bar in bars):
+        own = sorted(bar[1:] for bar in bars if bar[0] == role)
+        places = np.array([value for start, end, *_ in own for value in (start, end)])
+        every, some = (np.cumsum([value for bar in own for value in (0.0, bar[column])]) for column in (2, 3))
+        counts, kept = (np.diff(np.interp(ends, places, sums)) for sums in (every, some))
+        found += [(role, float(ends[i]), float(ends[i + 1]), float(counts[i]), float(kept[i])) for i in range(EVEN_BARS)]
+    return found
 
 
 def _distribution(rows: Rows, is_log: bool, threshold: Any) -> alt.LayerChart:
@@ -178,7 +199,7 @@ def _distribution(rows: Rows, is_log: bool, threshold: Any) -> alt.LayerChart:
     )
     tips = [
         alt.Tooltip("low:Q", title="from", format=".4~g"), alt.Tooltip("high:Q", title="to", format=".4~g"),
-        alt.Tooltip("all:Q", title="weights", format=","), alt.Tooltip("kept:Q", title="kept, estimated", format=","),
+        alt.Tooltip("all:Q", title="weights", format=",.0f"), alt.Tooltip("kept:Q", title="kept, estimated", format=",.0f"),
     ]  # fmt: skip
     layers = []
     for field, color in (("all", ALL), ("kept", KEPT)):
@@ -188,7 +209,7 @@ def _distribution(rows: Rows, is_log: bool, threshold: Any) -> alt.LayerChart:
             .encode(
                 axis,
                 alt.X2("high:Q"),
-                alt.Y(f"{field}:Q", title="weights", scale=alt.Scale(type="log", domainMin=0.5), axis=numbers),
+                alt.Y(f"{field}:Q", title="weights", scale=alt.Scale(type="log", domainMin=0.5 if is_log else 0.05), axis=numbers),
                 y2=alt.value("height"),
                 tooltip=tips,
             )
@@ -206,9 +227,9 @@ def _distribution(rows: Rows, is_log: bool, threshold: Any) -> alt.LayerChart:
 
 
 def _value_table(rows: Rows) -> Table:
-    sums: dict[tuple[float, float], list[int]] = {}
+    sums: dict[tuple[float, float], list[float]] = {}
     for row in rows:
-        one = sums.setdefault((row["low"], row["high"]), [0, 0])
+        one = sums.setdefault((row["low"], row["high"]), [0.0, 0.0])
         one[0] += row["all"]
         one[1] += row["kept"]
     return Table(
