@@ -17,17 +17,10 @@ import signal_oracle as plain
 from conftest import ROOT
 from frogmask import signals
 from frogmask.signals.activations import UNREACHED, ActivationNorms
+from training import one_thread as one_thread
 
 BOUND = 1e-5
 NAMES = ["llama", "tied", "bert", "gpt2", "neox", "mixtral", "vit", "resnet"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batches_for(name):

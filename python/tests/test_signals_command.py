@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 import models
 import signal_oracle as plain
 from frogmask.cli import main
+from training import one_thread as one_thread
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the a frog pond leaps sits in on green loud croaks and".split()
 LINES = ["the frog leaps", "a green frog sits in the pond", "the loud frog croaks and the frog leaps in"]
@@ -258,7 +259,7 @@ BAD = {
     "no label": (64, "lines.txt, line 1 has no label: BertForSequenceClassification needs .jsonl with 'text' and 'label'"),
     "another label": (65, "c.jsonl, line 1: 'sleep' is none of the 3 labels"),
     "one token": (65, "one.txt, line 3 has one token, and no next one to predict: leave it out"),
-    "two special tokens": (64, "the tokenizer cannot cut a text to 1 tokens"),
+    "two special tokens": (64, "the tokenizer adds tokens of its own and cannot cut a text to 1 tokens"),
     "no head": (64, "BertModel has no head, so no loss and no gradients: use --kind activation"),
     "no tokenizer": (64, "there is no tokenizer in .*: give its folder to --tokenizer"),
     "no text model": (64, "ViTForImageClassification takes no text: give --data as .safetensors with pixel_values"),
