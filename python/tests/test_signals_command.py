@@ -171,6 +171,24 @@ def test_masking_depends_on_the_seed_and_the_example_alone(saved, tokenizer, lin
     compare(tmp_path / "out", plain.gradients(model, batches(lines, 8, seed=3), 1), model)
 
 
+def test_tensors_that_the_model_does_not_load_are_named(saved, lines, tmp_path, capsys):
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(saved("llama"), tmp_path / "model")
+    stored = load_file(folder / "model.safetensors") | {
+        "\x1b[31mframe": torch.ones(3, 4),
+        "bias": torch.ones(3),
+        "codes": torch.ones(3, 4).int(),
+    }
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    capsys.readouterr()
+    assert run(folder, "--data", lines, "--kind", "gradient", "--out", tmp_path / "out") == 0
+    problem = r"frogmask: warning: no signals of \x1b[31mframe (the model has no parameter for it)"
+    assert capsys.readouterr().err == problem + "\n"
+    record = json.loads((tmp_path / "out/signals.json").read_text())
+    assert record["absent"] == {"\x1b[31mframe": "the model has no parameter for it"}
+
+
 # Bad input ------------------------------------------------------------------------------------------------------------------------
 
 
