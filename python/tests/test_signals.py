@@ -16,18 +16,12 @@ import reference
 import signal_oracle as plain
 from conftest import ROOT
 from frogmask import signals
+from frogmask.errors import FormatError, UsageError
 from frogmask.signals.activations import UNREACHED, ActivationNorms
+from training import one_thread as one_thread
 
 BOUND = 1e-5
 NAMES = ["llama", "tied", "bert", "gpt2", "neox", "mixtral", "vit", "resnet"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batches_for(name):
@@ -316,6 +310,28 @@ def test_a_loss_of_ones_own_and_a_head_that_the_checkpoint_does_not_have(checkpo
         check(values, wanted[tensor], values.shape)
 
 
+def test_padding_of_encoder_decoder_models_is_told_apart(tmp_path):
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = dict(vocab_size=64, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4)
+    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes, decoder_start_token_id=0, pad_token_id=0)).eval()
+    model.save_pretrained(tmp_path / "t5")
+    even = texts(64, (7, 7))
+    padded = even | {"labels": torch.where(torch.arange(7) < 5, even["labels"], -100)}
+    for kind in ("gradient", "fisher"):
+        signals.collect(model, [padded], kind, tmp_path / kind, checkpoint=tmp_path / "t5")
+        batches = [padded] if kind == "gradient" else [{name: tensor[n : n + 1] for name, tensor in padded.items()} for n in range(2)]
+        wanted = plain.gradients(model, batches, 1 if kind == "gradient" else 2)
+        for tensor, values in plain.read(tmp_path / kind).items():
+            check(values, wanted[tensor], values.shape)
+    with pytest.raises(UsageError, match="the activations of an encoder-decoder model need batches without padding"):
+        signals.collect(model, [padded], "activation", tmp_path / "out", checkpoint=tmp_path / "t5")
+    signals.collect(model, [even], "activation", tmp_path / "out", checkpoint=tmp_path / "t5")
+    # The embedding is the output head too here, which multiplies it.
+    assert {name for name in plain.norms(model, [even]) if "lm_head" not in name} <= set(plain.read(tmp_path / "out"))
+
+
 def test_excluded_tensors_are_left_out(checkpoint, tmp_path):
     model = models.load("llama", checkpoint("llama"))
     signals.collect(
@@ -359,8 +375,6 @@ def test_shards_and_index_are_those_of_a_checkpoint(frog, checkpoint, tmp_path):
 
 
 def test_signals_that_are_no_numbers_leave_nothing(tmp_path):
-    from frogmask.errors import FormatError, UsageError
-
     for value in (torch.nan, torch.inf, -1.0):
         with pytest.raises(FormatError, match="the signal of 'b' has values that are negative or not finite"):
             signals.write(tmp_path / "out", {"a": torch.ones(3), "b": torch.tensor([1.0, value])}, {})

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 import models
 import signal_oracle as plain
 from frogmask.cli import main
+from training import one_thread as one_thread
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the a frog pond leaps sits in on green loud croaks and".split()
 LINES = ["the frog leaps", "a green frog sits in the pond", "the loud frog croaks and the frog leaps in"]
@@ -170,6 +171,24 @@ def test_masking_depends_on_the_seed_and_the_example_alone(saved, tokenizer, lin
     compare(tmp_path / "out", plain.gradients(model, batches(lines, 8, seed=3), 1), model)
 
 
+def test_tensors_that_the_model_does_not_load_are_named(saved, lines, tmp_path, capsys):
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(saved("llama"), tmp_path / "model")
+    stored = load_file(folder / "model.safetensors") | {
+        "\x1b[31mframe": torch.ones(3, 4),
+        "bias": torch.ones(3),
+        "codes": torch.ones(3, 4).int(),
+    }
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    capsys.readouterr()
+    assert run(folder, "--data", lines, "--kind", "gradient", "--out", tmp_path / "out") == 0
+    problem = r"frogmask: warning: no signals of \x1b[31mframe (the model has no parameter for it)"
+    assert capsys.readouterr().err == problem + "\n"
+    record = json.loads((tmp_path / "out/signals.json").read_text())
+    assert record["absent"] == {"\x1b[31mframe": "the model has no parameter for it"}
+
+
 # Bad input ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +243,8 @@ def bad(saved, checkpoint, tmp_path, lines):
         "two special tokens": (saved("llama"), *gradient, lines, "--max-length", 1),
         "no head": (saved("bare bert"), *gradient, lines),
         "no tokenizer": (checkpoint("llama"), *gradient, lines),
-        "no text model": (checkpoint("vit"), *gradient, lines),
+        "an empty tokenizer": (checkpoint("bare bert"), "--kind", "activation", "--data", lines),
+            "no text model": (checkpoint("vit"), *gradient, lines),
         "uneven": (saved("llama"), *gradient, tmp_path / "uneven.safetensors"),
         "another argument": (saved("llama"), *gradient, tmp_path / "colour.safetensors"),
         "large tokens": (saved("llama"), *gradient, tmp_path / "large.safetensors"),
@@ -258,9 +278,10 @@ BAD = {
     "no label": (64, "lines.txt, line 1 has no label: BertForSequenceClassification needs .jsonl with 'text' and 'label'"),
     "another label": (65, "c.jsonl, line 1: 'sleep' is none of the 3 labels"),
     "one token": (65, "one.txt, line 3 has one token, and no next one to predict: leave it out"),
-    "two special tokens": (64, "the tokenizer cannot cut a text to 1 tokens"),
+    "two special tokens": (64, "the tokenizer adds tokens of its own and cannot cut a text to 1 tokens"),
     "no head": (64, "BertModel has no head, so no loss and no gradients: use --kind activation"),
     "no tokenizer": (64, "there is no tokenizer in .*: give its folder to --tokenizer"),
+    "an empty tokenizer": (64, "there is no tokenizer in .*: give its folder to --tokenizer, or --data as .safetensors with input_ids"),
     "no text model": (64, "ViTForImageClassification takes no text: give --data as .safetensors with pixel_values"),
     "uneven": (65, "the first dimension of all tensors is that of examples, and must be the same: .*'attention_mask' \\[2, 5\\]"),
     "another argument": (64, "LlamaForCausalLM has no argument 'colour', but input_ids"),

@@ -141,8 +141,8 @@ class ActivationNorms(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif op == "aten::linear" and self._may_be_watched(args[1]):
             seen += self._product(args[0].reshape(-1, args[0].shape[-1]), args[1].transpose(-1, -2), args[1])
         elif op in _GROUPED and self._may_be_watched(args[1]) and args[0].dim() == 2 and args[1].dim() == 3:
-            offsets = kwargs["offs"] if "offs" in kwargs else args[2]
-            seen += self._grouped(args[0], args[1], offsets.tolist())
+            ends = kwargs["offs"] if "offs" in kwargs else args[2]
+            seen += self._grouped(args[0], args[1], ends.tolist())
         elif op == "aten::convolution" and self._may_be_watched(args[1]):
             seen += self._convolution(found, *args)
         for tensor in used:

@@ -96,7 +96,7 @@ def collect(
         else:
             with GradientMeans(model, homes.parameters, folder.work, squared=kind == "fisher") as means, torch.enable_grad():
                 for batch in _counted(model, batches, summary):
-                    for part in examples(batch) if kind == "fisher" else [batch]:
+                    for part in _alone(model, batch) if kind == "fisher" else [batch]:
                         _backward((run or _loss)(model, part), summary)
                         means.step()
             _check_any(summary)
@@ -166,7 +166,7 @@ def _counted(model: nn.Module, batches: Iterable[Batch], summary: Summary) -> It
 
 def _unpadded(model: nn.Module, batch: Batch) -> Iterator[Batch]:
     """The examples of a batch without padding, by length."""
-    if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+    if not _has_two_sequences(model):
         yield from without_padding(batch)
         return
     masks = [batch[name] != 0 for name in ("attention_mask", "decoder_attention_mask") if name in batch]
@@ -177,6 +177,16 @@ def _unpadded(model: nn.Module, batch: Batch) -> Iterator[Batch]:
             "the activations of an encoder-decoder model need batches without padding: give it examples of one length at a time"
         )
     yield batch
+
+
+def _alone(model: nn.Module, batch: Batch) -> Iterator[Batch]:
+    """The examples of a batch one by one; without padding, where it is known which tensors are padded."""
+    for example in examples(batch):
+        yield example if _has_two_sequences(model) else next(without_padding(example))
+
+
+def _has_two_sequences(model: nn.Module) -> bool:
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
 
 
 def _check_any(summary: Summary) -> None:

@@ -110,5 +110,11 @@ def _report(options: argparse.Namespace, summary: Summary) -> None:
     }
     for problem, names in notes.items():
         if names:
+            shown = [_printable(name) for name in names[:_SHOWN]]
             more = f", and {len(names) - _SHOWN} more in signals.json" if len(names) > _SHOWN else ""
-            print(f"frogmask: warning: {problem} {', '.join(names[:_SHOWN])}{more}", file=sys.stderr)
+            print(f"frogmask: warning: {problem} {', '.join(shown)}{more}", file=sys.stderr)
+
+
+def _printable(name: str) -> str:
+    """A name from a checkpoint without characters that act on a terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)

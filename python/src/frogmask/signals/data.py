@@ -141,7 +141,7 @@ class TextBatches:
             self._task = task(model)
             if self._task is None:
                 raise UsageError(f"the labels of {type(model).__name__} do not follow from texts: give --data as .safetensors with labels")
-        self._tokenizer = _tokenizer(tokenizer)
+        self._tokenizer = _tokenizer(tokenizer, model)
         if self._task == "masked" and self._tokenizer.mask_token_id is None:
             raise UsageError(f"the tokenizer in {tokenizer} has no mask token: give --data as .safetensors with labels")
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
@@ -222,13 +222,15 @@ def _tensor(array: Any, dtype: str) -> torch.Tensor:
     return found.view(torch.bfloat16) if dtype == "BF16" else found.to(torch.bool) if dtype == "BOOL" else found
 
 
-def _tokenizer(folder: str | os.PathLike[str]) -> Any:
+def _tokenizer(folder: str | os.PathLike[str], model: Any) -> Any:
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # whatever a tokenizer's own code raises, as there are hundreds of kinds
         raise UsageError(f"there is no tokenizer in {folder} ({first_line(error)}): give its folder to --tokenizer") from None
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+    # Without its files, transformers makes a tokenizer that knows hardly more than special tokens.
+    files = [Path(folder) / name for name in tokenizer.vocab_files_names.values()]
+    if not any(file.is_file() for file in files) and 2 * len(tokenizer) < model.config.get_text_config().vocab_size:
         raise UsageError(f"there is no tokenizer in {folder}: give its folder to --tokenizer, or --data as .safetensors with input_ids")
     return tokenizer

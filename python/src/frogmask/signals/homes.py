@@ -79,7 +79,7 @@ class Homes:
         blank = self._blank()
         with _Origins(blank) as origins:
             reverted = self._reverted(blank)
-        known = _matched(checkpoint, reverted, prefixes(model))
+        known = _matched(checkpoint, {name: tensor for name, tensor in reverted.items() if origins.of(tensor)}, prefixes(model))
         is_used = {self._all[source] for name in known.values() if name is not None for source in origins.of(reverted[name])}
         self.newcomers = tuple(name for name, parameter in own.items() if parameter.dim() > 1 and name not in is_used)
         known = {tensor: name for tensor, name in known.items() if not any(fnmatchcase(tensor, pattern) for pattern in exclude)}
@@ -134,7 +134,7 @@ class Homes:
     def _reverted(self, tensors: Tensors) -> Tensors:
         try:
             return self._revert(tensors)
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, NotImplementedError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise MatchError(
                 f"transformers does not say how the checkpoint stores this model ({error}): load it without quantization"
             ) from None
