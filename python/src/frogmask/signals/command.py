@@ -101,8 +101,9 @@ def _run(options: argparse.Namespace) -> Any:
 
 
 def _report(options: argparse.Namespace, summary: Summary) -> None:
+    score = "magnitude" if options.kind == "activation" else "one"  # Wanda, and gradients alone
     print(f"{options.out}: signals of {summary.tensors} tensors, from {summary.examples} examples (batches: {summary.batches})")
-    print(f"use them with: frog-mpi mask {options.model} --score magnitude --weight-by {options.out}")
+    print(f"use them with: frog-mpi mask {options.model} --score {score} --weight-by {options.out}")
     notes = {
         "signals of zeros, as nothing has reached": summary.unreached,
         "no signals of": [f"{name} ({reason})" for name, reason in summary.absent.items()],
