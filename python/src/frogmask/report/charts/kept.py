@@ -55,7 +55,7 @@ def share_map(rows: Rows, order: list[str], top: float, title: str, axis: str = 
             alt.Y("role:N", sort=roles, title="role"),
             alt.Color(
                 "share:Q",
-                scale=alt.Scale(scheme=SEQUENCE, domain=[0, top or 1]),
+                scale=alt.Scale(scheme=SEQUENCE, domain=[0, top or 1], clamp=True),
                 title=title,
                 legend=alt.Legend(format="%", gradientLength=160, orient="top"),
             ),

@@ -20,10 +20,10 @@ def updates(runs: list[ComparisonRun]) -> Picture:
         "updates",
         "What tuning has changed",
         "The size of the update against that of the matrix, ‖ΔW‖ / ‖W‖ in Frobenius norms, as the median over the matrices of one role in "
-        "one layer. Lighter fields have changed more.",
+        "one layer. Lighter fields have changed more; colours end at five times the median of all fields.",
     )
     data = [_cells(run.rows) for run in runs]
-    top = max((row["share"] for rows in data for row in rows), default=0.0)
+    top = _top([row["share"] for rows in data for row in rows])
     for run, rows in zip(runs, data):
         table = Table(
             ("matrix", "layer", "role", "‖ΔW‖/‖W‖", "CKA", "α before", "α after", "trend", "flags"),
@@ -42,6 +42,12 @@ def updates(runs: list[ComparisonRun]) -> Picture:
         shown = [{key: value for key, value in row.items() if key != "depth"} for row in rows]
         found.panels.append(Panel(run.label, share_map(shown, order, top, "‖ΔW‖ / ‖W‖"), verdict(run), table))
     return found
+
+
+def _top(shares: list[float]) -> float:
+    """The upper end of the colours: one matrix that has run away must not leave all others dark."""
+    moved = [share for share in shares if share > 0]
+    return min(max(moved), 5 * float(np.median(moved))) if moved else 0.0
 
 
 def verdict(run: ComparisonRun) -> str:
