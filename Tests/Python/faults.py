@@ -6,8 +6,9 @@ the bytes that every other run must end with, while Tests/Interposers/files.c lo
 scenario with one fault, SCENARIO/RANK/CALL/KIND. After it must hold:
 
 - the run has ended by itself, in time, with a documented status and no more than one error line;
-- what the command writes last (COMMANDS below: the index of masks, summary.json of tables) is there only if all files are there
-  and whole, each with the hash that another one states; where some files are, `verify` says what they are, if they are masks;
+- what the command writes last (Command below: the index of masks, masks.json of several masks, summary.json of tables) is there only
+  if all files are there and whole, each with the hash that another one states, and so is the index of each of several masks; where some
+  files are, `verify` says what they are, if they are masks;
 - the same run continued, on one to three ranks, succeeds with the bytes of the undisturbed one, run.json apart, and leaves
   nothing else.
 
@@ -31,7 +32,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -102,15 +103,20 @@ class Command:
     has_verify: bool = False
 
     def vouching_problems(self, found):
-        """What is wrong in a folder, name → bytes, that is said to be finished: everything but run.json is vouched for."""
+        """What is wrong in a folder, path → bytes, that is said to be finished: everything but run.json is vouched for."""
         problems, known = [], {self.last, RUN}
-        for voucher in self.vouchers.keys() & found.keys():
+        for voucher in sorted(path for path in found if PurePath(path).name in self.vouchers):
+            folder = voucher.rpartition("/")[0]
             try:
-                stated = self.vouchers[voucher](json.loads(found[voucher]))
+                stated = self.vouchers[PurePath(voucher).name](json.loads(found[voucher]))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 problems.append(f"{voucher} cannot be read: {error!r}")
                 continue
+            # What a file states is about files of its own folder, or of folders in it.
+            stated = {f"{folder}/{name}".lstrip("/"): digest for name, digest in stated.items()}
             known |= stated.keys()
+            # The index of a mask holds nothing that its record and the files do not determine.
+            known |= {f"{path.rpartition('/')[0]}/{INDEX}" for path in stated if path.count("/") > voucher.count("/")}
             problems += [f"{n} is not there, and {voucher} vouches for it" for n in stated.keys() - found.keys()]
             hashes = {n: hashlib.sha256(found[n]).hexdigest() for n in stated.keys() & found.keys()}
             problems += [f"{n} is not what {voucher} vouches for" for n in hashes if hashes[n] != stated[n]]
@@ -126,6 +132,16 @@ MASK = Command(
         INDEX: lambda index: {"frog.json": index["metadata"]["frog_json_sha256"]},
         "frog.json": lambda record: digests(record["files"], record["documents"]),
         **TABLES,
+    },
+    has_verify=True,
+)
+#: One run that makes several masks, each in a folder of its own.
+SEVERAL = Command(
+    "mask",
+    "masks.json",
+    {
+        "masks.json": lambda masks: {f"{mask['folder']}/frog.json": mask["frog_json"]["sha256"] for mask in masks["masks"]},
+        **MASK.vouchers,
     },
     has_verify=True,
 )
@@ -180,6 +196,11 @@ SCENARIOS = [
     Scenario("mask-analyze", MASK, ("--budget", "5%", "--analyze")),
     Scenario("mask-analyze-overwrite", MASK, ("--budget", "5%", "--analyze"), older=Older(ANALYZED, inputs=("tuned",))),
     Scenario("mask-analyze-resume", MASK, WEIGHTED, killed_at=150),
+    Scenario("several", SEVERAL, ("--budget", "2%", "--normalize", "none,rowcol", "--analyze")),
+    # One mask gets new files, one goes, and those that come have other names. Tables go.
+    Scenario("several-overwrite", SEVERAL, ("--budget", "2%,5%"), older=Older(("--budget", "2%,3%", "--analyze"))),
+    # The folders of several go.
+    Scenario("one-from-several", MASK, TIED, older=Older(("--budget", "2%,5%"))),
     Scenario("analyze", ANALYZE, SPECTRA),
     Scenario("analyze-overwrite", ANALYZE, SPECTRA, older=Older(("--truncated", "--metrics", "alpha,stable_rank"))),
     Scenario("analyze-resume", ANALYZE, SPECTRA, killed_at=60),
@@ -453,7 +474,9 @@ class Harness:
     def remaining_problems(self, scenario, out, before, ended):
         """What a failed run has left under final names; `before`: what was there, None if nothing."""
         command, wanted, found = scenario.command, scenario.bytes, contents(out)
-        strays = sorted(found.keys() - wanted.keys() - (before or {}).keys())
+        # A folder is made before the first file gets its name in it, and goes after the last has gone.
+        made = {f"{path.rpartition('/')[0]}/" for path in [*wanted, *(before or {})] if "/" in path}
+        strays = sorted(found.keys() - wanted.keys() - (before or {}).keys() - made)
         problems = [f"left behind: {' '.join(strays)}"] if strays else []
         is_whole = found in (wanted, before)
         if ended.status == 0:
@@ -465,6 +488,10 @@ class Harness:
             problems.append(f"WRONG: {command.last} is there, and {difference(found, wanted)}")
         if command.last in found:
             problems += [f"WRONG: {problem}" for problem in command.vouching_problems(found)]
+        # A mask in a folder of its own is whole if its index is there, whether or not the others are.
+        for folder in sorted(path.removesuffix(INDEX) for path in found if path.endswith(f"/{INDEX}")):
+            own = {path.removeprefix(folder): data for path, data in found.items() if path.startswith(folder)}
+            problems += [f"WRONG: in {folder}: {problem}" for problem in MASK.vouching_problems(own)]
         if command.has_verify and found and ended.status != 0:
             result = self.verify(out)
             if is_whole and result.returncode != 0:
@@ -504,8 +531,19 @@ def tuned(tensors, generator):
 
 
 def contents(out):
-    """Name → bytes of what lies in a folder, but for the work folder; of run.json only that it is there, and whole."""
-    return {path.name: content(path) for path in out.iterdir() if path.name != WORK} if out.is_dir() else {}
+    """Path → bytes of what lies in a folder and the folders in it, but for the work folder; a path of an empty one ends with a slash.
+
+    Of run.json only that it is there, and whole.
+    """
+    found = {}
+    for path in out.iterdir() if out.is_dir() else []:
+        if path.is_dir() and not path.is_symlink():
+            if path.name != WORK:
+                inner = {f"{path.name}/{name}": data for name, data in contents(path).items()}
+                found |= inner or {f"{path.name}/": b"no file"}
+        else:
+            found[path.name] = content(path)
+    return found
 
 
 def content(path):
@@ -540,22 +578,24 @@ def unsynchronized(calls, out, last_name):
     Every file that is written is synchronized afterwards by the rank that wrote, every folder after names in it change, and
     the removal of what vouches for the older ones before the first new name appears. The lock need not last.
     """
-    last, removed, problems = {}, None, []
+    last, removed, problems, marks = {}, None, [], {last_name, INDEX}
     for call in calls:
         folder = call.path.rpartition("/")[0]
         if call.group == "write":
             last[call.path] = call
+        elif call.group == "mkdir" and folder:
+            last[folder] = call
         elif call.group == "sync":
             last.pop(call.path, None)
-            removed = None if call.path == out else removed
+            removed = None if removed and call.path == removed.path.rpartition("/")[0] else removed
         elif call.group == "rename":
             last[folder] = call
-            if removed and folder == out:
+            if removed and WORK not in folder:
                 problems.append(f"{call} comes while {removed} is not yet on the disk")
                 removed = None
         elif call.group == "remove":
             last.pop(call.path, None)
-            removed = call if call.path == f"{out}/{last_name}" else removed
+            removed = call if call.path.startswith(f"{out}/") and WORK not in call.path and PurePath(call.path).name in marks else removed
     return problems + [f"{call} is not followed by fsync" for path, call in last.items() if not path.endswith("/lock")]
 
 

@@ -58,6 +58,15 @@ def report(frog, folder, case, when, harm, *options):
         ("analyze", ENDED, RESUMED, 'mkdir -p "$OUT"/.frog-mpi; ' + REMOVE.format("details.csv"),
             ["WRONG: after going on with", "missing details.csv", ".frog-mpi is there after going on"]),
         ("compare", ENDED, RESUMED, "exit 70", ["LOST: going on with"]),
+        # In the folders of several masks.
+        ("several", SURVIVED, FAULTED, CHANGE.format("global-2%/layers.csv"),
+            ["WRONG: it succeeds with other bytes: other bytes in global-2%/layers.csv",
+             "WRONG: global-2%/layers.csv is not what global-2%/frog.json vouches for"]),
+        ("several", SURVIVED, ALWAYS, CHANGE.format("global-2%/frog.json"),
+            ["several: global-2%/frog.json is not what masks.json vouches for"]),
+        ("several", SURVIVED, FAULTED, 'mkdir "$OUT"/more; exit "$STATUS"', ["WRONG: it succeeds with other bytes: stray more/"]),
+        ("several", ENDED, FAULTED, 'mkdir -p "$OUT"/global-2%; ' + CHANGE.format("global-2%/masks.safetensors.index.json"),
+            ["WRONG: in global-2%/: masks.safetensors.index.json cannot be read"]),
     ],
 )  # fmt: skip
 def test_harm_is_noticed(frog, tmp_path, scenario, fault, when, harm, words):
@@ -85,4 +94,15 @@ def test_what_a_power_cut_could_undo():
     assert faults.unsynchronized(whole, "out", "summary.json") == []
     for left_out, words in [(1, "is not yet on the disk"), (3, "is not followed by fsync"), (7, "is not followed by fsync")]:
         problems = faults.unsynchronized(whole[:left_out] + whole[left_out + 1 :], "out", "summary.json")
+        assert len(problems) == 1 and words in problems[0], problems
+
+
+def test_what_a_power_cut_could_undo_in_folders():
+    """A folder that is made, and the index of older masks that goes, are on the disk before a file gets its name."""
+    index = "masks.safetensors.index.json"
+    whole = calls(
+        f"remove out/masks/{index}", "sync out/masks", "mkdir out/new", "rename out/new/frog.json", "sync out/new", "rename out/masks.json", "sync out")  # fmt: skip
+    assert faults.unsynchronized(whole, "out", "masks.json") == []
+    for left_out, words in [(1, "is not yet on the disk"), (4, "is not followed by fsync"), (6, "is not followed by fsync")]:
+        problems = faults.unsynchronized(whole[:left_out] + whole[left_out + 1 :], "out", "masks.json")
         assert len(problems) == 1 and words in problems[0], problems

@@ -55,9 +55,14 @@ package enum MaskFiles {
     isMask(name) || name == recordName || marks.contains(name) || documents.contains(name)
   }
 
-  /// The folders of the masks that a run of several has published.
-  private static func folders(of path: FilePath) -> [String] {
-    ((try? MaskSet(in: path))?.masks ?? []).compactMap(\.folder)
+  /// The folders of the masks that a run of several has published; none if the document that lists them is not of the documented form.
+  ///
+  /// - Throws: `SourceError` if the document is there and cannot be read.
+  private static func folders(of path: FilePath) throws -> [String] {
+    let file = path.appending(MaskSet.fileName)
+    guard try Folder.exists(file) else { return [] }
+    let text = try Document.contents(of: file)
+    return ((try? MaskSet(text: text, in: path))?.masks ?? []).compactMap(\.folder)
   }
 
   /// Options that results do not record, since results do not depend on them.

@@ -15,8 +15,8 @@ package struct OutputKind: Sendable {
   let isReplaced: @Sendable (String) -> Bool
   /// Whether a folder with files of these names holds results of this command, finished or not.
   let owns: @Sendable (FilePath, _ names: [String]) -> Bool
-  /// Returns the names of the folders that finished results in a folder have; none if that cannot be found out.
-  let folders: @Sendable (FilePath) -> [String]
+  /// Returns the names of the folders that finished results in a folder have; none if there are no such results.
+  let folders: @Sendable (FilePath) throws -> [String]
   /// Returns the number of BLAS threads of the run whose results a folder holds.
   let threads: @Sendable (FilePath) throws -> Int
   /// Returns what the results in a folder say about their run. What they do not say is taken from the run that is given.
@@ -27,7 +27,7 @@ package struct OutputKind: Sendable {
     isLarge: @escaping @Sendable (String) -> Bool = { _ in false },
     isReplaced: @escaping @Sendable (String) -> Bool = { _ in false },
     owns: @escaping @Sendable (FilePath, _ names: [String]) -> Bool,
-    folders: @escaping @Sendable (FilePath) -> [String] = { _ in [] },
+    folders: @escaping @Sendable (FilePath) throws -> [String] = { _ in [] },
     threads: @escaping @Sendable (FilePath) throws -> Int,
     identity: @escaping @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
   ) {

@@ -53,7 +53,7 @@ package struct Publication: Codable {
   package static func commit(
     files: [PublishedFile], documents: [TextFile], in output: OutputDirectory
   ) throws -> Publication {
-    let publication = Publication(files: files, documents: documents, obsolete: output.kind.folders(output.path))
+    let publication = Publication(files: files, documents: documents, obsolete: try output.kind.folders(output.path))
     for document in documents {
       try DurableFile.writeWhole(document.content, to: output.work.appending(document.temporary))
     }
@@ -86,24 +86,26 @@ package struct Publication: Codable {
       return
     }
     // 1. Remove what marks older results as complete. From here to the new mark the folder is visibly incomplete.
-    for mark in output.kind.marks { try Folder.remove(output.path.appending(mark)) }
-    try DurableFile.synchronizeDirectory(output.path)
+    try removeMarks(in: output.path, output.kind)
     // 2. Remove older files that the new results do not replace.
     try removeOlder(in: output.path, output.kind, except: entries.filter { $0.folder == nil })
     for name in obsolete {
       let folder = output.path.appending(name)
       guard try Folder.exists(folder) else { continue }
+      try removeMarks(in: folder, output.kind)
       try removeOlder(in: folder, output.kind, except: [])
-      // What else somebody has put there stays.
-      try? Folder.removeEmpty(folder)
+      // What else somebody has put there stays, and so does a link to a folder.
+      let removal = Result { () throws(WriteError) in try Folder.removeEmpty(folder) }
+      if case .failure(let error) = removal, ![.directoryNotEmpty, .fileExists, .notDirectory].contains(error.errno) {
+        throw error
+      }
     }
     // 3. Make the folders, and remove what they hold of older results, unless an earlier process has published the new ones by then.
     for name in folders {
       let (folder, files) = (output.path.appending(name), entries.filter { $0.folder == name })
       guard let last = files.last, try Folder.exists(output.work.appending(last.work)) else { continue }
       try Folder.create(folder)
-      for mark in output.kind.marks { try Folder.remove(folder.appending(mark)) }
-      try DurableFile.synchronizeDirectory(folder)
+      try removeMarks(in: folder, output.kind)
       try removeOlder(in: folder, output.kind, except: files)
     }
     // 4. Rename all files but the index. The last file of a folder marks it as complete.
@@ -113,6 +115,12 @@ package struct Publication: Codable {
     // 5. Rename the index.
     try move(last, in: output)
     try DurableFile.synchronizeDirectory(output.path)
+  }
+
+  /// Removes what marks the results in a folder as complete, for good: a power cut does not bring it back.
+  private func removeMarks(in folder: FilePath, _ kind: OutputKind) throws {
+    for mark in kind.marks { try Folder.remove(folder.appending(mark)) }
+    try DurableFile.synchronizeDirectory(folder)
   }
 
   /// Removes the files of older results from a folder, but for those that are published there.
