@@ -100,8 +100,8 @@ def test_what_a_power_cut_could_undo():
 def test_what_a_power_cut_could_undo_in_folders():
     """A folder that is made, and the index of older masks that goes, are on the disk before a file gets its name."""
     index = "masks.safetensors.index.json"
-    whole = calls(
-        f"remove out/masks/{index}", "sync out/masks", "mkdir out/new", "rename out/new/frog.json", "sync out/new", "rename out/masks.json", "sync out")  # fmt: skip
+    old = f"remove out/masks/{index}", "sync out/masks"
+    whole = calls(*old, "mkdir out/new", "rename out/new/frog.json", "sync out/new", "rename out/masks.json", "sync out")
     assert faults.unsynchronized(whole, "out", "masks.json") == []
     for left_out, words in [(1, "is not yet on the disk"), (4, "is not followed by fsync"), (6, "is not followed by fsync")]:
         problems = faults.unsynchronized(whole[:left_out] + whole[left_out + 1 :], "out", "masks.json")
