@@ -142,7 +142,7 @@ def trained_parameters(model: Classifier, method: Method, out: Path) -> tuple[li
 
 
 def train(model: Classifier, method: Method, rate: float, seed: int, data: Data, out: Path) -> tuple[Result, frogmask.SparseTuning | None]:
-    """Trains a new model, in one pass over the training data, and tests it."""
+    """Trains a model in one pass over the training data, and tests it."""
     weights, tuning = trained_parameters(model, method, out)
     groups = [{"params": list(model.head.parameters()), "lr": HEAD_RATE if weights else rate}]
     if weights:
@@ -163,6 +163,8 @@ def train(model: Classifier, method: Method, rate: float, seed: int, data: Data,
 
 def evaluate(out: Path, model_folder: Path, data: Data) -> None:
     """Tests what has been saved: the base model with the patch, and the merged model. They are the same."""
+    if not (out / "merged").is_dir():
+        raise MissingError(f"there is no folder {out / 'merged'}; run the example without --evaluate first")
     for name, folder, patch in (("patched", model_folder, out / "patch"), ("merged", out / "merged", None)):
         model = Classifier(folder)
         if patch is not None:
@@ -193,24 +195,13 @@ def main() -> None:
     log.run("frog-mpi", "analyze", base, "--out", out / "analysis", "--threads", "1", show="mean alpha |over|under")
 
     log.say(f"\n2. Make masks of as many weights as LoRA of rank {LORA_RANK} has: four ways to choose, and a random one to compare with.")
-    # The pooler comes after the mean over all tokens has been taken, so it would be trained for nothing.
+    # The classifier takes the mean over all tokens in place of what the pooler makes, so the pooler is left out.
     choice = ("--budget", f"lora:{LORA_RANK}", "--exclude", "pooler.*", "--threads", "1")
-    log.run(
-        "frog-mpi",
-        "mask",
-        base,
-        "--out",
-        out / "masks",
-        *choice,
-        "--select",
-        "global,uniform",
-        "--normalize",
-        "none,rowcol",
-        show="glob|uni",
-    )
+    kinds = ("--select", "global,uniform", "--normalize", "none,rowcol")
+    log.run("frog-mpi", "mask", base, "--out", out / "masks", *choice, *kinds, show="global|uniform")
     log.run("frog-mpi", "mask", base, "--out", out / "masks-random", *choice, "--score", "random", show="kept")
     log.run("frog-mpi", "verify", out / "masks", "--checkpoint", base)
-    log.run("frog-mpi", "inspect", out / "masks", show="mask|glob|uni")
+    log.run("frog-mpi", "inspect", out / "masks", show="mask|global|uniform")
     saved = out / next(method.masks for method in METHODS if method.name == SAVED and method.masks)
     log.run("frog-mpi", "inspect", saved, "--layers", show="most|least")
     log.run("frogmask", "info", saved, "--checkpoint", base, show="masks|tensors|kept")

@@ -21,6 +21,7 @@ from transformers import ConvNextConfig, ConvNextForImageClassification
 import common
 import frogmask
 from common import Method, Result
+from frogmask.errors import MissingError
 
 PRETRAINING_STEPS, STEPS = 300, 100
 EXAMPLES_A_CLASS = 10
@@ -101,7 +102,7 @@ def with_new_head(folder: Path, seed: int = 0) -> ConvNextForImageClassification
 def accuracy(model: ConvNextForImageClassification, digits: Digits, numbers: range) -> float:
     """The share of some images that are told right, in percent."""
     found = model(pixel_values=digits.images[numbers.start : numbers.stop]).logits.argmax(1)
-    return 100 * float((found == digits.labels[numbers.start : numbers.stop]).float().mean())
+    return 100 * int((found == digits.labels[numbers.start : numbers.stop]).sum()) / len(numbers)
 
 
 # MARK: Training
@@ -146,6 +147,8 @@ def train(
 
 def evaluate(out: Path, digits: Digits) -> None:
     """Tests what has been saved: the base model with the patch, and the merged model. They are the same."""
+    if not (out / "merged").is_dir():
+        raise MissingError(f"there is no folder {out / 'merged'}; run the example without --evaluate first")
     for name, folder, patch in (("patched", out / "base", out / "patch"), ("merged", out / "merged", None)):
         model = with_new_head(folder)
         if patch is not None:
@@ -174,22 +177,11 @@ def main() -> None:
 
     log.say("\n2. Make masks of 1% of its weights: four ways to choose, and a random one to compare with.")
     choice = ("--budget", "1%", "--threads", "1")
-    log.run(
-        "frog-mpi",
-        "mask",
-        base,
-        "--out",
-        out / "masks",
-        *choice,
-        "--select",
-        "global,uniform",
-        "--normalize",
-        "none,rowcol",
-        show="glob|uni",
-    )
+    kinds = ("--select", "global,uniform", "--normalize", "none,rowcol")
+    log.run("frog-mpi", "mask", base, "--out", out / "masks", *choice, *kinds, show="global|uniform")
     log.run("frog-mpi", "mask", base, "--out", out / "masks-random", *choice, "--score", "random", show="kept")
     log.run("frog-mpi", "verify", out / "masks", "--checkpoint", base)
-    log.run("frog-mpi", "inspect", out / "masks", show="mask|glob|uni")
+    log.run("frog-mpi", "inspect", out / "masks", show="mask|global|uniform")
 
     log.say(f"\n3. Learn the digits 5 to 9 from {EXAMPLES_A_CLASS} images of each.")
     steps = round(STEPS * options.scale)

@@ -126,7 +126,7 @@ def test_a_command_that_fails_ends_the_example_with_its_status(frog, tmp_path, c
         (("--seeds", "none"), 64, "--seeds"),
         (("--model", "/nowhere"), 66, "there is no /nowhere/config.json"),
         (("--wordnet", "/nowhere"), 66, "there is no /nowhere/data.adj; install Debian's package wordnet-base"),
-        (("--evaluate", "--out", "/nowhere"), 66, "there is no folder /nowhere/patch"),
+        (("--evaluate", "--out", "/nowhere"), 66, "there is no folder /nowhere/merged"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
