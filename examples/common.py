@@ -174,12 +174,6 @@ class Log:
         accuracies = f"validation {result.validation:5.1f}%  test {result.test:5.1f}%"
         self.say(f"    {result.method:20}  rate {result.rate:<6g}  seed {result.seed}  {accuracies}  {seconds:4.1f} s")
 
-    def report(self, folder: Path, page: Path) -> None:
-        """Makes a page with pictures of a folder, where this frogmask has that command already."""
-        known = subprocess.run([*program("frogmask"), "report", "--help"], stdin=subprocess.DEVNULL, capture_output=True)
-        if known.returncode == 0:
-            self.run("frogmask", "report", folder, "--out", page)
-
 
 def program(name: str) -> list[str]:
     """The words that start a program: frog-mpi of this repository, and what belongs to the Python that runs the example."""

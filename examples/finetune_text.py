@@ -229,7 +229,7 @@ def main() -> None:
     log.say("\n5. See what tuning has changed.")
     log.run("frog-mpi", "compare", base, out / "merged", "--out", out / "comparison", "--threads", "1", show="equal|change of|verdict")
     for folder, page in ((saved, "masks.html"), (out / "analysis", "analysis.html"), (out / "comparison", "comparison.html")):
-        log.report(folder, out / page)
+        log.run("frogmask", "report", folder, "--out", out / page)
     log.say(f"\nAll of it is in {out}, after {time.monotonic() - log.started:.0f} s.")
 
 

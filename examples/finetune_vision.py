@@ -204,8 +204,8 @@ def main() -> None:
     log.say("\n5. See what tuning has changed.")
     log.run("frog-mpi", "compare", base, out / "merged", "--out", out / "comparison", "--threads", "1", show="equal|change of|verdict")
     saved = out / next(method.masks for method in METHODS if method.name == SAVED and method.masks)
-    log.report(saved, out / "masks.html")
-    log.report(out / "comparison", out / "comparison.html")
+    log.run("frogmask", "report", saved, "--out", out / "masks.html")
+    log.run("frogmask", "report", out / "comparison", "--out", out / "comparison.html")
     log.say(f"\nAll of it is in {out}, after {time.monotonic() - log.started:.0f} s.")
 
 
