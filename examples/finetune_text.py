@@ -31,6 +31,7 @@ TRAINING, VALIDATION, TEST = 2560, 500, 2000
 BATCH = 32
 HEAD_RATE = 1e-2
 LORA_RANK = 3
+SIGNAL_TEXTS = 64
 
 METHODS = (
     Method("head only", 3e-2),
@@ -43,7 +44,20 @@ METHODS = (
 CONTROL = "random"
 SAVED = "FROG, uniform rowcol"
 CONTENTS = (
-    *("masks", "masks-random", "analysis", "patch", "head.safetensors", "merged", "adapter", "comparison", "results.json"),
+    *(
+        "masks",
+        "masks-random",
+        "glosses.txt",
+        "signals",
+        "masks-wanda",
+        "analysis",
+        "patch",
+        "head.safetensors",
+        "merged",
+        "adapter",
+        "comparison",
+        "results.json",
+    ),
     *("masks.html", "analysis.html", "comparison.html"),
 )
 
@@ -200,6 +214,12 @@ def main() -> None:
     kinds = ("--select", "global,uniform", "--normalize", "none,rowcol")
     log.run("frog-mpi", "mask", base, "--out", out / "masks", *choice, *kinds, show="global|uniform")
     log.run("frog-mpi", "mask", base, "--out", out / "masks-random", *choice, "--score", "random", show="kept")
+    # Another mask, of weights that are large and meet large inputs, is not trained below: add it to METHODS.
+    (out / "glosses.txt").write_text("\n".join(text for text, _ in data.training(seed=0)[:SIGNAL_TEXTS]) + "\n", encoding="utf-8")
+    log.run("frogmask", "signals", base, "--data", out / "glosses.txt", "--kind", "activation", "--out", out / "signals")
+    log.run(
+        "frog-mpi", "mask", base, "--out", out / "masks-wanda", *choice, "--score", "magnitude", "--weight-by", out / "signals", show="kept"
+    )  # fmt: skip
     log.run("frog-mpi", "verify", out / "masks", "--checkpoint", base)
     log.run("frog-mpi", "inspect", out / "masks", show="mask|global|uniform")
     saved = out / next(method.masks for method in METHODS if method.name == SAVED and method.masks)
