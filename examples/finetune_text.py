@@ -188,7 +188,7 @@ def evaluate(out: Path, model_folder: Path, data: Data) -> None:
 
 
 def main() -> None:
-    parser = common.Parser(__doc__, out="example-text", seeds=3)
+    parser = common.Parser(__doc__, out="example-text", seeds=2)
     parser.add_argument("--model", type=Path, required=True, help="the encoder, with its tokenizer; scripts/example fetches it")
     parser.add_argument("--wordnet", type=Path, default=WORDNET, help="the folder of WordNet's database (default: %(default)s)")
     options = parser.parse_args()
