@@ -35,7 +35,7 @@ def llama(layer):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="the least of so many times is shown (default: %(default)s)")
     options = parser.parse_args()
     print("| shapes of | matrices | page | written in | opened and drawn in |")
