@@ -69,9 +69,13 @@ package struct MaskPipeline: MatrixCommand {
       guard world.isRoot, question.targets.count > 1 else { return }
       for target in question.targets {
         let folder = options.output.path.appending(target.name)
-        guard try Folder.exists(folder), (try? Folder.names(in: folder)) == nil else { continue }
-        throw RunFailure(
-          .usage, "\(shown(folder)) is no folder, and a mask needs one of this name: choose another --out")
+        guard try Folder.exists(folder) else { continue }
+        do {
+          _ = try Folder.names(in: folder)
+        } catch let error as WriteError where error.errno == .notDirectory {
+          throw RunFailure(
+            .usage, "\(shown(folder)) is no folder, and a mask needs one of this name: choose another --out")
+        }
       }
     }
   }
