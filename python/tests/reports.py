@@ -1,6 +1,5 @@
 """Runs of the real program that reports are about, and a browser to look at reports with."""
 
-import base64
 import json
 import os
 from contextlib import contextmanager
@@ -54,14 +53,6 @@ def requests(driver):
 def data(driver, chart, name):
     """The rows of a data set of a drawn chart."""
     return driver.execute_script(f"return frogViews.get('chart-{chart}').data(arguments[0])", name)
-
-
-def screenshot(driver, path):
-    """The whole page as a picture."""
-    size = driver.execute_script("return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
-    clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
-    found = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
-    Path(path).write_bytes(base64.b64decode(found["data"]))
 
 
 def made_up(folder, names, *, layers, budget=0.01):

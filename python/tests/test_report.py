@@ -15,7 +15,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import models
 import reports
 from frogmask.errors import FormatError, MissingError, UsageError, WriteError
 from frogmask.report import write_report
@@ -499,4 +498,6 @@ def test_the_command_line(folders, tmp_path):
 def test_runs_without_layers_and_of_convolutions(masked, tmp_path):
     for name in ("resnet", "mixtral", "gpt2"):
         write_report([masked(name)], tmp_path / f"{name}.html")
-    assert models.MODELS.keys() >= {"resnet"}
+        text = (tmp_path / f"{name}.html").read_text()
+        for row in open_runs([masked(name)])[0].matrices:
+            assert row.name in text, name

@@ -13,15 +13,15 @@ from pathlib import Path
 from frogmask import documents
 from frogmask.errors import MissingError, UsageError
 
-Path_ = str | os.PathLike[str]
+StrPath = str | os.PathLike[str]
 
 
 def write_report(
-    folders: Sequence[Path_],
-    out: Path_ | None = None,
+    folders: Sequence[StrPath],
+    out: StrPath | None = None,
     *,
-    svg: Path_ | None = None,
-    png: Path_ | None = None,
+    svg: StrPath | None = None,
+    png: StrPath | None = None,
     scheme: str = "light",
     only: Sequence[str] = (),
 ) -> list[Path]:

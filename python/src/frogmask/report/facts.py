@@ -26,24 +26,22 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 
 def _of_mask(run: MaskRun) -> list[tuple[str, str]]:
-    kept, weights = run.record.get("kept"), sum(row.size for row in run.matrices)
+    weights = sum(row.size for row in run.matrices)
     found = [("kind", "mask"), *_checkpoint(run)]
-    found.append(("kept", f"{count(kept)} ({percent(kept / weights if weights else 0)})" if isinstance(kept, int) else "unknown"))
+    found.append(("kept", f"{count(run.kept)} ({percent(run.kept / weights if weights else 0)})"))
     parameters = run.parameters
     words = [f"--select {parameters.get('select')}"]
     words += [f"--score {parameters.get('score')}"] if parameters.get("score") != "frog" else []
     words += [f"--normalize {parameters.get('normalize')}"] if parameters.get("normalize") not in (None, "none") else []
     words += [f"--sample {parameters.get('sample')}"] if parameters.get("sample") is not None else []
     found.append(("chosen by", " ".join(words)))
-    if isinstance(threshold := run.record.get("threshold"), float | int):
-        found.append(("threshold", f"{threshold:.6g}"))
+    if run.threshold is not None:
+        found.append(("threshold", f"{run.threshold:.6g}"))
     spread = run.record.get("concentration")
     if isinstance(spread, dict) and isinstance(spread.get("effective_rows"), float | int):
         rows, columns = spread["effective_rows"], spread.get("effective_columns")
         found.append(("effective rows, columns", f"{percent(rows)}, {percent(columns)}"))
-    if isinstance(starved := run.record.get("starved"), int):
-        found.append(("starved matrices", count(starved)))
-    return found
+    return [*found, ("starved matrices", count(run.starved))]
 
 
 def _of_comparison(run: ComparisonRun) -> list[tuple[str, str]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from frogmask.errors import FormatError
-from frogmask.tensorfile import TensorFile
+from frogmask.report.arrays import MatrixArrays
 
 FILE = "histograms.safetensors"
 BINS = 1 << 12
@@ -54,23 +53,12 @@ class Histograms:
             MissingError: There is no such file.
             FormatError: It is not of the documented form, or of other matrices.
         """
-        file = TensorFile(path)
-
-        def tensor(name: str, types: tuple[str, ...], count: int | None = None) -> npt.NDArray[Any]:
-            entry = file.entry(name)
-            if entry.dtype not in types or len(entry.shape) != 1 or count not in (None, entry.shape[0]):
-                raise FormatError(f"{path}: tensor '{name}' is {entry.dtype} {list(entry.shape)}; make or copy the masks again")
-            return np.array(file.array(name))
-
         number = len(sizes)
-        offsets = tensor("offsets", ("I64",), number + 1)
-        bins = tensor("bins", ("U16",)).astype(np.int64)
-        counts = tensor("counts", ("I32", "I64"), bins.size).astype(np.int64)
-        sums = tensor("sums", ("F32", "F64"), bins.size).astype(np.float64)
-        exponents = tensor("exponents", ("I32",), number).astype(np.int64)
-        lengths = np.diff(offsets)
-        if offsets[0] != 0 or offsets[-1] != bins.size or bool((lengths < 0).any()):
-            raise FormatError(f"{path}: 'offsets' do not lead from 0 to the {bins.size} bins; make or copy the masks again")
+        file = MatrixArrays(path, number)
+        bins = file.array("bins", ("U16",)).astype(np.int64)
+        counts = file.array("counts", ("I32", "I64")).astype(np.int64)
+        sums = file.array("sums", ("F32", "F64")).astype(np.float64)
+        exponents, lengths = file.exponents, np.diff(file.offsets)
         owners = np.repeat(np.arange(number), lengths)
         steps = np.diff(bins)[np.diff(owners) == 0]
         wanted = np.array(sizes, np.int64)

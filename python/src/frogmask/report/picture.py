@@ -21,7 +21,6 @@ class Table:
         columns: The heads.
         rows: The cells; None is an empty one.
         source: The file that has all rows, for tables that are cut.
-        open: Whether a reader sees it at once.
     """
 
     columns: tuple[str, ...]

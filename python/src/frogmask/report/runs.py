@@ -11,7 +11,7 @@ from frogmask import documents
 from frogmask.errors import FormatError, MissingError, UsageError
 from frogmask.masks import RECORD, SET, Masks
 from frogmask.report import details
-from frogmask.report.cells import Cell, MatrixRow, cells_of
+from frogmask.report.cells import Cell, MatrixRow, Place, cells_of, layer_labels
 from frogmask.report.details import Row
 from frogmask.report.histograms import FILE as HISTOGRAMS
 from frogmask.report.histograms import Histograms
@@ -23,7 +23,7 @@ DETAILS = "details.csv"
 RUN = "run.json"
 NEEDED = ("longname", "role", "depth")
 """The columns that every details.csv has; `analyze --metrics` leaves others out."""
-SUMMARY_VERSIONS = (2, 3)
+SUMMARY_VERSIONS = (2,)
 """The versions of summary.json that are understood."""
 
 
@@ -71,11 +71,30 @@ class MaskRun(Run):
 
     Attributes:
         matrices: By ordinal.
+        kept: K, the number of kept weights.
         measured: Spectra, if the run measured them.
     """
 
     matrices: list[MatrixRow]
+    kept: int
     measured: Measured | None = None
+
+    @property
+    def threshold(self) -> float | None:
+        """The smallest kept value of the whole model; None if matrices have thresholds of their own."""
+        found = self.record.get("threshold")
+        return float(found) if isinstance(found, float | int) else None
+
+    @property
+    def starved(self) -> int:
+        """How many matrices keep less than a tenth of a uniform share."""
+        found = self.record.get("starved")
+        return found if isinstance(found, int) else 0
+
+    @cached_property
+    def layers(self) -> dict[Place, str]:
+        """The words for layers on an axis, by place and in order."""
+        return layer_labels(row.place for row in self.matrices)
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -152,7 +171,7 @@ def _mask(folder: Path, run: Path) -> MaskRun:
     measured = None
     if SUMMARY in masks.record.get("documents", {}):
         measured = _measured(folder, documents.read_format(folder / SUMMARY, "frog-analysis", SUMMARY_VERSIONS, "frog-mpi"))
-    return MaskRun(folder, folder.name, masks.record, _facts(run), matrices, measured)
+    return MaskRun(folder, folder.name, masks.record, _facts(run), matrices, masks.kept, measured)
 
 
 def _tables(folder: Path) -> Run:
@@ -169,7 +188,7 @@ def _measured(folder: Path, summary: dict[str, Any]) -> Measured:
     rows = details.read(folder / DETAILS, NEEDED)
     spectra = None
     if SPECTRA in summary.get("files", {}):
-        spectra = Spectra.read(folder / SPECTRA, len(rows))
+        spectra = Spectra(folder / SPECTRA, len(rows))
     return Measured(summary, rows, spectra)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import altair as alt
 
+from frogmask.report.numbers import brief
 from frogmask.report.theme import CATEGORIES
 
 _COLUMNS = 4  # of a legend, which have room on a telephone
 Rows = list[dict[str, Any]]
-Chart = alt.Chart | alt.LayerChart
 
 HEIGHT = 280
 OTHERS = "others"
@@ -31,9 +31,9 @@ def whole(*layers: alt.Chart, height: int = HEIGHT) -> alt.LayerChart:
     return found
 
 
-def layer_axis(field: str, order: list[str], title: str = "layer") -> alt.X:
-    """An axis of layers in their order; labels that would touch are left out."""
-    return alt.X(f"{field}:N", sort=order, title=title, axis=alt.Axis(labelOverlap="greedy", labelAngle=0 if _are_short(order) else -40))
+def layer_axis(order: list[str]) -> alt.X:
+    """An axis of the field `layer`, in this order; labels that would touch are left out."""
+    return alt.X("layer:N", sort=order, title="layer", axis=alt.Axis(labelOverlap="greedy", labelAngle=0 if _are_short(order) else -40))
 
 
 def _are_short(labels: list[str]) -> bool:
@@ -58,11 +58,21 @@ class Roles:
         """Their colours."""
         return alt.Scale(domain=self.order, range=list(CATEGORIES[: len(self.order)]))
 
-    def color(self, field: str = "role") -> alt.Color:
-        """Their colours, with a legend that a click filters by."""
-        return alt.Color(f"{field}:N", scale=self.scale(), title=None, legend=alt.Legend(columns=_COLUMNS, labelLimit=110))
+    def color(self) -> alt.Color:
+        """The colours of the field `role`, with a legend that a click filters by."""
+        return alt.Color("role:N", scale=self.scale(), title=None, legend=alt.Legend(columns=_COLUMNS, labelLimit=110))
 
 
-def legend_choice(name: str = "role") -> alt.Parameter:
+def marked(value: float, words: str) -> list[alt.Chart]:
+    """A line across the chart at a value of its x axis, and words above it."""
+    rows: Rows = [{"value": brief(value, 6), "words": words}]
+    x = alt.X("value:Q")
+    return [
+        chart(rows).mark_rule(strokeWidth=2, style="marked-line").encode(x),
+        chart(rows).mark_text(baseline="bottom", style="marked").encode(x, alt.Text("words:N"), y=alt.value(-4)),
+    ]
+
+
+def legend_choice() -> alt.Parameter:
     """A filter: a click on a role in the legend shows that role alone, a double click all again."""
-    return alt.selection_point(name=f"{name}_choice", fields=[name], bind="legend")
+    return alt.selection_point(name="role_choice", fields=["role"], bind="legend")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 import numpy as np
 
-from frogmask.report.cells import layer_labels
-from frogmask.report.charts.base import Roles, Rows, chart, whole
+from frogmask.report.charts.base import Roles, Rows, chart, marked, whole
 from frogmask.report.histograms import BINS, Histograms, Numbers, divide, edges
 from frogmask.report.numbers import brief, count, percent
 from frogmask.report.picture import Panel, Picture, Table
@@ -51,12 +48,12 @@ def sweep(runs: list[MaskRun]) -> Picture:
             found.panels.append(Panel(run.label, None, NO_HISTOGRAMS))
             continue
         total = float(histograms.sizes.sum())
-        own = run.record["K"] / total if total else 0.0
+        own = run.kept / total if total else 0.0
         others = [budget for budget in BUDGETS if budget * total >= 1 and not 0.97 < budget / (own or 1) < 1.03]
         budgets = sorted([*others, own] if own > 0 else others)
-        labels = layer_labels(row.place for row in run.matrices)
-        order = list(labels.values())
-        positions = np.array([order.index(labels[row.place]) for row in run.matrices])
+        order = list(run.layers.values())
+        position = {place: number for number, place in enumerate(run.layers)}
+        positions = np.array([position[row.place] for row in run.matrices])
         kept, scores = np.zeros((2, len(budgets), len(order)))
         for number, budget in enumerate(budgets):
             counts, sums = histograms.by_matrix(taken(run, histograms, budget * total))
@@ -99,13 +96,7 @@ def _areas(run: MaskRun, budgets: list[float], order: list[str], kept: Numbers, 
     )  # fmt: skip
     layers = [areas]
     if own > 0:
-        marked: Rows = [{"budget": brief(own), "words": f"this mask, {percent(own)}"}]
-        layers.append(chart(marked).mark_rule(strokeWidth=2, style="marked-line").encode(alt.X("budget:Q")))
-        layers.append(
-            chart(marked).mark_text(baseline="bottom", style="marked").encode(
-                alt.X("budget:Q"), alt.Text("words:N"), y=alt.value(-4)
-            )
-        )  # fmt: skip
+        layers += marked(own, f"this mask, {percent(own)}")
     note = f"Layers from {order[0]} (dark, at the bottom) to {order[-1]} (light, at the top)." if len(order) > 1 else ""
     table = Table(
         ("layer", *(percent(budget) for budget in budgets)),
@@ -131,23 +122,20 @@ def scores(runs: list[MaskRun], roles: Roles) -> Picture:
 
 
 def _bars(run: MaskRun, histograms: Histograms, roles: Roles) -> Panel:
-    low = np.ldexp(edges()[histograms.bins], histograms.exponents[histograms.owners])
-    high = np.ldexp(edges()[np.minimum(histograms.bins + 1, BINS - 1)], histograms.exponents[histograms.owners])
-    kept = taken(run, histograms, run.record["K"])
-    is_log = not bool((low < 0).any())
-    # 1. Values that a logarithmic axis has no place for.
-    is_shown = np.isfinite(low) & np.isfinite(high) & ((low > 0) | (not is_log))
-    zeros = int(histograms.counts[~is_shown].sum())
-    # 2. The same bin of all matrices of one role is one bar.
-    shown = [roles.shown(row.role) for row in run.matrices]
-    numbers = np.array([roles.order.index(role) for role in shown])[histograms.owners]
-    keys = np.stack([numbers, histograms.exponents[histograms.owners], histograms.bins])[:, is_shown]
-    different, places = np.unique(keys, axis=1, return_inverse=True)
-    counts = np.bincount(places.ravel(), histograms.counts[is_shown])
-    some = np.bincount(places.ravel(), kept[is_shown])
-    starts = np.ldexp(edges()[different[2]], different[1])
-    ends = np.ldexp(edges()[different[2] + 1], different[1])
-    bars = [(roles.order[role], *bar) for role, *bar in zip(different[0], starts, ends, counts, some)]
+    # 1. The same bin of all matrices of one role is one bar.
+    numbers = np.array([roles.order.index(roles.shown(row.role)) for row in run.matrices])[histograms.owners]
+    keys = np.stack([numbers, histograms.exponents[histograms.owners], histograms.bins])
+    (owners, exponents, bins), places = np.unique(keys, axis=1, return_inverse=True)
+    counts = np.bincount(places.ravel(), histograms.counts)
+    some = np.bincount(places.ravel(), taken(run, histograms, run.kept))
+    starts = np.ldexp(edges()[bins], exponents)
+    ends = np.ldexp(edges()[np.minimum(bins + 1, BINS - 1)], exponents)
+    # 2. A logarithmic axis has no place for some values.
+    is_log = not bool((starts < 0).any())
+    is_shown = np.isfinite(starts) & np.isfinite(ends) & ((starts > 0) | (not is_log))
+    zeros = int(counts[~is_shown].sum())
+    found = zip(owners[is_shown], starts[is_shown], ends[is_shown], counts[is_shown], some[is_shown])
+    bars = [(roles.order[role], *bar) for role, *bar in found]
     if not is_log:
         bars = _evened(bars)
     rows: Rows = [
@@ -155,13 +143,12 @@ def _bars(run: MaskRun, histograms: Histograms, roles: Roles) -> Panel:
         for role, start, end, number, part in bars
         if number > 0
     ]
-    threshold = run.record.get("threshold")
     notes = []
     if zeros:
         notes.append(f"{count(zeros)} weights have the value 0 (or none that double precision holds) and are not drawn.")
-    if not isinstance(threshold, float | int):
+    if run.threshold is None:
         notes.append("Every matrix has a threshold of its own, so kept and other weights overlap.")
-    return Panel(run.label, _distribution(rows, is_log, threshold), " ".join(notes), _value_table(rows)) if rows else Panel(
+    return Panel(run.label, _distribution(rows, is_log, run.threshold), " ".join(notes), _value_table(rows)) if rows else Panel(
         run.label, None, "No value is different from 0."
     )  # fmt: skip
 
@@ -179,7 +166,7 @@ def _evened(bars: list[Bar]) -> list[Bar]:
     return found
 
 
-def _distribution(rows: Rows, is_log: bool, threshold: Any) -> alt.LayerChart:
+def _distribution(rows: Rows, is_log: bool, threshold: float | None) -> alt.LayerChart:
     choice = alt.param(
         name="shown_role",
         value=EVERY_ROLE,
@@ -214,14 +201,8 @@ def _distribution(rows: Rows, is_log: bool, threshold: Any) -> alt.LayerChart:
                 tooltip=tips,
             )
         )
-    if isinstance(threshold, float | int) and (threshold > 0 or not is_log):
-        mark: Rows = [{"value": brief(float(threshold), 6), "words": f"threshold {threshold:.4g}"}]
-        layers.append(chart(mark).mark_rule(strokeWidth=2, style="marked-line").encode(alt.X("value:Q")))
-        layers.append(
-            chart(mark).mark_text(baseline="bottom", style="marked").encode(
-                alt.X("value:Q"), alt.Text("words:N"), y=alt.value(-4)
-            )
-        )  # fmt: skip
+    if threshold is not None and (threshold > 0 or not is_log):
+        layers += marked(threshold, f"threshold {threshold:.4g}")
     found: alt.LayerChart = whole(*layers).add_params(choice)
     return found
 

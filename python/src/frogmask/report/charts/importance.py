@@ -6,7 +6,7 @@ import json
 
 import altair as alt
 
-from frogmask.report.cells import Cell, layer_labels
+from frogmask.report.cells import Cell
 from frogmask.report.charts.base import Roles, Rows, chart, layer_axis, legend_choice
 from frogmask.report.numbers import brief, percent
 from frogmask.report.picture import Panel, Picture, Table
@@ -45,11 +45,10 @@ def picture(runs: list[MaskRun], roles: Roles) -> Picture:
 
 
 def _rows(run: MaskRun, roles: Roles) -> Rows:
-    labels = layer_labels(cell.place for cell in run.cells)
     whole = {measure: sum(value for cell in run.cells if (value := _value(cell, measure)) is not None) for measure in MEASURES}
     return [
         {
-            "layer": labels[cell.place],
+            "layer": run.layers[cell.place],
             "role": roles.shown(cell.role),
             "name": cell.role,
             "matrices": cell.matrices,
@@ -77,7 +76,6 @@ def _top(rows: Rows, measure: str) -> float:
 
 
 def _chart(run: MaskRun, rows: Rows, roles: Roles, tops: dict[str, float], is_alone: bool) -> alt.Chart:
-    order = list(layer_labels(cell.place for cell in run.cells).values())
     words = dict(WORDS)
     words["importance"] = METRICS.get(str(run.parameters.get("importance")), WORDS["importance"])
     by = alt.param(
@@ -92,7 +90,7 @@ def _chart(run: MaskRun, rows: Rows, roles: Roles, tops: dict[str, float], is_al
         .transform_calculate(share="datum[by]")
         .mark_bar()
         .encode(
-            layer_axis("layer", order),
+            layer_axis(list(run.layers.values())),
             # Runs side by side have one scale.
             alt.Y(
                 "sum(share):Q",
@@ -118,11 +116,10 @@ def _chart(run: MaskRun, rows: Rows, roles: Roles, tops: dict[str, float], is_al
 
 
 def _extremes(run: MaskRun) -> str:
-    labels = layer_labels(cell.place for cell in run.cells)
     sums: dict[str, float] = {}
     for cell in run.cells:
         if cell.place.depth is not None:
-            sums[labels[cell.place]] = sums.get(labels[cell.place], 0.0) + cell.importance
+            sums[run.layers[cell.place]] = sums.get(run.layers[cell.place], 0.0) + cell.importance
     if len(sums) < 2:
         return ""
     most, least = max(sums, key=lambda label: sums[label]), min(sums, key=lambda label: sums[label])
@@ -132,12 +129,11 @@ def _extremes(run: MaskRun) -> str:
 
 
 def _table(run: MaskRun) -> Table:
-    labels = layer_labels(cell.place for cell in run.cells)
     return Table(
         ("layer", "role", "matrices", "weights", "kept", "kept share", "R", "scores of all", "scores of kept"),
         [
             (
-                labels[cell.place], cell.role, cell.matrices, cell.weights, cell.kept, percent(cell.kept_share), cell.importance,
+                run.layers[cell.place], cell.role, cell.matrices, cell.weights, cell.kept, percent(cell.kept_share), cell.importance,
                 cell.score_sum, cell.selected,
             )
             for cell in run.cells

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import altair as alt
 
-from frogmask.report.cells import layer_labels
 from frogmask.report.charts.base import MOST_MATRICES, Roles, Rows, chart, layer_axis, legend_choice, whole
 from frogmask.report.numbers import brief, count, percent
 from frogmask.report.picture import Panel, Picture, Table
@@ -24,19 +23,18 @@ def shares(runs: list[MaskRun]) -> Picture:
     )
     top = max(cell.kept_share for run in runs for cell in run.cells)
     for run in runs:
-        labels = layer_labels(cell.place for cell in run.cells)
         rows = [
-            {"layer": labels[cell.place], "role": cell.role, "share": brief(cell.kept_share), "kept": cell.kept, "weights": cell.weights,
-             "shown": percent(cell.kept_share, 2)}
+            {"layer": run.layers[cell.place], "role": cell.role, "share": brief(cell.kept_share), "kept": cell.kept,
+             "weights": cell.weights, "shown": percent(cell.kept_share, 2)}
             for cell in run.cells
         ]  # fmt: skip
-        starved = run.record.get("starved")
-        note = f"{count(starved)} of {count(len(run.matrices))} matrices keep less than a tenth of a uniform share." if starved else ""
-        found.panels.append(Panel(run.label, share_map(rows, list(labels.values()), top, "kept share"), note, _table(rows)))
+        starved = f"{count(run.starved)} of {count(len(run.matrices))} matrices keep less than a tenth of a uniform share."
+        drawn = share_map(rows, list(run.layers.values()), top, "kept share")
+        found.panels.append(Panel(run.label, drawn, starved if run.starved else "", _table(rows)))
     return found
 
 
-def share_map(rows: Rows, order: list[str], top: float, title: str, axis: str = "layer") -> alt.LayerChart:
+def share_map(rows: Rows, order: list[str], top: float, title: str) -> alt.LayerChart:
     """A map of shares, with the numbers in the fields where they have room.
 
     Args:
@@ -44,14 +42,13 @@ def share_map(rows: Rows, order: list[str], top: float, title: str, axis: str = 
         order: The layers in their order.
         top: The share at the upper end of the colours.
         title: What a share is of.
-        axis: What `layer` is.
     """
     roles = sorted({row["role"] for row in rows})
     fields = (
         chart(rows)
         .mark_rect()
         .encode(
-            layer_axis("layer", order, axis),
+            layer_axis(order),
             alt.Y("role:N", sort=roles, title="role"),
             alt.Color(
                 "share:Q",
@@ -73,7 +70,7 @@ def share_map(rows: Rows, order: list[str], top: float, title: str, axis: str = 
         chart(rows)
         .mark_text(fontSize=11, opacity=alt.ExprRef(expr=f"width > {46 * len(order)} ? 1 : 0"))  # none where they would touch
         .encode(
-            layer_axis("layer", order, axis),
+            layer_axis(order),
             alt.Y("role:N", sort=roles),
             alt.Text("shown:N"),
             # Black or white, whichever the colour behind has the larger contrast with.
@@ -140,10 +137,9 @@ def _spread(run: MaskRun, roles: Roles) -> tuple[Rows, str]:
              "columns": brief(row.effective_columns)}
             for row in kept
         ], ""  # fmt: skip
-    labels = layer_labels(row.place for row in kept)
     sums: dict[tuple[str, str], list[float]] = {}
     for row in kept:
-        one = sums.setdefault((labels[row.place], row.role), [0.0, 0.0, 0.0])
+        one = sums.setdefault((run.layers[row.place], row.role), [0.0, 0.0, 0.0])
         one[0] += row.kept
         one[1] += row.kept * (row.effective_rows or 0.0)
         one[2] += row.kept * (row.effective_columns or 0.0)
