@@ -499,5 +499,5 @@ def test_runs_without_layers_and_of_convolutions(masked, tmp_path):
     for name in ("resnet", "mixtral", "gpt2"):
         write_report([masked(name)], tmp_path / f"{name}.html")
         text = (tmp_path / f"{name}.html").read_text()
-        for row in open_runs([masked(name)])[0].matrices:
+        for row in (row for row in open_runs([masked(name)])[0].matrices if row.kept):
             assert row.name in text, name
