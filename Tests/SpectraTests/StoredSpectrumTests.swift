@@ -22,7 +22,7 @@ struct StoredSpectrumTests {
       let largest = Double(sign: .plus, exponent: exponent, significand: significand)
       let stored = StoredSpectrum([largest * 0.25, largest])
       #expect(stored.exponent == ((-40..<40).contains(exponent) ? 0 : exponent))
-      #expect(stored.values.allSatisfy(\.isFinite))
+      #expect(stored.values.allSatisfy { $0.isFinite })
     }
   }
 
