@@ -19,6 +19,8 @@ package struct PlannedFactors: PlannedRun {
   package var work: any MatrixWork { FactorWork(choice.triplets) }
   /// The name of the phase that decomposes matrices, and writes their factors.
   package var phase: String { "factors" }
+  /// The name of the phase that reads all factors once more for their hashes.
+  package var lastPhase: String? { "hashes" }
 
   /// Every matrix is read for norms, twice for its factors, once for their errors and once to check the contents. Every factor file is read
   /// once for its hash.

@@ -35,13 +35,15 @@ extension ThinSVD {
     let (core, stream) = (Double(shape.core), Double(shape.stream))
     // Trailing vectors may need all.
     let count = if case .leading(let count) = wanted { Double(min(count, shape.core)) } else { core }
-    // The Gram matrix, then as reflectors; its vectors as LAPACK leaves them, as arrays and as a buffer; and the
-    // workspace of divide and conquer, which finds all.
-    let gram = core * core / Double(members) + 5 * core * count + (count == core ? core * core : 0)
-    // Both sides, R, its decomposition with LAPACK's workspace, and both sides as it turns them.
-    let sides = 2 * (core + stream) * count + 8 * count * count
-    let panel = max(Double(PanelShape.gramElements), 64 * core)
-    let band = members > 1 ? Double(bandElements) + stream * count : 0
-    return 8 * (max(gram, sides) + panel + band + 200 * (core + stream))
+    // Divide and conquer, which finds all vectors, has a workspace as large as they are.
+    let near = (count == core ? 5 : 4) * core * count
+    let gram = GramSpectrum.doubles(shape, vectors: near, members: members, bandElements: bandElements)
+    // Both sides, R, its decomposition with LAPACK's workspace, and both sides as it turns them; in a team, the longer side
+    // while it is added up.
+    let sides =
+      2 * (core + stream) * count + 8 * count * count + shape.longestPanel(of: PanelShape.scoreElements)
+      + (members > 1 ? 2 * stream * count : 0)
+    // The vectors that test the results, and the workspaces of LAPACK, are some vectors of each side.
+    return 8 * (max(gram, sides) + 200 * (core + stream))
   }
 }
