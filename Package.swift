@@ -89,6 +89,12 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
+      name: "Adapters",
+      dependencies: [
+        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "Weights", systemPackage,
+      ],
+      swiftSettings: strict),
+    .target(
       name: "Calibration",
       dependencies: [
         "DistSVD", "Execution", "FROGDist", "MPI", "Planning", "RunCore", "ShardIO", systemPackage,
@@ -97,7 +103,8 @@ let package = Package(
     .executableTarget(
       name: "frog-mpi",
       dependencies: [
-        "Calibration", "Comparison", "DistSVD", "Execution", "FROGDist", "MPI", "Planning", "RunCore", "ShardIO",
+        "Adapters", "Calibration", "Comparison", "DistSVD", "Execution", "FROGDist", "MPI", "Planning", "RunCore",
+        "ShardIO",
         "SpectralQuality", "Spectra", "Weights", systemPackage,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),

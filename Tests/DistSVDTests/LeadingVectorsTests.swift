@@ -84,8 +84,8 @@ struct LeadingVectorsTests {
     let gram = try GramMatrix<Double>(of: matrix)
     let form = try TridiagonalForm(reducing: gram.elements, order: order)
     let count = min(5, order)
-    let first = try form.tridiagonal.leadingVectors(count, by: .relativelyRobust)
-    let second = try form.tridiagonal.leadingVectors(count, by: .inverseIteration)
+    let first = try form.tridiagonal.vectors(0..<count, by: .relativelyRobust)
+    let second = try form.tridiagonal.vectors(0..<count, by: .inverseIteration)
     for k in 0..<count {
       let (a, b) = (Array(first[k * order..<(k + 1) * order]), Array(second[k * order..<(k + 1) * order]))
       #expect(abs(abs(Self.dot(a, b)) - 1) < 1e-12)

@@ -7,7 +7,7 @@
 //   FROG_LAPACK_MIN_ORDER=100                smaller matrices are neither spoilt nor counted
 //   FROG_LAPACK_LOG=FILE                     gets a line "routine order call kind" for each call of a routine below, kind - if it is not spoilt
 //
-// Routines: dstedc, sstedc, dsterf, dsyev, ssyev, dsyevd, pdsyevd, pssyevd, pdsyev, pssyev, dgeqrf. Kinds:
+// Routines: dstedc, sstedc, dsterf, dsyev, ssyev, dsyevd, pdsyevd, pssyevd, pdsyev, pssyev, dgeqrf, dgesdd. Kinds:
 //   info    reports failure
 //   swap    exchanges two eigenvectors
 //   rotate  turns two eigenvectors by 45° in their plane: orthonormal still, but no eigenvectors
@@ -119,6 +119,17 @@ void dsterf_(const int *n, double *d, double *e, int *info) {
   enum kind kind = fault("dsterf", *n, &calls);
   ((void (*)(const int *, double *, double *, int *))real("dsterf_"))(n, d, e, info);
   spoil_double(kind, *n, d, d, 0, 0, 1, info);
+}
+
+// The left vectors.
+void dgesdd_(const char *job, const int *m, const int *n, double *a, const int *lda, double *s, double *u, const int *ldu,
+             double *vt, const int *ldvt, double *work, const int *lwork, int *iwork, int *info, size_t length) {
+  static int calls;
+  enum kind kind = fault("dgesdd", *n, &calls);
+  ((void (*)(const char *, const int *, const int *, double *, const int *, double *, double *, const int *, double *,
+             const int *, double *, const int *, int *, int *, size_t))real("dgesdd_"))(
+      job, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork, info, length);
+  spoil_double(kind, *n, s, u, *n, *n, *ldu, info);
 }
 
 // The factors only; whatever the kind, the first of R's columns, with the reflector below it, becomes longer.

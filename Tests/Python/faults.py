@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes runs of `mask`, `analyze` and `compare` fail at their calls on files, and checks what is left; see scripts/faults.
+"""Makes runs of `mask`, `analyze`, `compare` and `factor` fail at their calls on files, and checks what is left; see scripts/faults.
 
 A *scenario* is a run on two ranks of checkpoints so small that it takes half a second. It is done once undisturbed, for
 the bytes that every other run must end with, while Tests/Interposers/files.c logs the calls of each rank. A *case* is a
@@ -147,6 +147,16 @@ SEVERAL = Command(
 )
 ANALYZE = Command("analyze", "summary.json", TABLES)
 COMPARE = Command("compare", "summary.json", TABLES)
+FACTORS = "factors.safetensors.index.json"
+FACTOR = Command(
+    "factor",
+    FACTORS,
+    {
+        FACTORS: lambda index: {"factors.json": index["metadata"]["factors_json_sha256"]},
+        "factors.json": lambda record: digests(record["files"]),
+    },
+    has_verify=True,
+)
 
 
 @dataclass(frozen=True)
@@ -207,6 +217,10 @@ SCENARIOS = [
     Scenario("compare", COMPARE, UPDATE, inputs=PAIR),
     Scenario("compare-overwrite", COMPARE, UPDATE, inputs=PAIR, older=Older(("--top", 2), inputs=("tuned", "small"))),
     Scenario("compare-resume", COMPARE, UPDATE, inputs=PAIR, killed_at=80),
+    Scenario("factor", FACTOR, ("--rank", 12)),
+    # Its files have other names.
+    Scenario("factor-overwrite", FACTOR, ("--rank", 12), older=Older(("--dtype", "bf16"), inputs=("other",))),
+    Scenario("factor-resume", FACTOR, (), killed_at=80),
 ]  # fmt: skip
 
 # Runs of seconds, for kills at any time of them; the I-th kill takes them in turn.
@@ -215,6 +229,7 @@ LARGE = [
     Scenario("large-analyze", ANALYZE, ("--vectors", "--overlap", 8, "--randomize"), inputs=("large",)),
     Scenario("large-mask-analyze", MASK, WEIGHTED, inputs=("large",)),
     Scenario("large-compare", COMPARE, ("--delta-spectrum",), inputs=("large", "large-tuned")),
+    Scenario("large-factor", FACTOR, (), inputs=("large",)),
 ]
 
 

@@ -328,7 +328,7 @@ def test_calibration(frog, shapes, tmp_path, ranks):
 
 ANALYSES = [(), ("--randomize",), ("--overlap", 8), ("--randomize", "--overlap", 8)]
 COMPARISONS = [(), ("--delta-spectrum", "--top", 8)]
-PHASES = {"mask": {"norms", "scores", "masks"}, "analyze": {"norms", "spectra"}, "compare": {"norms", "pairs"}}
+PHASES = {"mask": {"norms", "scores", "masks"}, "analyze": {"norms", "spectra"}, "compare": {"norms", "pairs"}, "factor": {"norms", "factors", "hashes"}}
 
 
 def single(folder, shape, name="model.layers.0.self_attn.o_proj", scale=0.0, dtype="F32"):
@@ -386,7 +386,7 @@ def test_each_command_has_its_own_figures(frog, shapes, name):
     assert parts == PHASES[name]
     assert totals["seconds"] == pytest.approx(sum(totals[f"{part}_seconds"] for part in parts))
     assert ("bytes_spilled" in totals) == (name == "mask")
-    solver = {"mask": "exact f64", "analyze": "spectrum", "compare": "two spectra"}[name]
+    solver = {"mask": "exact f64", "analyze": "spectrum", "compare": "two spectra", "factor": "svd"}[name]
     assert {m["solver"] for m in found["matrices"]} == {solver}
     shown = frog("plan", path, *asked)
     assert shown.status == 0, str(shown)
@@ -483,7 +483,8 @@ def test_bytes_read_are_those_of_a_run(frog, tmp_path, shape, name, options):
 @pytest.mark.parametrize(
     "name, options",
     [("analyze", o) for o in (*ANALYSES, ("--vectors",), ("--vectors", "--overlap", 400))]
-    + [("compare", o) for o in (*COMPARISONS, ("--top", 400))],
+    + [("compare", o) for o in (*COMPARISONS, ("--top", 400))]
+    + [("factor", o) for o in ((), ("--rank", 16), ("--dtype", "bf16"))],
     ids=str,
 )
 def test_a_run_takes_no_more_memory_and_writes_what_is_planned(frog, checkpoint, tmp_path, name, options, ranks):
@@ -528,7 +529,7 @@ def test_a_run_does_what_the_plan_says(frog, tmp_path, name, options, limited):
     assert max(run["peak_anonymous_bytes"]) <= found["totals"]["peak_bytes_per_rank"]
 
 
-@pytest.mark.parametrize("name", ["analyze", "compare"])
+@pytest.mark.parametrize("name", ["analyze", "compare", "factor"])
 def test_planned_memory_is_enough_and_less_is_refused_by_both(frog, checkpoint, tmp_path, name):
     source = checkpoint("mixed")
     needed = plan(frog, source, "--for", name, "--ranks", 1, "--threads", 1)["totals"]["peak_bytes_per_rank"]
@@ -541,7 +542,7 @@ def test_planned_memory_is_enough_and_less_is_refused_by_both(frog, checkpoint, 
     assert result.status == 0, str(result)
 
 
-@pytest.mark.parametrize("name", ["mask", "analyze", "compare"])
+@pytest.mark.parametrize("name", ["mask", "analyze", "compare", "factor"])
 def test_refusals_name_the_command(frog, shapes, name):
     weight = ["a.weight", [512, 256], "F8_E4M3"]
     found = plan(frog, shapes({"tensors": [weight, ["b.weight", [256, 256], "BF16"]]}), "--for", name)

@@ -277,7 +277,7 @@ def objects(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("command", ["mask", "analyze", "compare"])
+@pytest.mark.parametrize("command", ["mask", "analyze", "compare", "factor"])
 def test_json(frog, checkpoint, tmp_path, command):
     folders = [checkpoint("mixed")] * (2 if command == "compare" else 1)
     result = frog(command, *folders, "--out", tmp_path / "out", "--log-format", "json", ranks=2)

@@ -192,3 +192,32 @@ def test_a_comparison_says_whose_spectrum_went_wrong(frog, interposer, tmp_path,
     model = {"base": "the base", "tuned": "the tuned model", "difference": "the difference of the models"}[whose]
     refused = run(tmp_path / "refused", f"dsterf:info:{call},dgeqrf:info:{call}")
     assert_refused(refused, 70, f"{model}: tensor 'h.0.fine.weight': ")
+
+
+def factored(frog, interposer, source, out, fault, *options, ranks=None):
+    """`frog-mpi factor` with a spoilt library; the result and the lines of the log."""
+    log = out.parent / f"{out.name}.log"
+    prefix = ["env", f"LD_PRELOAD={interposer}", f"FROG_LAPACK_FAULT={fault}", f"FROG_LAPACK_LOG={log}"]
+    result = frog("factor", source, "--out", out, "--threads", 1, *options, prefix=prefix, ranks=ranks)
+    return result, [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@pytest.mark.parametrize("kind", ["info", "swap", "rotate", "stretch", "nan"])
+def test_factors_come_out_right_whichever_solver_fails(frog, interposer, tmp_path, kind):
+    """All vectors by divide and conquer, then by representations; all triplets of R by divide and conquer, then by QR."""
+    generator = np.random.default_rng(70)
+    plain = checkpoints.trained(generator, 80, 60)
+    graded = np.linalg.qr(plain)[0] * 0.5 ** np.arange(60) @ np.linalg.qr(generator.standard_normal((60, 60)))[0]
+    matrices = {"h.0.plain.weight": plain, "h.1.graded.weight": graded}
+    source = checkpoints.write_checkpoint(tmp_path / "in", {n: checkpoints.encode(m, "F32") for n, m in matrices.items()})
+    assert factored(frog, interposer, source, tmp_path / "whole", "")[0].status == 0
+    expected = json.loads((tmp_path / "whole/factors.json").read_text())["matrices"]
+    assert [m["solver"] for m in expected] == ["local", "local, QR"]
+    for routine in ("dstedc", "dgesdd"):
+        out = tmp_path / routine
+        result, log = factored(frog, interposer, source, out, f"{routine}:{kind}:1")
+        assert result.status == 0 and [line for line in log if line[3] == kind][0][0] == routine, str(result)
+        rescued = json.loads((out / "run.json").read_text())["rescued"]
+        assert list(rescued) == ["h.0.plain.weight" if routine == "dstedc" else "h.1.graded.weight"]
+        for entry, wanted in zip(json.loads((out / "factors.json").read_text())["matrices"], expected, strict=True):
+            assert entry["residual"] <= 1.5 * wanted["residual"] and entry["u_error"] < 1e-5 and entry["v_error"] < 1e-5

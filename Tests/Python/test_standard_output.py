@@ -21,11 +21,12 @@ COMMANDS = {
     "mask": ("mask", "IN", "--out", "OUT", "--threads", 1),
     "analyze": ("analyze", "IN", "--out", "OUT", "--threads", 1),
     "compare": ("compare", "IN", "IN", "--out", "OUT", "--threads", 1),
+    "factor": ("factor", "IN", "--out", "OUT", "--threads", 1),
     "--help": ("--help",),
     "mask --help": ("mask", "--help"),
     "--version": ("--version",),
 }
-RUNS = ("mask", "analyze", "compare")
+RUNS = ("mask", "analyze", "compare", "factor")
 # What a shell makes of standard output, and what the system says of a write to it.
 BROKEN = {">/dev/full": "No space left on device", ">&-": "Bad file descriptor"}
 
@@ -45,8 +46,8 @@ def line(checkpoint, masks, tmp_path):
 
 def whole(command, out):
     """Checks that the results of a run are there, as they would be with a summary."""
-    if command == "mask":
-        assert "masks.safetensors.index.json" in final_files(out)
+    if command in ("mask", "factor"):
+        assert {"mask": "masks", "factor": "factors"}[command] + ".safetensors.index.json" in final_files(out)
     else:
         assert json.loads((out / "summary.json").read_text()) and (out / "details.csv").stat().st_size > 0
     assert not (out / ".frog-mpi").exists()

@@ -34,6 +34,7 @@ struct RankChecks {
     ("randomized", checkRandomized),
     ("spectrum", checkSpectrum),
     ("spectrum-failures", checkSpectrumFailures),
+    ("thin-svd", checkThinSVD),
     ("cross-products", checkCrossProducts),
   ]
 

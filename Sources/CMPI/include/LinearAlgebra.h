@@ -49,6 +49,10 @@ void dormtr_(const char *, const char *, const char *, const int *, const int *,
              double *, const int *, double *, const int *, int *, size_t, size_t, size_t);
 void dtpqrt_(const int *, const int *, const int *, const int *, double *, const int *, double *, const int *, double *,
              const int *, double *, int *);
+void dgesdd_(const char *, const int *, const int *, double *, const int *, double *, double *, const int *, double *,
+             const int *, double *, const int *, int *, int *, size_t);
+void dgesvd_(const char *, const char *, const int *, const int *, double *, const int *, double *, double *, const int *,
+             double *, const int *, double *, const int *, int *, size_t, size_t);
 void dgebrd_(const int *, const int *, double *, const int *, double *, double *, double *, double *, double *,
              const int *, int *);
 void dbdsqr_(const char *, const int *, const int *, const int *, const int *, double *, double *, double *, const int *,
@@ -165,10 +169,10 @@ static inline int clapack_dgeqrf(int m, int n, double *a, double *tau, double *w
   return info;
 }
 
-// Replaces the m × n matrix a, m ≥ n, by the Q of its QR decomposition. tau has n elements.
-static inline int clapack_dqr_basis(int m, int n, double *a, double *tau, double *work, int lwork) {
-  int info = clapack_dgeqrf(m, n, a, tau, work, lwork);
-  if (info == 0) dorgqr_(&m, &n, &n, a, &m, tau, work, &lwork, &info);
+// Replaces the m × n matrix a, m ≥ n, as dgeqrf has left it, by the Q of its QR decomposition.
+static inline int clapack_dorgqr(int m, int n, double *a, const double *tau, double *work, int lwork) {
+  int info = 0;
+  dorgqr_(&m, &n, &n, a, &m, tau, work, &lwork, &info);
   return info;
 }
 
@@ -197,30 +201,31 @@ static inline int clapack_dsterf(int n, double *d, double *e) {
   return info;
 }
 
-// Finds the k largest eigenvalues and their eigenvectors of the tridiagonal matrix in d and e, by relatively robust
-// representations. Eigenvalues go to w, ascending, and eigenvectors to the columns of z. d and e are destroyed; e has n
-// elements, the last of them for work. work has 18n elements, iwork 10n, support 2k. *found gets the number of vectors.
-static inline int clapack_dstemr_largest(
-    int n, int k, double *d, double *e, double *w, double *z, int *support, double *work, int *iwork, int *found) {
+// Finds some eigenvalues and their eigenvectors of the tridiagonal matrix in d and e, by relatively robust
+// representations: those from `first` to `last`, which count from 1 in ascending order. Eigenvalues go to w, ascending,
+// and eigenvectors to the columns of z. d and e are destroyed; e has n elements, the last of them for work. work has 18n
+// elements, iwork 10n, support two for each vector. *found gets the number of vectors.
+static inline int clapack_dstemr_range(
+    int n, int first, int last, double *d, double *e, double *w, double *z, int *support, double *work, int *iwork,
+    int *found) {
   const double unused = 0;
-  const int first = n - k + 1, lwork = 18 * n, liwork = 10 * n;
+  const int k = last - first + 1, lwork = 18 * n, liwork = 10 * n;
   int relative = 1, info = 0;
-  dstemr_("V", "I", &n, d, e, &unused, &unused, &first, &n, found, w, z, &n, &k, support, &relative, work, &lwork, iwork,
-          &liwork, &info, 1, 1);
+  dstemr_("V", "I", &n, d, e, &unused, &unused, &first, &last, found, w, z, &n, &k, support, &relative, work, &lwork,
+          iwork, &liwork, &info, 1, 1);
   return info;
 }
 
 // Finds the same by bisection and inverse iteration. d and e are kept. Eigenvalues and eigenvectors come block by
 // block, not in order. w has n elements, work 5n, iwork 3n, and blocks, splits and failed n each.
-static inline int clapack_dstein_largest(
-    int n, int k, const double *d, const double *e, double *w, double *z, int *blocks, int *splits, int *failed,
-    double *work, int *iwork, int *found) {
+static inline int clapack_dstein_range(
+    int n, int first, int last, const double *d, const double *e, double *w, double *z, int *blocks, int *splits,
+    int *failed, double *work, int *iwork, int *found) {
   const double unused = 0, tolerance = 4.5e-308;  // twice the smallest normal number: as exact as it gets
-  const int first = n - k + 1;
   int pieces = 0, info = 0;
-  dstebz_("I", "B", &n, &unused, &unused, &first, &n, &tolerance, d, e, found, &pieces, w, blocks, splits, work, iwork,
+  dstebz_("I", "B", &n, &unused, &unused, &first, &last, &tolerance, d, e, found, &pieces, w, blocks, splits, work, iwork,
           &info, 1, 1);
-  if (info == 0 && *found <= k) dstein_(&n, d, e, found, w, blocks, splits, z, &n, work, iwork, failed, &info);
+  if (info == 0 && *found <= last - first + 1) dstein_(&n, d, e, found, w, blocks, splits, z, &n, work, iwork, failed, &info);
   return info;
 }
 
@@ -247,6 +252,21 @@ static inline int clapack_dgebrd(
     int m, int n, double *a, double *d, double *e, double *tauq, double *taup, double *work, int lwork) {
   int info = 0;
   dgebrd_(&m, &n, a, &m, d, e, tauq, taup, work, &lwork, &info);
+  return info;
+}
+
+// Decomposes the n × n matrix a, which is destroyed, to U·S·Vᵀ by divide and conquer. S goes to s, descending, U to u, Vᵀ
+// to vt. work has 4n² + 71n elements, iwork 8n.
+static inline int clapack_dgesdd(int n, double *a, double *s, double *u, double *vt, double *work, int lwork, int *iwork) {
+  int info = 0;
+  dgesdd_("A", &n, &n, a, &n, s, u, &n, vt, &n, work, &lwork, iwork, &info, 1);
+  return info;
+}
+
+// Decomposes the same by QR steps. work has 69n elements.
+static inline int clapack_dgesvd(int n, double *a, double *s, double *u, double *vt, double *work, int lwork) {
+  int info = 0;
+  dgesvd_("A", "A", &n, &n, a, &n, s, u, &n, vt, &n, work, &lwork, &info, 1, 1);
   return info;
 }
 

@@ -33,16 +33,26 @@ enum DoubleLAPACK {
   /// Householder reflections make the result orthonormal whatever the rank of `a`, even for zeros. ``BasisProbe`` tests
   /// it.
   ///
+  /// - Parameter triangle: gets R of `a` = Q·R, `columns × columns`, on its diagonal and above; nil if R is not wanted.
   /// - Throws: ``SolverError/wrongBasis(residual:columns:)`` if the result fails the test.
   /// - Complexity: 4·rows·columns² operations.
   ///
   /// C functions: `dgeqrf`, `dorgqr`.
-  static func orthonormalize(_ a: UnsafeMutablePointer<Double>, rows: Int, columns: Int) throws(SolverError) {
+  static func orthonormalize(
+    _ a: UnsafeMutablePointer<Double>, rows: Int, columns: Int, triangle: UnsafeMutablePointer<Double>? = nil
+  ) throws(SolverError) {
     let probe = try BasisProbe(of: a, rows: rows, columns: columns)
     let factors = try AlignedBuffer<Double>(count: columns)
     let work = try AlignedBuffer<Double>(count: 64 * columns)
-    let info = clapack_dqr_basis(
-      Int32(rows), Int32(columns), a, factors.start, work.start, Int32(work.count))
+    var info = clapack_dgeqrf(Int32(rows), Int32(columns), a, factors.start, work.start, Int32(work.count))
+    if info == 0 {
+      if let triangle {
+        for column in 0..<columns {
+          (triangle + column * columns).update(from: a + column * rows, count: column + 1)
+        }
+      }
+      info = clapack_dorgqr(Int32(rows), Int32(columns), a, factors.start, work.start, Int32(work.count))
+    }
     guard info == 0 else { throw .lapack(routine: "geqrf", info: Int(info)) }
     try probe.check(a)
   }

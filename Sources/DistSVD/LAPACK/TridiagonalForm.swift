@@ -79,24 +79,32 @@ struct Tridiagonal {
     return withExtendedLifetime(d) { Array(d.elements) }
   }
 
-  /// The algorithms that find some of the eigenvectors. The two fail on different matrices, so each can stand in for
-  /// the other.
-  enum Algorithm: CaseIterable {
-    /// Relatively robust representations, the usual algorithm: `dstemr` (Dhillon and Parlett 2004).
+  /// The algorithms that find eigenvectors. They fail on different matrices, so each can stand in for another.
+  enum Algorithm {
+    /// Divide and conquer, which finds all eigenvectors: `dstedc` (Gu and Eisenstat 1995).
+    case divideAndConquer
+    /// Relatively robust representations: `dstemr` (Dhillon and Parlett 2004).
     case relativelyRobust
     /// Bisection and inverse iteration: `dstebz` and `dstein`. Takes O(order·count²) operations where many eigenvalues
     /// lie close together.
     case inverseIteration
+
+    /// The algorithms that find `count` of `order` eigenvectors, in the order in which they are tried.
+    static func choices(count: Int, order: Int) -> [Algorithm] {
+      count == order ? [.divideAndConquer, .relativelyRobust] : [.relativelyRobust, .inverseIteration]
+    }
   }
 
-  /// The eigenvectors of the `count` largest eigenvalues: `order × count`, column-major, in descending order of the
-  /// eigenvalues.
+  /// Some eigenvectors: `order × positions.count`, column-major, in descending order of the eigenvalues.
   ///
+  /// - Parameter positions: the positions of their eigenvalues in descending order. Divide and conquer takes all.
   /// - Throws: ``SolverError/noConvergence(info:order:)``.
-  /// - Complexity: O(order·count) operations.
+  /// - Complexity: O(order·count) operations; O(order³) at most by divide and conquer.
   ///
-  /// C functions: `dstemr`; `dstebz`, `dstein`.
-  func leadingVectors(_ count: Int, by algorithm: Algorithm) throws(SolverError) -> [Double] {
+  /// C functions: `dstemr`; `dstebz`, `dstein`; `dstedc`.
+  func vectors(_ positions: Range<Int>, by algorithm: Algorithm) throws(SolverError) -> [Double] {
+    guard algorithm != .divideAndConquer else { return try allVectors() }
+    let count = positions.count
     let (d, e) = try (padded(diagonal), padded(offDiagonal))
     let values = try AlignedBuffer<Double>(count: order)
     let found = try AlignedBuffer<Double>(count: order * count)
@@ -104,20 +112,41 @@ struct Tridiagonal {
     let integerWork = try AlignedBuffer<Int32>(count: 10 * order)
     let more = try AlignedBuffer<Int32>(count: 3 * order)
     var number: Int32 = 0
-    let (n, k) = (Int32(order), Int32(count))
+    let (n, first, last) = (Int32(order), Int32(order - positions.upperBound + 1), Int32(order - positions.lowerBound))
     let info =
       switch algorithm {
-      case .relativelyRobust:
-        clapack_dstemr_largest(
-          n, k, d.start, e.start, values.start, found.start, more.start, work.start, integerWork.start, &number)
+      case .relativelyRobust, .divideAndConquer:
+        clapack_dstemr_range(
+          n, first, last, d.start, e.start, values.start, found.start, more.start, work.start, integerWork.start,
+          &number)
       case .inverseIteration:
-        clapack_dstein_largest(
-          n, k, d.start, e.start, values.start, found.start, more.start, more.start + order, more.start + 2 * order,
+        clapack_dstein_range(
+          n, first, last, d.start, e.start, values.start, found.start, more.start, more.start + order,
+          more.start + 2 * order,
           work.start, integerWork.start, &number)
       }
-    guard info == 0, number == k else { throw .noConvergence(info: Int(info == 0 ? -1 : info), order: order) }
+    guard info == 0, number == Int32(count) else {
+      throw .noConvergence(info: Int(info == 0 ? -1 : info), order: order)
+    }
     let places = (0..<count).sorted { values.elements[$0] > values.elements[$1] }
     return places.flatMap { found.elements[$0 * order..<($0 + 1) * order] }
+  }
+
+  /// All eigenvectors by divide and conquer, in descending order of the eigenvalues.
+  private func allVectors() throws(SolverError) -> [Double] {
+    // The workspace has more elements than 32 bits count above this order.
+    guard order <= SolverError.largestOrder else { throw .orderTooLarge(order) }
+    let (d, e) = try (padded(diagonal), padded(offDiagonal))
+    let found = try AlignedBuffer<Double>(count: order * order)
+    let work = try AlignedBuffer<Double>(count: 1 + 4 * order + order * order)
+    let integerWork = try AlignedBuffer<Int32>(count: 3 + 5 * order)
+    let info = Double.tridiagonalEigensystem(
+      order: order, diagonal: d.start, offDiagonal: e.start, vectors: found.start, work: work.elements,
+      integerWork: integerWork.elements)
+    guard info == 0 else { throw .noConvergence(info: info, order: order) }
+    return withExtendedLifetime(found) {
+      (0..<order).reversed().flatMap { found.elements[$0 * order..<($0 + 1) * order] }
+    }
   }
 
   /// A copy of a diagonal with room for `order` elements, as LAPACK wants it.

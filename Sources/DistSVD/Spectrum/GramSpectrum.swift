@@ -1,4 +1,4 @@
-/// The tested eigenvalues and leading eigenvectors of the Gram matrix G of a matrix; in a team, the same on every
+/// The tested eigenvalues and some eigenvectors of the Gram matrix G of a matrix; in a team, the same on every
 /// member.
 struct GramSpectrum {
   /// The probe that tests eigensystems of G.
@@ -9,30 +9,30 @@ struct GramSpectrum {
   let rounding: Double
   /// All eigenvalues, ascending, or the reason to refuse them.
   let eigenvalues: Result<[Double], SolverError>
-  /// The eigenvectors of the `count` largest eigenvalues, `order × count`, in descending order; nil if none are wanted
+  /// The eigenvectors at ``positions``, `order × count`, in descending order of the eigenvalues; nil if none are wanted
   /// or all were refused.
   let vectors: AlignedBuffer<Double>?
-  /// The number of vectors that are wanted, at most the order.
-  let count: Int
+  /// The positions of the eigenvalues, in descending order, whose vectors are wanted; empty if there are no eigenvalues.
+  let positions: Range<Int>
   /// Why the usual algorithm's vectors were refused, if they were; else nil.
   let rescue: SolverError?
 
   /// Streams `source` once.
   ///
-  /// - Parameter count: the number of vectors that are wanted.
+  /// - Parameter wanted: the vectors that are wanted; nil for eigenvalues alone.
   /// - Throws: ``SolverError/notFinite(order:)``, ``SolverError/outOfMemory(bytes:)``,
   ///   ``SolverError/orderTooLarge(_:)``, or what `source` throws.
-  init(of source: some PanelSource, vectors count: Int) throws {
+  init(of source: some PanelSource, vectors wanted: Triplets?) throws {
     let gram = try GramMatrix<Double>(of: source)
     let order = gram.order
     let probe = try EigenProbe(gram)
     try probe.checkMatrix()
     let squares = DoubleLAPACK.symmetricSquares(gram.elements, order: order)
-    let form = try count > 0 ? TridiagonalForm(reducing: gram.elements, order: order) : nil
+    let form = try wanted != nil ? TridiagonalForm(reducing: gram.elements, order: order) : nil
     try self.init(
       form?.tridiagonal ?? Tridiagonal(reducing: gram.elements, order: order), probe: probe, squares: squares,
-      count: min(count, order), agreeing: { try $0() }, sharing: { $0 },
-      rotate: { try form?.rotate($0, count: min(count, order)) })
+      vectors: wanted, agreeing: { try $0() }, sharing: { $0 },
+      rotate: { try form?.rotate($0, count: $1) })
   }
 
   /// Finds the eigensystem of a Gram matrix that has been reduced to Q·T·Qᵀ.
@@ -42,20 +42,19 @@ struct GramSpectrum {
   /// - Parameters:
   ///   - tridiagonal: T.
   ///   - squares: ‖G‖²_F.
-  ///   - count: the number of vectors that are wanted, at most the order.
+  ///   - wanted: the vectors that are wanted; nil for eigenvalues alone.
   ///   - agreeing: does local work. If the work fails on one rank, `agreeing` throws the same error on all.
   ///   - sharing: gives all ranks the numbers of the first.
-  ///   - rotate: multiplies vectors, which are the same on all ranks, by Q.
+  ///   - rotate: multiplies vectors, which are the same on all ranks, by Q. It is given their number too.
   init(
-    _ tridiagonal: Tridiagonal, probe: EigenProbe, squares: Double, count: Int,
+    _ tridiagonal: Tridiagonal, probe: EigenProbe, squares: Double, vectors wanted: Triplets?,
     agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
-    rotate: (AlignedBuffer<Double>) throws -> Void
+    rotate: (AlignedBuffer<Double>, _ count: Int) throws -> Void
   ) throws {
     let order = tridiagonal.order
     self.probe = probe
     self.squares = squares
     rounding = tridiagonal.rounding
-    self.count = count
     // 1. The eigenvalues, tested by their sum and the sum of their squares.
     let found = try settled(order, order: order, agreeing: agreeing, sharing: sharing) {
       try tridiagonal.eigenvalues()
@@ -66,20 +65,23 @@ struct GramSpectrum {
     }
     // 2. The vectors, by one algorithm after the other until a result passes the test.
     var (vectors, rescue): (AlignedBuffer<Double>?, SolverError?) = (nil, nil)
-    if count > 0, case .success(let values) = eigenvalues {
-      for algorithm in Tridiagonal.Algorithm.allCases where vectors == nil {
+    var positions = 0..<0
+    if let wanted, case .success(let values) = eigenvalues {
+      positions = wanted.positions(of: values)
+      let count = positions.count
+      for algorithm in Tridiagonal.Algorithm.choices(count: count, order: order) where vectors == nil {
         let elements = try settled(order * count, order: order, agreeing: agreeing, sharing: sharing) {
-          try tridiagonal.leadingVectors(count, by: algorithm)
+          try tridiagonal.vectors(positions, by: algorithm)
         }
         switch elements {
         case .failure(let error): rescue = error
         case .success(let elements):
           let buffer = try agreed(agreeing) { try AlignedBuffer<Double>(count: order * count) }
           _ = buffer.elements.update(fromContentsOf: elements)
-          try rotate(buffer)
-          let leading = Array(values.suffix(count).reversed())
+          try rotate(buffer, count)
+          let own = Array(values.reversed()[positions])
           let residual = try agreed(agreeing) {
-            try probe.residual(values: leading, scale: probe.scale(values), vectors: buffer)
+            try probe.residual(values: own, scale: probe.scale(values), vectors: buffer)
           }
           if residual <= EigenProbe.Tolerance(products: order).residual {
             vectors = buffer
@@ -89,6 +91,7 @@ struct GramSpectrum {
         }
       }
     }
+    self.positions = positions
     self.vectors = vectors
     self.rescue = rescue
   }

@@ -1,5 +1,3 @@
-import CMPI
-
 /// The leading singular vectors of both sides of a matrix, made from those of the smaller side.
 ///
 /// W stands for the tall one of the matrix and its transpose. The vectors of the longer side are W·V, made orthonormal
@@ -32,23 +30,23 @@ struct LeadingSides {
     share: ([Range<Int>]) -> [Range<Int>], agreeing: (() throws -> Void) throws -> Void,
     adding: (AlignedBuffer<Double>) throws -> Void
   ) throws {
-    guard let leading, let core = gram.vectors, case .success(let eigenvalues) = gram.eigenvalues else {
+    guard let leading, let core = gram.vectors else {
       (left, right, rescue) = (nil, nil, gram.rescue)
       return
     }
     // 1. The vectors of the longer side, if they are wanted.
     let shape = PanelShape(source)
-    let count = gram.count
+    let count = gram.positions.count
     var (far, refusal): (SingularVectors?, SolverError?) = (nil, nil)
     if leading.sides.contains(shape.isTall ? .left : .right) {
       let image = try agreed(agreeing) {
         let image = try AlignedBuffer<Double>(count: shape.stream * count)
-        try Self.project(
+        try project(
           source, on: core, count: count, panels: share(shape.panels(of: PanelShape.scoreElements)), into: image)
         return image
       }
       try adding(image)
-      refusal = Self.refusal(image, rows: shape.stream, count: count, eigenvalues: eigenvalues)
+      refusal = gram.refusal(ofImages: image, rows: shape.stream)
       if refusal == nil {
         try agreed(agreeing) { try DoubleLAPACK.orthonormalize(image.start, rows: shape.stream, columns: count) }
         far = SingularVectors(image, dimension: shape.stream, count: count)
@@ -60,41 +58,22 @@ struct LeadingSides {
     right = leading.sides.contains(.right) ? (shape.isTall ? near : far) : nil
     rescue = refusal ?? gram.rescue
   }
+}
 
-  /// Writes the rows of W·V that `panels` cover to `image`, `stream × count`, column-major.
-  ///
-  /// - Complexity: 2·count operations for each element read.
-  ///
-  /// C function: `dgemm`.
-  private static func project(
-    _ source: some PanelSource, on vectors: AlignedBuffer<Double>, count: Int, panels: [Range<Int>],
-    into image: AlignedBuffer<Double>
-  ) throws {
-    let shape = PanelShape(source)
-    let panel = try AlignedBuffer<Double>(count: (panels.map(\.count).max() ?? 0) * shape.core)
-    for lines in panels {
-      try source.read(
-        rows: shape.rows(lines), columns: shape.columns(lines), into: panel.prefix(lines.count * shape.core))
-      // BLAS takes a row-major panel for its transpose: core × lines when tall, lines × core when wide.
-      cblas_dgemm_into(
-        shape.isTall ? LocalBLAS.transpose : LocalBLAS.plain, LocalBLAS.plain, Int32(lines.count), Int32(count),
-        Int32(shape.core), 1, panel.start, Int32(shape.isTall ? shape.core : lines.count), vectors.start,
-        Int32(shape.core), 0, image.start + lines.lowerBound, Int32(shape.stream))
-    }
-  }
-
+extension GramSpectrum {
   /// The reason to refuse the vectors: an ‖W·v_k‖² that is not λ_k; nil if all are.
-  private static func refusal(
-    _ image: AlignedBuffer<Double>, rows: Int, count: Int, eigenvalues: [Double]
-  ) -> SolverError? {
+  ///
+  /// - Parameter image: W·V, `rows × count`, column-major.
+  func refusal(ofImages image: AlignedBuffer<Double>, rows: Int) -> SolverError? {
+    guard case .success(let eigenvalues) = eigenvalues else { return nil }
     let order = eigenvalues.count
     let largest = eigenvalues.reduce(0) { max($0, abs($1)) }
     let tolerance = EigenProbe.Tolerance(order: order, Double.self).trace
-    for column in 0..<count {
+    for (column, position) in positions.enumerated() {
       let start = image.start + column * rows
       var sum = 0.0
       for row in 0..<rows { sum += start[row] * start[row] }
-      let eigenvalue = eigenvalues[order - 1 - column]
+      let eigenvalue = eigenvalues[order - 1 - position]
       // Written so that NaN is refused too.
       guard abs(sum - eigenvalue) <= tolerance * largest else {
         return .wrongValues(sum: sum, trace: eigenvalue, order: order)

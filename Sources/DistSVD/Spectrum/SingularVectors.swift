@@ -19,12 +19,16 @@ package struct SingularVectors {
     self.count = count
     self.elements = elements
     for column in 0..<count {
-      let vector = elements.start + column * dimension
-      var largest = 0.0
-      for index in 0..<dimension { largest = max(largest, abs(vector[index])) }
-      let first = (0..<dimension).first { abs(vector[$0]) >= largest * (1 - 1e-6) } ?? 0
-      if dimension > 0, vector[first] < 0 { for index in 0..<dimension { vector[index] = -vector[index] } }
+      let vector = UnsafeMutableBufferPointer(
+        rebasing: elements.elements[column * dimension..<(column + 1) * dimension])
+      if Self.isReversed(vector) { for index in vector.indices { vector[index] = -vector[index] } }
     }
+  }
+
+  /// Whether a vector has the other sign than that of the invariant.
+  static func isReversed(_ vector: UnsafeMutableBufferPointer<Double>) -> Bool {
+    let largest = vector.reduce(0) { max($0, abs($1)) }
+    return vector.first { abs($0) >= largest * (1 - 1e-6) }.map { $0 < 0 } ?? false
   }
 
   /// Restores vectors that were found before.
@@ -57,6 +61,9 @@ package struct LeadingVectors: Sendable, Equatable {
   package let count: Int
   /// The sides whose vectors are wanted.
   package let sides: Set<Side>
+
+  /// The triplets that the vectors belong to.
+  var triplets: Triplets { .leading(count) }
 
   /// Asks for the first `count` vectors of `sides`.
   package init(_ count: Int, _ sides: Set<Side>) {

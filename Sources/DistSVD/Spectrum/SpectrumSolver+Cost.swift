@@ -32,33 +32,17 @@ extension SpectrumSolver {
     // The vectors of T before and after they are sorted, and as an array; those of the longer side, and the copies that
     // test them.
     let near = 4 * core * count
-    let far = isFar ? near + 3 * Double(shape.stream) * count + panel(shape, of: PanelShape.scoreElements) : near
-    let (gram, factor): (Double, Double)
-    if members > 1 {
-      let grid = ProcessGrid.shape(of: members)
-      let layout = BlockCyclic(order: shape.core, gridRows: grid.rows, gridColumns: grid.columns)
-      let (height, width) = (layout.rows.count(on: 0), layout.columns.count(on: 0))
-      let share = Double(height) * Double(width)
-      let panels = 4 * Double(GramPanels.width(order: shape.core, gridColumns: grid.columns)) * core
-      let band = min(weights(shape) / Double(members) + 16 * core, Double(bandElements) + 16 * core)
-      gram = share + max(panels + band, Double(TeamReduction.workspace(height: height, width: width)) + 2 * near)
-      factor = TeamTriangularFactor.doubles(shape, members: members)
-    } else {
-      gram = core * core + max(panel(shape, of: PanelShape.gramElements), 112 * core + 4096 + near)
-      factor =
-        core * core
-        + max(2 * panel(shape, of: PanelShape.factorElements) + 192 * core, InverseLanczos.doubles(order: shape.core))
-    }
+    let far = isFar ? near + 3 * Double(shape.stream) * count + shape.longestPanel(of: PanelShape.scoreElements) : near
+    let gram = GramSpectrum.doubles(shape, vectors: near, members: members, bandElements: bandElements)
+    let factor =
+      members > 1
+      ? TeamTriangularFactor.doubles(shape, members: members)
+      : core * core
+        + max(
+          2 * shape.longestPanel(of: PanelShape.factorElements) + 192 * core, InverseLanczos.doubles(order: shape.core))
     // On top: the vectors of the probe, T and the values, with LAPACK's workspaces of some vectors each.
     let doubles = max(gram, factor + near, far) + 48 * core
     // The sum is in floating point, since the sizes that a file claims may overflow integers.
     return Int(exactly: (8 * doubles).rounded(.up)) ?? .max
-  }
-
-  private static func weights(_ shape: PanelShape) -> Double { Double(shape.core) * Double(shape.stream) }
-
-  /// The elements of the longest panel.
-  private static func panel(_ shape: PanelShape, of elements: Int) -> Double {
-    Double(min(shape.stream, shape.step(of: elements))) * Double(shape.core)
   }
 }

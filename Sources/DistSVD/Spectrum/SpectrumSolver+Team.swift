@@ -24,21 +24,13 @@ extension SpectrumSolver {
   ) throws -> SpectrumResult {
     let team = grid.team
     let gram = try GramSpectrum(
-      of: source, vectors: leading?.count ?? 0, on: grid, bandElements: bandElements, agreeing: agreeing)
+      of: source, vectors: leading?.triplets, on: grid, bandElements: bandElements, agreeing: agreeing)
     let values = try gram.spectrum { _ in
       try TeamTriangularFactor(of: source, on: grid, agreeing: agreeing).singularValues(agreeing: agreeing)
         .map { ($0, .qr) }
     }
     let sides = try LeadingSides(
-      gram, leading, of: source,
-      share: { Array($0[$0.count * team.rank / team.size..<$0.count * (team.rank + 1) / team.size]) },
-      agreeing: agreeing,
-      adding: { image in
-        // Each row belongs to one member, and is 0 on the others.
-        var whole = Array(image.elements)
-        try team.allReduce(&whole, .sum)
-        _ = image.elements.update(fromContentsOf: whole)
-      })
+      gram, leading, of: source, share: team.share, agreeing: agreeing, adding: { try team.addRows($0) })
     return try SpectrumResult(agreed(agreeing) { try values.get() }, sides)
   }
 }
@@ -47,19 +39,18 @@ extension GramSpectrum {
   /// Streams `source` once, all members together.
   ///
   /// Collective: every member of `grid` calls it.
-  fileprivate init(
-    of source: some PanelSource, vectors count: Int, on grid: ProcessGrid, bandElements: Int,
+  init(
+    of source: some PanelSource, vectors wanted: Triplets?, on grid: ProcessGrid, bandElements: Int,
     agreeing: (() throws -> Void) throws -> Void
   ) throws {
     let gram = try TeamGram<Double>(of: source, on: grid, bandElements: bandElements, agreeing: agreeing)
-    let count = min(count, gram.order)
     let probe = try EigenProbe(gram.matrix)
     try agreed(agreeing) { try probe.checkMatrix() }
     let squares = try gram.matrix.symmetricSquares()
     let form = try TeamTridiagonalForm(reducing: gram.matrix, agreeing: agreeing)
     try self.init(
-      form.tridiagonal, probe: probe, squares: squares, count: count, agreeing: agreeing,
+      form.tridiagonal, probe: probe, squares: squares, vectors: wanted, agreeing: agreeing,
       sharing: { try grid.team.broadcasting($0) },
-      rotate: { try form.rotate($0, count: count, agreeing: agreeing) })
+      rotate: { try form.rotate($0, count: $1, agreeing: agreeing) })
   }
 }

@@ -38,7 +38,7 @@ package enum SpectrumSolver {
   /// C functions: `dsyrk`, `dsytrd`, `dsytrd_2stage`, `dsterf`; `dgeqrf`, `dtpqrt`; `dtrsm`, `dsyevd`; `dgebrd`,
   /// `dbdsqr`.
   package static func solve(_ source: some PanelSource, leading: LeadingVectors? = nil) throws -> SpectrumResult {
-    let gram = try GramSpectrum(of: source, vectors: leading?.count ?? 0)
+    let gram = try GramSpectrum(of: source, vectors: leading?.triplets)
     let values = try gram.spectrum { rough in
       var factor = try TriangularFactor(of: source)
       if let rough, let refined = try factor.refined(rough) { return .success((refined, .inverse)) }

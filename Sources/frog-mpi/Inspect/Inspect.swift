@@ -1,3 +1,4 @@
+import Adapters
 import ArgumentParser
 import Execution
 import FROGDist
@@ -14,10 +15,11 @@ struct Inspect: ParsableCommand {
     discussion: """
       Lists every tensor of a checkpoint, and says whether it counts as a weight matrix and, if not, why. Only headers are read, so \
       this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps, \
-      and with --layers how important each layer is.
+      and with --layers how important each layer is. For one of `frog-mpi factor` it says how exact the factors are.
       """)
 
-  @Argument(help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask`.")
+  @Argument(
+    help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask` or `frog-mpi factor`.")
   var path: String
 
   @Flag(help: "Print JSON.")
@@ -60,6 +62,8 @@ struct Inspect: ParsableCommand {
         try output.write(describeLayers(MaskReader(path)))
       } else if MaskSet.isOne(path) {
         try output.write(describe(MaskSet(in: path)))
+      } else if FactorFiles.isOutput(path) {
+        try output.write(describe(FactorFiles.read(in: path).record))
       } else if MaskReader.isOutput(path) {
         try output.write(describe(MaskReader(path).record))
       } else {
@@ -86,6 +90,12 @@ struct Inspect: ParsableCommand {
     return json
       ? String(decoding: try Document.encode(report), as: UTF8.self)
       : LayersDescription(report, on: .current).text
+  }
+
+  private func describe(_ record: FactorRecord) throws -> String {
+    guard !json else { return String(decoding: try Document.encode(record), as: UTF8.self) }
+    let description = FactorDescription(record)
+    return description.table + "\n" + SummaryLines.columns(description.lines)
   }
 
   private func describe(_ set: MaskSet) throws -> String {

@@ -1,3 +1,4 @@
+import Adapters
 import ArgumentParser
 import Comparison
 import FROGDist
@@ -7,7 +8,7 @@ import Weights
 
 /// The command whose run is planned.
 enum PlannedCommand: String, CaseIterable, ExpressibleByArgument {
-  case mask, analyze, compare
+  case mask, analyze, compare, factor
 }
 
 /// The options that say what the planned command does, as the command has them itself. Each option belongs to one command alone.
@@ -31,17 +32,26 @@ struct PlannedWork: ParsableArguments {
 
   @OptionGroup(title: "Options of --for compare") var pairs: PairOptions
 
+  @Option(
+    help: "The type of the vectors of --for factor: f32 or bf16. Its --rank is that of --for mask. (default: f32)")
+  var dtype: FactorType?
+
   var command: PlannedCommand { chosen ?? .mask }
 
   /// The names of the options that were given, by the command that has them.
   private var options: [(owner: PlannedCommand, given: [String])] {
-    [
-      (.mask, scores.given + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
+    // One option has one name, so --rank of `factor` is read with the options of scores.
+    let scoreOptions = scores.given.filter { command != .factor || $0 != "--rank" }
+    return [
+      (.mask, scoreOptions + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
+      (.factor, dtype == nil ? [] : ["--dtype"]),
     ]
   }
 
   /// The names of the options that were given.
-  var given: [String] { (chosen == nil ? [] : ["--for"]) + options.flatMap(\.given) }
+  var given: [String] {
+    (chosen == nil ? [] : ["--for"]) + scores.given.filter { $0 == "--rank" } + options.flatMap(\.given)
+  }
 
   func validate() throws {
     for (owner, given) in options where owner != command {
@@ -49,7 +59,7 @@ struct PlannedWork: ParsableArguments {
         throw ValidationError("\(name) belongs to --for \(owner.rawValue), and this is --for \(command.rawValue)")
       }
     }
-    if !scores.scoring.isApproximate { try scores.refuseApproximation() }
+    if command == .mask, !scores.scoring.isApproximate { try scores.refuseApproximation() }
   }
 
   /// The planned run of the command on the matrices of `tensors`.
@@ -63,6 +73,7 @@ struct PlannedWork: ParsableArguments {
         auditCount: scores.scoring.auditCount)
     case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
+    case .factor: return try PlannedFactors(FactorChoice(rank: scores.rank, dtype: dtype ?? .f32), of: tensors)
     }
   }
 }

@@ -1,0 +1,92 @@
+import Execution
+import FoundationEssentials
+import MPI
+import RunCore
+import ShardIO
+import SystemPackage
+
+/// The files that `factor` writes.
+package enum FactorFiles {
+  /// The name of the file with every parameter that shapes the result, and what came out.
+  package static let recordName = "factors.json"
+  /// The name of the index of the factor files, which is written last and vouches for ``recordName``.
+  package static let indexName = "factors.safetensors.index.json"
+  private static let digestKey = "factors_json_sha256"
+
+  /// Whether `name` is the name of a factor file.
+  static func isFactors(_ name: String) -> Bool { name.hasPrefix("factors-") && name.hasSuffix(".safetensors") }
+
+  /// The files by which results of `factor` are recognized.
+  ///
+  /// Factor files in the work folder are no large files that a killed process left for nothing: an unfinished run goes on with them.
+  static let kind = OutputKind(
+    command: "factor", recordName: recordName, lastName: indexName,
+    isReplaced: { isFactors($0) || $0 == recordName || $0 == indexName },
+    owns: { $1.contains { isFactors($0) || $0 == recordName || $0 == indexName } },
+    threads: { try read(in: $0).record.parameters.tensors.threads },
+    identity: { path, now in
+      let record = try read(in: path).record
+      return RunIdentity(
+        version: record.version, options: record.parameters.words, threads: record.parameters.tensors.threads,
+        sources: ["checkpoint": record.checkpoint], now: now)
+    })
+
+  /// Whether `path` is a folder that a run of `factor` has begun to write or has written.
+  package static func isOutput(_ path: FilePath) -> Bool {
+    guard let names = try? Folder.names(in: path) else { return false }
+    return names.contains(recordName) || names.contains(indexName)
+  }
+
+  /// The text of the index.
+  ///
+  /// - Parameter record: the bytes of `factors.json`.
+  static func index(
+    _ files: [(name: String, tensors: [(name: String, byteCount: Int)])], record: [UInt8]
+  ) -> [UInt8] {
+    ShardIndex.encode(
+      files.flatMap { file in file.tensors.map { ShardIndex.Entry(tensor: $0.name, file: file.name) } },
+      totalSize: files.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } },
+      metadata: [digestKey: RecordedFile(record).sha256, "format": "pt"])
+  }
+
+  /// The record of a finished run, and its bytes. Nothing in it is trusted.
+  ///
+  /// - Throws: ``RunFailure``: `.noInput` if there is no such folder, `.data` if it does not hold finished factors.
+  package static func read(in path: FilePath) throws -> (record: FactorRecord, text: [UInt8]) {
+    let names: [String]
+    do { names = try Folder.names(in: path) } catch {
+      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
+    }
+    for name in [recordName, indexName] where !names.contains(name) {
+      let hint =
+        OutputDirectory.isInterrupted(path)
+        ? "the run that wrote it did not finish; go on with the same command and --resume"
+        : "it is not a finished output directory of frog-mpi factor"
+      throw RunFailure(.data, "\(shown(path)) has no \(name): \(hint)")
+    }
+    let text = try Document.contents(of: path.appending(recordName))
+    return (try decode(text, in: path), text)
+  }
+
+  /// The record that `text` holds.
+  static func decode(_ text: [UInt8], in path: FilePath) throws -> FactorRecord {
+    let name = shown(path.appending(recordName))
+    if let found = DocumentFormat(text), let version = found.formatVersion,
+      found.format != FactorRecord.formatName || version != FactorRecord.currentFormatVersion
+    {
+      throw RunFailure(
+        .data,
+        "\(name): format \(quoted(found.format)) version \(version); this program reads \(FactorRecord.formatName) version "
+          + "\(FactorRecord.currentFormatVersion)")
+    }
+    let record: FactorRecord
+    do { record = try JSONDecoder().decode(FactorRecord.self, from: Data(text)) } catch {
+      throw RunFailure(.data, "\(name) is not a record of frog-mpi factor: \(Document.reason(error))")
+    }
+    for file in record.files.keys where !isFactors(file) || file.contains("/") {
+      throw RunFailure(.data, "\(name): \(quoted(file)) is no name of a factor file")
+    }
+    guard record.parameters.tensors.threads > 0 else { throw RunFailure(.data, "\(name): no number of threads") }
+    return record
+  }
+}

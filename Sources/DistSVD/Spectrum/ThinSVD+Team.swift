@@ -1,0 +1,43 @@
+import MPI
+
+extension ThinSVD {
+  /// Decomposes `source` by a team of ranks; every member gets the triplets whole.
+  ///
+  /// Collective: every member of `grid` calls it, with the same matrix.
+  ///
+  /// The members share the Gram matrix, its reduction and the images of its vectors. Every member holds both sides whole.
+  /// So a team saves time, and memory only where the Gram matrix needs most of it.
+  ///
+  /// - Parameters:
+  ///   - bandElements: the most elements of `source` that a member holds at a time while the Gram matrix is formed.
+  ///   - agreeing: does local work that may fail. If the work fails on one member, `agreeing` throws the same error on
+  ///     all.
+  /// - Throws: what `agreeing` throws, the same on all members, or `MPIError`.
+  ///
+  /// The last bits depend on the number of members.
+  package init(
+    of source: some PanelSource, _ wanted: Triplets = .all, on grid: ProcessGrid, bandElements: Int,
+    agreeing: (() throws -> Void) throws -> Void
+  ) throws {
+    let gram = try GramSpectrum(
+      of: source, vectors: wanted, on: grid, bandElements: bandElements, agreeing: agreeing)
+    try self.init(
+      gram, wanted, of: source, share: grid.team.share, agreeing: agreeing, adding: { try grid.team.addRows($0) })
+  }
+}
+
+extension Communicator {
+  /// The panels of this rank, of those that all ranks share.
+  func share(_ panels: [Range<Int>]) -> [Range<Int>] {
+    Array(panels[panels.count * rank / size..<panels.count * (rank + 1) / size])
+  }
+
+  /// Adds up the rows of a matrix, each of which belongs to one rank and is 0 on the others.
+  ///
+  /// Collective: every rank calls it.
+  func addRows(_ image: AlignedBuffer<Double>) throws(MPIError) {
+    var whole = Array(image.elements)
+    try allReduce(&whole, .sum)
+    _ = image.elements.update(fromContentsOf: whole)
+  }
+}
