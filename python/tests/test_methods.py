@@ -138,6 +138,15 @@ def test_the_start_is_the_model(checkpoint, exported, name, dtype):
         assert torch.equal(logits(model, name), before), method
 
 
+@pytest.mark.parametrize("method", ["spectral-rotation", "lora-xs"])
+def test_the_start_is_the_model_under_autocast(checkpoint, exported, method):
+    model = models.load("llama", checkpoint("llama"))
+    with torch.autocast("cpu", torch.bfloat16):
+        before = logits(model)
+        MODULES[method].attach(model, exported(method, rank=6), **({} if method == "spectral-rotation" else {"init": "zeros"}))
+        assert torch.equal(logits(model), before)
+
+
 def test_published_starts(checkpoint, exported):
     for method, deviation in [("svft", None), ("lora-xs", 1e-5)]:
         folder = exported(method)
@@ -208,7 +217,7 @@ def test_checkpointed_activations_give_the_same_gradients(checkpoint, exported, 
     for checkpointed in (False, True):
         model = models.load("llama", checkpoint("llama")).train()
         if checkpointed:
-            model.gradient_checkpointing_enable()
+            model.activation_checkpointing_enable()
         adapter = MODULES[method].attach(model, folder)
         ids = torch.arange(1, 13).view(1, -1)
         model(input_ids=ids, labels=ids).loss.backward()
@@ -235,7 +244,7 @@ def test_data_parallel_training_and_copies_see_an_ordinary_model(small, tmp_path
         assert torch.equal(copied(x), before) and not torch.equal(network(x), before)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["svft", "spectral-rotation"])
 def test_a_compiled_model_trains_as_well(small, method):
     network, _, adapter = small(method)
     x, found = torch.randn(4, 20), []
@@ -299,7 +308,7 @@ def test_bf16(small, method, stored):
     adapter.merge()
     assert all(weight.dtype == torch.bfloat16 for weight in network.parameters())
     for name, weight in network.named_parameters():
-        size = float(exact.get_parameter(name).abs().max())
+        size = float(exact.get_parameter(name).detach().abs().max())
         rounding = 2**-8 if stored == torch.float32 else 2**-5
         torch.testing.assert_close(weight.double(), exact.get_parameter(name).double(), rtol=rounding, atol=rounding * size)
 

@@ -12,8 +12,8 @@ import adapters
 import frogmask
 import models
 from adapters import METHODS, Net
-from frogmask.errors import FormatError, MatchError, MissingError, UsageError
-from frogmask.methods import lora_xs, spectral, svft
+from frogmask.errors import FormatError, MatchError, MissingError, UsageError, WriteError
+from frogmask.methods import lora_xs, smt, spectral, svft
 from test_methods import MODULES
 from training import one_thread as one_thread
 from training import place
@@ -68,6 +68,25 @@ def test_missing_folders_and_files(folder, tmp_path):
     refused(MissingError, "adapter-00002-of-00002.safetensors is missing", "svft", made)
     (made / "adapter.safetensors.index.json").unlink()
     refused(MissingError, "index.json", "svft", made)
+
+
+@pytest.mark.parametrize(
+    "key, entry, value", [("s_col", -1, 12), ("s_col", 0, -1), ("s_row", 0, -1), ("s_row", -1, 2**62), ("s_row", -1, 12)]
+)
+def test_entries_outside_of_the_matrix(folder, key, entry, value):
+    made = folder(pattern="random", d=1)
+    rewrite(made, lambda tensors: tensors[f"first.svft_layer.{key}"].index_fill_(0, torch.tensor(entry % 34), value))
+    refused(FormatError, "no ascending entries of pattern 'random'", "svft", made)
+
+
+@pytest.mark.parametrize("pattern, d", [("banded", 2), ("plain", 0)])
+def test_entries_outside_of_the_band(folder, pattern, d):
+    made = folder(pattern=pattern, d=d)
+    row, column = adapters.scattered(12, 12 * (2 * d + 1) - d * (d + 1))
+    rewrite(
+        made, lambda tensors: tensors.update({"first.svft_layer.s_row": row.contiguous(), "first.svft_layer.s_col": column.contiguous()})
+    )
+    refused(FormatError, f"no ascending entries of pattern '{pattern}'", "svft", made)
 
 
 BAND = {"pattern": "banded"}
@@ -195,6 +214,18 @@ def test_modules_that_are_no_plain_linear_layers(folder):
     refused(MatchError, "load the model in BF16 or F32", "svft", made, network)
 
 
+def test_two_names_of_one_weight(folder):
+    made = folder("lora-xs", rank=3)
+    document = json.loads((made / "adapter.json").read_text())
+    adapters.change(made, tensors=document["tensors"] | {"model.first.weight": document["tensors"][NAME]})
+    refused(MatchError, "'model.first.weight' and another tensor .* are one parameter, 'first.weight'", "lora-xs", made)
+
+
+def test_sharded_weights(folder, monkeypatch):
+    monkeypatch.setattr("frogmask.methods.linears.is_sharded", lambda parameter: True)
+    refused(UsageError, "parameter 'first.weight' is sharded", "svft", folder())
+
+
 def test_attention_that_never_calls_its_linear_layer(tmp_path):
     network = nn.ModuleDict({"attention": nn.MultiheadAttention(8, 2)})
     adapters.saved(network, tmp_path / "model")
@@ -236,6 +267,19 @@ def test_a_second_adapter_and_another_method(folder):
     tuning.detach()
     # The first merge has moved the weights by 10⁻⁵ alone.
     svft.attach(network, first)
+
+
+def test_smt_on_an_adapted_model_and_a_wrapped_model(folder, tmp_path):
+    network, made = adapters.net(), folder()
+    blocks = folder("smt", blocks=lambda m, n: [(0, 0)])
+    svft.attach(network, made)
+    with pytest.raises(UsageError, match="has an adapter already"):
+        smt.attach(network, blocks)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        refused(UsageError, "before DistributedDataParallel wraps it", "svft", made, nn.parallel.DistributedDataParallel(adapters.net()))
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_another_start(folder):
@@ -280,3 +324,21 @@ def test_saved_values_that_do_not_fit(folder, tmp_path):
     (trained / "values.json").unlink()
     with pytest.raises(MissingError, match="saving them did not finish"):
         svft.load(adapters.net(), trained, made)
+
+
+def test_a_save_that_fails_leaves_no_values(folder, tmp_path, monkeypatch):
+    made, trained = folder("svft"), tmp_path / "trained"
+    adapter = svft.attach(adapters.net(), made)
+    adapter.save(trained)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("frogmask.methods.values.save_file", full)
+    with pytest.raises(WriteError, match="cannot write .*values.safetensors: No space left on device"):
+        adapter.save(trained)
+    with pytest.raises(MissingError, match="saving them did not finish"):
+        svft.load(adapters.net(), trained, made)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="cannot write to"):
+        adapter.save(tmp_path / "file")

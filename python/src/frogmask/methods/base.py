@@ -12,18 +12,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from frogmask.distributed import is_sharded
-from frogmask.errors import FormatError, MatchError, UsageError
+from frogmask.errors import FormatError, UsageError
 from frogmask.methods.folder import AdapterFolder
+from frogmask.methods.linears import check_origin, linear_layers
 from frogmask.methods.values import TrainedValues, save_values
-from frogmask.places import Wanted, locate
+from frogmask.sources import refuse_wrapped
 
 Init = Literal["random", "zeros"]
 Kind = TypeVar("Kind", bound="Layer")
-# How far W·v₁ may be from σ₁·u₁, over σ₁: weights and factors in BF16 give 2⁻⁷.
-_FIT = 2**-6
-# Modules that read the weights of some of their linear layers without calling them.
-_BYPASSING = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 
 class Layer(nn.Module):
@@ -103,14 +99,15 @@ class Adapter:
     def __init__(self, model: nn.Module, folder: AdapterFolder, kind: type[Kind], start: Callable[[Kind, str], None]) -> None:
         """Adapts a model; see `attach` of the methods. After an error the model is as it was."""
         # 1. Find the linear layers, read and check everything.
-        _refuse_second(model)
-        linears = _linears(model, folder)
+        refuse_wrapped(model)
+        refuse_second(model)
+        linears = linear_layers(model, folder)
         layers: dict[str, Kind] = {}
         for tensor, linear in linears.items():
             layer = kind.read(folder, tensor)
             start(layer, tensor)
             layer.fit(linear.weight)
-            _check_origin(tensor, layer, linear.weight.detach(), folder)
+            check_origin(tensor, linear.weight, layer.leading(), folder)
             layers[tensor] = layer
 
         # 2. Freeze the model, and the factors.
@@ -188,6 +185,34 @@ class Adapter:
         return [(layer.keys[name].format(module), value) for name, value in layer.values().items()]
 
 
+def attach(
+    model: nn.Module,
+    directory: str | os.PathLike[str],
+    method: str,
+    kind: type[Layer],
+    checkpoint: str | os.PathLike[str] | None,
+    init: Init = "zeros",
+    seed: int = 0,
+) -> Adapter:
+    """Adapts the linear layers of a model.
+
+    Args:
+        model: On its device, in its type. All of its parameters are frozen.
+        directory: What `frog-mpi export` has written.
+        method: The method that it must be of.
+        kind: The layers of the method.
+        checkpoint: The checkpoint of the model: its fingerprint is compared, which reads all of its weight matrices.
+        init: How the values start, in the words of the method.
+        seed: Of random starts. The numbers depend on it, on the tensor's name and on the position.
+
+    Raises:
+        MatchError: The folder does not fit the model, or belongs to another checkpoint.
+        FormatError: The folder lacks or garbles something.
+        UsageError: The model has an adapter already, the folder is of another method, or there is no such start.
+    """
+    return Adapter(model, AdapterFolder(directory, method, checkpoint), kind, lambda layer, tensor: layer.start(tensor, init, seed))
+
+
 def load(
     model: nn.Module,
     directory: str | os.PathLike[str],
@@ -196,20 +221,17 @@ def load(
     kind: type[Layer],
     checkpoint: str | os.PathLike[str] | None,
 ) -> Adapter:
-    """Adapts a model with values that `Adapter.save` has written.
+    """Adapts the linear layers of a model with values that `Adapter.save` has written.
 
     Args:
-        model: On its device, in its type. All of its parameters are frozen.
+        model: As in `attach`, and so are `method`, `kind` and `checkpoint`.
         directory: The folder of the values.
         factors: The folder that `attach` was given; None if it is `directory` itself.
-        method: The method that both must be of.
-        kind: The layers of the method.
-        checkpoint: The checkpoint of the model: its fingerprint is compared, which reads all of its weight matrices.
 
     Raises:
-        MatchError: The folder does not fit the model, belongs to another checkpoint, or the values were trained with other factors.
+        MatchError: As in `attach`, or the values were trained with other factors.
         FormatError: A folder lacks or garbles something.
-        UsageError: The model has an adapter already, a folder is of another method, or `factors` has to be given.
+        UsageError: As in `attach`, or `factors` has to be given.
     """
     saved = TrainedValues(directory)
     folder = saved.folder_of_factors(method, factors, checkpoint)
@@ -247,57 +269,17 @@ def _adapted(linear: nn.Linear, part: str, input: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def _refuse_second(model: nn.Module) -> None:
+def refuse_second(model: nn.Module) -> None:
+    """Refuses a model that is adapted or tuned already: the first training would be frozen.
+
+    Raises:
+        UsageError: It is.
+    """
     if any(isinstance(module, Layer) for module in model.modules()):
         raise UsageError("the model has an adapter already: call its merge() or detach() first")
     for name, parameter in model.named_parameters():
         if hasattr(parameter, "_frogmask_tuning"):
             raise UsageError(f"'{name}': a SparseTuning trains this model; call its detach() first")
-
-
-def _linears(model: nn.Module, folder: AdapterFolder) -> dict[str, nn.Linear]:
-    """The linear layers of a model whose weights are the tensors of a folder, in the model's order."""
-    wanted = [Wanted(name, shape, False, 1) for name, shape in folder.shapes.items()]
-    places, unmatched = locate(wanted, folder.names, model, str(folder.path))
-    if unmatched:
-        raise MatchError(f"{folder.path}: the model has no parameter for {unmatched[0]}; a module was renamed, or it is another model")
-    parameters = dict(model.named_parameters())
-    holders: dict[int, list[tuple[nn.Module, nn.Module]]] = {}
-    for path, module in model.named_modules():
-        for parameter in module._parameters.values():
-            above = model.get_submodule(path.rpartition(".")[0])
-            holders.setdefault(id(parameter), []).append((module, above))
-    order = {name: number for number, name in enumerate(parameters)}
-    found: dict[str, nn.Linear] = {}
-    for place in sorted(places, key=lambda place: order[place.parameter]):
-        parameter = parameters[place.parameter]
-        of = holders[id(parameter)]
-        module, above = of[0]
-        if not isinstance(module, nn.Linear) or not place.is_whole:
-            kind = type(module).__name__
-            raise MatchError(
-                f"'{place.tensor}' is parameter '{place.parameter}' of a {kind}, not the weight of a linear layer: leave it out"
-            )
-        if len(of) > 1:
-            raise MatchError(f"'{place.tensor}' is tied: {len(of)} modules share parameter '{place.parameter}'; leave it out")
-        if is_sharded(parameter):
-            raise UsageError(f"parameter '{place.parameter}' is sharded: attach before the model is wrapped")
-        if isinstance(above, _BYPASSING) or type(module).forward is not nn.Linear.forward or "forward" in vars(module):
-            raise UsageError(f"'{place.tensor}': its module has a forward of another library or is not called by the module above it")
-        found[place.tensor] = module
-    return found
-
-
-def _check_origin(tensor: str, layer: Layer, weight: torch.Tensor, folder: AdapterFolder) -> None:
-    """Refuses a weight that the factors were not made of: W·v₁ has to be σ₁·u₁."""
-    value, left, right = (one.detach() for one in layer.leading())
-    image = (weight @ right.to(weight.dtype)).to(torch.promote_types(left.dtype, torch.float32))
-    error = float((image - value * left).norm())
-    if not error <= _FIT * float(value):
-        raise MatchError(
-            f"'{tensor}' of the model is not the weight that {folder.folder} was made of: its leading singular value is "
-            f"{float(image.norm()):.4g} there, with an error of {error:.2g}, should be {float(value):.4g}; load the model that was exported"
-        )
 
 
 def descending(folder: AdapterFolder, name: str, values: torch.Tensor) -> torch.Tensor:

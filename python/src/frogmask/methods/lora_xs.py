@@ -31,22 +31,11 @@ def attach(
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Adapter:
-    """Adapts the linear layers of a model.
+    """Adapts the linear layers of a model with what `frog-mpi export lora-xs` has written; see `base.attach`.
 
-    Args:
-        model: On its device, in its type. All of its parameters are frozen.
-        directory: What `frog-mpi export lora-xs` has written.
-        init: `"random"` starts with R ~ N(0, 10⁻¹⁰), as published. `"zeros"` starts with exactly the model.
-        seed: Of `"random"`. The numbers depend on it, on the tensor's name and on the position in R.
-        checkpoint: The checkpoint of the model: its fingerprint is compared, which reads all of its weight matrices.
-
-    Raises:
-        MatchError: The folder does not fit the model, or belongs to another checkpoint.
-        FormatError: The folder lacks or garbles something.
-        UsageError: The model has an adapter already, or the folder is of another method.
+    `init="random"` starts with R ~ N(0, 10⁻¹⁰), as published, and `init="zeros"` with exactly the model.
     """
-    folder = AdapterFolder(directory, METHOD, checkpoint)
-    return Adapter(model, folder, LoRAXSLayer, lambda layer, tensor: layer.start(tensor, init, seed))
+    return base.attach(model, directory, METHOD, LoRAXSLayer, checkpoint, init, seed)
 
 
 def load(

@@ -17,6 +17,7 @@ from torch import nn
 
 from frogmask.errors import FormatError, UsageError
 from frogmask.matching import Match
+from frogmask.methods.base import refuse_second
 from frogmask.methods.folder import AdapterFolder
 from frogmask.placement import Placement
 from frogmask.places import Place, Wanted, locate
@@ -53,6 +54,7 @@ def attach(
         FormatError: The folder lacks or garbles something.
         UsageError: The model is tuned already, or the folder is of another method.
     """
+    refuse_second(model)
     blocks = BlockMasks(AdapterFolder(directory, METHOD, checkpoint))
     return SparseTuning(model, blocks, decay=decay, process_group=process_group)
 

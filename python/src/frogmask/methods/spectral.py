@@ -14,26 +14,15 @@ import torch
 from torch import nn
 
 from frogmask.methods import base
-from frogmask.methods.base import Adapter
+from frogmask.methods.base import Adapter, Init
 from frogmask.methods.folder import AdapterFolder
 
 METHOD = "spectral-rotation"
 
 
 def attach(model: nn.Module, directory: str | os.PathLike[str], *, checkpoint: str | os.PathLike[str] | None = None) -> Adapter:
-    """Adapts the linear layers of a model.
-
-    Args:
-        model: On its device, in its type. All of its parameters are frozen.
-        directory: What `frog-mpi export spectral-rotation` has written.
-        checkpoint: The checkpoint of the model: its fingerprint is compared, which reads all of its weight matrices.
-
-    Raises:
-        MatchError: The folder does not fit the model, or belongs to another checkpoint.
-        FormatError: The folder lacks or garbles something.
-        UsageError: The model has an adapter already, or the folder is of another method.
-    """
-    return Adapter(model, AdapterFolder(directory, METHOD, checkpoint), RotationLayer, lambda layer, tensor: None)
+    """Adapts the linear layers of a model with what `frog-mpi export spectral-rotation` has written; see `base.attach`."""
+    return base.attach(model, directory, METHOD, RotationLayer, checkpoint)
 
 
 def load(
@@ -75,6 +64,9 @@ class RotationLayer(base.Layer):
         (m, n), r, module = folder.shapes[tensor], folder.rank(tensor), tensor.removesuffix(".weight")
         S = base.descending(folder, f"{module}.S", folder.floats(f"{module}.S", (r,)))
         return RotationLayer(folder.floats(f"{module}.U", (m, r)), S, folder.floats(f"{module}.V", (n, r)))
+
+    def start(self, tensor: str, init: Init, seed: int) -> None:
+        """A = B = 0 and c = 1, as they are."""
 
     def forward(self, x: torch.Tensor, linear: nn.Linear) -> torch.Tensor:
         """W·x + U·core·Vᵀ·x."""

@@ -32,23 +32,12 @@ def attach(
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Adapter:
-    """Adapts the linear layers of a model.
+    """Adapts the linear layers of a model with what `frog-mpi export svft` has written; see `base.attach`.
 
-    Args:
-        model: On its device, in its type. All of its parameters are frozen.
-        directory: What `frog-mpi export svft` has written.
-        init: `"random"` starts with s ~ N(0, 2/k) and gate = 0, as published, so M is not 0 at the start.
-            `"zeros"` starts with s = 0: with the model, but for what the factors are rounded.
-        seed: Of `"random"`. The numbers depend on it, on the tensor's name and on the position in M.
-        checkpoint: The checkpoint of the model: its fingerprint is compared, which reads all of its weight matrices.
-
-    Raises:
-        MatchError: The folder does not fit the model, or belongs to another checkpoint.
-        FormatError: The folder lacks or garbles something.
-        UsageError: The model has an adapter already, or the folder is of another method.
+    `init="random"` starts with s ~ N(0, 2/k) and gate = 0, as published, so M is not 0 at the start.
+    `init="zeros"` starts with s = 0: with the model, but for what the factors are rounded.
     """
-    folder = AdapterFolder(directory, METHOD, checkpoint)
-    return Adapter(model, folder, SVFTLayer, lambda layer, tensor: layer.start(tensor, init, seed))
+    return base.attach(model, directory, METHOD, SVFTLayer, checkpoint, init, seed)
 
 
 def load(
@@ -63,7 +52,7 @@ def load(
 
 
 def entries(pattern: str, p: int, d: int) -> int:
-    """The number k of entries of M, p × p, with d diagonals on either side: p(2d + 1) − d(d + 1)."""
+    """The number k of entries of M, p × p: p(2d + 1) − d(d + 1), as many as a band with d diagonals on either side has."""
     d = 0 if pattern == "plain" else min(d, p - 1)
     return p * (2 * d + 1) - d * (d + 1)
 
