@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from frogmask import documents
 from frogmask.errors import FormatError, MatchError, MissingError
 from frogmask.tensorfile import Entry, TensorFile
+
+if TYPE_CHECKING:
+    import torch
 
 _STEMS = ("model", "diffusion_pytorch_model")
 _SUFFIX = ".safetensors.index.json"
@@ -75,6 +78,10 @@ class Checkpoint:
     def array(self, tensor: str) -> npt.NDArray[Any]:
         """A tensor as a mapped NumPy array, BF16 as uint16; see `TensorFile.array`."""
         return self._holder(tensor).array(tensor)
+
+    def tensor(self, tensor: str) -> torch.Tensor:
+        """A tensor of torch, copied, in its own type."""
+        return self._holder(tensor).tensor(tensor)
 
     def _holder(self, tensor: str) -> TensorFile:
         if tensor not in self._holders:

@@ -55,10 +55,8 @@ def parameters_of(model: nn.Module, placements: Sequence[Placement]) -> dict[str
         UsageError: A parameter has no weights that could be trained.
         MatchError: The placements do not fit the model.
     """
-    kinds = {type(module).__name__ for module in model.modules()}
-    if "DistributedDataParallel" in kinds:
-        raise UsageError("give the model itself, before DistributedDataParallel wraps it: ddp.module")
-    if "FullyShardedDataParallel" in kinds:
+    refuse_wrapped(model)
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
         raise UsageError("FSDP1 flattens parameters, so that masks do not fit; shard the model with torch.distributed.fsdp.fully_shard")
     known = dict(model.named_parameters())
     found: dict[str, nn.Parameter] = {}
@@ -81,3 +79,13 @@ def parameters_of(model: nn.Module, placements: Sequence[Placement]) -> dict[str
             raise MatchError(f"'{name}': indices do not ascend from 0 to {parameter.numel() - 1}; make the mask again")
         found[name] = parameter
     return found
+
+
+def refuse_wrapped(model: nn.Module) -> None:
+    """Refuses a model that DistributedDataParallel has wrapped already: it would not see what is trained.
+
+    Raises:
+        UsageError: It is.
+    """
+    if any(type(module).__name__ == "DistributedDataParallel" for module in model.modules()):
+        raise UsageError("give the model itself, before DistributedDataParallel wraps it: ddp.module")
