@@ -39,26 +39,19 @@ package struct FactorVerification {
     // 1. The files, each with the tensors that the record says.
     let expected = Self.tensors(of: record)
     var report = Report(matrices: record.matrices.count, files: names.count)
-    report.problems = try shared {
+    report.problems = try world.sharing {
       try stride(from: world.rank, to: names.count, by: world.size).flatMap { number in
         try checkFile(names[number], record, expected[names[number]] ?? [:])
       } + (world.isRoot ? strayFiles(record) : [])
     }
     // 2. The index, which is made from the headers and vouches for the record.
-    if report.problems.isEmpty { report.problems = try shared { world.isRoot ? try checkIndex(names, text) : [] } }
+    if report.problems.isEmpty { report.problems = try world.sharing { world.isRoot ? try checkIndex(names, text) : [] } }
     // 3. The checkpoint.
     if report.problems.isEmpty, let checkpoint {
-      report.problems += try compare(record, with: checkpoint, io: io)
+      report.problems += try world.comparing(
+        record.checkpoint, of: record.parameters.tensors, with: checkpoint, io: io, what: "factors")
     }
     return report
-  }
-
-  /// What all ranks together have to say, in the order of ranks, on every rank.
-  private func shared(_ check: () throws -> [String]) throws -> [String] {
-    let own = try world.agreeing(check)
-    return try world.allGather(Array(own.joined(separator: "\n").utf8)).flatMap {
-      String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init)
-    }
   }
 
   /// The names, types and shapes of the tensors that each file should hold.
@@ -83,14 +76,10 @@ package struct FactorVerification {
   ) throws -> [String] {
     let file = path.appending(name)
     guard let wanted = record.files[name] else { return [] }
+    let problem = wanted.problem(at: file, vouchedBy: FactorFiles.recordName)
+    guard problem == nil else { return [problem ?? ""] }
     do {
       let source = try SourceKind.pread.open(file)
-      guard source.size == wanted.bytes else {
-        return ["\(shown(file)): \(source.size) bytes, should be \(wanted.bytes)"]
-      }
-      guard try FileDigest.sha256(of: file).hexadecimal == wanted.sha256 else {
-        return ["\(shown(file)): its SHA-256 is not the one in \(FactorFiles.recordName)"]
-      }
       let header = try ShardHeader.read(from: source)
       let agree =
         header.tensors.count == expected.count
@@ -119,26 +108,6 @@ package struct FactorVerification {
     guard try Document.contents(of: file) == FactorFiles.index(files, record: text) else {
       return [
         "\(shown(file)): it is not the index of these files and this \(FactorFiles.recordName); one of the two has changed"
-      ]
-    }
-    return []
-  }
-
-  /// Reads all weights of a checkpoint, and compares their fingerprint with the recorded one.
-  private func compare(_ record: FactorRecord, with checkpoint: FilePath, io: SourceKind) throws -> [String] {
-    let catalog: Catalog
-    do {
-      catalog = try Catalog.load(checkpoint, io: io, options: record.parameters.tensors.catalogOptions, world: world) {
-        _ in
-      }
-    } catch let failure as RunFailure where failure.kind == .usage {
-      // A pattern of the run that matches nothing here means that this is another checkpoint.
-      return [failure.message]
-    }
-    let norms = try Norms.measure(catalog, shards: OpenShards(catalog, io: io), world: world) { _ in }
-    guard norms.fingerprint == record.checkpoint.fingerprint else {
-      return [
-        "\(shown(checkpoint)): its fingerprint is \(norms.fingerprint), the factors are of \(record.checkpoint.fingerprint)"
       ]
     }
     return []

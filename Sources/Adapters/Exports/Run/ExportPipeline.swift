@@ -14,6 +14,8 @@ import Weights
 /// ``CommandRun`` runs them.
 package struct ExportPipeline: MatrixCommand {
   package static let kind = ExportFiles.kind
+  /// The name of the stage that decomposes matrices.
+  static let matrixStage = "triplets"
 
   private let choice: ExportChoice
   package let options: RunOptions
@@ -38,7 +40,7 @@ package struct ExportPipeline: MatrixCommand {
     let plan = try ExportPlan(checkpoints, choice, world: world)
     let ranks = choice.rankBy == nil ? plan.ranks(choice) : nil
     let matrices = plan.targets.map { catalog.matrices[$0.ordinal] }
-    _ = try planner.schedule(matrices, work(ranks, plan))
+    _ = try planner.schedule(matrices, ExportWork(choice, ranks, plan))
     if let ranks {
       let layout = try world.agreeing { try ExportLayout(plan, ranks, choice, catalog) }
       try world.agreeing { if world.isRoot { try checkRoom(for: layout) } }
@@ -77,7 +79,7 @@ package struct ExportPipeline: MatrixCommand {
     }
     // 3. The adapters of every matrix, each written in its place, and the bases without them.
     let measurement = ExportMeasurement(choice: choice, layout: layout, files: files)
-    let outcome = try MatrixStage("adapters", of: measurement, over: [targets]).run(work(ranks, plan), in: run)
+    let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(ExportWork(choice, ranks, plan), in: run)
     var written = outcome.totals
     written.add(preparing: totals)
     // 4. What vouches for them.
@@ -109,14 +111,6 @@ package struct ExportPipeline: MatrixCommand {
     let outcome = try MatrixStage("ranks", of: RankMeasurement(rule: rule, usual: usual), over: [targets])
       .run(SpectrumWork(), in: run)
     return (ExportRanks(outcome.rows.map(\.rank), choice, plan.targets), outcome.totals)
-  }
-
-  /// What is done to every matrix; with any rank as long as ranks are not known.
-  private func work(_ ranks: ExportRanks?, _ plan: ExportPlan) -> ExportWork {
-    ExportWork(choice) { method in
-      guard let ranks, let number = choice.methods.firstIndex(of: method) else { return nil }
-      return plan.targets.indices.map { ranks[number, $0] }.max()
-    }
   }
 
   /// Says where matrices are too small for the usual rank, and what a method leaves out.

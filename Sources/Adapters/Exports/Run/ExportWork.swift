@@ -22,6 +22,14 @@ package struct ExportWork: MatrixWork {
     takenRank = choice.bases.map { rank($0) ?? .max }.max() ?? 0
   }
 
+  /// The work of an export of these targets; with any rank if ranks are not known.
+  init(_ choice: ExportChoice, _ ranks: ExportRanks?, _ plan: ExportPlan) {
+    self.init(choice) { method in
+      guard let ranks, let number = choice.methods.firstIndex(of: method) else { return nil }
+      return plan.targets.indices.map { ranks[number, $0] }.max()
+    }
+  }
+
   package func cost(rows: Int, columns: Int, team: Int, at rates: MachineRates) -> MatrixCost {
     var (basis, operations) = (0.0, 0.0)
     for triplets in triplets {
