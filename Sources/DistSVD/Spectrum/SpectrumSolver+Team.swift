@@ -50,7 +50,7 @@ extension GramSpectrum {
     let form = try TeamTridiagonalForm(reducing: gram.matrix, agreeing: agreeing)
     try self.init(
       form.tridiagonal, probe: probe, squares: squares, vectors: wanted, agreeing: agreeing,
-      sharing: { try grid.team.broadcasting($0) },
+      sharing: { try grid.team.broadcast($0, from: 0) },
       rotate: { try form.rotate($0, count: $1, agreeing: agreeing) })
   }
 }
