@@ -142,7 +142,7 @@ struct ThinSVDTests {
     let spectrum = try GramSpectrum(
       Tridiagonal(diagonal: [Double](repeating: 1, count: 12), offDiagonal: [Double](repeating: 0, count: 11)),
       probe: EigenProbe(gram), squares: DoubleLAPACK.symmetricSquares(gram.elements, order: 12), vectors: .all,
-      agreeing: { try $0() }, sharing: { $0 }, rotate: { _, _ in })
+      agreeing: { try $0() }, sharing: { _ in }, rotate: { _, _ in })
     for wanted in [.all, .leading(4), .trailing(4)] as [Triplets] {
       let found = try ThinSVD(
         spectrum, wanted, of: matrix, share: { $0 }, agreeing: { try $0() }, adding: { _ in })

@@ -43,11 +43,11 @@ package enum FactorType: String, Codable, Sendable, CaseIterable {
   /// The bytes of an element.
   var width: Int { stored.bits / 8 }
 
-  /// The nearest number of the type: rounded to single precision first and, for BF16, from there to the nearest, ties to even.
-  func rounded(_ value: Double) -> Double {
+  /// The nearest number of the type, ties to even.
+  func rounded(_ value: Float) -> Float {
     switch self {
-    case .f32: Double(Float(value))
-    case .bf16: Double(Float(bitPattern: UInt32(Self.upperBits(Float(value))) << 16))
+    case .f32: value
+    case .bf16: Float(bitPattern: UInt32(Self.upperBits(value)) << 16)
     }
   }
 

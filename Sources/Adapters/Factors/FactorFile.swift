@@ -61,34 +61,31 @@ struct FactorFile {
     let file = try DurableFile(openingForUpdate: folder.appending(layout.files[place.file].name))
     let hasher = BlockHasher()
     hasher.begin()
-    func write<Element: BitwiseCopyable>(_ elements: [Element], at offset: Int) throws {
-      elements.withUnsafeBytes { hasher.add($0) }
-      try file.write(elements: elements, at: offset)
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+      hasher.add(bytes)
+      try file.write(bytes, at: offset)
     }
-    func write(_ elements: [Double], at offset: Int) throws {
+    func write(_ elements: UnsafeMutableBufferPointer<Float>, at offset: Int) throws {
       switch layout.dtype {
-      case .f32: try write(elements.map { Float($0) }, at: offset)
-      case .bf16: try write(elements.map { FactorType.upperBits(Float($0)) }, at: offset)
+      case .f32: try write(UnsafeRawBufferPointer(elements), at: offset)
+      case .bf16: try elements.map(FactorType.upperBits).withUnsafeBytes { try write($0, at: offset) }
       }
     }
     let (rows, count, width) = (place.rows, place.count, layout.dtype.width)
     // U is kept by columns and stored by rows, so it is turned a band of rows at a time.
     let band = max(1, Self.bandElements / max(count, 1))
+    let turned = try AlignedBuffer<Float>(count: min(rows, band) * count)
     for first in stride(from: 0, to: rows, by: band) {
       let lines = first..<min(rows, first + band)
-      var turned = [Double](repeating: 0, count: lines.count * count)
-      for column in 0..<count {
-        let start = column * rows
-        for line in lines { turned[(line - first) * count + column] = svd.left.elements[start + line] }
-      }
-      try write(turned, at: place.left + first * count * width)
+      turn(svd.left.elements, lines, of: rows, columns: count, into: turned.elements)
+      try write(turned.prefix(lines.count * count), at: place.left + first * count * width)
     }
-    try write(values, at: place.values)
+    try values.withUnsafeBytes { try write($0, at: place.values) }
     // The columns of V are the rows of Vᵀ.
     let all = place.columns * count
     for first in stride(from: 0, to: all, by: Self.bandElements) {
       let part = first..<min(all, first + Self.bandElements)
-      try write(Array(svd.right.elements[part]), at: place.right + first * width)
+      try write(UnsafeMutableBufferPointer(rebasing: svd.right.elements[part]), at: place.right + first * width)
     }
     try file.synchronize()
     return hasher.end().hexadecimal
@@ -127,6 +124,26 @@ struct FactorFile {
       files[file.name] = RecordedFile(bytes: file.layout.fileSize, sha256: FileDigest(bytes: digest).hexadecimal)
     }
     return files
+  }
+
+  /// Copies some rows of a matrix that is kept by columns, row by row.
+  ///
+  /// By square tiles, so that the lines of cache that are written to stay in cache.
+  private func turn(
+    _ matrix: UnsafeMutableBufferPointer<Float>, _ lines: Range<Int>, of rows: Int, columns: Int,
+    into target: UnsafeMutableBufferPointer<Float>
+  ) {
+    guard let from = matrix.baseAddress, let to = target.baseAddress else { return }
+    let tile = 16
+    for top in stride(from: lines.lowerBound, to: lines.upperBound, by: tile) {
+      for left in stride(from: 0, to: columns, by: tile) {
+        for line in top..<min(top + tile, lines.upperBound) {
+          for column in left..<min(left + tile, columns) {
+            to[(line - lines.lowerBound) * columns + column] = from[column * rows + line]
+          }
+        }
+      }
+    }
   }
 
   /// The elements that are written at once.

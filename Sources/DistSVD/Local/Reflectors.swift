@@ -1,61 +1,63 @@
 import CMPI
 
-/// The orthogonal Q of a reduction to tridiagonal form, as a product of Householder reflectors in single precision.
-struct Reflectors {
-  /// The number of reflectors that are applied at once.
-  private static let width = 128
-
+/// The orthogonal Q of a reduction to tridiagonal form, as a product of Householder reflectors.
+struct Reflectors<Scalar: RealScalar> {
   private let order: Int
   /// The vectors of the reflectors, `order × order`, column-major. Vector k lies in column k, rows k + 2 and below; the
   /// 1 in its row k + 1 is not stored.
-  private let vectors: AlignedBuffer<Float>
-  private let factors: AlignedBuffer<Float>
+  private let vectors: AlignedBuffer<Scalar>
+  private let factors: AlignedBuffer<Scalar>
 
-  /// Takes over the reflectors that `sytrd` has left in `gram` and `factors`.
-  init<Scalar: RealScalar>(_ gram: consuming GramMatrix<Scalar>, factors: AlignedBuffer<Scalar>) throws(SolverError) {
-    order = gram.order
-    vectors = try narrowed(gram.elements)
-    self.factors = try narrowed(factors)
+  /// The number of reflectors that are applied at once.
+  private var width: Int { 128 }
+
+  /// Takes the reflectors that `sytrd` has left in its matrix and in `factors`.
+  init(_ vectors: AlignedBuffer<Scalar>, order: Int, factors: AlignedBuffer<Scalar>) {
+    (self.vectors, self.order, self.factors) = (vectors, order, factors)
   }
 
-  /// Z := Q·Z, with Z `order × order`, column-major.
+  /// Z := Q·Z, with Z `order × count`, column-major.
   ///
   /// Q = Π (I − V·T·Vᵀ) over blocks of reflectors, applied from the last block to the first. V is copied with its ones
   /// and zeros spelled out, so that each block takes three plain products. LAPACK's `ormtr` treats the triangle of V
   /// apart, in blocks of 32, and reaches half the rate.
   ///
-  /// - Complexity: 2·order³ operations; 3·width·order floats beside Z.
-  func apply(to z: AlignedBuffer<Float>) throws(SolverError) {
-    let width = Self.width
-    let block = try AlignedBuffer<Float>(count: width * order)
-    let product = try AlignedBuffer<Float>(count: width * order)
-    let scaled = try AlignedBuffer<Float>(count: width * order)
-    // The lower triangle stays zero: `slarft` writes the upper one only.
-    let triangle = try AlignedBuffer<Float>(count: width * width)
+  /// - Complexity: 2·order²·count operations; width·(order + 2·count) scalars beside Z.
+  func apply(to z: AlignedBuffer<Scalar>, count columns: Int) throws(SolverError) {
+    let block = try AlignedBuffer<Scalar>(count: width * order)
+    let product = try AlignedBuffer<Scalar>(count: width * columns)
+    let scaled = try AlignedBuffer<Scalar>(count: width * columns)
+    // The lower triangle stays zero: `larft` writes the upper one only.
+    let triangle = try AlignedBuffer<Scalar>(count: width * width)
     for first in stride(from: 0, to: order - 1, by: width).reversed() {
       let count = min(width, order - 1 - first)
       // These reflectors touch rows first + 1 and below only.
       let rows = order - 1 - first
       copyBlock(from: first, count: count, rows: rows, to: block)
-      clapack_slarft(
-        Int32(rows), Int32(count), block.start, Int32(rows), factors.start + first, triangle.start, Int32(width))
+      Scalar.blockReflector(
+        rows: rows, count: count, block.start, factors: factors.start + first, triangle.start, leading: width)
       let lower = z.start + first + 1
-      let (n, k, m, ld) = (Int32(order), Int32(count), Int32(rows), Int32(order))
-      let (plain, transpose) = (LocalBLAS.plain, LocalBLAS.transpose)
-      cblas_sgemm_into(transpose, plain, k, n, m, 1, block.start, m, lower, ld, 0, product.start, k)
-      cblas_sgemm_into(plain, plain, k, n, k, 1, triangle.start, Int32(width), product.start, k, 0, scaled.start, k)
-      cblas_sgemm_into(plain, plain, m, n, k, -1, block.start, m, scaled.start, k, 1, lower, ld)
+      Scalar.multiply(
+        1, block.start, leading: rows, transposed: true, lower, leading: order, transposed: false, rows: count,
+        columns: columns, inner: rows, beta: 0, product.start, leading: count)
+      Scalar.multiply(
+        1, triangle.start, leading: width, transposed: false, product.start, leading: count, transposed: false,
+        rows: count, columns: columns, inner: count, beta: 0, scaled.start, leading: count)
+      Scalar.multiply(
+        -1, block.start, leading: rows, transposed: false, scaled.start, leading: count, transposed: false, rows: rows,
+        columns: columns, inner: count, beta: 1, lower, leading: order)
     }
   }
 
   /// Copies the vectors of `count` reflectors, with their ones and zeros spelled out.
-  private func copyBlock(from first: Int, count: Int, rows: Int, to block: AlignedBuffer<Float>) {
+  private func copyBlock(from first: Int, count: Int, rows: Int, to block: AlignedBuffer<Scalar>) {
     for column in 0..<count {
       let source = vectors.start + (first + column) * order + first + 1
       let target = block.start + column * rows
-      for row in 0..<column { target[row] = 0 }
+      target.update(repeating: 0, count: column)
       target[column] = 1
-      for row in column + 1..<max(rows, column + 1) { target[row] = source[row] }
+      guard column + 1 < rows else { continue }
+      (target + column + 1).update(from: source + column + 1, count: rows - column - 1)
     }
   }
 }

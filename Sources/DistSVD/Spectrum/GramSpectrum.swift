@@ -31,7 +31,7 @@ struct GramSpectrum {
     let form = try wanted != nil ? TridiagonalForm(reducing: gram.elements, order: order) : nil
     try self.init(
       form?.tridiagonal ?? Tridiagonal(reducing: gram.elements, order: order), probe: probe, squares: squares,
-      vectors: wanted, agreeing: { try $0() }, sharing: { $0 },
+      vectors: wanted, agreeing: { try $0() }, sharing: { _ in },
       rotate: { try form?.rotate($0, count: $1) })
   }
 
@@ -44,11 +44,11 @@ struct GramSpectrum {
   ///   - squares: ‖G‖²_F.
   ///   - wanted: the vectors that are wanted; nil for eigenvalues alone.
   ///   - agreeing: does local work. If the work fails on one rank, `agreeing` throws the same error on all.
-  ///   - sharing: gives all ranks the numbers of the first.
+  ///   - sharing: gives all ranks the numbers of the first, in place.
   ///   - rotate: multiplies vectors, which are the same on all ranks, by Q. It is given their number too.
   init(
     _ tridiagonal: Tridiagonal, probe: EigenProbe, squares: Double, vectors wanted: Triplets?,
-    agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
+    agreeing: (() throws -> Void) throws -> Void, sharing: (UnsafeMutableBufferPointer<Double>) throws -> Void,
     rotate: (AlignedBuffer<Double>, _ count: Int) throws -> Void
   ) throws {
     let order = tridiagonal.order
@@ -56,7 +56,7 @@ struct GramSpectrum {
     self.squares = squares
     rounding = tridiagonal.rounding
     // 1. The eigenvalues, tested by their sum and the sum of their squares.
-    let found = try settled(order, order: order, agreeing: agreeing, sharing: sharing) {
+    let found = try settledArray(order, order: order, agreeing: agreeing, sharing: sharing) {
       try tridiagonal.eigenvalues()
     }
     eigenvalues = found.flatMap { values in
@@ -76,18 +76,10 @@ struct GramSpectrum {
         switch elements {
         case .failure(let error): rescue = error
         case .success(let elements):
-          let buffer = try agreed(agreeing) { try AlignedBuffer<Double>(count: order * count) }
-          _ = buffer.elements.update(fromContentsOf: elements)
-          try rotate(buffer, count)
+          try rotate(elements, count)
           let own = Array(values.reversed()[positions])
-          let residual = try agreed(agreeing) {
-            try probe.residual(values: own, scale: probe.scale(values), vectors: buffer)
-          }
-          if residual <= EigenProbe.Tolerance(products: order).residual {
-            vectors = buffer
-          } else {
-            rescue = .wrongVectors(residual: residual, order: order)
-          }
+          let refusal = try agreed(agreeing) { try probe.refusal(values: own, of: values, vectors: elements) }
+          if let refusal { rescue = refusal } else { vectors = elements }
         }
       }
     }

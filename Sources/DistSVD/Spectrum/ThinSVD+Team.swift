@@ -17,27 +17,10 @@ extension ThinSVD {
   /// The last bits depend on the number of members.
   package init(
     of source: some PanelSource, _ wanted: Triplets = .all, on grid: ProcessGrid, bandElements: Int,
-    agreeing: (() throws -> Void) throws -> Void
+    agreeing: @escaping (() throws -> Void) throws -> Void
   ) throws {
     let gram = try GramSpectrum(
       of: source, vectors: wanted, on: grid, bandElements: bandElements, agreeing: agreeing)
-    try self.init(
-      gram, wanted, of: source, share: grid.team.share, agreeing: agreeing, adding: { try grid.team.addRows($0) })
-  }
-}
-
-extension Communicator {
-  /// The panels of this rank, of those that all ranks share.
-  func share(_ panels: [Range<Int>]) -> [Range<Int>] {
-    Array(panels[panels.count * rank / size..<panels.count * (rank + 1) / size])
-  }
-
-  /// Adds up the rows of a matrix, each of which belongs to one rank and is 0 on the others.
-  ///
-  /// Collective: every rank calls it.
-  func addRows(_ image: AlignedBuffer<Double>) throws(MPIError) {
-    var whole = Array(image.elements)
-    try allReduce(&whole, .sum)
-    _ = image.elements.update(fromContentsOf: whole)
+    try self.init(gram, wanted, of: source, among: TeamRows(team: grid.team, agreement: agreeing))
   }
 }
