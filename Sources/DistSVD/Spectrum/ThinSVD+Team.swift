@@ -23,4 +23,18 @@ extension ThinSVD {
       of: source, vectors: wanted, on: grid, bandElements: bandElements, agreeing: agreeing)
     try self.init(gram, wanted, of: source, among: TeamRows(team: grid.team, agreement: agreeing))
   }
+
+  /// Decomposes `source` by a team of ranks for several choices of triplets, which share the Gram matrix and its reduction.
+  ///
+  /// Collective: every member of `grid` calls it, with the same matrix. Errors as for one choice.
+  ///
+  /// - Parameter body: is called with the position of each choice and its triplets, one after the other.
+  package static func forEach(
+    _ wanted: [Triplets], of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,
+    agreeing: @escaping (() throws -> Void) throws -> Void, _ body: (_ position: Int, ThinSVD) throws -> Void
+  ) throws {
+    try forEach(
+      wanted, of: source, GramReduction(of: source, on: grid, bandElements: bandElements, agreeing: agreeing),
+      among: TeamRows(team: grid.team, agreement: agreeing), body)
+  }
 }

@@ -62,6 +62,33 @@ package struct ThinSVD {
     try self.init(GramSpectrum(of: source, vectors: wanted), wanted, of: source, among: OwnRows())
   }
 
+  /// Decomposes `source` on one rank for several choices of triplets, which share the Gram matrix and its reduction.
+  ///
+  /// The bits of each are those that ``init(of:_:)`` finds.
+  ///
+  /// - Parameter body: is called with the position of each choice and its triplets, one after the other.
+  package static func forEach(
+    _ wanted: [Triplets], of source: some PanelSource, _ body: (_ position: Int, ThinSVD) throws -> Void
+  ) throws {
+    try forEach(wanted, of: source, GramReduction(of: source, forVectors: true), among: OwnRows(), body)
+  }
+
+  /// Decomposes `source` for several choices of triplets.
+  ///
+  /// Collective among `ranks`.
+  static func forEach(
+    _ wanted: [Triplets], of source: some PanelSource, _ reduction: consuming GramReduction,
+    among ranks: some RowSharing, _ body: (_ position: Int, ThinSVD) throws -> Void
+  ) throws {
+    // The memory of Q is free again before the last triplets are made.
+    var left: GramReduction? = reduction
+    for (position, triplets) in wanted.enumerated() {
+      guard let gram = try left.map({ try GramSpectrum($0, vectors: triplets) }) else { return }
+      if position == wanted.count - 1 { left = nil }
+      try body(position, ThinSVD(gram, triplets, of: source, among: ranks))
+    }
+  }
+
   /// Makes the triplets from the eigenvectors of the Gram matrix.
   ///
   /// Collective among `ranks`.

@@ -121,7 +121,8 @@ struct ExportWorkOptions: ParsableArguments {
   /// The names of the options that were given.
   var given: [String] {
     [
-      targetModules == nil ? nil : "--target-modules", keepBase ? "--keep-base" : nil, pattern == nil ? nil : "--pattern",
+      targetModules == nil ? nil : "--target-modules", keepBase ? "--keep-base" : nil,
+      pattern == nil ? nil : "--pattern",
       diagonals == nil ? nil : "--diagonals",
     ].compactMap { $0 }
   }

@@ -67,9 +67,13 @@ extension SparseEntries {
     let (u, v) = (svd.left.elements, svd.right.elements)
     guard rows == columns else {
       // Of U, m × p, and Vᵀ, p × n, one is square.
-      return rows == order
-        ? (0..<order * order).map { u[$0 % order * order + $0 / order] } : Array(v.prefix(order * order))
+      guard rows == order else { return v.map(Double.init) }
+      var turned = [Double](repeating: 0, count: order * order)
+      for column in 0..<order {
+        for row in 0..<order { turned[row * order + column] = Double(u[column * order + row]) }
+      }
+      return turned
     }
-    return try DenseProducts.square(svd.left, svd.right, order: order, transposesFirst: topKRule != .repo)
+    return try DenseProducts.square(u, v, order: order, transposesFirst: topKRule != .repo)
   }
 }

@@ -28,13 +28,15 @@ struct ExportMeasurement: MatrixMeasurement {
   func measure(_ task: MatrixTask) throws -> Finding {
     let writer = task.isOwner ? PlaceWriter(files) : nil
     var row = ExportedMatrix(task)
-    for (triplets, parts) in layout.parts[task.ordinal] {
-      let svd = try task.triplets(triplets)
+    let groups = layout.parts[task.ordinal]
+    try task.forEachTriplets(groups.map(\.triplets)) { position, svd in
       row.rescue = row.rescue ?? svd.rescue?.description
       try task.locally {
         guard let writer else { return }
         let values = svd.singularValues.map { $0.times(powerOfTwo: task.exponent) }
-        for part in parts { row.methods[part.method.rawValue] = try write(part, svd, values, of: task, to: writer) }
+        for part in groups[position].parts {
+          row.methods[part.method.rawValue] = try write(part, svd, values, of: task, to: writer)
+        }
       }
     }
     let hash = try task.locally { try writer?.finish() ?? "" }

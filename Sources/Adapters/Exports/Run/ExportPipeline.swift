@@ -79,7 +79,8 @@ package struct ExportPipeline: MatrixCommand {
     }
     // 3. The adapters of every matrix, each written in its place, and the bases without them.
     let measurement = ExportMeasurement(choice: choice, layout: layout, files: files)
-    let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(ExportWork(choice, ranks, plan), in: run)
+    let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(
+      ExportWork(choice, ranks, plan), in: run)
     var written = outcome.totals
     written.add(preparing: totals)
     // 4. What vouches for them.

@@ -37,6 +37,10 @@ package struct ExportWork: MatrixWork {
       basis += cost.basis
       operations += cost.operations
     }
+    // All choices share the Gram matrix and its reduction, which is what a choice of no triplets costs.
+    let shared = FactorWork(.leading(0)).cost(rows: rows, columns: columns, team: team, at: rates)
+    basis -= Double(max(triplets.count - 1, 0)) * shared.basis
+    operations -= Double(max(triplets.count - 1, 0)) * shared.operations
     let subtraction = 2 * Double(rows) * Double(columns) * Double(min(takenRank, rows, columns))
     basis += subtraction / rates.gram(.f64, order: min(rows, columns))
     return MatrixCost(basis: basis, operations: operations + subtraction)
@@ -48,7 +52,10 @@ package struct ExportWork: MatrixWork {
     // Both factors of what is taken out, and a panel of weights, beside the triplets.
     let rank = Double(min(takenRank, rows, columns))
     let taken = takenRank > 0 ? 8 * rank * Double(rows + columns) + 8 * Double(PanelShape.scoreElements) : 0
-    return bytes.compactMap { $0 }.reduce(0, max) + taken
+    // The reduced Gram matrix stays while several choices of triplets are made.
+    let order = Double(min(rows, columns))
+    let reduced = triplets.count > 1 ? 8 * order * order / Double(max(team, 1)) : 0
+    return bytes.compactMap { $0 }.reduce(0, max) + taken + reduced
   }
 
   package func avoidsTeams(order: Int) -> Bool { true }
