@@ -19,7 +19,7 @@ struct Separation: Equatable {
   /// The largest ‖UᵀU − I‖_F by the rounding of the Gram matrix.
   static let eigenError = 1e-6
   /// The largest ‖UᵀU − I‖_F by products in single precision.
-  static let productError = 5e-6
+  static let productError = 8e-6
 
   /// All columns by ``TailSides``, whatever their values.
   static let none = Separation(single: 0, kept: 0)

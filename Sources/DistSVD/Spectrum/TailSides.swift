@@ -45,11 +45,12 @@ struct TailSides {
     guard first.lost <= ThinSVD.accuracy * norm else { return nil }
     for column in 0..<count { lengths[column] *= first.lengths[column] }
     replaceNoise()
-    // Once more, and again while much is lost: then what is left has no part in the space of U.
-    var (rounds, least) = (0, 0.0)
-    while otherCount > 0, least < 0.7, rounds < 5 {
+    // U is orthonormal to single precision, so a projection leaves 1e-7 of what it takes. Once little is taken, what is
+    // left has no part in the space of U.
+    var (rounds, taken) = (0, 1.0)
+    while otherCount > 0, taken > 1e-6, rounds < 6 {
       let again = try Self.project(far, count: count, from: others, otherCount: otherCount, stream, weights: lengths)
-      (rounds, least) = (rounds + 1, again.lengths.min() ?? 1)
+      (rounds, taken) = (rounds + 1, again.largest)
     }
     // 2. Q and R, in the lengths that the columns had.
     let triangle = try AlignedBuffer<Double>(count: count * count)
@@ -86,13 +87,13 @@ struct TailSides {
   /// Projects the columns of `far` on the complement of the columns of `others`, and makes them of length 1 again.
   ///
   /// - Parameter weights: the lengths that the columns stand for.
-  /// - Returns: the lengths that columns of length 1 were left with, and the norm of what was taken away from all, by
-  ///   their weights.
+  /// - Returns: the lengths that columns of length 1 were left with, the largest part that was taken from one, and the
+  ///   norm of what was taken from all by their weights.
   private static func project(
     _ far: AlignedBuffer<Double>, count: Int, from others: AlignedBuffer<Float>, otherCount: Int, _ stream: Int,
     weights: [Double]
-  ) throws(SolverError) -> (lengths: [Double], lost: Double) {
-    var squares = 0.0
+  ) throws(SolverError) -> (lengths: [Double], largest: Double, lost: Double) {
+    var squares = [Double](repeating: 0, count: count)
     try others.widened(rows: stream, columns: otherCount) { columns, block throws(SolverError) in
       let parts = try AlignedBuffer<Double>(count: columns.count * count)
       DoubleLAPACK.multiply(
@@ -101,13 +102,14 @@ struct TailSides {
         block, parts.start, rows: stream, columns: count, inner: columns.count, alpha: -1, beta: 1, into: far.start)
       for column in 0..<count {
         let start = parts.start + column * columns.count
-        for row in 0..<columns.count {
-          let part = start[row] * weights[column]
-          squares += part * part
-        }
+        for row in 0..<columns.count { squares[column] += start[row] * start[row] }
       }
     }
-    return ((0..<count).map { normalize(far.start + $0 * stream, count: stream) }, squares.squareRoot())
+    let lost = zip(squares, weights).reduce(0) { $0 + $1.0 * $1.1 * $1.1 }
+    return (
+      (0..<count).map { normalize(far.start + $0 * stream, count: stream) }, (squares.max() ?? 0).squareRoot(),
+      lost.squareRoot()
+    )
   }
 
   /// Divides a vector by its length, which it returns; a vector of zeros stays.
