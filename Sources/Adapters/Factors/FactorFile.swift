@@ -1,5 +1,6 @@
 import CKernels
 import DistSVD
+import FactorCache
 import MPI
 import RunCore
 import ShardIO

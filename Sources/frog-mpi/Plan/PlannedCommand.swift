@@ -2,6 +2,7 @@ import Adapters
 import ArgumentParser
 import Comparison
 import FROGDist
+import FactorCache
 import Planning
 import Spectra
 import Weights
