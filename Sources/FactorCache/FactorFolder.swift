@@ -11,7 +11,7 @@ import Weights
 ///
 ///     let folder = try FactorFolder.open(path, for: catalog, io: .auto, world: world)     // headers
 ///     try folder.check(norms)                                                             // are they of these weights?
-///     try folder.checkContents(on: world, watch)                                          // every byte
+///     try folder.checkContents(on: world, watch) { _ in }                                   // every byte
 ///     let factors = try folder.factors(of: ordinal, squaredNorm: norms.squared[ordinal])
 ///
 /// Invariant: every matrix of the catalog has factors of its shape, with at least one triplet, whose tensors lie inside their files.
@@ -90,6 +90,13 @@ package final class FactorFolder {
     return try FactorFolder(path, JSONDecoder().decode(Opening.self, from: Data(bytes)), for: catalog, io: io)
   }
 
+  /// Opens a folder in one process, for a plan.
+  ///
+  /// - Throws: what ``open(_:for:io:world:)`` throws.
+  package static func open(_ path: FilePath, for catalog: Catalog) throws -> FactorFolder {
+    try FactorFolder(path, Opening(path, for: catalog, io: .pread), for: catalog, io: .pread)
+  }
+
   /// Refuses factors of other weights.
   ///
   /// - Parameter norms: the norms of the catalog for which the folder was opened.
@@ -102,14 +109,36 @@ package final class FactorFolder {
     }
   }
 
+  /// Refuses factors that hold fewer triplets of a matrix than are needed.
+  ///
+  /// - Parameters:
+  ///   - catalog: the catalog for which the folder was opened.
+  ///   - purpose: what needs them, with a verb.
+  ///   - needed: the number of leading triplets that a matrix needs, at most min(m, n).
+  package func require(
+    of catalog: Catalog, for purpose: String, _ needed: (Catalog.Matrix) -> Int
+  ) throws(RunFailure) {
+    for (ordinal, matrix) in catalog.matrices.enumerated() where counts[ordinal] < needed(matrix) {
+      let count = needed(matrix)
+      throw RunFailure(
+        .data,
+        "\(shown(path)) holds the \(counts[ordinal]) leading triplets of tensor \(quoted(matrix.name)), and \(purpose) "
+          + "\(count == matrix.order ? "all \(count)" : "\(count)"): run frog-mpi factor "
+          + (count == matrix.order ? "without --rank" : "with --rank \(count) or more") + ", or leave --factors out")
+    }
+  }
+
   /// Compares the SHA-256 of every factor file with the record. The ranks share the files.
   ///
   /// Collective: every rank calls it.
-  package func checkContents(on world: Communicator, _ watch: StopWatch) throws {
+  ///
+  /// - Parameter progress: is given the share of this rank's files that are done.
+  package func checkContents(on world: Communicator, _ watch: StopWatch, progress: (Double) -> Void) throws {
     let names = files.keys.sorted(by: Checkpoint.bytewiseLess)
     try world.agreeing {
       for number in stride(from: world.rank, to: names.count, by: world.size) {
         try watch.check()
+        defer { progress(Double(number + 1) / Double(names.count)) }
         let file = path.appending(names[number])
         guard try FileDigest.sha256(of: file).hexadecimal == files[names[number]]?.sha256 else {
           throw RunFailure(.data, FactorFiles.wrongDigest(of: file) + ": " + Self.remedy)
@@ -125,11 +154,8 @@ package final class FactorFolder {
   /// The number of triplets that are stored of a matrix, 1 to min(m, n).
   package func count(of ordinal: Int) -> Int { counts[ordinal] }
 
-  /// The bytes that the factors of a matrix take.
-  package func byteCount(of ordinal: Int) -> Int {
-    let place = places[ordinal]
-    return [place.left, place.values, place.right].reduce(0) { $0 + tensors.matrices[$1].byteCount }
-  }
+  /// The bytes of all factors.
+  package var byteCount: Int { files.values.reduce(0) { $0.addingSaturated($1.bytes) } }
 
   /// Opens the factors of one matrix, and reads its singular values.
   ///

@@ -12,6 +12,9 @@ package struct MatrixFactors {
   /// Vᵀ, r × n.
   package let right: FactorPanels
 
+  /// The elements of U that are turned into columns at a time.
+  package static let turnedElements = 1 << 20
+
   /// The number of triplets, r.
   package var count: Int { singularValues.count }
   /// The number of rows of W, m.
@@ -24,7 +27,7 @@ package struct MatrixFactors {
   /// - Parameter triplets: a part of `0..<count`, in descending order of singular value.
   /// - Returns: the vectors as columns, column-major: `m × triplets.count` left ones, or `n × triplets.count` right ones.
   /// - Throws: ``RunFailure`` if one of the numbers is not finite.
-  /// - Complexity: one read of the columns of U, or of the rows of Vᵀ. Left vectors pass a buffer of 2²⁰ elements.
+  /// - Complexity: one read of the columns of U, or of the rows of Vᵀ. Left vectors pass a buffer of ``turnedElements``.
   package func vectors<Scalar: RealScalar>(
     _ side: LeadingVectors.Side, _ triplets: Range<Int>, as type: Scalar.Type = Scalar.self
   ) throws -> AlignedBuffer<Scalar> {
@@ -35,7 +38,7 @@ package struct MatrixFactors {
       return vectors
     }
     let vectors = try AlignedBuffer<Scalar>(count: rows * count)
-    let band = min(rows, max(1, (1 << 20) / max(count, 1)))
+    let band = min(rows, max(1, Self.turnedElements / max(count, 1)))
     let panel = try AlignedBuffer<Scalar>(count: band * count)
     for first in stride(from: 0, to: rows, by: band) {
       let lines = first..<min(rows, first + band)

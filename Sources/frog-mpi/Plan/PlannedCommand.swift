@@ -5,6 +5,7 @@ import FROGDist
 import FactorCache
 import Planning
 import Spectra
+import SystemPackage
 import Weights
 
 /// The command whose run is planned.
@@ -41,8 +42,9 @@ struct PlannedWork: ParsableArguments {
 
   /// The names of the options that were given, by the command that has them.
   private var options: [(owner: PlannedCommand, given: [String])] {
-    // One option has one name, so --rank of `factor` is read with the options of scores.
-    let scoreOptions = scores.given.filter { command != .factor || $0 != "--rank" }
+    // One option has one name, so --rank of `factor` and --factors of `analyze` are read with the options of scores.
+    let shared: [PlannedCommand: String] = [.factor: "--rank", .analyze: "--factors"]
+    let scoreOptions = scores.given.filter { $0 != shared[command] }
     return [
       (.mask, scoreOptions + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
       (.factor, dtype == nil ? [] : ["--dtype"]),
@@ -51,7 +53,8 @@ struct PlannedWork: ParsableArguments {
 
   /// The names of the options that were given.
   var given: [String] {
-    (chosen == nil ? [] : ["--for"]) + scores.given.filter { $0 == "--rank" } + options.flatMap(\.given)
+    (chosen == nil ? [] : ["--for"]) + scores.given.filter { $0 == "--rank" || $0 == "--factors" }
+      + options.flatMap(\.given)
   }
 
   func validate() throws {
@@ -60,19 +63,23 @@ struct PlannedWork: ParsableArguments {
         throw ValidationError("\(name) belongs to --for \(owner.rawValue), and this is --for \(command.rawValue)")
       }
     }
-    if command == .mask, !scores.scoring.isApproximate { try scores.refuseApproximation() }
+    if command == .mask {
+      try scores.refuseIdleFactors()
+      if !scores.scoring.isApproximate { try scores.refuseApproximation() }
+    }
   }
 
   /// The planned run of the command on the matrices of `tensors`.
   func run(_ tensors: PlannedTensors) throws -> any PlannedRun {
+    let factors = try scores.factors.map { try FactorFolder.open(FilePath($0), for: tensors.catalog) }
     switch command {
     case .mask:
       let keeps = try (budget?.elements ?? [.standard]).map { try $0.resolve(of: tensors.matrices) }
       let rankings = scores.normalizations.map { Ranking(normalize: $0) }
       return PlannedMask(
         scores.scoring.work(rankings), keeps: rankings.flatMap { _ in keeps }, rankings: rankings.count,
-        auditCount: scores.scoring.auditCount)
-    case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
+        auditCount: scores.scoring.auditCount, factorBytes: factors?.byteCount)
+    case .analyze: return PlannedAnalysis(spectra.choice, of: tensors, factors: factors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
     case .factor: return try PlannedFactors(FactorChoice(rank: scores.rank, dtype: dtype ?? .f32), of: tensors)
     }
