@@ -173,6 +173,12 @@ package final class FactorFolder {
       right: FactorPanels(try shards.panels(of: right), place: tensors.place(of: right)))
     let sum = found.singularValues.reduce(0) { $0 + Double($1) * Double($1) }
     let least = found.count == min(found.left.rows, found.right.columns) ? squaredNorm * (1 - Self.tolerance) : 0
+    guard squaredNorm == 0 || squaredNorm >= Self.leastSquaredNorm else {
+      throw RunFailure(
+        .data,
+        "\(tensors.place(of: stored)): the singular values are smaller than single precision holds: leave --factors out, or the matrix "
+          + "with --exclude")
+    }
     guard sum >= least, sum <= squaredNorm * (1 + Self.tolerance) else {
       throw RunFailure(
         .data,
@@ -189,6 +195,9 @@ package final class FactorFolder {
       (try? shards.source(matrix.shard))?.release(matrix.offset..<matrix.offset + matrix.byteCount)
     }
   }
+
+  /// The squared norm below which single precision does not hold all digits of the singular values: 2^−160.
+  private static let leastSquaredNorm = 0x1p-160
 
   /// The share of ‖W‖²_F by which Σσ² may be off: σ are known to 10⁻⁸·‖W‖_F, and rounded to single precision.
   private static let tolerance = 1e-6
