@@ -386,9 +386,9 @@ def test_damaged_and_unfinished_folders(frog, checkpoint, factors, tmp_path):
     refused(write("factors.json", b"{}"), "factors.json")
     refused(write(file, struct.pack("<Q", 1 << 60)), file)
     record = (whole / "factors.json").read_bytes()
-    assert b'"residual" : 0' in record
+    assert b'"u_error" : ' in record
     refused(write("factors.json", re.sub(rb'"rank" : \d+', b'"rank" : 999999999999', record)), file)
-    refused(write("factors.json", record.replace(b'"residual" : 0', b'"residual" : 1', 1)), INDEX)
+    refused(write("factors.json", record.replace(b'"u_error" : ', b'"u_error" : 1', 1)), INDEX)
     assert_refused(frog("mask", source, "--out", tmp_path / "out", "--factors", tmp_path / "nowhere"), 66, "nowhere")
     assert_refused(frog("mask", source, "--out", tmp_path / "out", "--factors", source), 65, "factors.json")
 
