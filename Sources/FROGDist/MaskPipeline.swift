@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import MPI
 import Planning
 import RunCore
@@ -30,6 +31,8 @@ package struct MaskPipeline: MatrixCommand {
     fileprivate let names: [UInt8]?
     /// The tensors that scores are multiplied by; nil until they have been read, or if there are none.
     fileprivate var signal: ExternalSignal?
+    /// The stored factors; nil if matrices are decomposed.
+    fileprivate let factors: FactorFolder?
     /// The options by which the run is told from others.
     fileprivate var words = OptionWords()
   }
@@ -42,9 +45,30 @@ package struct MaskPipeline: MatrixCommand {
   ) throws -> Preparation {
     let catalog = checkpoints.catalogs[0]
     let keeps = try question.targets.map { try $0.budget.resolve(of: catalog.matrices) }
+    let factors = try question.scoring.factors.map {
+      try FactorFolder.open($0, for: catalog, io: options.io, world: context.world)
+    }
+    try factors.map { try checkTriplets($0, catalog) }
     try checkMemory(catalog, planner)
     try checkFolders(context.world)
-    return Preparation(keeps: keeps, names: checkpoints.classified.first.flatMap { names(of: $0, context) })
+    return Preparation(
+      keeps: keeps, names: checkpoints.classified.first.flatMap { names(of: $0, context) }, factors: factors)
+  }
+
+  /// Refuses factors that hold fewer triplets than scores and spectra need.
+  private func checkTriplets(_ factors: FactorFolder, _ catalog: Catalog) throws {
+    switch question.scoring.score {
+    case .frog: try factors.require(of: catalog, for: "--score frog needs") { $0.order }
+    case .lift:
+      let rank = question.scoring.scoreRank ?? 0
+      try factors.require(of: catalog, for: "--score lift of rank \(rank) needs") { min(rank, $0.order) }
+    case .magnitude, .random, .one: break
+    }
+    if question.needsSpectra {
+      try factors.requireSpectra(of: catalog)
+    } else if question.analyze {
+      try factors.require(of: catalog, for: "--analyze needs") { $0.order }
+    }
   }
 
   /// The options that shape the result. The tensors that scores are multiplied by are read here, since the result depends on all of them.
@@ -52,6 +76,7 @@ package struct MaskPipeline: MatrixCommand {
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
   ) throws -> OptionWords {
     let scoring = question.scoring
+    try preparation.factors?.check(inputs[0].norms)
     preparation.signal = try scoring.weightBy.map {
       try ExternalSignal.load($0, for: inputs[0].catalog, io: options.io, world: context.world)
     }
@@ -84,7 +109,9 @@ package struct MaskPipeline: MatrixCommand {
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = question.scoring
     _ = try planner.schedule(catalog.matrices, question.work(scoring))
-    if question.needsSpectra { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
+    if question.needsSpectra {
+      _ = try planner.schedule(catalog.matrices, MetricChoice().work(isStored: scoring.factors != nil))
+    }
     guard scoring.isApproximate else { return }
     let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
@@ -118,8 +145,9 @@ package struct MaskPipeline: MatrixCommand {
   /// Does everything between the norms and the moment the masks appear.
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskSet> {
     let (context, input) = (run.context, run.inputs[0])
+    try run.checkContents(of: preparation.factors)
     // 1. Spectra: they come first if what is kept depends on all of them.
-    let spectra = try question.needsSpectra ? run.spectra(MetricChoice()) : nil
+    let spectra = try question.needsSpectra ? run.spectra(MetricChoice(), of: preparation.factors) : nil
     let multipliers = question.quality.isUsed ? spectra.map { question.quality.multipliers($0.matrices) } : nil
     let importance = question.importance.importance(input.norms, spectra?.matrices)
     // 2. Targets: how each budget is divided among matrices, and which targets rank weights by the same values.
@@ -161,7 +189,8 @@ package struct MaskPipeline: MatrixCommand {
     let tables =
       try spectraFile.flatMap {
         try analysis?.documents(
-          of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
+          of: input.catalog, factors: preparation.factors?.source,
+          tensors: TensorParameters(options.tensors, threads: run.threads),
           source: CheckpointSource(input.catalog, input.norms), version: context.version, spectra: $0)
       } ?? []
     // 8. The records, each of which vouches for a mask.
@@ -237,7 +266,8 @@ package struct MaskPipeline: MatrixCommand {
   ) throws -> (ScoringWorker, StageTotals) {
     let (context, input, journal) = (run.context, run.inputs[0], run.journal("scores"))
     let worker = try ScoringWorker(
-      scoring.method(signal: preparation.signal), groups.rankings, of: input, journal: journal, watch: context.watch)
+      scoring.method(signal: preparation.signal, factors: preparation.factors), groups.rankings, of: input,
+      journal: journal, watch: context.watch)
     let resumed = try MatrixPass(worker, over: input, in: run).run(as: "scores", question.work(scoring))
     let rescued = try context.rescued(worker.matrices.map { ($0.name, $0.record.rescue) })
     return (worker, StageTotals(written: journal.written, resumed: resumed, rescued: rescued))
@@ -270,7 +300,8 @@ package struct MaskPipeline: MatrixCommand {
     _ target: MaskTarget, _ scoring: ScoringOptions, _ preparation: Preparation, threads: Int
   ) -> MaskRecord.Parameters {
     .init(
-      MaskParameters(target, question, scoring, weightBy: preparation.signal?.fingerprint),
+      MaskParameters(
+        target, question, scoring, weightBy: preparation.signal?.fingerprint, factors: preparation.factors?.source),
       TensorParameters(options.tensors, threads: threads))
   }
 }

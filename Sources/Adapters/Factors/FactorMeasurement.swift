@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import RunCore
 import ShardIO
 import Weights

@@ -39,23 +39,3 @@ extension Communicator {
     return []
   }
 }
-
-extension RecordedFile {
-  /// What is wrong with a file; nil if it is the recorded one.
-  ///
-  /// - Parameter record: the name of the document that vouches for it.
-  func problem(at file: FilePath, vouchedBy record: String) -> String? {
-    do {
-      let source = try SourceKind.pread.open(file)
-      guard source.size == bytes else { return "\(shown(file)): \(source.size) bytes, should be \(bytes)" }
-      guard try FileDigest.sha256(of: file).hexadecimal == sha256 else {
-        return "\(shown(file)): its SHA-256 is not the one in \(record)"
-      }
-      return nil
-    } catch let error as SourceError {
-      return "\(error)"
-    } catch {
-      return RunFailure(error).message
-    }
-  }
-}

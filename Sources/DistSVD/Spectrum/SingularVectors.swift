@@ -14,7 +14,7 @@ package struct SingularVectors {
   package let elements: AlignedBuffer<Double>
 
   /// Takes over `elements`, orthonormal columns of any sign, and gives them the sign of the invariant.
-  init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
+  package init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
     self.dimension = dimension
     self.count = count
     self.elements = elements

@@ -102,7 +102,7 @@ struct MatrixScorer {
 
   /// Checks that the bytes that have been read are those that the norms pass has read.
   private func checkContents(_ task: MatrixTask) throws {
-    if method.score.readsWeights { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
+    if method.readsWeights { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     try method.signal?.check(task.matrix, member: task.member, of: task.memberCount)
   }
 

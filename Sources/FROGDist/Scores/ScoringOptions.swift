@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import SystemPackage
 
 /// The options that say what a score measures, and how singular vectors are found.
@@ -24,6 +25,9 @@ package struct ScoringOptions: Sendable {
   /// The checkpoint of tensors that scores are multiplied by; nil for none.
   package var weightBy: FilePath?
 
+  /// The folder of stored factors that singular values and vectors come from; nil to decompose every matrix.
+  package var factors: FilePath?
+
   /// Options for exact FROG scores.
   package init() {}
 
@@ -44,6 +48,7 @@ package struct ScoringOptions: Sendable {
   /// How singular vectors are found.
   var solver: ScoreWork.Solver {
     switch (score, rank) {
+    case (.frog, _) where factors != nil, (.lift, _) where factors != nil: .stored
     case (.magnitude, _), (.random, _), (.one, _): .none
     case (.lift, _), (.frog, nil): .exact(precision)
     case (.frog, let rank?): .randomized(rank: rank, oversample: oversample, powerIterations: powerIterations)
@@ -70,10 +75,14 @@ package struct ScoringOptions: Sendable {
   /// Whether scores depend on ``seed``.
   var isRandom: Bool { isApproximate || score == .random }
 
-  /// The way in which matrices are scored by these options, with scores multiplied by `signal`.
-  func method(signal: ExternalSignal?) -> ScoringMethod {
+  /// The way in which matrices are scored by these options.
+  ///
+  /// - Parameters:
+  ///   - signal: what scores are multiplied by; nil for nothing.
+  ///   - factors: the stored factors, if ``factors`` names some.
+  func method(signal: ExternalSignal?, factors: FactorFolder? = nil) -> ScoringMethod {
     ScoringMethod(
       score: score, solver: solver, precision: precision, liftRank: rank ?? Self.defaultLiftRank, seed: seed,
-      signal: signal)
+      signal: signal, factors: score.needsVectors ? factors : nil)
   }
 }

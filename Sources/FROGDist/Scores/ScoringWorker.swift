@@ -1,4 +1,5 @@
 import Execution
+import FactorCache
 import MPI
 import Planning
 import RunCore
@@ -35,7 +36,7 @@ final class ScoringWorker: MatrixWorker {
     tallies = rankings.map { Tally(largestGlobal: $0.largestGlobal) }
   }
 
-  var readsWeights: Bool { scorer.method.score.readsWeights }
+  var readsWeights: Bool { scorer.method.readsWeights }
 
   /// The counts that ranks tell each other in the rounds: those of every ranking with one threshold, one after the other.
   var counts: [Int] { tallies.flatMap(\.counts) }
@@ -68,6 +69,7 @@ final class ScoringWorker: MatrixWorker {
     var counting = tallies
     tallies = []
     defer { tallies = counting }
+    defer { scorer.method.factors?.release(ordinal) }
     let outcome = try scorer.score(task, tallies: &counting) { tallies, share in
       try rounds.advance(
         done: fraction(share), counts: tallies.flatMap(\.counts), ending: watch.mayGoOn() ? .none : .stopped)

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import FactorCache
 
 /// The options that say what is exported of every matrix.
 struct ExportArguments: ParsableArguments {

@@ -2,6 +2,7 @@ import Adapters
 import ArgumentParser
 import Execution
 import FROGDist
+import FactorCache
 import Logging
 import RunCore
 import ShardIO

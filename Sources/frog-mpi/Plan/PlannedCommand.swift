@@ -2,9 +2,11 @@ import Adapters
 import ArgumentParser
 import Comparison
 import FROGDist
+import FactorCache
 import Planning
 import RunCore
 import Spectra
+import SystemPackage
 import Weights
 
 /// The command whose run is planned.
@@ -50,9 +52,9 @@ struct PlannedWork: ParsableArguments {
 
   /// The names of the options that were given, by the command that has them.
   private var options: [(owner: PlannedCommand, given: [String])] {
-    // One option has one name, so --rank of `factor` and `export` is read with the options of scores.
-    let hasRank = command == .factor || command == .export
-    let scoreOptions = scores.given.filter { !hasRank || $0 != "--rank" }
+    // One option has one name, so --rank of `factor` and `export`, and --factors of `analyze`, are read with the options of scores.
+    let shared: [PlannedCommand: String] = [.factor: "--rank", .export: "--rank", .analyze: "--factors"]
+    let scoreOptions = scores.given.filter { $0 != shared[command] }
     return [
       (.mask, scoreOptions + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
       (command == .export ? .export : .factor, dtype == nil ? [] : ["--dtype"]),
@@ -62,7 +64,8 @@ struct PlannedWork: ParsableArguments {
 
   /// The names of the options that were given.
   var given: [String] {
-    (chosen == nil ? [] : ["--for"]) + scores.given.filter { $0 == "--rank" } + options.flatMap(\.given)
+    (chosen == nil ? [] : ["--for"]) + scores.given.filter { $0 == "--rank" || $0 == "--factors" }
+      + options.flatMap(\.given)
   }
 
   func validate() throws {
@@ -79,7 +82,10 @@ struct PlannedWork: ParsableArguments {
           "--dtype", true, ExportMethod.allCases.filter { !$0.isForPEFT }, of: methods.elements)
       }
     }
-    if command == .mask, !scores.scoring.isApproximate { try scores.refuseApproximation() }
+    if command == .mask {
+      try scores.refuseIdleFactors()
+      if !scores.scoring.isApproximate { try scores.refuseApproximation() }
+    }
   }
 
   /// The planned run of the command on the matrices of `tensors`, and those of them that it works on.
@@ -92,14 +98,15 @@ struct PlannedWork: ParsableArguments {
 
   /// The planned run of a command that works on all matrices.
   private func runOnAll(_ tensors: PlannedTensors) throws -> any PlannedRun {
+    let factors = try scores.factors.map { try FactorFolder.open(FilePath($0), for: tensors.catalog) }
     switch command {
     case .mask:
       let keeps = try (budget?.elements ?? [.standard]).map { try $0.resolve(of: tensors.matrices) }
       let rankings = scores.normalizations.map { Ranking(normalize: $0) }
       return PlannedMask(
         scores.scoring.work(rankings), keeps: rankings.flatMap { _ in keeps }, rankings: rankings.count,
-        auditCount: scores.scoring.auditCount)
-    case .analyze: return PlannedAnalysis(spectra.choice, of: tensors)
+        auditCount: scores.scoring.auditCount, factorBytes: factors?.byteCount)
+    case .analyze: return PlannedAnalysis(spectra.choice, of: tensors, factors: factors)
     case .compare: return PlannedComparison(pairs.choice, of: tensors)
     case .export: throw RunFailure(.internal, "an export works on some matrices")
     case .factor: return try PlannedFactors(FactorChoice(rank: scores.rank, dtype: dtype ?? .f32), of: tensors)

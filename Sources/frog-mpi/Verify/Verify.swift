@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import FROGDist
+import FactorCache
 import MPI
 import RunCore
 import ShardIO

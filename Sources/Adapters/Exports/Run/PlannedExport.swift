@@ -26,7 +26,7 @@ package struct PlannedExport: PlannedRun {
   private init(_ choice: ExportChoice, _ plan: ExportPlan, _ catalog: Catalog) throws {
     let ranks = plan.ranks(choice)
     let layout = try ExportLayout(plan, ranks, choice, catalog)
-    exportWork = ExportWork(choice, ranks, plan)
+    exportWork = ExportWork(choice, ranks, plan, isStored: false)
     bytes = layout.bytes
     copied = layout.files.reduce(0) { $0.addingSaturated($1.source == nil ? 0 : $1.size) }
   }
