@@ -14,6 +14,7 @@ extension MaskParameters {
       score: scoring.score.rawValue, rank: scoring.scoreRank, normalize: target.ranking.normalize.rawValue,
       sample: target.ranking.sample,
       seed: options.scoring.isRandom || target.ranking.sample != nil ? scoring.seed : nil, weightBy: weightBy)
+    block = options.scoring.block
     targetOverlap = options.scoring.targetOverlap
     importance = options.importance.rawValue
     qualityWeight = options.quality.weight.rawValue

@@ -44,10 +44,12 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   package var histograms = true
   /// The fingerprint of the tensors that scores were multiplied by; nil if there were none.
   @ExplicitNull package var weightBy: String?
+  /// The side of the blocks that were kept whole; nil if weights were kept one by one.
+  @ExplicitNull package var block: Int?
 
   enum CodingKeys: String, CodingKey {
     case budget, keep, select, importance, precision, format, score, rank, oversample, normalize, sample, seed
-    case overparameterized, analyze, histograms
+    case overparameterized, analyze, histograms, block
     case loraRank = "lora_rank"
     case qualityWeight = "quality_weight"
     case powerIterations = "power_iterations"
@@ -76,6 +78,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     words.add("--analyze", analyze)
     words.add("--histograms", histograms)
     words.add("--weight-by", weightBy)
+    words.add("--block", block)
     return words
   }
 
@@ -87,6 +90,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     if let rank { words.append("rank \(rank)") }
     if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }
     if let sample { words.append("sample \(sample)") }
+    if let block { words.append("blocks of \(block) × \(block)") }
     if weightBy != nil { words.append("weighted") }
     if qualityWeight != "none" { words.append("quality weight \(qualityWeight)") }
     if overparameterized != "keep" { words.append("over-parameterized \(overparameterized)") }
@@ -108,7 +112,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
 
   /// Whether the ranked value was the score itself.
   package var ranksScores: Bool {
-    normalize == Normalization.none.rawValue && sample == nil
+    block == nil && normalize == Normalization.none.rawValue && sample == nil
       && (qualityWeight == "none" && overparameterized == "keep" || select != SelectionMode.global.rawValue)
   }
 }

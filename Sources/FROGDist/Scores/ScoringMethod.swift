@@ -11,6 +11,8 @@ struct ScoringMethod {
   var seed: UInt64
   /// The signal that scores are multiplied by; nil for none.
   var signal: ExternalSignal?
+  /// The side of the blocks that are kept whole; nil if weights are kept one by one.
+  var block: Int?
 
   /// Whether a matrix of this order is approximated.
   func approximates(order: Int) -> Bool { ScoreWork(solver: solver).approximates(order: order) }

@@ -147,6 +147,14 @@ struct Mask: RunCommand {
         throw ValidationError("--target-overlap looks for the rank of one mask: give one value for each option")
       }
     }
+    if scoring.block != nil {
+      guard targets.allSatisfy({ $0.ranking.sample == nil }) else {
+        throw ValidationError("--sample draws single weights: leave it out with --block")
+      }
+      guard targetOverlap == nil else {
+        throw ValidationError("--target-overlap compares single weights: leave it out with --block, or give --rank")
+      }
+    }
     if scoring.score == .one, weightBy == nil {
       throw ValidationError(
         "--score one needs --weight-by: all scores are 1, so that only a signal tells weights apart")
