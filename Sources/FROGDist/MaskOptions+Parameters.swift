@@ -20,6 +20,7 @@ extension MaskParameters {
       sample: target.ranking.sample,
       seed: options.scoring.isRandom || target.ranking.sample != nil ? scoring.seed : nil, weightBy: weightBy)
     self.factors = factors
+    block = options.scoring.block
     targetOverlap = options.scoring.targetOverlap
     importance = options.importance.rawValue
     qualityWeight = options.quality.weight.rawValue

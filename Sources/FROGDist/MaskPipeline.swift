@@ -45,6 +45,7 @@ package struct MaskPipeline: MatrixCommand {
   ) throws -> Preparation {
     let catalog = checkpoints.catalogs[0]
     let keeps = try question.targets.map { try $0.budget.resolve(of: catalog.matrices) }
+    if let block = question.scoring.block { try checkBlocks(block, keeps, catalog) }
     let factors = try question.scoring.factors.map {
       try FactorFolder.open($0, for: catalog, io: options.io, world: context.world)
     }
@@ -84,6 +85,17 @@ package struct MaskPipeline: MatrixCommand {
       question.targets.map { parameters($0, scoring, preparation, threads: threads) }, names: question.names,
       audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams)
     return preparation.words
+  }
+
+  /// Refuses a budget that no block fits in.
+  private func checkBlocks(_ side: Int, _ keeps: [Int], _ catalog: Catalog) throws(RunFailure) {
+    let smallest =
+      catalog.matrices.map { BlockGrid(rows: $0.rows, columns: $0.columns, side: side).smallest }.min() ?? 0
+    guard let keep = keeps.first(where: { $0 > 0 && $0 < smallest }) else { return }
+    throw RunFailure(
+      .usage,
+      "a budget of \(keep) weights keeps no block of \(side) × \(side): the smallest has \(smallest) weights; give a larger --budget "
+        + "or a smaller --block")
   }
 
   /// Refuses to make several masks where a file has the name of one of their folders.
@@ -154,7 +166,7 @@ package struct MaskPipeline: MatrixCommand {
     let units = try ModelUnits(question.scoring.method(signal: preparation.signal), of: input)
     let groups = TargetGroups(
       question.targets, keeps: preparation.keeps, of: input, importance: importance, multipliers: multipliers,
-      isPlain: units.isPlain)
+      isPlain: units.isPlain, block: question.scoring.block)
     // 3. Audit: how good an approximation is, and which rank it needs.
     let (scoring, audits) = try audit(groups, preparation, run)
     // 4. Scores: they are computed once for all targets, and the candidates for selection are found.
@@ -223,6 +235,7 @@ package struct MaskPipeline: MatrixCommand {
         try FinishedMask(record, target, layouts[number], documents: documents, in: run.output, world: context.world))
     }
     warnOfStarvation(masks.map(\.summary), context, matrices: input.catalog.matrices.count)
+    warnOfEmptiness(masks.map(\.summary), preparation.keeps, context)
     return finished(masks, preparation, run, totals: totals)
   }
 
@@ -283,17 +296,28 @@ package struct MaskPipeline: MatrixCommand {
   /// Warns of masks under one threshold that starve a quarter of the matrices, in one line for all of them.
   private func warnOfStarvation(_ masks: [MaskSet.Mask], _ context: RunContext, matrices: Int) {
     let starving = zip(question.targets, masks).filter { target, mask in
-      target.select == .global && mask.starved > 0 && mask.starved * 4 >= matrices
+      target.select == .global && mask.kept > 0 && mask.starved > 0 && mask.starved * 4 >= matrices
     }
     guard let first = starving.first else { return }
     let used = Set(starving.map { "--normalize \($0.0.ranking.normalize.rawValue)" })
-    let others = ["--normalize matrix", "--normalize rowcol", "--sample 8", "--select uniform"].filter {
+    let sample = question.scoring.block == nil ? ["--sample 8"] : []
+    let others = (["--normalize matrix", "--normalize rowcol"] + sample + ["--select uniform"]).filter {
       !used.contains($0)
     }
     let more = starving.count > 1 ? ", and a quarter or more in \(starving.count - 1) other masks" : ""
     context.warn(
       "\(first.1.folder.map { $0 + ": " } ?? "")\(first.1.starved) of \(matrices) matrices keep less than a tenth of a uniform "
         + "share\(more): scores carry the scale of their matrix; compare \(others.joined(separator: ", "))")
+  }
+
+  /// Warns of a mask that keeps nothing, since its best block is larger than its budget.
+  private func warnOfEmptiness(_ masks: [MaskSet.Mask], _ keeps: [Int], _ context: RunContext) {
+    guard let block = question.scoring.block else { return }
+    for (mask, keep) in zip(masks, keeps) where mask.kept == 0 && keep > 0 {
+      context.warn(
+        "\(mask.folder.map { $0 + ": " } ?? "")nothing is kept: the best block of \(block) × \(block) has more weights than the budget "
+          + "of \(keep); give a larger --budget or a smaller --block")
+    }
   }
 
   private func parameters(

@@ -47,10 +47,12 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   @ExplicitNull package var weightBy: String?
   /// The stored factors that singular values and vectors came from; nil if matrices were decomposed.
   @ExplicitNull package var factors: FactorSource?
+  /// The side of the blocks that were kept whole; nil if weights were kept one by one.
+  @ExplicitNull package var block: Int?
 
   enum CodingKeys: String, CodingKey {
     case budget, keep, select, importance, precision, format, score, rank, oversample, normalize, sample, seed
-    case overparameterized, analyze, histograms, factors
+    case overparameterized, analyze, histograms, factors, block
     case loraRank = "lora_rank"
     case qualityWeight = "quality_weight"
     case powerIterations = "power_iterations"
@@ -80,6 +82,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     words.add("--histograms", histograms)
     words.add("--weight-by", weightBy)
     words.add("--factors", factors?.sha256)
+    words.add("--block", block)
     return words
   }
 
@@ -91,6 +94,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     if let rank { words.append("rank \(rank)") }
     if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }
     if let sample { words.append("sample \(sample)") }
+    if let block { words.append("blocks of \(block) × \(block)") }
     if weightBy != nil { words.append("weighted") }
     if qualityWeight != "none" { words.append("quality weight \(qualityWeight)") }
     if overparameterized != "keep" { words.append("over-parameterized \(overparameterized)") }
@@ -114,7 +118,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
 
   /// Whether the ranked value was the score itself.
   package var ranksScores: Bool {
-    normalize == Normalization.none.rawValue && sample == nil
+    block == nil && normalize == Normalization.none.rawValue && sample == nil
       && (qualityWeight == "none" && overparameterized == "keep" || select != SelectionMode.global.rawValue)
   }
 }

@@ -40,12 +40,14 @@ package struct ScoreWork: MatrixWork, Equatable {
   package var passes: Int
   /// The number of copies of a panel that hold other values than scores, by which weights are ranked.
   package var rankedCopies: Int
+  /// The side of the blocks that panels hold whole; nil if weights are ranked one by one.
+  package var block: Int?
   /// When several ranks share a matrix.
   package var teams: TeamPolicy
 
   package init(
     solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, rankedCopies: Int = 0,
-    teams: TeamPolicy = .memory
+    block: Int? = nil, teams: TeamPolicy = .memory
   ) {
     self.precision = precision
     self.teams = teams
@@ -53,6 +55,7 @@ package struct ScoreWork: MatrixWork, Equatable {
     self.scoreRank = scoreRank
     self.passes = passes
     self.rankedCopies = rankedCopies
+    self.block = block
   }
 
   /// Whether a matrix of this order is approximated, with fewer vectors than it has.
@@ -187,17 +190,24 @@ package struct ScoreWork: MatrixWork, Equatable {
     let share = Double(shape.stream) * Double(shape.core) / Double(ranks) + 16 * Double(shape.core)
     let band = Int(min(share, Double(MatrixTask.teamBandElements + shape.core)))
     let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
-    let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
+    let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks, block: block))
     let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
     let scores =
-      StreamedScores.bytes(core: shape.core, longest: longest) + part + 4 * rankedCopies * longest * shape.core
+      StreamedScores.bytes(core: shape.core, longest: longest) + part
+      + Int(rankedBytes(Double(longest) * Double(shape.core)))
       + 4 * TeamBasis.exchangeCount(order: shape.core)
     return Double(max(solve, scores))
   }
 
   /// Bytes of the weights, the projection and the scores of one panel, and of the values that rank them.
   private func scorePanels(_ shape: PanelShape) -> Double {
-    Double(3 + rankedCopies) * 4 * Self.panel(shape, of: PanelShape.scoreElements)
+    let elements = Double(min(shape.stream, shape.scoreStep(block: block))) * Double(shape.core)
+    return 12 * elements + rankedBytes(elements)
+  }
+
+  /// Bytes of the values that rank the scores of a panel, and of the sums and values of its blocks.
+  private func rankedBytes(_ elements: Double) -> Double {
+    Double(rankedCopies) * 4 * elements + (block.map { 12 * elements / Double($0) } ?? 0)
   }
 
   /// The number of elements of the longest panel.

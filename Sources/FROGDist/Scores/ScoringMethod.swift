@@ -12,6 +12,8 @@ struct ScoringMethod {
   var seed: UInt64
   /// The signal that scores are multiplied by; nil for none.
   var signal: ExternalSignal?
+  /// The side of the blocks that are kept whole; nil if weights are kept one by one.
+  var block: Int?
   /// The stored factors that scores are made of; nil if matrices are decomposed, or scores need no singular vectors.
   var factors: FactorFolder?
 

@@ -27,7 +27,7 @@ struct TeamScores {
     // 1. Divide the panels among the members.
     let matrix = task.matrix
     let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
-    let panels = PanelShare(shape.panels(of: PanelShape.scoreElements), members: task.memberCount)
+    let panels = PanelShare(shape.scorePanels(block: method.block), members: task.memberCount)
     // 2. Choose who makes the scores, by score and team, and decompose the matrix for it.
     switch (method.score, task.team) {
     case (.magnitude, _):
@@ -55,7 +55,8 @@ struct TeamScores {
       share = panels
       (scores, decomposition) = try Self.exact(task, method, longest: panels.longest)
     case (.frog, let team?):
-      let bands = PanelShare(StreamedScores.bands(shape, members: task.memberCount), members: task.memberCount)
+      let bands = PanelShare(
+        StreamedScores.bands(shape, members: task.memberCount, block: method.block), members: task.memberCount)
       share = bands
       let basis = try task.teamBasis(method.precision, team)
       decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues, rescue: basis.rescue)

@@ -142,6 +142,7 @@ struct Inspect: ParsableCommand {
     var lines = [
       "\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
         + "(\(Terminal.decimal(share, 3))%, \(record.parameters.description))"
+        + (record.kept == record.K ? "" : " of \(Terminal.grouped(record.K)) asked for")
         + (record.threshold.map { ", threshold \(Terminal.score($0))" } ?? "")
     ]
     if let found = record.concentration {

@@ -150,6 +150,14 @@ struct Mask: RunCommand {
         throw ValidationError("--target-overlap looks for the rank of one mask: give one value for each option")
       }
     }
+    if scoring.block != nil {
+      guard targets.allSatisfy({ $0.ranking.sample == nil }) else {
+        throw ValidationError("--sample draws single weights: leave it out with --block")
+      }
+      guard targetOverlap == nil else {
+        throw ValidationError("--target-overlap compares single weights: leave it out with --block, or give --rank")
+      }
+    }
     if qualityWeight == .none, overparameterized == .keep, importance?.needsSpectra != true {
       try work.refuseIdleFactors()
     }

@@ -59,6 +59,15 @@ struct ScoreWorkOptions: ParsableArguments {
       valueName: "none|matrix|rowcol,…"), transform: CommaList<Normalization>.parsing)
   var normalize: CommaList<Normalization>?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Keep whole blocks of so many rows and columns, by the mean of what ranks their weights; those at the right and lower edges of a \
+      matrix may be smaller. A budget keeps as many blocks as fit in it. (default: weights are kept one by one)
+      """,
+      valueName: "side"))
+  var block: Int?
+
   /// The ways in which scores are made comparable, at least one.
   var normalizations: [Normalization] { normalize?.elements ?? [.none] }
 
@@ -102,6 +111,9 @@ struct ScoreWorkOptions: ParsableArguments {
       throw ValidationError("--oversample must be from 0 to 1000000")
     }
     if let audit, !(1...10_000).contains(audit) { throw ValidationError("--audit must be from 1 to 10000") }
+    if let block, !ScoringOptions.blockSides.contains(block) {
+      throw ValidationError("--block must be from 1 to \(ScoringOptions.blockSides.upperBound)")
+    }
     if let powerIterations, !(0...100).contains(powerIterations) {
       throw ValidationError("--power-iterations must be from 0 to 100")
     }
@@ -112,7 +124,7 @@ struct ScoreWorkOptions: ParsableArguments {
     [
       ("--score", score != nil), ("--precision", precision != nil), ("--rank", rank != nil),
       ("--oversample", oversample != nil), ("--power-iterations", powerIterations != nil), ("--audit", audit != nil),
-      ("--normalize", normalize != nil), ("--teams", teams != nil),
+      ("--normalize", normalize != nil), ("--block", block != nil), ("--teams", teams != nil),
       ("--factors", factors != nil),
     ].filter(\.1).map(\.0)
   }
@@ -143,6 +155,7 @@ struct ScoreWorkOptions: ParsableArguments {
     options.auditCount = audit ?? options.auditCount
     options.teams = teams ?? options.teams
     options.factors = factors.map { FilePath($0) }
+    options.block = block
     return options
   }
 }
