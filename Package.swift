@@ -162,6 +162,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
+      name: "AdaptersTests", dependencies: ["Adapters", "RunCore", "TestSupport", "Weights"],
+      swiftSettings: strict),
+    .testTarget(
       name: "FrogMPITests",
       dependencies: ["frog-mpi", "RunCore", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
     .testTarget(
