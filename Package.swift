@@ -91,7 +91,7 @@ let package = Package(
     .target(
       name: "Adapters",
       dependencies: [
-        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "Weights", systemPackage,
+        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Spectra", "Weights", systemPackage,
       ],
       swiftSettings: strict),
     .target(

@@ -6,7 +6,7 @@ enum Commands {
   /// Every command that takes its matrices through ``Execution/CommandRun``.
   ///
   /// `mask` comes first, since its tables are also those of an analysis.
-  static let onMatrices: [any RunCommand.Type] = [Mask.self, Analyze.self, Compare.self, Factor.self]
+  static let onMatrices: [any RunCommand.Type] = [Mask.self, Analyze.self, Compare.self, Factor.self, Export.self]
 
   /// Every command, in the order of the help.
   static let all: [any ParsableCommand.Type] = onMatrices + [Plan.self, Inspect.self, Verify.self, Doctor.self]

@@ -71,18 +71,9 @@ package enum FactorFiles {
   /// The record that `text` holds.
   static func decode(_ text: [UInt8], in path: FilePath) throws -> FactorRecord {
     let name = shown(path.appending(recordName))
-    if let found = DocumentFormat(text), let version = found.formatVersion,
-      found.format != FactorRecord.formatName || version != FactorRecord.currentFormatVersion
-    {
-      throw RunFailure(
-        .data,
-        "\(name): format \(quoted(found.format)) version \(version); this program reads \(FactorRecord.formatName) version "
-          + "\(FactorRecord.currentFormatVersion)")
-    }
-    let record: FactorRecord
-    do { record = try JSONDecoder().decode(FactorRecord.self, from: Data(text)) } catch {
-      throw RunFailure(.data, "\(name) is not a record of frog-mpi factor: \(Document.reason(error))")
-    }
+    let record: FactorRecord = try Document.decode(
+      text, named: name, format: FactorRecord.formatName, version: FactorRecord.currentFormatVersion,
+      of: "frog-mpi factor")
     for file in record.files.keys where !isFactors(file) || file.contains("/") {
       throw RunFailure(.data, "\(name): \(quoted(file)) is no name of a factor file")
     }

@@ -61,27 +61,11 @@ package struct MaskReader: Sendable {
   init(_ path: FilePath, recordText: [UInt8]) throws {
     self.path = path
     self.recordText = recordText
-    try Self.checkVersion(recordText, path)
-    do {
-      record = try JSONDecoder().decode(MaskRecord.self, from: Data(recordText))
-    } catch {
-      throw RunFailure(
-        .data,
-        "\(shown(path.appending(MaskFiles.recordName))) is not a record of frog-mpi mask: \(Document.reason(error))")
-    }
+    record = try Document.decode(
+      recordText, named: shown(path.appending(MaskFiles.recordName)), format: MaskRecord.formatName,
+      version: MaskRecord.currentFormatVersion, of: "frog-mpi mask")
     outputs = []
     outputs = try checkRecord()
-  }
-
-  /// Refuses another version of the format. Its record may lack what this version has, and the version is the better reason to give.
-  private static func checkVersion(_ text: [UInt8], _ path: FilePath) throws(RunFailure) {
-    guard let found = DocumentFormat(text), let version = found.formatVersion,
-      found.format != MaskRecord.formatName || version != MaskRecord.currentFormatVersion
-    else { return }
-    throw RunFailure(
-      .data,
-      "\(shown(path.appending(MaskFiles.recordName))): format \(quoted(found.format)) version \(version); this program "
-        + "reads \(MaskRecord.formatName) version \(MaskRecord.currentFormatVersion)")
   }
 
   /// The record of a finished run, on every rank.

@@ -20,6 +20,25 @@ package enum Document {
     return try source.withBytes(in: 0..<source.size, scratch: &scratch) { [UInt8]($0) }
   }
 
+  /// Decodes a document of one format and version.
+  ///
+  /// - Parameters:
+  ///   - file: the path of the document, as messages show it.
+  ///   - owner: the command that writes such documents.
+  /// - Throws: ``RunFailure`` if it is of another version, since that is the better reason to give, or no such document.
+  package static func decode<Value: Decodable>(
+    _ text: [UInt8], named file: String, format: String, version: Int, of owner: String
+  ) throws(RunFailure) -> Value {
+    if let found = DocumentFormat(text), let other = found.formatVersion, found.format != format || other != version {
+      throw RunFailure(
+        .data,
+        "\(file): format \(quoted(found.format)) version \(other); this program reads \(format) version \(version)")
+    }
+    do { return try JSONDecoder().decode(Value.self, from: Data(text)) } catch {
+      throw RunFailure(.data, "\(file) is not a record of \(owner): \(reason(error))")
+    }
+  }
+
   /// The reason why a document could not be decoded, in words for a message.
   package static func reason(_ error: any Error) -> String {
     guard let error = error as? DecodingError else { return "\(error)" }

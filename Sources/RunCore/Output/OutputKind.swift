@@ -9,6 +9,8 @@ package struct OutputKind: Sendable {
   package let lastName: String
   /// The names of files that mark a folder as holding finished results of the command, whatever the kind of these results.
   let marks: [String]
+  /// The names of files without which a folder in the output folder is of no use to those who read it.
+  let folderMarks: [String]
   /// Whether a name is that of a large file, which is written in the work folder before anything is committed.
   let isLarge: @Sendable (String) -> Bool
   /// Whether an older file of this name is removed when new results that lack such a file are published.
@@ -17,17 +19,20 @@ package struct OutputKind: Sendable {
   let owns: @Sendable (FilePath, _ names: [String]) -> Bool
   /// Returns the names of the folders that finished results in a folder have; none if there are no such results.
   let folders: @Sendable (FilePath) throws -> [String]
+  /// Returns the paths of the files that finished results in a folder have in it, other than those that ``isReplaced`` tells by name.
+  let files: @Sendable (FilePath) throws -> [String]
   /// Returns the number of BLAS threads of the run whose results a folder holds.
   let threads: @Sendable (FilePath) throws -> Int
   /// Returns what the results in a folder say about their run. What they do not say is taken from the run that is given.
   let identity: @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
 
   package init(
-    command: String, recordName: String, lastName: String, marks: [String]? = nil,
+    command: String, recordName: String, lastName: String, marks: [String]? = nil, folderMarks: [String]? = nil,
     isLarge: @escaping @Sendable (String) -> Bool = { _ in false },
     isReplaced: @escaping @Sendable (String) -> Bool = { _ in false },
     owns: @escaping @Sendable (FilePath, _ names: [String]) -> Bool,
     folders: @escaping @Sendable (FilePath) throws -> [String] = { _ in [] },
+    files: @escaping @Sendable (FilePath) throws -> [String] = { _ in [] },
     threads: @escaping @Sendable (FilePath) throws -> Int,
     identity: @escaping @Sendable (FilePath, _ now: RunIdentity) throws -> RunIdentity
   ) {
@@ -35,10 +40,12 @@ package struct OutputKind: Sendable {
     self.recordName = recordName
     self.lastName = lastName
     self.marks = marks ?? [lastName]
+    self.folderMarks = folderMarks ?? self.marks
     self.isLarge = isLarge
     self.isReplaced = isReplaced
     self.owns = owns
     self.folders = folders
+    self.files = files
     self.threads = threads
     self.identity = identity
   }

@@ -12,14 +12,18 @@ package struct Publication: Codable {
   let entries: [PublishedFile]
   /// Folders of older results that the new ones do not replace.
   let obsolete: [String]
+  /// The paths of files of older results that the new ones do not replace, where only those results tell their names.
+  let stale: [String]
 
   /// Lists the files, then the documents.
   ///
   /// - Parameter files: files that are finished and synchronized in the work folder.
-  init(files: [PublishedFile], documents: [TextFile], obsolete: [String]) {
+  init(files: [PublishedFile], documents: [TextFile], obsolete: [String], stale: [String] = []) {
     entries = files + documents.map { PublishedFile($0.temporary, as: $0.name) }
     let folders = Set(entries.compactMap(\.folder))
     self.obsolete = obsolete.filter { !folders.contains($0) }
+    let paths = Set(entries.map(\.path))
+    self.stale = stale.filter { !paths.contains($0) && PublishedFile.isSafePath($0) }.sorted()
   }
 
   /// The folders in the output folder that get files, in the order of the files.
@@ -53,7 +57,9 @@ package struct Publication: Codable {
   package static func commit(
     files: [PublishedFile], documents: [TextFile], in output: OutputDirectory
   ) throws -> Publication {
-    let publication = Publication(files: files, documents: documents, obsolete: try output.kind.folders(output.path))
+    let publication = Publication(
+      files: files, documents: documents, obsolete: try output.kind.folders(output.path),
+      stale: try output.kind.files(output.path))
     for document in documents {
       try DurableFile.writeWhole(document.content, to: output.work.appending(document.temporary))
     }
@@ -68,6 +74,7 @@ package struct Publication: Codable {
     let text = try Document.contents(of: output.commitFile)
     guard let publication = try? JSONDecoder().decode(Publication.self, from: Data(text)),
       publication.entries.allSatisfy(\.isSafe), publication.obsolete.allSatisfy(PublishedFile.isSafe),
+      publication.stale.allSatisfy(PublishedFile.isSafePath),
       let last = publication.entries.last, last.name == output.kind.lastName, last.folder == nil
     else {
       throw RunFailure(.data, "\(shown(output.commitFile)) has been damaged: start anew with --overwrite")
@@ -86,13 +93,13 @@ package struct Publication: Codable {
       return
     }
     // 1. Remove what marks older results as complete. From here to the new mark the folder is visibly incomplete.
-    try removeMarks(in: output.path, output.kind)
+    try removeMarks(in: output.path, names: output.kind.marks)
     // 2. Remove older files that the new results do not replace.
     try removeOlder(in: output.path, output.kind, except: entries.filter { $0.folder == nil })
     for name in obsolete {
-      let folder = output.path.appending(name)
+      let folder = output.path.pushing(FilePath(name))
       guard try Folder.exists(folder) else { continue }
-      try removeMarks(in: folder, output.kind)
+      try removeMarks(in: folder, names: output.kind.folderMarks)
       try removeOlder(in: folder, output.kind, except: [])
       // What else somebody has put there stays, and so does a link to a folder.
       let removal = Result { () throws(WriteError) in try Folder.removeEmpty(folder) }
@@ -100,17 +107,18 @@ package struct Publication: Codable {
         throw error
       }
     }
+    try removeStale(from: output)
     // 3. Make the folders, and remove what they hold of older results, unless an earlier process has published the new ones by then.
     for name in folders {
-      let (folder, files) = (output.path.appending(name), entries.filter { $0.folder == name })
+      let (folder, files) = (output.path.pushing(FilePath(name)), entries.filter { $0.folder == name })
       guard let last = files.last, try Folder.exists(output.work.appending(last.work)) else { continue }
       try Folder.create(folder)
-      try removeMarks(in: folder, output.kind)
+      try removeMarks(in: folder, names: output.kind.folderMarks)
       try removeOlder(in: folder, output.kind, except: files)
     }
     // 4. Rename all files but the index. The last file of a folder marks it as complete.
     for entry in entries.dropLast() { try move(entry, in: output) }
-    for name in folders { try DurableFile.synchronizeDirectory(output.path.appending(name)) }
+    for name in folders { try DurableFile.synchronizeDirectory(output.path.pushing(FilePath(name))) }
     try DurableFile.synchronizeDirectory(output.path)
     // 5. Rename the index.
     try move(last, in: output)
@@ -118,9 +126,33 @@ package struct Publication: Codable {
   }
 
   /// Removes what marks the results in a folder as complete, for good: a power cut does not bring it back.
-  private func removeMarks(in folder: FilePath, _ kind: OutputKind) throws {
-    for mark in kind.marks { try Folder.remove(folder.appending(mark)) }
+  private func removeMarks(in folder: FilePath, names: [String]) throws {
+    for mark in names { try Folder.remove(folder.appending(mark)) }
     try DurableFile.synchronizeDirectory(folder)
+  }
+
+  /// Removes older files that are known by their paths, and folders that are empty then.
+  private func removeStale(from output: OutputDirectory) throws {
+    for path in stale { try Folder.remove(output.path.pushing(FilePath(path))) }
+    let published = Set(entries.compactMap(\.folder))
+    let above = Set(stale.flatMap { Self.folders(of: $0) }).filter { folder in
+      !published.contains { $0 == folder || $0.hasPrefix(folder + "/") }
+    }
+    // The deepest first. What else somebody has put into a folder stays.
+    for folder in above.sorted(by: >) {
+      let removal = Result { () throws(WriteError) in try Folder.removeEmpty(output.path.pushing(FilePath(folder))) }
+      if case .failure(let error) = removal,
+        ![.directoryNotEmpty, .fileExists, .notDirectory, .noSuchFileOrDirectory].contains(error.errno)
+      {
+        throw error
+      }
+    }
+  }
+
+  /// The paths of the folders that a path leads through.
+  private static func folders(of path: String) -> [String] {
+    let pieces = path.split(separator: "/").dropLast()
+    return pieces.indices.map { pieces[...$0].joined(separator: "/") }
   }
 
   /// Removes the files of older results from a folder, but for those that are published there.

@@ -1,4 +1,3 @@
-import CKernels
 import DistSVD
 import RunCore
 
@@ -33,7 +32,7 @@ struct ShuffledMatrix: PanelSource {
     let first = UInt64(replica) << 40
     var bits = [UInt64](repeating: 0, count: 4096)
     for start in stride(from: 0, to: count, by: bits.count) {
-      frog_random_bits(numbers.seed, numbers.stream, first + UInt64(start), bits.count, &bits)
+      numbers.fill(&bits, from: first + UInt64(start))
       for index in start..<min(start + bits.count, count) {
         // A position among those that are left. The bias is at most 2⁻²⁴ of a position.
         let other = index + Int(bits[index - start].multipliedFullWidth(by: UInt64(count - index)).high)

@@ -9,6 +9,8 @@ import SystemPackage
 package struct ModelConfig: Sendable, Equatable {
   /// The value of `model_type` in transformers' files, or of `_class_name` in those of diffusers.
   package var modelType: String?
+  /// The first of `architectures`: the class that wrote the checkpoint.
+  package var architecture: String?
   var hiddenSize: Int?
   var heads: Int?
   var keyValueHeads: Int?
@@ -73,6 +75,7 @@ extension ModelConfig: Decodable {
   private enum CodingKeys: String, CodingKey {
     case modelType = "model_type"
     case className = "_class_name"
+    case architectures
     case hiddenSize = "hidden_size"
     case heads = "num_attention_heads"
     case keyValueHeads = "num_key_value_heads"
@@ -110,6 +113,7 @@ extension ModelConfig: Decodable {
     }
     let text: ModelConfig? = value(.text)
     modelType = value(.modelType) ?? value(.className)
+    architecture = value(.architectures, [String].self)?.first
     hiddenSize = value(.hiddenSize) ?? text?.hiddenSize
     heads = value(.heads) ?? text?.heads
     keyValueHeads = value(.keyValueHeads) ?? value(.falconKeyValueHeads) ?? text?.keyValueHeads

@@ -1,0 +1,26 @@
+import DistSVD
+import Execution
+import RunCore
+import Spectra
+import SpectralQuality
+import Weights
+
+/// The rank of a matrix by its singular values.
+struct RankMeasurement: MatrixMeasurement {
+  let rule: RankRule
+  /// The rank that the rule `alpha` multiplies.
+  let usual: Int
+
+  func measure(_ task: MatrixTask) throws -> RankedMatrix {
+    let result = try task.spectrum(leading: nil)
+    let rank = try rule.rank(result.singularValues, rows: task.matrix.rows, columns: task.matrix.columns, usual: usual)
+    return RankedMatrix(ordinal: task.ordinal, rescue: result.rescue?.description, rank: rank)
+  }
+}
+
+/// A matrix and the rank that a rule gives it.
+struct RankedMatrix: MatrixRow {
+  let ordinal: Int
+  let rescue: String?
+  let rank: Int
+}

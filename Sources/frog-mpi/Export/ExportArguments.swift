@@ -1,0 +1,119 @@
+import Adapters
+import ArgumentParser
+
+/// The options that say what is exported of every matrix.
+struct ExportArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      """
+      The modules that get adapters, as PEFT names them: names with commas between, which the paths of modules end in; a regular \
+      expression for whole paths; or all-linear. (default: all-linear)
+      """, valueName: "names|regex|all-linear"))
+  var targetModules: TargetModules?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      The number of singular triplets of each matrix; not of svft, which takes all. (default: \
+      \(ExportMethod.allCases.compactMap { method in method.usualRank.map { "\(method.rawValue) \($0)" } }.joined(separator: ", ")))
+      """, valueName: "r"))
+  var rank: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Give each matrix a rank of its own: energy:0.9 takes as many triplets as hold 90% of ‖W‖²; stable-rank takes ‖W‖² ÷ σ₁²; alpha \
+      takes --rank times 0.7 to 1.4, by the power law of the spectrum.
+      """, valueName: "energy:share|stable-rank|alpha"))
+  var rankBy: RankRule?
+
+  @Flag(
+    help: ArgumentHelp(
+      "With --rank-by, raise ranks to the next that vLLM serves: \(RankRule.serveable.map(String.init).joined(separator: ", "))."
+    ))
+  var serveable = false
+
+  @Option(
+    help: ArgumentHelp(
+      "LoRA's α of the largest rank; α ÷ rank is the same for all matrices. Of pissa, milora, mica and lora-xs. (default: the rank)",
+      valueName: "α"))
+  var alpha: Double?
+
+  @Option(
+    help: "The type of singular vectors for frogmask: f32 or bf16. What PEFT loads is always f32. (default: f32)")
+  var dtype: FactorType?
+
+  @Flag(
+    help: """
+      Leave the base as it is, and write an adapter of twice the rank that starts at zero. Of pissa, milora and spectral-additive.
+      """)
+  var keepBase = false
+
+  @Option(
+    help: """
+      Where SVFT's sparse matrix has entries: plain is the diagonal, banded adds --diagonals on each side, random and top-k have as many \
+      entries elsewhere. (default: banded)
+      """)
+  var pattern: SparseEntries.Pattern?
+
+  @Option(help: ArgumentHelp("The diagonals on each side of SVFT's sparse matrix. (default: 16)", valueName: "d"))
+  var diagonals: Int?
+
+  @Option(
+    help: """
+      What --pattern top-k ranks entries by: paper is u·v, for square matrices; repo is the authors' program, for all. (default: paper)
+      """)
+  var topKRule: SparseEntries.TopKRule?
+
+  @Option(
+    help: ArgumentHelp(
+      "The seed of --pattern random and of tinylora's projections. (default: 0)", valueName: "number"))
+  var seed: UInt64?
+
+  /// Refuses options that these methods do not have, and values that make no sense.
+  func validate(for methods: [ExportMethod]) throws {
+    func need(_ option: String, _ isGiven: Bool, _ owners: [ExportMethod]) throws {
+      if isGiven, Set(methods).isDisjoint(with: owners) {
+        throw ValidationError("\(option) belongs to \(owners.map(\.rawValue).joined(separator: ", "))")
+      }
+    }
+    let ranked = ExportMethod.allCases.filter { $0.usualRank != nil }
+    let leading = ranked.filter { $0 != .milora && $0 != .mica && $0 != .tinylora }
+    try need("--rank", rank != nil, ranked)
+    try need("--rank-by", rankBy != nil, leading)
+    if rankBy != nil, let other = methods.first(where: { ranked.contains($0) && !leading.contains($0) }) {
+      throw ValidationError(
+        other == .tinylora
+          ? "--rank-by is not for tinylora, of which PEFT knows one rank"
+          : "--rank-by counts leading triplets, and \(other.rawValue) takes trailing ones")
+    }
+    if rank != nil, let rankBy, rankBy != .alpha {
+      throw ValidationError("--rank is given by --rank-by \(rankBy.rawValue)")
+    }
+    if serveable, rankBy == nil { throw ValidationError("--serveable belongs to --rank-by") }
+    try need("--alpha", alpha != nil, [.pissa, .milora, .mica, .loraXS])
+    try need("--dtype", dtype != nil, ExportMethod.allCases.filter { !$0.isForPEFT })
+    try need("--keep-base", keepBase, ExportMethod.allCases.filter(\.changesBase))
+    try need("--pattern", pattern != nil, [.svft])
+    try need("--diagonals", diagonals != nil, [.svft])
+    try need("--top-k-rule", topKRule != nil, [.svft])
+    if seed != nil, pattern != .random { try need("--seed without --pattern random", true, [.tinylora]) }
+    if diagonals != nil, pattern == .plain { throw ValidationError("--pattern plain has no --diagonals") }
+    if topKRule != nil, pattern != .topK { throw ValidationError("--top-k-rule belongs to --pattern top-k") }
+    if let rank, !(1...1 << 20).contains(rank) { throw ValidationError("--rank must be at least 1") }
+    if let alpha, !(alpha > 0 && alpha.isFinite) { throw ValidationError("--alpha must be above 0") }
+    if let diagonals, !(0...1 << 20).contains(diagonals) { throw ValidationError("--diagonals must not be negative") }
+  }
+
+  func choice(_ methods: [ExportMethod]) -> ExportChoice {
+    ExportChoice(
+      methods: methods, rank: rank, rankBy: rankBy, isServeable: serveable, alpha: alpha,
+      targets: targetModules ?? .allLinear, dtype: dtype ?? .f32, keepsBase: keepBase,
+      entries: SparseEntries(pattern ?? .banded, diagonals: diagonals ?? 16, topKRule: topKRule), seed: seed ?? 0)
+  }
+}
+
+extension TargetModules: ExpressibleByArgument {}
+extension RankRule: ExpressibleByArgument {}
+extension SparseEntries.Pattern: ExpressibleByArgument {}
+extension SparseEntries.TopKRule: ExpressibleByArgument {}
