@@ -22,7 +22,10 @@ PRECISION = {"BF16": (7, -126), "F16": (10, -14), "F32": (23, -126), "F64": (52,
 
 
 def decomposed(weights):
-    """U, σ and the transpose of V; of each right vector the component of largest magnitude, or the first of nearly as large ones, is positive."""
+    """U, σ and the transpose of V.
+
+    The component of largest magnitude of each right vector is positive, or the first of several that are about as large.
+    """
     u, s, vt = np.linalg.svd(np.asarray(weights, np.float64), full_matrices=False)
     magnitudes = np.abs(vt)
     leading = np.argmax(magnitudes >= (1 - 1e-6) * magnitudes.max(axis=1, keepdims=True), axis=1)
@@ -192,16 +195,16 @@ def _configure(made, found, leaves, size, task):
     twice = 2 if made.keeps_base else 1
     if made.method == "tinylora":
         config |= {
-            "init_v_bound": 0.02, "init_weights": True, "peft_type": "TINYLORA", "projection_seed": 42, "r": made.rank, "save_projection": True,
-            "tinylora_dropout": 0.0, "u": size, "weight_tying": 0.0,
+            "init_v_bound": 0.02, "init_weights": True, "peft_type": "TINYLORA", "projection_seed": 42, "r": made.rank,
+            "save_projection": True, "tinylora_dropout": 0.0, "u": size, "weight_tying": 0.0,
         }  # fmt: skip
     elif made.method in ADALORA:
         differ = len(set(made.ranks.values())) > 1
         pattern = {f"{path}.lora_E": [i < twice * r for i in range(twice * made.rank)] for path, r in made.ranks.items()}
         config |= {
-            "alpha_pattern": {}, "init_lora_weights": True, "init_r": twice * made.rank, "lora_alpha": twice * made.alpha, "lora_dropout": 0.0,
-            "orth_reg_weight": 0.0, "peft_type": "ADALORA", "rank_pattern": pattern if differ else None, "target_r": twice * made.rank, "tfinal": 0,
-            "tinit": 2147483646, "total_step": 2147483647,
+            "alpha_pattern": {}, "init_lora_weights": True, "init_r": twice * made.rank, "lora_alpha": twice * made.alpha,
+            "lora_dropout": 0.0, "orth_reg_weight": 0.0, "peft_type": "ADALORA", "rank_pattern": pattern if differ else None,
+            "target_r": twice * made.rank, "tfinal": 0, "tinit": 2147483646, "total_step": 2147483647,
         }  # fmt: skip
     else:
         keys = {path: re.escape(path) + (r"\.weight" if is_parameter[path] else "") for path in made.ranks}

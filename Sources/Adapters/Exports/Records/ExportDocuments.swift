@@ -61,14 +61,26 @@ struct ExportDocuments {
     let hasBase = choice.bases.contains(method)
     let adapter = ExportFiles.adapterFolder(of: method, hasBase: hasBase)
     let own = plan.targets.indices.map { ranks[number, $0] }
+    let card = (method.rawValue, ExportFiles.cardName, Array(card(of: method, ranks: own).text.utf8))
     guard method.isForPEFT else {
       return [
+        card,
         (adapter, ExportFiles.frogIndexName, index(of: method)),
         (adapter, ExportFiles.frogRecordName, try record(of: method, ranks: own)),
       ]
     }
     let config = AdapterConfig(method: method, choice: choice, plan: plan, ranks: own)
-    return [(adapter, ExportFiles.configName, try config.encode())]
+    return [card, (adapter, ExportFiles.configName, try config.encode())]
+  }
+
+  private func card(of method: ExportMethod, ranks: [Int]) -> Card {
+    Card(
+      CardFacts(
+        method: method, choice: choice, version: version, source: source, architecture: plan.architecture,
+        isCausalModel: plan.isCausalModel,
+        ranks: zip(plan.targets, ranks).filter { !method.leavesOut($0.0) }.map(\.1),
+        leftOut: plan.targets.count(where: method.leavesOut),
+        namesOfExperts: Set(plan.targets.filter(\.isNamedAsExpert).map(\.lastName)).sorted()))
   }
 
   /// The index of a method's adapter for frogmask.
