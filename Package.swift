@@ -68,9 +68,16 @@ let package = Package(
       dependencies: ["DistSVD", "MPI", "Planning", "RunCore", "ShardIO", "Weights", systemPackage],
       swiftSettings: strict),
     .target(
+      name: "FactorCache",
+      dependencies: [
+        "CKernels", "DistSVD", "Execution", "MPI", "RunCore", "ShardIO", "Weights", systemPackage,
+      ],
+      swiftSettings: strict),
+    .target(
       name: "Spectra",
       dependencies: [
-        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Weights",
+        "CKernels", "DistSVD", "Execution", "FactorCache", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality",
+        "Weights",
         systemPackage,
       ],
       swiftSettings: strict),
@@ -84,14 +91,15 @@ let package = Package(
     .target(
       name: "FROGDist",
       dependencies: [
-        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Spectra",
-        "Weights", systemPackage, .product(name: "Crypto", package: "swift-crypto"),
+        "CKernels", "DistSVD", "Execution", "FactorCache", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality",
+        "Spectra", "Weights", systemPackage, .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
     .target(
       name: "Adapters",
       dependencies: [
-        "CKernels", "DistSVD", "Execution", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality", "Spectra", "Weights", systemPackage,
+        "CKernels", "DistSVD", "Execution", "FactorCache", "MPI", "Planning", "RunCore", "ShardIO", "SpectralQuality",
+        "Spectra", "Weights", systemPackage,
       ],
       swiftSettings: strict),
     .target(
@@ -103,9 +111,8 @@ let package = Package(
     .executableTarget(
       name: "frog-mpi",
       dependencies: [
-        "Adapters", "Calibration", "Comparison", "DistSVD", "Execution", "FROGDist", "MPI", "Planning", "RunCore",
-        "ShardIO",
-        "SpectralQuality", "Spectra", "Weights", systemPackage,
+        "Adapters", "Calibration", "Comparison", "DistSVD", "Execution", "FROGDist", "FactorCache", "MPI",
+        "Planning", "RunCore", "ShardIO", "SpectralQuality", "Spectra", "Weights", systemPackage,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -153,6 +160,9 @@ let package = Package(
         "CKernels", "Comparison", "DistSVD", "Execution", "FROGDist", "RunCore", "ShardIO", "SpectralQuality",
         "Spectra", "TestSupport", "Weights", systemPackage,
       ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "AdaptersTests", dependencies: ["Adapters", "RunCore", "TestSupport", "Weights"],
       swiftSettings: strict),
     .testTarget(
       name: "FrogMPITests",

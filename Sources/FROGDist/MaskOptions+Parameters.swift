@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import RunCore
 import SpectralQuality
 
@@ -8,12 +9,18 @@ extension MaskParameters {
   /// - Parameters:
   ///   - scoring: the options of scores, with the rank that an audit has found.
   ///   - weightBy: the fingerprint of what the scores were multiplied by; nil if they were not.
-  init(_ target: MaskTarget, _ options: MaskOptions, _ scoring: ScoringOptions, weightBy: String?) {
+  ///   - factors: the stored factors; nil if matrices were decomposed.
+  init(
+    _ target: MaskTarget, _ options: MaskOptions, _ scoring: ScoringOptions, weightBy: String?, factors: FactorSource?
+  ) {
     self.init(
-      select: target.select.rawValue, precision: scoring.precision.rawValue, format: options.format.rawValue,
+      select: target.select.rawValue, precision: factors?.dtype.rawValue ?? scoring.precision.rawValue,
+      format: options.format.rawValue,
       score: scoring.score.rawValue, rank: scoring.scoreRank, normalize: target.ranking.normalize.rawValue,
       sample: target.ranking.sample,
       seed: options.scoring.isRandom || target.ranking.sample != nil ? scoring.seed : nil, weightBy: weightBy)
+    self.factors = factors
+    block = options.scoring.block
     targetOverlap = options.scoring.targetOverlap
     importance = options.importance.rawValue
     qualityWeight = options.quality.weight.rawValue

@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import MPI
 import Planning
 import RunCore
@@ -30,6 +31,8 @@ package struct MaskPipeline: MatrixCommand {
     fileprivate let names: [UInt8]?
     /// The tensors that scores are multiplied by; nil until they have been read, or if there are none.
     fileprivate var signal: ExternalSignal?
+    /// The stored factors; nil if matrices are decomposed.
+    fileprivate let factors: FactorFolder?
     /// The options by which the run is told from others.
     fileprivate var words = OptionWords()
   }
@@ -42,9 +45,31 @@ package struct MaskPipeline: MatrixCommand {
   ) throws -> Preparation {
     let catalog = checkpoints.catalogs[0]
     let keeps = try question.targets.map { try $0.budget.resolve(of: catalog.matrices) }
+    if let block = question.scoring.block { try checkBlocks(block, keeps, catalog) }
+    let factors = try question.scoring.factors.map {
+      try FactorFolder.open($0, for: catalog, io: options.io, world: context.world)
+    }
+    try factors.map { try checkTriplets($0, catalog) }
     try checkMemory(catalog, planner)
     try checkFolders(context.world)
-    return Preparation(keeps: keeps, names: checkpoints.classified.first.flatMap { names(of: $0, context) })
+    return Preparation(
+      keeps: keeps, names: checkpoints.classified.first.flatMap { names(of: $0, context) }, factors: factors)
+  }
+
+  /// Refuses factors that hold fewer triplets than scores and spectra need.
+  private func checkTriplets(_ factors: FactorFolder, _ catalog: Catalog) throws {
+    switch question.scoring.score {
+    case .frog: try factors.require(of: catalog, for: "--score frog needs") { $0.order }
+    case .lift:
+      let rank = question.scoring.scoreRank ?? 0
+      try factors.require(of: catalog, for: "--score lift of rank \(rank) needs") { min(rank, $0.order) }
+    case .magnitude, .random, .one: break
+    }
+    if question.needsSpectra {
+      try factors.requireSpectra(of: catalog)
+    } else if question.analyze {
+      try factors.require(of: catalog, for: "--analyze needs") { $0.order }
+    }
   }
 
   /// The options that shape the result. The tensors that scores are multiplied by are read here, since the result depends on all of them.
@@ -52,6 +77,7 @@ package struct MaskPipeline: MatrixCommand {
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
   ) throws -> OptionWords {
     let scoring = question.scoring
+    try preparation.factors?.check(inputs[0].norms)
     preparation.signal = try scoring.weightBy.map {
       try ExternalSignal.load($0, for: inputs[0].catalog, io: options.io, world: context.world)
     }
@@ -59,6 +85,17 @@ package struct MaskPipeline: MatrixCommand {
       question.targets.map { parameters($0, scoring, preparation, threads: threads) }, names: question.names,
       audit: scoring.isApproximate ? scoring.auditCount : nil, teams: scoring.teams)
     return preparation.words
+  }
+
+  /// Refuses a budget that no block fits in.
+  private func checkBlocks(_ side: Int, _ keeps: [Int], _ catalog: Catalog) throws(RunFailure) {
+    let smallest =
+      catalog.matrices.map { BlockGrid(rows: $0.rows, columns: $0.columns, side: side).smallest }.min() ?? 0
+    guard let keep = keeps.first(where: { $0 > 0 && $0 < smallest }) else { return }
+    throw RunFailure(
+      .usage,
+      "a budget of \(keep) weights keeps no block of \(side) × \(side): the smallest has \(smallest) weights; give a larger --budget "
+        + "or a smaller --block")
   }
 
   /// Refuses to make several masks where a file has the name of one of their folders.
@@ -84,7 +121,9 @@ package struct MaskPipeline: MatrixCommand {
   private func checkMemory(_ catalog: Catalog, _ planner: Planner) throws {
     let scoring = question.scoring
     _ = try planner.schedule(catalog.matrices, question.work(scoring))
-    if question.needsSpectra { _ = try planner.schedule(catalog.matrices, MetricChoice().work) }
+    if question.needsSpectra {
+      _ = try planner.schedule(catalog.matrices, MetricChoice().work(isStored: scoring.factors != nil))
+    }
     guard scoring.isApproximate else { return }
     let audited = try AuditSample.choose(scoring, of: catalog.matrices)
     do {
@@ -118,15 +157,16 @@ package struct MaskPipeline: MatrixCommand {
   /// Does everything between the norms and the moment the masks appear.
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<MaskSet> {
     let (context, input) = (run.context, run.inputs[0])
+    try run.checkContents(of: preparation.factors)
     // 1. Spectra: they come first if what is kept depends on all of them.
-    let spectra = try question.needsSpectra ? run.spectra(MetricChoice()) : nil
+    let spectra = try question.needsSpectra ? run.spectra(MetricChoice(), of: preparation.factors) : nil
     let multipliers = question.quality.isUsed ? spectra.map { question.quality.multipliers($0.matrices) } : nil
     let importance = question.importance.importance(input.norms, spectra?.matrices)
     // 2. Targets: how each budget is divided among matrices, and which targets rank weights by the same values.
     let units = try ModelUnits(question.scoring.method(signal: preparation.signal), of: input)
     let groups = TargetGroups(
       question.targets, keeps: preparation.keeps, of: input, importance: importance, multipliers: multipliers,
-      isPlain: units.isPlain)
+      isPlain: units.isPlain, block: question.scoring.block)
     // 3. Audit: how good an approximation is, and which rank it needs.
     let (scoring, audits) = try audit(groups, preparation, run)
     // 4. Scores: they are computed once for all targets, and the candidates for selection are found.
@@ -161,7 +201,8 @@ package struct MaskPipeline: MatrixCommand {
     let tables =
       try spectraFile.flatMap {
         try analysis?.documents(
-          of: input.catalog, tensors: TensorParameters(options.tensors, threads: run.threads),
+          of: input.catalog, factors: preparation.factors?.source,
+          tensors: TensorParameters(options.tensors, threads: run.threads),
           source: CheckpointSource(input.catalog, input.norms), version: context.version, spectra: $0)
       } ?? []
     // 8. The records, each of which vouches for a mask.
@@ -194,6 +235,7 @@ package struct MaskPipeline: MatrixCommand {
         try FinishedMask(record, target, layouts[number], documents: documents, in: run.output, world: context.world))
     }
     warnOfStarvation(masks.map(\.summary), context, matrices: input.catalog.matrices.count)
+    warnOfEmptiness(masks.map(\.summary), preparation.keeps, context)
     return finished(masks, preparation, run, totals: totals)
   }
 
@@ -237,7 +279,8 @@ package struct MaskPipeline: MatrixCommand {
   ) throws -> (ScoringWorker, StageTotals) {
     let (context, input, journal) = (run.context, run.inputs[0], run.journal("scores"))
     let worker = try ScoringWorker(
-      scoring.method(signal: preparation.signal), groups.rankings, of: input, journal: journal, watch: context.watch)
+      scoring.method(signal: preparation.signal, factors: preparation.factors), groups.rankings, of: input,
+      journal: journal, watch: context.watch)
     let resumed = try MatrixPass(worker, over: input, in: run).run(as: "scores", question.work(scoring))
     let rescued = try context.rescued(worker.matrices.map { ($0.name, $0.record.rescue) })
     return (worker, StageTotals(written: journal.written, resumed: resumed, rescued: rescued))
@@ -253,11 +296,12 @@ package struct MaskPipeline: MatrixCommand {
   /// Warns of masks under one threshold that starve a quarter of the matrices, in one line for all of them.
   private func warnOfStarvation(_ masks: [MaskSet.Mask], _ context: RunContext, matrices: Int) {
     let starving = zip(question.targets, masks).filter { target, mask in
-      target.select == .global && mask.starved > 0 && mask.starved * 4 >= matrices
+      target.select == .global && mask.kept > 0 && mask.starved > 0 && mask.starved * 4 >= matrices
     }
     guard let first = starving.first else { return }
     let used = Set(starving.map { "--normalize \($0.0.ranking.normalize.rawValue)" })
-    let others = ["--normalize matrix", "--normalize rowcol", "--sample 8", "--select uniform"].filter {
+    let sample = question.scoring.block == nil ? ["--sample 8"] : []
+    let others = (["--normalize matrix", "--normalize rowcol"] + sample + ["--select uniform"]).filter {
       !used.contains($0)
     }
     let more = starving.count > 1 ? ", and a quarter or more in \(starving.count - 1) other masks" : ""
@@ -266,11 +310,22 @@ package struct MaskPipeline: MatrixCommand {
         + "share\(more): scores carry the scale of their matrix; compare \(others.joined(separator: ", "))")
   }
 
+  /// Warns of a mask that keeps nothing, since its best block is larger than its budget.
+  private func warnOfEmptiness(_ masks: [MaskSet.Mask], _ keeps: [Int], _ context: RunContext) {
+    guard let block = question.scoring.block else { return }
+    for (mask, keep) in zip(masks, keeps) where mask.kept == 0 && keep > 0 {
+      context.warn(
+        "\(mask.folder.map { $0 + ": " } ?? "")nothing is kept: the best block of \(block) × \(block) has more weights than the budget "
+          + "of \(keep); give a larger --budget or a smaller --block")
+    }
+  }
+
   private func parameters(
     _ target: MaskTarget, _ scoring: ScoringOptions, _ preparation: Preparation, threads: Int
   ) -> MaskRecord.Parameters {
     .init(
-      MaskParameters(target, question, scoring, weightBy: preparation.signal?.fingerprint),
+      MaskParameters(
+        target, question, scoring, weightBy: preparation.signal?.fingerprint, factors: preparation.factors?.source),
       TensorParameters(options.tensors, threads: threads))
   }
 }

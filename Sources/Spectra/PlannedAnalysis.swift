@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import Planning
 import Weights
 
@@ -9,18 +10,25 @@ package struct PlannedAnalysis: PlannedRun {
   private let catalog: Catalog
   /// The roles of the matrices; nil if nothing is asked that depends on them.
   private let roles: MatrixRoles?
+  /// The bytes of the stored factors; nil if matrices are decomposed.
+  private let factorBytes: Int?
 
   /// A run that measures `metrics` of every matrix of `tensors`.
-  package init(_ metrics: MetricChoice, of tensors: PlannedTensors) { self.init(metrics, of: tensors.catalog) }
+  ///
+  /// - Parameter factors: the stored factors that spectra come from; nil if matrices are decomposed.
+  package init(_ metrics: MetricChoice, of tensors: PlannedTensors, factors: FactorFolder? = nil) {
+    self.init(metrics, of: tensors.catalog, factors: factors)
+  }
 
-  init(_ metrics: MetricChoice, of catalog: Catalog) {
+  init(_ metrics: MetricChoice, of catalog: Catalog, factors: FactorFolder? = nil) {
+    factorBytes = factors?.byteCount
     self.metrics = metrics
     self.catalog = catalog
     roles = metrics.overlap > 0 ? MatrixRoles(catalog) : nil
   }
 
   package var command: String { "analyze" }
-  package var work: any MatrixWork { metrics.work }
+  package var work: any MatrixWork { metrics.work(isStored: factorBytes != nil) }
   /// The name of the phase that decomposes matrices; spectra are all that comes of it.
   package var phase: String { "spectra" }
 
@@ -28,7 +36,10 @@ package struct PlannedAnalysis: PlannedRun {
   ///
   /// A matrix is read a second time if its Gram matrix does not tell all singular values. That is left out, since no shape foretells it.
   package func traffic(_ matrices: [Catalog.Matrix], teams: [Int], rehearsal: Rehearsal?) -> Traffic {
-    var total = Traffic(read: 0, written: tableBytes(matrices.count))
+    // Every byte of stored factors is read for its hash. Vectors are a part of them, and counted in full.
+    let wantsVectors = metrics.vectors || metrics.overlap > 0
+    var total = Traffic(
+      read: Double(factorBytes ?? 0) * (wantsVectors ? 2 : 1), written: tableBytes(matrices.count))
     for (matrix, team) in zip(matrices, teams) {
       total.read += readings(of: matrix, team: team) * Double(matrix.byteCount)
       total.written +=
@@ -39,6 +50,11 @@ package struct PlannedAnalysis: PlannedRun {
 
   /// How often the bytes of a matrix are read, by all members of its team together.
   func readings(of matrix: Catalog.Matrix, team: Int) -> Double {
+    // Factors stand in for the weights, which are read for norms alone, or for shuffled copies and the check of contents too.
+    if factorBytes != nil {
+      let copies = Double(replicas(of: matrix, team: team))
+      return 1 + (copies > 0 ? copies + 1 : 0)
+    }
     // Once for norms, and once at the end to check the contents.
     let checks = 2.0
     if let positions = catalog.kernelPositions(of: matrix), positions > 1 {

@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import RunCore
 import Weights
 
@@ -8,12 +9,23 @@ struct SpectrumMeasurement: MatrixMeasurement {
   let catalog: Catalog
   let roles: MatrixRoles
   let metrics: MetricChoice
+  /// The stored factors of the matrices; nil to decompose them.
+  let factors: FactorFolder?
+
+  /// Only shuffled copies are made of the weights if there are factors.
+  var readsWeights: Bool { factors == nil || metrics.randomize }
 
   func measure(_ task: MatrixTask) throws -> MatrixSpectra {
-    try MatrixSpectra(
-      task, positions: catalog.kernelPositions(of: task.matrix),
-      side: metrics.side(of: task.matrix, in: catalog, roles),
-      metrics)
+    let side = metrics.side(of: task.matrix, in: catalog, roles)
+    guard let factors else {
+      return try MatrixSpectra(task, positions: catalog.kernelPositions(of: task.matrix), side: side, metrics)
+    }
+    return try task.locally {
+      let stored = try factors.factors(
+        of: task.ordinal, squaredNorm: task.squaredNorm.times(powerOfTwo: 2 * task.exponent))
+      defer { factors.release(task.ordinal) }
+      return try MatrixSpectra(stored, of: task, side: side, metrics)
+    }
   }
 
   func record(_ spectra: MatrixSpectra, in writer: RecordWriter) throws -> SpectrumRecord {
@@ -46,12 +58,15 @@ extension BegunRun {
   /// The spectra of all matrices of the first checkpoint. Those that an earlier process has measured come from the journal.
   ///
   /// Collective: every rank calls it.
-  package func spectra(_ metrics: MetricChoice) throws -> SpectrumOutcome {
+  ///
+  /// - Parameter factors: the stored factors of the matrices, all triplets of each; nil to decompose them.
+  package func spectra(_ metrics: MetricChoice, of factors: FactorFolder?) throws -> SpectrumOutcome {
     let catalog = inputs[0].catalog
     let roles = MatrixRoles(catalog)
     let outcome = try MatrixStage(
-      "spectra", of: SpectrumMeasurement(catalog: catalog, roles: roles, metrics: metrics), over: [inputs[0]]
-    ).run(metrics.work, in: self)
+      "spectra", of: SpectrumMeasurement(catalog: catalog, roles: roles, metrics: metrics, factors: factors),
+      over: [inputs[0]]
+    ).run(metrics.work(isStored: factors != nil), in: self)
     return SpectrumOutcome(matrices: outcome.rows, roles: roles, journal: outcome.journal, totals: outcome.totals)
   }
 }

@@ -206,7 +206,7 @@ struct SpectrumSolverTests {
     let squares = DoubleLAPACK.symmetricSquares(gram.elements, order: order)
     return try GramSpectrum(
       Tridiagonal(diagonal: found, offDiagonal: [Double](repeating: 0, count: order - 1)), probe: probe,
-      squares: squares, vectors: vectors > 0 ? .leading(vectors) : nil, agreeing: { try $0() }, sharing: { $0 },
+      squares: squares, vectors: vectors > 0 ? .leading(vectors) : nil, agreeing: { try $0() }, sharing: { _ in },
       rotate: { z, _ in
         guard turn else { return }
         for index in 0..<order * vectors { z.elements[index] = index % order == index / order ? 1 : 0 }

@@ -44,14 +44,19 @@ struct ThinSVDTests {
     ]
   }
 
-  /// The largest element of |AᵀA − I| of the columns of a matrix.
-  static func orthogonality(_ vectors: AlignedBuffer<Double>, _ dimension: Int, _ count: Int) -> Double {
-    let columns = (0..<count).map { Array(vectors.elements[$0 * dimension..<($0 + 1) * dimension]) }
-    var worst = 0.0
+  /// ‖AᵀA − I‖_F of the columns of a matrix.
+  static func disorder<Scalar: BinaryFloatingPoint>(
+    _ vectors: AlignedBuffer<Scalar>, _ dimension: Int, _ count: Int
+  ) -> Double {
+    let columns = (0..<count).map { vectors.elements[$0 * dimension..<($0 + 1) * dimension].map { Double($0) } }
+    var squares = 0.0
     for a in 0..<count {
-      for b in 0...a { worst = max(worst, abs(LeadingVectorsTests.dot(columns[a], columns[b]) - (a == b ? 1 : 0))) }
+      for b in 0..<count {
+        let error = LeadingVectorsTests.dot(columns[a], columns[b]) - (a == b ? 1 : 0)
+        squares += error * error
+      }
     }
-    return worst
+    return squares.squareRoot()
   }
 
   /// ‖W − U·Σ·Vᵀ‖²_F.
@@ -62,7 +67,8 @@ struct ThinSVDTests {
         var element = matrix.elements[i * matrix.columns + j]
         for k in 0..<svd.count {
           element -=
-            svd.singularValues[k] * svd.left.elements[k * matrix.rows + i] * svd.right.elements[k * matrix.columns + j]
+            svd.singularValues[k] * Double(svd.left.elements[k * matrix.rows + i])
+            * Double(svd.right.elements[k * matrix.columns + j])
         }
         squares += element * element
       }
@@ -89,8 +95,8 @@ struct ThinSVDTests {
     let norm = matrix.squaredNorm.squareRoot()
     #expect(svd.count == positions.count && svd.rescue == nil)
     // Both sides are orthonormal, whatever the values.
-    #expect(orthogonality(svd.left, matrix.rows, svd.count) < 1e-12)
-    #expect(orthogonality(svd.right, matrix.columns, svd.count) < 1e-12)
+    #expect(disorder(svd.left, matrix.rows, svd.count) < ThinSVD.disorder)
+    #expect(disorder(svd.right, matrix.columns, svd.count) < ThinSVD.disorder)
     // The values are LAPACK's, and descend.
     for (value, exact) in zip(svd.singularValues, truth[positions]) {
       #expect(abs(value - exact) <= ThinSVD.accuracy * norm)
@@ -102,17 +108,17 @@ struct ThinSVDTests {
     // What is missing is what was left out.
     let leftOut = truth[..<positions.lowerBound] + truth[positions.upperBound...]
     let least = leftOut.reduce(0) { $0 + $1 * $1 }.squareRoot()
-    #expect(missing(svd, of: matrix).squareRoot() <= least + ThinSVD.accuracy * norm)
-    // The sign is that of the right vector, and W·v = σ·u.
+    #expect(missing(svd, of: matrix).squareRoot() <= least + (ThinSVD.accuracy + ThinSVD.rounding) * norm)
+    // The sign is that of the right vector. W times a vector of the smaller side is σ times that of the longer one.
     for k in 0..<svd.count {
-      let v = Array(svd.right.elements[k * matrix.columns..<(k + 1) * matrix.columns])
+      let v = svd.right.elements[k * matrix.columns..<(k + 1) * matrix.columns].map { Double($0) }
       let largest = v.map(abs).max() ?? 0
       #expect((v.first { abs($0) >= largest * (1 - 1e-6) } ?? 0) > 0)
-      let image = LeadingVectorsTests.image(matrix, v, transposed: false)
-      let error = image.indices.reduce(0) {
-        max($0, abs(image[$1] - svd.singularValues[k] * svd.left.elements[k * matrix.rows + $1]))
-      }
-      #expect(error <= 2 * ThinSVD.accuracy * norm, "triplet \(k)")
+      let u = svd.left.elements[k * matrix.rows..<(k + 1) * matrix.rows].map { Double($0) }
+      let isTall = matrix.rows >= matrix.columns
+      let image = LeadingVectorsTests.image(matrix, isTall ? v : u, transposed: !isTall)
+      let error = zip(image, isTall ? u : v).reduce(0) { max($0, abs($1.0 - svd.singularValues[k] * $1.1)) }
+      #expect(error <= (2 * ThinSVD.accuracy + ThinSVD.rounding) * norm, "triplet \(k)")
     }
   }
 
@@ -142,15 +148,15 @@ struct ThinSVDTests {
     let spectrum = try GramSpectrum(
       Tridiagonal(diagonal: [Double](repeating: 1, count: 12), offDiagonal: [Double](repeating: 0, count: 11)),
       probe: EigenProbe(gram), squares: DoubleLAPACK.symmetricSquares(gram.elements, order: 12), vectors: .all,
-      agreeing: { try $0() }, sharing: { $0 }, rotate: { _, _ in })
+      agreeing: { try $0() }, sharing: { _ in }, rotate: { _, _ in })
     for wanted in [.all, .leading(4), .trailing(4)] as [Triplets] {
       let found = try ThinSVD(
-        spectrum, wanted, of: matrix, share: { $0 }, agreeing: { try $0() }, adding: { _ in })
+        spectrum, wanted, of: matrix, among: OwnRows())
       let right = try ThinSVD(of: matrix, wanted)
       #expect(found.method == .qr && found.rescue != nil && found.count == right.count)
       for (a, b) in zip(found.singularValues, right.singularValues) { #expect(abs(a - b) < 1e-12) }
-      #expect(zip(found.right.elements, right.right.elements).allSatisfy { abs($0 - $1) < 1e-10 })
-      #expect(zip(found.left.elements, right.left.elements).allSatisfy { abs($0 - $1) < 1e-10 })
+      #expect(zip(found.right.elements, right.right.elements).allSatisfy { abs($0 - $1) < 5e-7 })
+      #expect(zip(found.left.elements, right.left.elements).allSatisfy { abs($0 - $1) < 5e-7 })
     }
   }
 
@@ -162,7 +168,7 @@ struct ThinSVDTests {
       buffer.elements[index] = element
     }
     let found = try SquareSVD(of: buffer, order: order)
-    #expect(found.rescue == nil && Self.orthogonality(found.left, order, order) < 1e-13)
+    #expect(found.rescue == nil && Self.disorder(found.left, order, order) < 1e-13)
     buffer.elements[7] = .nan
     #expect(throws: SolverError.self) { try SquareSVD(of: buffer, order: order) }
   }

@@ -33,6 +33,19 @@ struct BudgetTests {
     #expect(Budget(text) == nil)
   }
 
+  @Test("whole blocks cost no more than weights one by one, and what is cut off pays for the largest parts")
+  func blocks() {
+    // Of blocks of 4: 1.5, 0.75 and 0.5 of them; what is cut off is 7 weights.
+    #expect(Shares.inBlocks([6, 3, 2], sizes: [40, 40, 40], units: [4, 4, 4]) == [4, 4, 0])
+    // Equal parts: the earlier first. A part that fits not is passed over for a smaller block.
+    #expect(Shares.inBlocks([2, 2, 2, 2], sizes: [8, 8, 8, 8], units: [4, 4, 4, 4]) == [4, 4, 0, 0])
+    #expect(Shares.inBlocks([70, 3], sizes: [200, 9], units: [100, 9]) == [0, 9])
+    // All weights are kept, also where the last block is not whole, and a budget of whole blocks stays.
+    #expect(Shares.inBlocks([10, 8, 0], sizes: [10, 20, 20], units: [4, 4, 4]) == [10, 8, 0])
+    // One more block may be the rest of a matrix.
+    #expect(Shares.inBlocks([9, 1], sizes: [10, 40], units: [4, 4]) == [10, 0])
+  }
+
   @Test("round half up, without a floating-point number on the way")
   func rounding() throws {
     #expect(Budget.rounded(1, 100, of: 50) == 1)

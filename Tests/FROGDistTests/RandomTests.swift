@@ -115,6 +115,48 @@ struct ConcentrationTests {
 
 @Suite("Selection keys")
 struct SelectionKeysTests {
+  @Test("of blocks are means, of scores or of quotients, in the place of every weight", arguments: [true, false])
+  func blocks(isTall: Bool) throws {
+    let (rows, columns) = isTall ? (7, 4) : (4, 7)
+    let shape = PanelShape(rows: rows, columns: columns)
+    let scores = (0..<28).map { Float($0 * $0 % 11) }
+    let factors = NoiseFactors(
+      row: (0..<rows).map { Float($0) }, column: (0..<columns).map { Float(2 + $0) }, mean: 2, sum: 8,
+      relativeError: 0, rankOneShare: 1)
+    // Two panels of whole blocks of three, the second of them ragged.
+    for range in [0..<3, 3..<7] {
+      let (own, across) = (shape.rows(range), shape.columns(range))
+      var part = own.flatMap { row in across.map { scores[row * columns + $0] } }
+      let grid = BlockGrid(rows: rows, columns: columns, side: 3)
+      for divisor: SelectionKeys.Divisor in [.none, .mean(2), .mean(0), .factors(factors)] {
+        func ranked(_ row: Int, _ column: Int) -> Double {
+          let score = scores[row * columns + column]
+          return switch divisor {
+          case .none: Double(score)
+          case .mean(let mean): mean > 0 ? Double(score) / Double(mean) : 0
+          case .factors(let factors):
+            factors.row[row] > 0 ? Double(score / (factors.row[row] * factors.column[column])) : 0
+          }
+        }
+        let keys = try SelectionKeys(
+          divisor, multiplier: 1.25, sample: nil, columns: columns, shift: 3, block: 3, longest: 28)
+        let found = part.withUnsafeMutableBufferPointer {
+          Array(keys.values(of: ScorePanel($0, range: range, of: shape)))
+        }
+        for (line, row) in own.enumerated() {
+          for (position, column) in across.enumerated() {
+            let block = grid.block(of: row * columns + column)
+            let members = (0..<28).filter { grid.block(of: $0) == block }
+            let mean = members.reduce(0) { $0 + ranked($1 / columns, $1 % columns) } / Double(members.count)
+            let value = Double(found[line * across.count + position])
+            #expect(abs(value - 10 * mean) <= 1e-6 * mean * 10, "(\(row), \(column))")
+          }
+        }
+        #expect(!keys.areScores)
+      }
+    }
+  }
+
   @Test("divide by the mean, or by row and column factors; 0 by 0 is 0", arguments: [true, false])
   func divisors(isTall: Bool) throws {
     let (rows, columns) = isTall ? (4, 2) : (2, 4)

@@ -95,11 +95,11 @@ struct RecordedOutputTests {
     for position in 0..<96 {
       let (slab, column) = (position / 32, position % 8)
       for (expert, slice) in slices.enumerated() {
-        #expect(slice.contains(storedPosition: position) == (slab == expert && column >= 4), "\(position)")
+        #expect((slice.position(ofStored: position) != nil) == (slab == expert && column >= 4), "\(position)")
       }
     }
     let own = (0..<16).map(slices[1].storedPosition)
-    #expect(own == own.sorted() && own.allSatisfy { slices[1].contains(storedPosition: $0) })
+    #expect(own == own.sorted() && own.map { slices[1].position(ofStored: $0) } == Array(own.indices))
   }
 
   @Test("what contradicts itself is refused", arguments: 0..<9)

@@ -134,11 +134,31 @@ struct ScoresTests {
     #expect(try streamed.panel(0..<0).scores.isEmpty && agreements == 2)
   }
 
+  @Test("bands and panels hold whole blocks, and none is much longer for it", arguments: [1, 7, 48, 256, 4096])
+  func wholeBlocks(block: Int) {
+    for (rows, columns) in [(28672, 8192), (8192, 8192), (100, 7), (8, 8), (53248, 16384), (9000, 3000)] {
+      let shape = PanelShape(rows: rows, columns: columns)
+      let plain = shape.panels(of: PanelShape.scoreElements)
+      let panels = shape.scorePanels(block: block)
+      #expect(panels.last?.upperBound == rows && panels.dropFirst().allSatisfy { $0.lowerBound % block == 0 })
+      #expect(panels.allSatisfy { $0.count <= max(block, plain.map(\.count).max() ?? 0) })
+      #expect(block > 1 || panels == plain)
+      for members in 1...4 {
+        let bands = StreamedScores.bands(shape, members: members, block: block)
+        let own = StreamedScores.bands(shape, members: members, block: nil)
+        #expect(bands.last?.upperBound == rows && bands.dropFirst().allSatisfy { $0.lowerBound % block == 0 })
+        #expect(zip(bands, bands.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+        #expect(PanelShare(bands, members: members).steps <= PanelShare(own, members: members).steps)
+        #expect(block > 1 || bands == own)
+      }
+    }
+  }
+
   @Test("bands cover the stream once, evenly", arguments: [1, 2, 3, 4, 7, 64])
   func bands(members: Int) {
     for (rows, columns) in [(28672, 8192), (8192, 8192), (100, 7), (8, 8), (53248, 16384), (1 << 22, 3)] {
       let shape = PanelShape(rows: rows, columns: columns)
-      let bands = StreamedScores.bands(shape, members: members)
+      let bands = StreamedScores.bands(shape, members: members, block: nil)
       #expect(
         bands.flatMap { [$0.lowerBound, $0.upperBound] } == bands.flatMap { [$0.lowerBound, $0.upperBound] }.sorted())
       #expect(bands.reduce(0) { $0 + $1.count } == rows && bands.allSatisfy { !$0.isEmpty })

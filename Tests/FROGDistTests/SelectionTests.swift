@@ -211,6 +211,42 @@ struct CandidateTests {
     #expect(found == scores.indices.filter { scores[$0] == 97 })
   }
 
+  /// The weights of the best blocks that fit in `room`, by the definition.
+  private static func best(_ means: [Float], of grid: BlockGrid, fitting room: Int) -> [Int] {
+    var (room, kept) = (room, Set<Int>())
+    for block in means.indices.sorted(by: { (means[$1], $0) < (means[$0], $1) }) {
+      guard grid.size(of: block) <= room else { break }
+      room -= grid.size(of: block)
+      kept.insert(block)
+    }
+    return (0..<grid.rows * grid.columns).filter { kept.contains(grid.block(of: $0)) }
+  }
+
+  @Test("whole blocks: the best that fit, the first of equal ones", arguments: layouts)
+  func blocks(name: String, rows: Int, columns: Int, panels: [(Range<Int>, Range<Int>)]) throws {
+    let grid = BlockGrid(rows: rows, columns: columns, side: 7)
+    let means = (0..<grid.count).map { Float([4, 2, 4, 1.5, 3][$0 % 5]) }
+    let scores = scores(1200, seed: 4)
+    let ranks = scores.indices.map { means[grid.block(of: $0)] }
+    var set = try recorded(scores, ranks: ranks, bound: 1, rows: rows, columns: columns, panels: panels)
+    set.blocks = grid
+    for keep in [0, 1, 13, 14, 48, 49, 50, 97, 98, 300, 611, 1199, 1200] {
+      let cut = try Cut.keeping([keep], histogram: histogram(ranks).bins) { bins in
+        var lower = LowerHalves(of: bins)
+        try set.count(into: &lower)
+        return lower
+      }[0]
+      let (whole, kept) = try set.wholeBlocks(cut, keeping: keep)
+      var found: [Int] = []
+      try set.forEachKept(by: whole) { index, score in
+        #expect(scores[index] == score)
+        found.append(index)
+      }
+      #expect(found == Self.best(means, of: grid, fitting: keep) && found.count == kept, "\(keep)")
+      #expect(whole.threshold == found.map { ranks[$0] }.min(), "\(keep)")
+    }
+  }
+
   @Test("ties go to the lower ordinals")
   func ties() {
     #expect(GlobalSelection.shareTies(5, among: [2, 0, 2, 7]) == [2, 0, 2, 1])

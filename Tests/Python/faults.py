@@ -172,6 +172,7 @@ class Older:
 class Scenario:
     name: str
     command: Command
+    #: A path among them is that of a folder that Harness.make_checkpoints has made.
     options: tuple
     #: The checkpoints, folders that Harness.make_checkpoints has made.
     inputs: tuple = ("small",)
@@ -206,12 +207,16 @@ SCENARIOS = [
     Scenario("mask-analyze", MASK, ("--budget", "5%", "--analyze")),
     Scenario("mask-analyze-overwrite", MASK, ("--budget", "5%", "--analyze"), older=Older(ANALYZED, inputs=("tuned",))),
     Scenario("mask-analyze-resume", MASK, WEIGHTED, killed_at=150),
+    # Scores, and spectra before them, without a decomposition.
+    Scenario("stored", MASK, ("--budget", "5%", "--factors", PurePath("factors"))),
+    Scenario("stored-resume", MASK, (*WEIGHTED, "--factors", PurePath("factors")), killed_at=150),
     Scenario("several", SEVERAL, ("--budget", "2%", "--normalize", "none,rowcol", "--analyze")),
     # One mask gets new files, one goes, and those that come have other names. Tables go.
     Scenario("several-overwrite", SEVERAL, ("--budget", "2%,5%"), older=Older(("--budget", "2%,3%", "--analyze"))),
     # The folders of several go.
     Scenario("one-from-several", MASK, TIED, older=Older(("--budget", "2%,5%"))),
     Scenario("analyze", ANALYZE, SPECTRA),
+    Scenario("analyze-stored", ANALYZE, ("--vectors", "--overlap", 4, "--factors", PurePath("factors"))),
     Scenario("analyze-overwrite", ANALYZE, SPECTRA, older=Older(("--truncated", "--metrics", "alpha,stable_rank"))),
     Scenario("analyze-resume", ANALYZE, SPECTRA, killed_at=60),
     Scenario("compare", COMPARE, UPDATE, inputs=PAIR),
@@ -291,6 +296,8 @@ class Harness:
         # The same in more files. Masks of this one have other names.
         checkpoints.write_checkpoint(self.folder / "other", tensors, shard_size=12_000)
         checkpoints.write_checkpoint(self.folder / "tuned", tuned(tensors, generator), shard_size=40_000)
+        command = [self.binary, "factor", small, "--out", self.folder / "factors", "--threads", "1", "--quiet"]
+        subprocess.run(command, check=True, env=self.environment, stdout=subprocess.DEVNULL)
 
     def make_large_checkpoints(self):
         generator = np.random.default_rng(self.seed)
@@ -304,10 +311,11 @@ class Harness:
         """One run under mpirun, stopped when it takes too long; `kill(process)` may end some of it."""
         limit = limit or self.limit
         inputs = [self.folder / name for name in inputs or scenario.inputs]
+        options = [self.folder / option if isinstance(option, PurePath) else option for option in options]
         settings = [f"{name}={value}" for name, value in faults]
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1", "-n", ranks]
         if settings:
-            roots = ":".join(map(str, (*inputs, out)))
+            roots = ":".join(map(str, (*inputs, *(option for option in options if isinstance(option, PurePath)), out)))
             command += ["env", f"LD_PRELOAD={self.interposer}", f"FROG_FAULT_ROOTS={roots}", *settings]
         command += [self.binary, scenario.command.name, *inputs, "--out", out, "--threads", 1, "--quiet", *options]
         command = [str(part) for part in command]

@@ -1,53 +1,20 @@
-import CKernels
 import DistSVD
-import MPI
+import FactorCache
 import RunCore
 import ShardIO
 import SystemPackage
 
 /// The factor files in the work folder, which ranks write in place.
-///
-/// They are made at their full size before the work starts. An unfinished run goes on with them: a record of the journal vouches for the
-/// bytes of its matrix by a hash.
 struct FactorFile {
   let layout: FactorLayout
-  /// The work folder.
-  let folder: FilePath
+  let files: PlacedFiles
 
-  /// Makes the files that are not there. A file that an earlier process of the run has made stays.
-  ///
-  /// Collective: every rank calls it.
-  func make(on world: Communicator) throws {
-    try world.agreeing {
-      guard world.isRoot else { return }
-      for file in layout.files {
-        let path = folder.appending(file.name)
-        guard try !isMade(file, at: path) else { continue }
-        try Folder.remove(path)
-        let new = try DurableFile(creating: path, size: file.layout.fileSize)
-        try new.write(elements: file.layout.header, at: 0)
-        try new.synchronize()
-      }
-      try DurableFile.synchronizeDirectory(folder)
-    }
-  }
-
-  /// The bytes of the files that are still to be made.
-  func missingBytes() throws -> Int {
-    try layout.files.reduce(0) {
-      try isMade($1, at: folder.appending($1.name)) ? $0 : $0.addingSaturated($1.layout.fileSize)
-    }
-  }
-
-  /// Whether a file has its size and its header.
-  private func isMade(_ file: FactorLayout.File, at path: FilePath) throws -> Bool {
-    guard try Folder.exists(path) else { return false }
-    let source = try SourceKind.pread.open(path)
-    guard source.size == file.layout.fileSize else { return false }
-    var scratch = ScratchBytes()
-    return try source.withBytes(in: 0..<file.layout.header.count, scratch: &scratch) {
-      $0.elementsEqual(file.layout.header)
-    }
+  /// - Parameter folder: the work folder.
+  init(layout: FactorLayout, folder: FilePath) {
+    self.layout = layout
+    files = PlacedFiles(
+      files: layout.files.map { .init(name: $0.name, size: $0.layout.fileSize, header: $0.layout.header) },
+      folder: folder)
   }
 
   /// Writes the factors of a matrix, and waits until they are on the disk.
@@ -57,76 +24,46 @@ struct FactorFile {
   ///   - values: the singular values in the units of the weights.
   /// - Returns: the hash of the bytes.
   func write(_ svd: ThinSVD, values: [Float], of ordinal: Int) throws -> String {
-    let place = layout.places[ordinal]
-    let file = try DurableFile(openingForUpdate: folder.appending(layout.files[place.file].name))
-    let hasher = BlockHasher()
-    hasher.begin()
-    func write<Element: BitwiseCopyable>(_ elements: [Element], at offset: Int) throws {
-      elements.withUnsafeBytes { hasher.add($0) }
-      try file.write(elements: elements, at: offset)
-    }
-    func write(_ elements: [Double], at offset: Int) throws {
+    let (place, places) = (layout.places[ordinal], places(of: ordinal))
+    let writer = PlaceWriter(files)
+    func write(_ elements: UnsafeMutableBufferPointer<Float>) throws {
       switch layout.dtype {
-      case .f32: try write(elements.map { Float($0) }, at: offset)
-      case .bf16: try write(elements.map { FactorType.upperBits(Float($0)) }, at: offset)
+      case .f32: try writer.write(UnsafeRawBufferPointer(elements))
+      case .bf16: try writer.write(elements.map(FactorType.upperBits))
       }
     }
-    let (rows, count, width) = (place.rows, place.count, layout.dtype.width)
     // U is kept by columns and stored by rows, so it is turned a band of rows at a time.
+    let (rows, count) = (place.rows, place.count)
+    try writer.begin(places[0])
     let band = max(1, Self.bandElements / max(count, 1))
+    let turned = try AlignedBuffer<Float>(count: min(rows, band) * count)
     for first in stride(from: 0, to: rows, by: band) {
       let lines = first..<min(rows, first + band)
-      var turned = [Double](repeating: 0, count: lines.count * count)
-      for column in 0..<count {
-        let start = column * rows
-        for line in lines { turned[(line - first) * count + column] = svd.left.elements[start + line] }
+      let elements = turned.prefix(lines.count * count)
+      if let target = elements.baseAddress {
+        turn(svd.left.elements, lines, of: rows, columns: count, into: target, width: count)
       }
-      try write(turned, at: place.left + first * count * width)
+      try write(elements)
     }
-    try write(values, at: place.values)
+    try writer.begin(places[1])
+    try writer.write(values)
     // The columns of V are the rows of Vᵀ.
+    try writer.begin(places[2])
     let all = place.columns * count
     for first in stride(from: 0, to: all, by: Self.bandElements) {
       let part = first..<min(all, first + Self.bandElements)
-      try write(Array(svd.right.elements[part]), at: place.right + first * width)
+      try write(UnsafeMutableBufferPointer(rebasing: svd.right.elements[part]))
     }
-    try file.synchronize()
-    return hasher.end().hexadecimal
+    return try writer.finish()
   }
 
   /// The hash of the bytes that the file holds for a matrix.
-  func hash(of ordinal: Int) throws -> String {
-    let place = layout.places[ordinal]
-    let source = try SourceKind.pread.open(folder.appending(layout.files[place.file].name))
-    let hasher = BlockHasher()
-    hasher.begin()
-    var scratch = ScratchBytes()
-    for range in place.ranges(layout.dtype) {
-      for start in stride(from: range.lowerBound, to: range.upperBound, by: 1 << 20) {
-        try source.withBytes(in: start..<min(range.upperBound, start + 1 << 20), scratch: &scratch) { hasher.add($0) }
-      }
-    }
-    return hasher.end().hexadecimal
-  }
+  func hash(of ordinal: Int) throws -> String { try files.hash(of: places(of: ordinal)) }
 
-  /// Hashes the finished files, of which each rank takes every size-th.
-  ///
-  /// Collective: every rank calls it.
-  func recorded(on world: Communicator, _ watch: StopWatch) throws -> [String: RecordedFile] {
-    let digests: [UInt8] = try world.agreeing {
-      try stride(from: world.rank, to: layout.files.count, by: world.size).flatMap {
-        try watch.check()
-        return try FileDigest.sha256(of: folder.appending(layout.files[$0].name)).bytes
-      }
-    }
-    let byRank = try world.allGather(digests)
-    var files: [String: RecordedFile] = [:]
-    for (number, file) in layout.files.enumerated() {
-      let start = number / world.size * FileDigest.count
-      let digest = Array(byRank[number % world.size][start..<start + FileDigest.count])
-      files[file.name] = RecordedFile(bytes: file.layout.fileSize, sha256: FileDigest(bytes: digest).hexadecimal)
-    }
-    return files
+  /// The places of U, σ and Vᵀ.
+  private func places(of ordinal: Int) -> [PlacedFiles.Place] {
+    let place = layout.places[ordinal]
+    return place.ranges(layout.dtype).map { PlacedFiles.Place(file: place.file, range: $0) }
   }
 
   /// The elements that are written at once.

@@ -1,3 +1,4 @@
+import FactorCache
 import RunCore
 import ShardIO
 import Weights
@@ -87,11 +88,8 @@ package struct FactorLayout: Sendable {
 
 extension FactorTensors {
   init(_ output: Catalog.Output, in catalog: Catalog, _ choice: FactorChoice) {
-    let matrices = output.ordinals.map { catalog.matrices[$0] }
-    let isStack = catalog.tensors[output.tensor].content.experts != nil
     self.init(
-      name: output.name, rows: matrices.first?.rows ?? 0, columns: matrices.first?.columns ?? 0,
-      experts: isStack ? matrices.count : nil, count: choice.count(order: matrices.first?.order ?? 0))
+      output, in: catalog, count: choice.count(order: output.ordinals.first.map { catalog.matrices[$0].order } ?? 0))
   }
 }
 

@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import RunCore
 import ShardIO
 import Weights
@@ -29,7 +30,7 @@ struct FactorMeasurement: MatrixMeasurement {
     let svd = try task.triplets(choice.triplets)
     return try task.locally {
       let values = try stored(svd.singularValues, of: task)
-      svd.roundElements(choice.dtype.rounded)
+      if choice.dtype != .f32 { svd.roundElements(choice.dtype.rounded) }
       // Only the owner keeps the result.
       let errors =
         try task.isOwner
@@ -102,7 +103,26 @@ extension MatrixTask {
     } else {
       svd = try ThinSVD(of: source, wanted)
     }
-    if svd.count == matrix.order { try locally { try check(singularValues: svd.singularValues, precision: .f64) } }
+    try check(svd)
     return svd
+  }
+
+  /// Several choices of triplets, which share most of the work; else as ``triplets(_:)``.
+  ///
+  /// - Parameter body: is called with the position of each choice and its triplets, one after the other.
+  func forEachTriplets(_ wanted: [Triplets], _ body: (_ position: Int, ThinSVD) throws -> Void) throws {
+    func checked(_ position: Int, _ svd: ThinSVD) throws {
+      try check(svd)
+      try body(position, svd)
+    }
+    guard let team else { return try ThinSVD.forEach(wanted, of: source, checked) }
+    try ThinSVD.forEach(
+      wanted, of: source, on: team.processGrid(), bandElements: Self.teamBandElements, agreeing: locally, checked)
+  }
+
+  /// Compares all triplets with the norm of the matrix.
+  private func check(_ svd: ThinSVD) throws {
+    guard svd.count == matrix.order else { return }
+    try locally { try check(singularValues: svd.singularValues, precision: .f64) }
   }
 }

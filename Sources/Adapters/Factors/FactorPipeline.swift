@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import MPI
 import Planning
 import RunCore
@@ -50,15 +51,16 @@ package struct FactorPipeline: MatrixCommand {
     let (context, input) = (run.context, run.inputs[0])
     // 1. Files at their full size, or those of an earlier process.
     let file = FactorFile(layout: layout, folder: run.output.work)
-    try file.make(on: context.world)
+    try file.files.make(on: context.world)
     // 2. The factors of every matrix, each written in its place.
     let outcome = try MatrixStage("factors", of: FactorMeasurement(choice: choice, file: file), over: [input])
       .run(FactorWork(choice.triplets), in: run)
     // 3. What vouches for them.
-    let files = try context.stage("hashes") { try file.recorded(on: context.world, context.watch) }
+    let files = try context.stage("hashes") { try file.files.recorded(on: context.world, context.watch) }
     let record = FactorRecord(
       input.catalog, layout, outcome.rows, norms: input.norms, version: context.version,
-      parameters: parameters(threads: run.threads), files: files)
+      parameters: parameters(threads: run.threads),
+      files: Dictionary(zip(layout.files.map(\.name), files), uniquingKeysWith: { first, _ in first }))
     return FinishedWork(record, files: layout.files.map { PublishedFile($0.name) }, totals: outcome.totals) {
       let text = try Document.encode(record)
       return [
@@ -78,7 +80,7 @@ package struct FactorPipeline: MatrixCommand {
     let work = out.appending(OutputDirectory.workName)
     let needed =
       try options.output.resume && Folder.exists(work)
-      ? FactorFile(layout: layout, folder: work).missingBytes() : layout.bytes
+      ? FactorFile(layout: layout, folder: work).files.missingBytes() : layout.bytes
     // Where the system does not tell, reserving the space will.
     guard let space = try? FileSystemSpace(of: Folder.nearest(to: out)), space.free < needed else { return }
     throw RunFailure(

@@ -1,4 +1,5 @@
 import Execution
+import FactorCache
 import MPI
 import RunCore
 import ShardIO
@@ -37,67 +38,38 @@ package struct FactorVerification {
     let record = try FactorFiles.decode(text, in: path)
     let names = record.files.keys.sorted(by: Checkpoint.bytewiseLess)
     // 1. The files, each with the tensors that the record says.
-    let expected = Self.tensors(of: record)
+    let expected = record.tensors
     var report = Report(matrices: record.matrices.count, files: names.count)
-    report.problems = try shared {
+    report.problems = try world.sharing {
       try stride(from: world.rank, to: names.count, by: world.size).flatMap { number in
-        try checkFile(names[number], record, expected[names[number]] ?? [:])
+        try checkFile(names[number], record, expected[names[number]] ?? .init())
       } + (world.isRoot ? strayFiles(record) : [])
     }
     // 2. The index, which is made from the headers and vouches for the record.
-    if report.problems.isEmpty { report.problems = try shared { world.isRoot ? try checkIndex(names, text) : [] } }
+    if report.problems.isEmpty {
+      report.problems = try world.sharing { world.isRoot ? try checkIndex(names, text) : [] }
+    }
     // 3. The checkpoint.
     if report.problems.isEmpty, let checkpoint {
-      report.problems += try compare(record, with: checkpoint, io: io)
+      report.problems += try world.comparing(
+        record.checkpoint, of: record.parameters.tensors, with: checkpoint, io: io, what: "factors")
     }
     return report
   }
 
-  /// What all ranks together have to say, in the order of ranks, on every rank.
-  private func shared(_ check: () throws -> [String]) throws -> [String] {
-    let own = try world.agreeing(check)
-    return try world.allGather(Array(own.joined(separator: "\n").utf8)).flatMap {
-      String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init)
-    }
-  }
-
-  /// The names, types and shapes of the tensors that each file should hold.
-  private static func tensors(of record: FactorRecord) -> [String: [String: (dtype: DType, shape: [Int])]] {
-    var tensors: [String: [String: (dtype: DType, shape: [Int])]] = [:]
-    var experts: [String: Int] = [:]
-    for matrix in record.matrices where matrix.shape.count == 2 {
-      let name = matrix.tensor + (matrix.slice?.part.map { "[\($0)]" } ?? "")
-      if matrix.slice?.expert != nil { experts[name, default: 0] += 1 }
-      let factors = FactorTensors(
-        name: name, rows: matrix.shape[0], columns: matrix.shape[1], experts: experts[name], count: matrix.rank)
-      for tensor in factors.layout(record.parameters.dtype) {
-        tensors[matrix.file, default: [:]][tensor.name] = (tensor.dtype, tensor.shape)
-      }
-    }
-    return tensors
-  }
-
   /// Checks size, digest and header of one factor file.
   private func checkFile(
-    _ name: String, _ record: FactorRecord, _ expected: [String: (dtype: DType, shape: [Int])]
+    _ name: String, _ record: FactorRecord, _ expected: FactorRecord.Tensors
   ) throws -> [String] {
     let file = path.appending(name)
     guard let wanted = record.files[name] else { return [] }
+    if let problem = wanted.problem(at: file, vouchedBy: FactorFiles.recordName) { return [problem] }
     do {
       let source = try SourceKind.pread.open(file)
-      guard source.size == wanted.bytes else {
-        return ["\(shown(file)): \(source.size) bytes, should be \(wanted.bytes)"]
-      }
-      guard try FileDigest.sha256(of: file).hexadecimal == wanted.sha256 else {
-        return ["\(shown(file)): its SHA-256 is not the one in \(FactorFiles.recordName)"]
-      }
       let header = try ShardHeader.read(from: source)
-      let agree =
-        header.tensors.count == expected.count
-        && header.tensors.allSatisfy { tensor in
-          expected[tensor.name].map { $0.dtype == tensor.dtype && $0.shape == Array(tensor.shape) } ?? false
-        }
-      return agree ? [] : ["\(shown(file)): its tensors are not those of the matrices in \(FactorFiles.recordName)"]
+      return expected == FactorRecord.Tensors(header)
+        ? []
+        : [FactorFiles.wrongTensors(of: file)]
     } catch let error as SourceError {
       return ["\(error)"]
     } catch {
@@ -111,36 +83,7 @@ package struct FactorVerification {
   }
 
   private func checkIndex(_ names: [String], _ text: [UInt8]) throws -> [String] {
-    let files = try names.map { name in
-      let header = try ShardHeader.read(from: SourceKind.pread.open(path.appending(name)))
-      return (name: name, tensors: header.tensors.map { (name: $0.name, byteCount: $0.byteRange.count) })
-    }
-    let file = path.appending(FactorFiles.indexName)
-    guard try Document.contents(of: file) == FactorFiles.index(files, record: text) else {
-      return [
-        "\(shown(file)): it is not the index of these files and this \(FactorFiles.recordName); one of the two has changed"
-      ]
-    }
-    return []
-  }
-
-  /// Reads all weights of a checkpoint, and compares their fingerprint with the recorded one.
-  private func compare(_ record: FactorRecord, with checkpoint: FilePath, io: SourceKind) throws -> [String] {
-    let catalog: Catalog
-    do {
-      catalog = try Catalog.load(checkpoint, io: io, options: record.parameters.tensors.catalogOptions, world: world) {
-        _ in
-      }
-    } catch let failure as RunFailure where failure.kind == .usage {
-      // A pattern of the run that matches nothing here means that this is another checkpoint.
-      return [failure.message]
-    }
-    let norms = try Norms.measure(catalog, shards: OpenShards(catalog, io: io), world: world) { _ in }
-    guard norms.fingerprint == record.checkpoint.fingerprint else {
-      return [
-        "\(shown(checkpoint)): its fingerprint is \(norms.fingerprint), the factors are of \(record.checkpoint.fingerprint)"
-      ]
-    }
-    return []
+    let headers = try names.map { ($0, try ShardHeader.read(from: SourceKind.pread.open(path.appending($0)))) }
+    return try FactorFiles.hasIndex(of: headers, record: text, in: path) ? [] : [FactorFiles.wrongIndex(in: path)]
   }
 }

@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import Planning
 import RunCore
 import Weights

@@ -119,17 +119,21 @@ final class PlaceWriter {
   }
 
   /// Writes what comes next at the place.
-  func write<Element: BitwiseCopyable>(_ elements: [Element]) throws {
+  func write<Element: BitwiseCopyable>(_ elements: [Element]) throws { try elements.withUnsafeBytes { try write($0) } }
+
+  /// Writes what comes next at the place.
+  func write(_ bytes: UnsafeRawBufferPointer) throws {
     guard let place else { throw RunFailure(.internal, "bytes without a place") }
-    let bytes = elements.count * MemoryLayout<Element>.stride
-    guard bytes <= place.range.upperBound - position else { throw RunFailure(.internal, "more bytes than laid out") }
-    elements.withUnsafeBytes { hasher.add($0) }
+    guard bytes.count <= place.range.upperBound - position else {
+      throw RunFailure(.internal, "more bytes than laid out")
+    }
+    hasher.add(bytes)
     let file =
       try open[place.file]
       ?? SharedFile(DurableFile(openingForUpdate: files.folder.appending(files.files[place.file].name)))
     open[place.file] = file
-    try file.file.write(elements: elements, at: position)
-    position += bytes
+    try file.file.write(bytes, at: position)
+    position += bytes.count
   }
 
   /// Waits until all bytes are on the disk.

@@ -1,3 +1,5 @@
+import FactorCache
+
 /// Roundings of double precision to types of 16 bits, to the nearest number and of two to the even one.
 enum BFloat16 {
   /// The BF16 nearest to a number, as its 16 bits.

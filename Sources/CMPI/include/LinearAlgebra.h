@@ -22,7 +22,9 @@
   void p##symv_(const char *, const int *, const T *, const T *, const int *, const T *, const int *, const T *,  \
                 T *, const int *, size_t);                                                                        \
   void p##gemv_(const char *, const int *, const int *, const T *, const T *, const int *, const T *,             \
-                const int *, const T *, T *, const int *, size_t);
+                const int *, const T *, T *, const int *, size_t);                                                \
+  void p##larft_(const char *, const char *, const int *, const int *, const T *, const int *, const T *, T *,    \
+                 const int *, size_t, size_t);
 CMPI_DECLARE(double, d)
 CMPI_DECLARE(float, s)
 #undef CMPI_DECLARE
@@ -45,8 +47,6 @@ void dstebz_(const char *, const char *, const int *, const double *, const doub
              size_t, size_t);
 void dstein_(const int *, const double *, const double *, const int *, const double *, const int *, const int *,
              double *, const int *, double *, int *, int *, int *);
-void dormtr_(const char *, const char *, const char *, const int *, const int *, double *, const int *, const double *,
-             double *, const int *, double *, const int *, int *, size_t, size_t, size_t);
 void dtpqrt_(const int *, const int *, const int *, const int *, double *, const int *, double *, const int *, double *,
              const int *, double *, int *);
 void dgesdd_(const char *, const int *, const int *, double *, const int *, double *, double *, const int *, double *,
@@ -57,8 +57,6 @@ void dgebrd_(const int *, const int *, double *, const int *, double *, double *
              const int *, int *);
 void dbdsqr_(const char *, const int *, const int *, const int *, const int *, double *, double *, double *, const int *,
              double *, const int *, double *, const int *, double *, int *, size_t);
-void slarft_(const char *, const char *, const int *, const int *, const float *, const int *, const float *, float *,
-             const int *, size_t, size_t);
 
 void openblas_set_num_threads(int);
 char *openblas_get_config(void);
@@ -135,9 +133,13 @@ CMPI_GEMV(float, s)
 #undef CMPI_GEMV
 
 // The triangular factor T, k × k, of the product of k reflectors of length n, which are the columns of v.
-static inline void clapack_slarft(int n, int k, const float *v, int ldv, const float *tau, float *t, int ldt) {
-  slarft_("F", "C", &n, &k, v, &ldv, tau, t, &ldt, 1, 1);
-}
+#define CMPI_LARFT(T, p)                                                                                          \
+  static inline void clapack_##p##larft(int n, int k, const T *v, int ldv, const T *tau, T *t, int ldt) {         \
+    p##larft_("F", "C", &n, &k, v, &ldv, tau, t, &ldt, 1, 1);                                                     \
+  }
+CMPI_LARFT(double, d)
+CMPI_LARFT(float, s)
+#undef CMPI_LARFT
 
 // C := alpha·op(A)·op(B) + beta·C, with C m × n. The sum runs over k terms.
 #define CMPI_GEMM(T, p)                                                                                           \
@@ -226,14 +228,6 @@ static inline int clapack_dstein_range(
   dstebz_("I", "B", &n, &unused, &unused, &first, &last, &tolerance, d, e, found, &pieces, w, blocks, splits, work, iwork,
           &info, 1, 1);
   if (info == 0 && *found <= last - first + 1) dstein_(&n, d, e, found, w, blocks, splits, z, &n, work, iwork, failed, &info);
-  return info;
-}
-
-// C := Q·C, with C n × k and Q as dsytrd has left it in the lower triangle of a and in tau.
-static inline int clapack_lower_dormtr(
-    int n, int k, double *a, const double *tau, double *c, double *work, int lwork) {
-  int info = 0;
-  dormtr_("L", "L", "N", &n, &k, a, &n, tau, c, &n, work, &lwork, &info, 1, 1, 1);
   return info;
 }
 

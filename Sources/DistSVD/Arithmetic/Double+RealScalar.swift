@@ -13,13 +13,24 @@ extension Double: RealScalar {
 
   /// C function: `dgemm`.
   package static func multiply(
-    _ a: UnsafePointer<Double>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Double>,
-    leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
-    _ c: UnsafeMutablePointer<Double>
+    _ alpha: Double, _ a: UnsafePointer<Double>, leading aLeading: Int, transposed aTransposed: Bool,
+    _ b: UnsafePointer<Double>, leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int,
+    inner: Int,
+    beta: Double, _ c: UnsafeMutablePointer<Double>, leading cLeading: Int
   ) {
     cblas_dgemm_into(
       aTransposed ? LocalBLAS.transpose : LocalBLAS.plain, bTransposed ? LocalBLAS.transpose : LocalBLAS.plain,
-      Int32(rows), Int32(columns), Int32(inner), 1, a, Int32(aLeading), b, Int32(bLeading), 0, c, Int32(rows))
+      Int32(rows), Int32(columns), Int32(inner), alpha, a, Int32(aLeading), b, Int32(bLeading), beta, c, Int32(cLeading)
+    )
+  }
+
+  /// C function: `dlarft`.
+  package static func blockReflector(
+    rows: Int, count: Int, _ v: UnsafePointer<Double>, factors: UnsafePointer<Double>,
+    _ triangle: UnsafeMutablePointer<Double>,
+    leading: Int
+  ) {
+    clapack_dlarft(Int32(rows), Int32(count), v, Int32(rows), factors, triangle, Int32(leading))
   }
 
   /// C function: `dsytrd`.

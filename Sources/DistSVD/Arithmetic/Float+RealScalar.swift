@@ -12,13 +12,23 @@ extension Float: RealScalar {
 
   /// C function: `sgemm`.
   package static func multiply(
-    _ a: UnsafePointer<Float>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Float>,
-    leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
-    _ c: UnsafeMutablePointer<Float>
+    _ alpha: Float, _ a: UnsafePointer<Float>, leading aLeading: Int, transposed aTransposed: Bool,
+    _ b: UnsafePointer<Float>, leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
+    beta: Float, _ c: UnsafeMutablePointer<Float>, leading cLeading: Int
   ) {
     cblas_sgemm_into(
       aTransposed ? LocalBLAS.transpose : LocalBLAS.plain, bTransposed ? LocalBLAS.transpose : LocalBLAS.plain,
-      Int32(rows), Int32(columns), Int32(inner), 1, a, Int32(aLeading), b, Int32(bLeading), 0, c, Int32(rows))
+      Int32(rows), Int32(columns), Int32(inner), alpha, a, Int32(aLeading), b, Int32(bLeading), beta, c, Int32(cLeading)
+    )
+  }
+
+  /// C function: `slarft`.
+  package static func blockReflector(
+    rows: Int, count: Int, _ v: UnsafePointer<Float>, factors: UnsafePointer<Float>,
+    _ triangle: UnsafeMutablePointer<Float>,
+    leading: Int
+  ) {
+    clapack_slarft(Int32(rows), Int32(count), v, Int32(rows), factors, triangle, Int32(leading))
   }
 
   /// C function: `ssytrd`.

@@ -38,27 +38,32 @@ package enum LocalBLAS {
   /// Where all are positive, the rounding of such a sum grows with every term and is most of the error of a score.
   /// Adding short sums keeps the rounding small, at a few per cent of the time (docs/measurements.md).
   ///
+  /// - Parameter fromLast: whether the last slice comes first, which is right where the last terms are the smallest.
+  ///
   /// C function: `sgemm`.
   package static func multiplyPositive(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, addingTo isStarted: Bool = false,
-    _ c: UnsafeMutableBufferPointer<Float>
+    fromLast: Bool = false, _ c: UnsafeMutableBufferPointer<Float>
   ) {
-    multiply(a, b, rows: rows, columns: columns, inner: inner, slice: sliceLength, adding: isStarted, into: c)
+    multiply(
+      a, b, rows: rows, columns: columns, inner: inner, slice: sliceLength, adding: isStarted, fromLast: fromLast,
+      into: c)
   }
 
-  /// The terms of one slice of ``multiplyPositive(_:_:rows:columns:inner:addingTo:_:)``.
+  /// The terms of one slice of ``multiplyPositive(_:_:rows:columns:inner:addingTo:fromLast:_:)``.
   static let sliceLength = 64
 
   private static func multiply(
     _ a: Operand, _ b: Operand, rows: Int, columns: Int, inner: Int, slice: Int, adding: Bool,
-    into c: UnsafeMutableBufferPointer<Float>
+    fromLast: Bool = false, into c: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(c.count >= rows * columns, "the product does not fit")
-    for start in stride(from: 0, to: inner, by: slice) {
+    let starts = Array(stride(from: 0, to: inner, by: slice))
+    for (step, start) in (fromLast ? starts.reversed() : starts).enumerated() {
       cblas_sgemm_into(
         a.isTransposed ? transpose : plain, b.isTransposed ? transpose : plain, Int32(rows), Int32(columns),
         Int32(min(slice, inner - start)), 1, a.start + start * (a.isTransposed ? 1 : a.storedRows), Int32(a.storedRows),
-        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), start == 0 && !adding ? 0 : 1,
+        b.start + start * (b.isTransposed ? b.storedRows : 1), Int32(b.storedRows), step == 0 && !adding ? 0 : 1,
         c.baseAddress,
         Int32(rows))
     }

@@ -10,11 +10,18 @@ package protocol RealScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable, MPI
   static func rankUpdate(
     transposed: Bool, order: Int, inner: Int, _ a: UnsafePointer<Self>, beta: Self, _ c: UnsafeMutablePointer<Self>)
 
-  /// C := op(A)·op(B), with C `rows × columns` and dense. The sum runs over `inner` terms.
+  /// C := alpha·op(A)·op(B) + beta·C, with C `rows × columns`. The sum runs over `inner` terms.
   static func multiply(
-    _ a: UnsafePointer<Self>, leading aLeading: Int, transposed aTransposed: Bool, _ b: UnsafePointer<Self>,
-    leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
-    _ c: UnsafeMutablePointer<Self>)
+    _ alpha: Self, _ a: UnsafePointer<Self>, leading aLeading: Int, transposed aTransposed: Bool,
+    _ b: UnsafePointer<Self>, leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
+    beta: Self, _ c: UnsafeMutablePointer<Self>, leading cLeading: Int)
+
+  /// Finds the triangular factor T, `count × count`, of a product of reflectors I − V·T·Vᵀ, V `rows × count` and dense.
+  ///
+  /// Only the upper triangle of T is written.
+  static func blockReflector(
+    rows: Int, count: Int, _ v: UnsafePointer<Self>, factors: UnsafePointer<Self>,
+    _ triangle: UnsafeMutablePointer<Self>, leading: Int)
 
   /// Reduces the symmetric matrix in the lower triangle of `a` to Q·T·Qᵀ, T tridiagonal.
   ///

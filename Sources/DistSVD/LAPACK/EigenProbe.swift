@@ -77,6 +77,23 @@ package struct EigenProbe {
     return nil
   }
 
+  /// The reason to refuse some or all eigenvectors in double; nil if they pass.
+  ///
+  /// - Parameters:
+  ///   - values: the eigenvalues of the vectors, in their order.
+  ///   - all: all eigenvalues.
+  ///   - vectors: `order × values.count`, column-major.
+  /// - Complexity: 6·order² operations for all vectors, 2·order·count² for some.
+  func refusal(values: [Double], of all: [Double], vectors: AlignedBuffer<Double>) throws(SolverError) -> SolverError? {
+    let isWhole = values.count == all.count
+    let residual =
+      try isWhole
+      ? residual(values: values, vectors: vectors) : residual(values: values, scale: scale(all), vectors: vectors)
+    let tolerance = isWhole ? Tolerance(order: x.count, Double.self) : Tolerance(products: x.count)
+    // Written so that NaN is refused too.
+    return residual <= tolerance.residual ? nil : .wrongVectors(residual: residual, order: x.count)
+  }
+
   /// The error of some eigenvectors: the largest of |vᵀ(Gx) − λ·vᵀx| / λ₁ and of the elements of |VᵀV − I|; NaN if one
   /// is.
   ///

@@ -102,7 +102,7 @@ struct Tridiagonal {
   /// - Complexity: O(order·count) operations; O(order³) at most by divide and conquer.
   ///
   /// C functions: `dstemr`; `dstebz`, `dstein`; `dstedc`.
-  func vectors(_ positions: Range<Int>, by algorithm: Algorithm) throws(SolverError) -> [Double] {
+  func vectors(_ positions: Range<Int>, by algorithm: Algorithm) throws(SolverError) -> AlignedBuffer<Double> {
     guard algorithm != .divideAndConquer else { return try allVectors() }
     let count = positions.count
     let (d, e) = try (padded(diagonal), padded(offDiagonal))
@@ -129,11 +129,15 @@ struct Tridiagonal {
       throw .noConvergence(info: Int(info == 0 ? -1 : info), order: order)
     }
     let places = (0..<count).sorted { values.elements[$0] > values.elements[$1] }
-    return places.flatMap { found.elements[$0 * order..<($0 + 1) * order] }
+    let sorted = try AlignedBuffer<Double>(count: order * count)
+    for (to, from) in places.enumerated() {
+      (sorted.start + to * order).update(from: found.start + from * order, count: order)
+    }
+    return sorted
   }
 
   /// All eigenvectors by divide and conquer, in descending order of the eigenvalues.
-  private func allVectors() throws(SolverError) -> [Double] {
+  private func allVectors() throws(SolverError) -> AlignedBuffer<Double> {
     // The workspace has more elements than 32 bits count above this order.
     guard order <= SolverError.largestOrder else { throw .orderTooLarge(order) }
     let (d, e) = try (padded(diagonal), padded(offDiagonal))
@@ -144,9 +148,12 @@ struct Tridiagonal {
       order: order, diagonal: d.start, offDiagonal: e.start, vectors: found.start, work: work.elements,
       integerWork: integerWork.elements)
     guard info == 0 else { throw .noConvergence(info: info, order: order) }
-    return withExtendedLifetime(found) {
-      (0..<order).reversed().flatMap { found.elements[$0 * order..<($0 + 1) * order] }
+    // LAPACK's order is the ascending one.
+    for column in 0..<order / 2 {
+      let (first, last) = (found.start + column * order, found.start + (order - 1 - column) * order)
+      for row in 0..<order { (first[row], last[row]) = (last[row], first[row]) }
     }
+    return found
   }
 
   /// A copy of a diagonal with room for `order` elements, as LAPACK wants it.
@@ -187,14 +194,8 @@ struct TridiagonalForm {
 
   /// Z := Q·Z, with Z `order × count`, column-major.
   ///
-  /// - Complexity: 2·order²·count operations.
-  ///
-  /// C function: `dormtr`.
+  /// - Complexity: that of ``Reflectors/apply(to:count:)``.
   func rotate(_ z: AlignedBuffer<Double>, count: Int) throws(SolverError) {
-    // Room for blocks of 64 reflectors and for their triangular factors.
-    let work = try AlignedBuffer<Double>(count: 64 * count + 65 * 64)
-    let info = clapack_lower_dormtr(
-      Int32(tridiagonal.order), Int32(count), reflectors.start, factors.start, z.start, work.start, Int32(work.count))
-    guard info == 0 else { throw .lapack(routine: "ormtr", info: Int(info)) }
+    try Reflectors(reflectors, order: tridiagonal.order, factors: factors).apply(to: z, count: count)
   }
 }

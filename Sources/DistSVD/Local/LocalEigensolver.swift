@@ -78,8 +78,9 @@ package enum LocalEigensolver {
     let values = try AlignedBuffer<Scalar>(count: order)
     let factors = try AlignedBuffer<Scalar>(count: order)
     let vectors = try eigenvectorsOfTridiagonal(gram, values: values, factors: factors)
-    let reflectors = try Reflectors(gram, factors: factors)
-    try reflectors.apply(to: vectors)
+    let reflectors = try Reflectors(narrowed(gram.elements), order: order, factors: narrowed(factors))
+    _ = consume gram
+    try reflectors.apply(to: vectors, count: order)
     return (values.elements.map { Double($0) }, vectors)
   }
 

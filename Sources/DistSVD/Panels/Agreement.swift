@@ -35,19 +35,35 @@ func agreed<Value>(_ sums: some ChunkSums, _ work: () throws -> Value) throws ->
 /// - Parameters:
 ///   - count: how many numbers `work` returns.
 ///   - order: the order of the matrix, for the error.
-///   - sharing: gives all ranks the numbers of the first.
+///   - sharing: gives all ranks the numbers of the first, in place.
 /// - Returns: the numbers, or ``SolverError/noConvergence(info:order:)`` where the solver gave up on the first rank.
 /// - Throws: any other error of `work`, the same on all ranks.
 func settled(
-  _ count: Int, order: Int, agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
-  _ work: () throws -> [Double]
-) throws -> Result<[Double], SolverError> {
-  let own = try agreed(agreeing) {
-    do { return [0] + (try work()) } catch SolverError.noConvergence(let info, _) {
-      return [Double(info)] + [Double](repeating: 0, count: count)
+  _ count: Int, order: Int, agreeing: (() throws -> Void) throws -> Void,
+  sharing: (UnsafeMutableBufferPointer<Double>) throws -> Void, _ work: () throws -> AlignedBuffer<Double>
+) throws -> Result<AlignedBuffer<Double>, SolverError> {
+  var info = [0.0]
+  let numbers = try agreed(agreeing) {
+    do { return try work() } catch SolverError.noConvergence(let code, _) {
+      info = [Double(code)]
+      return try AlignedBuffer<Double>(count: count)
     }
   }
-  let first = try sharing(own)
-  return first[0] == 0
-    ? .success(Array(first.dropFirst())) : .failure(.noConvergence(info: Int(first[0]), order: order))
+  try info.withUnsafeMutableBufferPointer { try sharing($0) }
+  try sharing(numbers.elements)
+  return info[0] == 0 ? .success(numbers) : .failure(.noConvergence(info: Int(info[0]), order: order))
+}
+
+/// The few numbers that `work` finds on the first rank, on all ranks, as an array.
+///
+/// Collective among the ranks that `agreeing` and `sharing` speak for.
+func settledArray(
+  _ count: Int, order: Int, agreeing: (() throws -> Void) throws -> Void,
+  sharing: (UnsafeMutableBufferPointer<Double>) throws -> Void, _ work: () throws -> [Double]
+) throws -> Result<[Double], SolverError> {
+  try settled(count, order: order, agreeing: agreeing, sharing: sharing) {
+    let numbers = try AlignedBuffer<Double>(count: count)
+    _ = numbers.elements.update(fromContentsOf: try work())
+    return numbers
+  }.map { numbers in withExtendedLifetime(numbers) { Array(numbers.elements) } }
 }

@@ -1,6 +1,6 @@
 import CMPI
 
-/// Products of matrices that are held in double precision, as columns.
+/// Products of dense matrices in double precision.
 package enum DenseProducts {
   /// op(A)·B with A and B `order × order`, column-major.
   ///
@@ -9,14 +9,21 @@ package enum DenseProducts {
   ///
   /// C function: `dgemm`.
   package static func square(
-    _ a: AlignedBuffer<Double>, _ b: AlignedBuffer<Double>, order: Int, transposesFirst: Bool
+    _ a: some Collection<Float>, _ b: some Collection<Float>, order: Int, transposesFirst: Bool
   ) throws(SolverError) -> [Double] {
+    let (a, b) = (try widened(a), try widened(b))
     let product = try AlignedBuffer<Double>(count: order * order)
     // Row by row, a product is (op(A)·B)ᵀ = Bᵀ·op(A)ᵀ column by column.
     DoubleLAPACK.multiply(
       b.start, a.start, aTransposed: true, bTransposed: !transposesFirst, rows: order, columns: order, inner: order,
       into: product.start)
     return withExtendedLifetime(product) { Array(product.elements) }
+  }
+
+  private static func widened(_ elements: some Collection<Float>) throws(SolverError) -> AlignedBuffer<Double> {
+    let buffer = try AlignedBuffer<Double>(count: elements.count)
+    for (index, element) in elements.enumerated() { buffer.elements[index] = Double(element) }
+    return buffer
   }
 
   /// P := P − A[lines]·Bᵀ, with P `lines × columns`, row-major and dense, A `rows × count` and B `columns × count`, column-major.

@@ -20,43 +20,25 @@ struct GramSpectrum {
   /// Streams `source` once.
   ///
   /// - Parameter wanted: the vectors that are wanted; nil for eigenvalues alone.
-  /// - Throws: ``SolverError/notFinite(order:)``, ``SolverError/outOfMemory(bytes:)``,
-  ///   ``SolverError/orderTooLarge(_:)``, or what `source` throws.
+  /// - Throws: as ``GramReduction/init(of:forVectors:)``.
   init(of source: some PanelSource, vectors wanted: Triplets?) throws {
-    let gram = try GramMatrix<Double>(of: source)
-    let order = gram.order
-    let probe = try EigenProbe(gram)
-    try probe.checkMatrix()
-    let squares = DoubleLAPACK.symmetricSquares(gram.elements, order: order)
-    let form = try wanted != nil ? TridiagonalForm(reducing: gram.elements, order: order) : nil
-    try self.init(
-      form?.tridiagonal ?? Tridiagonal(reducing: gram.elements, order: order), probe: probe, squares: squares,
-      vectors: wanted, agreeing: { try $0() }, sharing: { $0 },
-      rotate: { try form?.rotate($0, count: $1) })
+    try self.init(GramReduction(of: source, forVectors: wanted != nil), vectors: wanted)
   }
 
-  /// Finds the eigensystem of a Gram matrix that has been reduced to Q·T·Qᵀ.
+  /// Finds the eigensystem of a Gram matrix that has been reduced.
   ///
-  /// Collective among the ranks that `agreeing` and `sharing` speak for.
+  /// Collective among the ranks that have reduced it.
   ///
-  /// - Parameters:
-  ///   - tridiagonal: T.
-  ///   - squares: ‖G‖²_F.
-  ///   - wanted: the vectors that are wanted; nil for eigenvalues alone.
-  ///   - agreeing: does local work. If the work fails on one rank, `agreeing` throws the same error on all.
-  ///   - sharing: gives all ranks the numbers of the first.
-  ///   - rotate: multiplies vectors, which are the same on all ranks, by Q. It is given their number too.
-  init(
-    _ tridiagonal: Tridiagonal, probe: EigenProbe, squares: Double, vectors wanted: Triplets?,
-    agreeing: (() throws -> Void) throws -> Void, sharing: ([Double]) throws -> [Double],
-    rotate: (AlignedBuffer<Double>, _ count: Int) throws -> Void
-  ) throws {
+  /// - Parameter wanted: the vectors that are wanted; nil for eigenvalues alone.
+  init(_ reduction: GramReduction, vectors wanted: Triplets?) throws {
+    let (tridiagonal, probe, squares) = (reduction.tridiagonal, reduction.probe, reduction.squares)
+    let (agreeing, sharing) = (reduction.agreeing, reduction.sharing)
     let order = tridiagonal.order
     self.probe = probe
     self.squares = squares
     rounding = tridiagonal.rounding
     // 1. The eigenvalues, tested by their sum and the sum of their squares.
-    let found = try settled(order, order: order, agreeing: agreeing, sharing: sharing) {
+    let found = try settledArray(order, order: order, agreeing: agreeing, sharing: sharing) {
       try tridiagonal.eigenvalues()
     }
     eigenvalues = found.flatMap { values in
@@ -76,18 +58,10 @@ struct GramSpectrum {
         switch elements {
         case .failure(let error): rescue = error
         case .success(let elements):
-          let buffer = try agreed(agreeing) { try AlignedBuffer<Double>(count: order * count) }
-          _ = buffer.elements.update(fromContentsOf: elements)
-          try rotate(buffer, count)
+          try reduction.rotate(elements, count)
           let own = Array(values.reversed()[positions])
-          let residual = try agreed(agreeing) {
-            try probe.residual(values: own, scale: probe.scale(values), vectors: buffer)
-          }
-          if residual <= EigenProbe.Tolerance(products: order).residual {
-            vectors = buffer
-          } else {
-            rescue = .wrongVectors(residual: residual, order: order)
-          }
+          let refusal = try agreed(agreeing) { try probe.refusal(values: own, of: values, vectors: elements) }
+          if let refusal { rescue = refusal } else { vectors = elements }
         }
       }
     }

@@ -14,21 +14,14 @@ struct LeadingSides {
   /// - Complexity: 2·m·n·count operations and 1 read of the matrix if vectors of the longer side are wanted; their
   ///   memory.
   init(_ gram: GramSpectrum, _ leading: LeadingVectors?, of source: some PanelSource) throws {
-    try self.init(gram, leading, of: source, share: { $0 }, agreeing: { try $0() }, adding: { _ in })
+    try self.init(gram, leading, of: source, among: OwnRows())
   }
 
-  /// Makes the vectors of the sides that are wanted, on the ranks that `agreeing` speaks for.
+  /// Makes the vectors of the sides that are wanted.
   ///
-  /// Collective among these ranks, which all get the same vectors.
-  ///
-  /// - Parameters:
-  ///   - share: chooses the panels that this rank reads.
-  ///   - agreeing: does local work. If the work fails on one rank, `agreeing` throws the same error on all.
-  ///   - adding: adds up the rows that the ranks have found, on all ranks.
+  /// Collective among `ranks`, which all get the same vectors.
   init(
-    _ gram: GramSpectrum, _ leading: LeadingVectors?, of source: some PanelSource,
-    share: ([Range<Int>]) -> [Range<Int>], agreeing: (() throws -> Void) throws -> Void,
-    adding: (AlignedBuffer<Double>) throws -> Void
+    _ gram: GramSpectrum, _ leading: LeadingVectors?, of source: some PanelSource, among ranks: some RowSharing
   ) throws {
     guard let leading, let core = gram.vectors else {
       (left, right, rescue) = (nil, nil, gram.rescue)
@@ -39,16 +32,13 @@ struct LeadingSides {
     let count = gram.positions.count
     var (far, refusal): (SingularVectors?, SolverError?) = (nil, nil)
     if leading.sides.contains(shape.isTall ? .left : .right) {
-      let image = try agreed(agreeing) {
-        let image = try AlignedBuffer<Double>(count: shape.stream * count)
-        try project(
-          source, on: core, count: count, panels: share(shape.panels(of: PanelShape.scoreElements)), into: image)
-        return image
+      let image = try agreed(ranks) {
+        try projection(source, on: core, columns: 0..<count, panels: ranks.share(shape.projectionPanels))
       }
-      try adding(image)
+      try ranks.add(image)
       refusal = gram.refusal(ofImages: image, rows: shape.stream)
       if refusal == nil {
-        try agreed(agreeing) { try DoubleLAPACK.orthonormalize(image.start, rows: shape.stream, columns: count) }
+        try agreed(ranks) { try DoubleLAPACK.orthonormalize(image.start, rows: shape.stream, columns: count) }
         far = SingularVectors(image, dimension: shape.stream, count: count)
       }
     }

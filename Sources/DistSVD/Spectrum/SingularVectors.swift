@@ -14,7 +14,7 @@ package struct SingularVectors {
   package let elements: AlignedBuffer<Double>
 
   /// Takes over `elements`, orthonormal columns of any sign, and gives them the sign of the invariant.
-  init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
+  package init(_ elements: AlignedBuffer<Double>, dimension: Int, count: Int) {
     self.dimension = dimension
     self.count = count
     self.elements = elements
@@ -26,7 +26,7 @@ package struct SingularVectors {
   }
 
   /// Whether a vector has the other sign than that of the invariant.
-  static func isReversed(_ vector: UnsafeMutableBufferPointer<Double>) -> Bool {
+  static func isReversed<Scalar: RealScalar>(_ vector: UnsafeMutableBufferPointer<Scalar>) -> Bool {
     let largest = vector.reduce(0) { max($0, abs($1)) }
     return vector.first { abs($0) >= largest * (1 - 1e-6) }.map { $0 < 0 } ?? false
   }

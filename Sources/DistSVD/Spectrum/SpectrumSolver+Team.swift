@@ -20,7 +20,7 @@ extension SpectrumSolver {
   /// C functions: `pdsytrd`, `dsterf`; `pdgeqrf`, `pdgebrd`, `dbdsqr`; `pdormtr`.
   package static func solve(
     _ source: some PanelSource, leading: LeadingVectors? = nil, on grid: ProcessGrid, bandElements: Int,
-    agreeing: (() throws -> Void) throws -> Void
+    agreeing: @escaping (() throws -> Void) throws -> Void
   ) throws -> SpectrumResult {
     let team = grid.team
     let gram = try GramSpectrum(
@@ -30,7 +30,7 @@ extension SpectrumSolver {
         .map { ($0, .qr) }
     }
     let sides = try LeadingSides(
-      gram, leading, of: source, share: team.share, agreeing: agreeing, adding: { try team.addRows($0) })
+      gram, leading, of: source, among: TeamRows(team: team, agreement: agreeing))
     return try SpectrumResult(agreed(agreeing) { try values.get() }, sides)
   }
 }
@@ -41,16 +41,29 @@ extension GramSpectrum {
   /// Collective: every member of `grid` calls it.
   init(
     of source: some PanelSource, vectors wanted: Triplets?, on grid: ProcessGrid, bandElements: Int,
-    agreeing: (() throws -> Void) throws -> Void
+    agreeing: @escaping (() throws -> Void) throws -> Void
+  ) throws {
+    try self.init(
+      GramReduction(of: source, on: grid, bandElements: bandElements, agreeing: agreeing), vectors: wanted)
+  }
+}
+
+extension GramReduction {
+  /// Streams `source` once, all members together.
+  ///
+  /// Collective: every member of `grid` calls it.
+  init(
+    of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,
+    agreeing: @escaping (() throws -> Void) throws -> Void
   ) throws {
     let gram = try TeamGram<Double>(of: source, on: grid, bandElements: bandElements, agreeing: agreeing)
     let probe = try EigenProbe(gram.matrix)
     try agreed(agreeing) { try probe.checkMatrix() }
     let squares = try gram.matrix.symmetricSquares()
     let form = try TeamTridiagonalForm(reducing: gram.matrix, agreeing: agreeing)
-    try self.init(
-      form.tridiagonal, probe: probe, squares: squares, vectors: wanted, agreeing: agreeing,
-      sharing: { try grid.team.broadcasting($0) },
+    self.init(
+      form.tridiagonal, probe: probe, squares: squares, agreeing: agreeing,
+      sharing: { try grid.team.broadcast($0, from: 0) },
       rotate: { try form.rotate($0, count: $1, agreeing: agreeing) })
   }
 }

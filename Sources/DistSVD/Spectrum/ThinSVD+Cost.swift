@@ -41,8 +41,8 @@ extension ThinSVD {
     // Both sides, R, its decomposition with LAPACK's workspace, and both sides as it turns them; in a team, the longer side
     // while it is added up.
     let sides =
-      2 * (core + stream) * count + 8 * count * count + shape.longestPanel(of: PanelShape.scoreElements)
-      + (members > 1 ? 2 * stream * count : 0)
+      (2.5 * core + 1.5 * stream) * count + 8 * count * count + 2 * shape.longestProjectionPanel
+      + (members > 1 ? stream * count : 0)
     // The vectors that test the results, and the workspaces of LAPACK, are some vectors of each side.
     return 8 * (max(gram, sides) + 200 * (core + stream))
   }

@@ -19,13 +19,16 @@ extension ThinSVD {
   }
 
   /// Rounds the elements of both sides, in place.
-  package func roundElements(_ rounded: (Double) -> Double) {
+  package func roundElements(_ rounded: (Float) -> Float) {
     for buffer in [left, right] {
-      for index in 0..<buffer.count { buffer.elements[index] = rounded(buffer.elements[index]) }
+      let start = buffer.start
+      for index in 0..<buffer.count { start[index] = rounded(start[index]) }
     }
   }
 
   /// Measures the errors of the triplets as they are, with singular values that may have been rounded.
+  ///
+  /// Everything is computed in double.
   ///
   /// - Complexity: 64·(m·n + 3·(m + n)·count) operations, 1 read of the matrix.
   ///
@@ -37,48 +40,48 @@ extension ThinSVD {
     let x = try Self.vectors(columns)
     let width = x.count / max(columns, 1)
     let image = try AlignedBuffer<Double>(count: rows * width)
-    let panels = shape.panels(of: PanelShape.scoreElements)
+    let panels = shape.projectionPanels
     let panel = try AlignedBuffer<Double>(count: (panels.first?.count ?? 0) * shape.core)
     for lines in panels {
       let (height, range) = (shape.rows(lines), shape.columns(lines))
       try source.read(rows: height, columns: range, into: panel.prefix(height.count * range.count))
-      LocalBLAS.add(
-        rowMajor: panel.start, rows: height.count, columns: range.count, times: x.start + range.lowerBound,
-        leading: columns, count: width, to: image.start + height.lowerBound, leading: rows)
+      Double.multiply(
+        1, panel.start, leading: range.count, transposed: true, x.start + range.lowerBound, leading: columns,
+        transposed: false, rows: height.count, columns: width, inner: range.count, beta: 1,
+        image.start + height.lowerBound, leading: rows)
     }
     // 2. U·Σ·Vᵀ·X, and the difference.
     let inner = try AlignedBuffer<Double>(count: count * width)
-    DoubleLAPACK.multiply(
-      right.start, x.start, aTransposed: true, rows: count, columns: width, inner: columns, into: inner.start)
+    try right.multiplyTransposed(rows: columns, columns: count, x, width: width, into: inner)
     for column in 0..<width {
-      for k in 0..<count { inner.elements[column * count + k] *= singularValues[k] }
+      for k in 0..<count { inner.start[column * count + k] *= -singularValues[k] }
     }
-    DoubleLAPACK.multiply(
-      left.start, inner.start, rows: rows, columns: width, inner: count, alpha: -1, beta: 1, into: image.start)
+    try left.multiply(rows: rows, columns: count, inner, width: width, addingTo: image)
     return Errors(
       residual: Self.norm(image, width: width, exact: width == columns), left: try Self.disorder(left, rows, count),
       right: try Self.disorder(right, columns, count))
   }
 
   /// ‖AᵀA − I‖_F of the columns of A, `dimension × count`.
-  private static func disorder(_ a: AlignedBuffer<Double>, _ dimension: Int, _ count: Int) throws(SolverError) -> Double
-  {
-    let x = try vectors(count)
+  static func disorder(
+    _ a: AlignedBuffer<Float>, _ dimension: Int, _ count: Int, probes: Int = probes
+  ) throws(SolverError) -> Double {
+    let x = try vectors(count, probes: probes)
     let width = x.count / max(count, 1)
     let image = try AlignedBuffer<Double>(count: dimension * width)
-    DoubleLAPACK.multiply(a.start, x.start, rows: dimension, columns: width, inner: count, into: image.start)
-    DoubleLAPACK.multiply(
-      a.start, image.start, aTransposed: true, rows: count, columns: width, inner: dimension, alpha: -1, beta: 1,
-      into: x.start)
+    try a.multiply(rows: dimension, columns: count, x, width: width, addingTo: image)
+    let back = try AlignedBuffer<Double>(count: x.count)
+    try a.multiplyTransposed(rows: dimension, columns: count, image, width: width, into: back)
+    for index in 0..<x.count { x.start[index] -= back.start[index] }
     return norm(x, width: width, exact: width == count)
   }
 
   /// Vectors of random signs as columns, or all axes if those are no more.
-  private static func vectors(_ dimension: Int) throws(SolverError) -> AlignedBuffer<Double> {
+  private static func vectors(_ dimension: Int, probes: Int = probes) throws(SolverError) -> AlignedBuffer<Double> {
     let width = min(dimension, probes)
     let x = try AlignedBuffer<Double>(count: dimension * width)
     for index in 0..<x.count {
-      x.elements[index] = width < dimension ? EigenProbe.sign(index) : index % dimension == index / dimension ? 1 : 0
+      x.start[index] = width < dimension ? EigenProbe.sign(index) : index % dimension == index / dimension ? 1 : 0
     }
     return x
   }
@@ -89,14 +92,41 @@ extension ThinSVD {
   }
 }
 
-extension LocalBLAS {
-  /// Y := A·X + Y, with A `rows × columns`, row-major and dense, X `columns × count` and Y `rows × count`.
-  fileprivate static func add(
-    rowMajor a: UnsafePointer<Double>, rows: Int, columns: Int, times x: UnsafePointer<Double>, leading xLeading: Int,
-    count: Int, to y: UnsafeMutablePointer<Double>, leading yLeading: Int
-  ) {
-    cblas_dgemm_into(
-      transpose, plain, Int32(rows), Int32(count), Int32(columns), 1, a, Int32(columns), x, Int32(xLeading), 1, y,
-      Int32(yLeading))
+extension AlignedBuffer<Float> {
+  /// Gives some columns of a matrix at a time in double, `rows × columns`, column-major.
+  func widened(
+    rows: Int, columns: Int,
+    _ body: (_ columns: Range<Int>, _ block: UnsafePointer<Double>) throws(SolverError) -> Void
+  ) throws(SolverError) {
+    let width = 64
+    let block = try AlignedBuffer<Double>(count: rows * min(width, columns))
+    for first in stride(from: 0, to: columns, by: width) {
+      let part = first..<Swift.min(columns, first + width)
+      let (from, to) = (start + first * rows, block.start)
+      for index in 0..<rows * part.count { to[index] = Double(from[index]) }
+      try body(part, block.start)
+    }
+  }
+
+  /// Y := A·X + Y in double, with A this matrix, `rows × columns`, X `columns × width` and Y `rows × width`.
+  func multiply(
+    rows: Int, columns: Int, _ x: AlignedBuffer<Double>, width: Int, addingTo y: AlignedBuffer<Double>
+  ) throws(SolverError) {
+    try widened(rows: rows, columns: columns) { part, block in
+      Double.multiply(
+        1, block, leading: rows, transposed: false, x.start + part.lowerBound, leading: columns, transposed: false,
+        rows: rows, columns: width, inner: part.count, beta: 1, y.start, leading: rows)
+    }
+  }
+
+  /// Y := Aᵀ·X in double, with A this matrix, `rows × columns`, X `rows × width` and Y `columns × width`.
+  func multiplyTransposed(
+    rows: Int, columns: Int, _ x: AlignedBuffer<Double>, width: Int, into y: AlignedBuffer<Double>
+  ) throws(SolverError) {
+    try widened(rows: rows, columns: columns) { part, block in
+      Double.multiply(
+        1, block, leading: rows, transposed: true, x.start, leading: rows, transposed: false, rows: part.count,
+        columns: width, inner: rows, beta: 0, y.start + part.lowerBound, leading: columns)
+    }
   }
 }

@@ -17,27 +17,24 @@ extension ThinSVD {
   /// The last bits depend on the number of members.
   package init(
     of source: some PanelSource, _ wanted: Triplets = .all, on grid: ProcessGrid, bandElements: Int,
-    agreeing: (() throws -> Void) throws -> Void
+    agreeing: @escaping (() throws -> Void) throws -> Void
   ) throws {
     let gram = try GramSpectrum(
       of: source, vectors: wanted, on: grid, bandElements: bandElements, agreeing: agreeing)
-    try self.init(
-      gram, wanted, of: source, share: grid.team.share, agreeing: agreeing, adding: { try grid.team.addRows($0) })
-  }
-}
-
-extension Communicator {
-  /// The panels of this rank, of those that all ranks share.
-  func share(_ panels: [Range<Int>]) -> [Range<Int>] {
-    Array(panels[panels.count * rank / size..<panels.count * (rank + 1) / size])
+    try self.init(gram, wanted, of: source, among: TeamRows(team: grid.team, agreement: agreeing))
   }
 
-  /// Adds up the rows of a matrix, each of which belongs to one rank and is 0 on the others.
+  /// Decomposes `source` by a team of ranks for several choices of triplets, which share the Gram matrix and its reduction.
   ///
-  /// Collective: every rank calls it.
-  func addRows(_ image: AlignedBuffer<Double>) throws(MPIError) {
-    var whole = Array(image.elements)
-    try allReduce(&whole, .sum)
-    _ = image.elements.update(fromContentsOf: whole)
+  /// Collective: every member of `grid` calls it, with the same matrix. Errors as for one choice.
+  ///
+  /// - Parameter body: is called with the position of each choice and its triplets, one after the other.
+  package static func forEach(
+    _ wanted: [Triplets], of source: some PanelSource, on grid: ProcessGrid, bandElements: Int,
+    agreeing: @escaping (() throws -> Void) throws -> Void, _ body: (_ position: Int, ThinSVD) throws -> Void
+  ) throws {
+    try forEach(
+      wanted, of: source, GramReduction(of: source, on: grid, bandElements: bandElements, agreeing: agreeing),
+      among: TeamRows(team: grid.team, agreement: agreeing), body)
   }
 }

@@ -105,8 +105,8 @@ struct GramPanels {
     let leading = isTall ? order : max(1, lines)
     let start = UnsafePointer(band.start + first * (isTall ? 1 : lines))
     Scalar.multiply(
-      start, leading: leading, transposed: !isTall, start, leading: leading, transposed: isTall, rows: order - first,
-      columns: columns.count, inner: lines, product.start)
+      1, start, leading: leading, transposed: !isTall, start, leading: leading, transposed: isTall, rows: order - first,
+      columns: columns.count, inner: lines, beta: 0, product.start, leading: order - first)
   }
 
   /// Sorts the elements of a panel by owner: rank by rank, the columns of a rank in order, and of each column the

@@ -102,8 +102,8 @@ struct TeamTriangularFactor {
         factors.start + columns, work.start, Int32(work.count)))
     try TeamReduction.check(info, of: "p?gebrd", agreeing)
     let both = try stack.diagonals(offset: 1)
-    return try settled(
-      order, order: order, agreeing: agreeing, sharing: { try stack.grid.team.broadcasting($0) }
+    return try settledArray(
+      order, order: order, agreeing: agreeing, sharing: { try stack.grid.team.broadcast($0, from: 0) }
     ) { try DoubleLAPACK.bidiagonalSingularValues(both.main, both.other) }
   }
 

@@ -11,6 +11,9 @@ package protocol MatrixMeasurement {
   /// The part of the finding that every rank learns in the end.
   associatedtype Row: MatrixRow
 
+  /// Whether weights are read, as nearly every measurement does.
+  var readsWeights: Bool { get }
+
   /// Measures one matrix.
   ///
   /// Collective in a team: every member calls it.
@@ -30,6 +33,10 @@ package protocol MatrixMeasurement {
   ///
   /// - Throws: any error if the record is damaged.
   func row(_ record: Record, of ordinal: Int, from reader: RecordReader) throws -> Row
+}
+
+extension MatrixMeasurement {
+  package var readsWeights: Bool { true }
 }
 
 /// The record of a matrix of which the journal keeps nothing but the row.

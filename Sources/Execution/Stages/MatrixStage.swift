@@ -58,7 +58,7 @@ package struct MatrixStage<Measurement: MatrixMeasurement> {
 /// Measures this rank's matrices, alone or with its teams, and keeps a row of each.
 private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
   let journal: Journal
-  let readsWeights = true
+  var readsWeights: Bool { measurement.readsWeights }
   let counts: [Int] = []
   /// The rows of this rank's matrices, in no particular order.
   private(set) var rows: [Measurement.Row] = []
@@ -86,7 +86,7 @@ private final class RowWorker<Measurement: MatrixMeasurement>: MatrixWorker {
 
   func work(on task: MatrixTask, rounds: Rounds, fraction: (Double) -> Double) throws -> Bool {
     let finding = try measurement.measure(task)
-    for input in inputs {
+    for input in inputs where readsWeights {
       try task.locally { try input.contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     }
     try rounds.advance(done: fraction(1), counts: [], ending: watch.mayGoOn() ? .none : .stopped)

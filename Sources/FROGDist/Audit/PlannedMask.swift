@@ -12,13 +12,16 @@ package struct PlannedMask: PlannedRun {
   package let rankings: Int
   /// The number of matrices that an approximation also scores exactly.
   package let auditCount: Int
+  /// The bytes of the stored factors that scores are made of; nil if there are none.
+  package let factorBytes: Int?
 
   /// A run that makes masks of `keeps` weights.
-  package init(_ scoring: ScoreWork, keeps: [Int], rankings: Int = 1, auditCount: Int) {
+  package init(_ scoring: ScoreWork, keeps: [Int], rankings: Int = 1, auditCount: Int, factorBytes: Int? = nil) {
     self.scoring = scoring
     self.keeps = keeps
     self.rankings = rankings
     self.auditCount = auditCount
+    self.factorBytes = factorBytes
   }
 
   package var work: any MatrixWork { scoring }
@@ -33,13 +36,16 @@ package struct PlannedMask: PlannedRun {
     let bytes = matrices.reduce(0.0) { $0 + Double($1.byteCount) }
     let weights = matrices.reduce(0.0) { $0 + Double($1.size) }
     // Once for norms, once for the basis if there is one, once for every pass of the scores, and once to check the contents.
-    let readings = Double((scoring.solver == .none ? 2 : 3) + max(scoring.passes, 1))
+    let passes = Double(max(scoring.passes, 1))
+    let readings = scoring.solver == .stored ? 1 : (scoring.solver == .none ? 2 : 3) + passes
+    // Stored factors are read in place of weights: once for their hashes, and once for every pass.
+    let factors = (1 + passes) * Double(factorBytes ?? 0)
     // An audit does the same twice, exactly and approximately, without the norms.
     let audited = 2 * (readings - 1) * (rehearsal?.bytes ?? 0)
     // Every kept weight has an index and a score, and every matrix has row and column factors, of four bytes each.
     let sides = matrices.reduce(0.0) { $0 + Double($1.rows) + Double($1.columns) }
     return Traffic(
-      read: readings * bytes + audited, written: keeps.reduce(0.0) { $0 + 8 * Double($1) + 4 * sides },
+      read: readings * bytes + factors + audited, written: keeps.reduce(0.0) { $0 + 8 * Double($1) + 4 * sides },
       spilled: Double(rankings) * Self.spilled(keep: Double(keeps.max() ?? 0), of: weights))
   }
 

@@ -125,9 +125,11 @@ extension RecordedHistograms {
   /// What is left for the bin of the threshold is shared among matrices in proportion to what they have in it. So the number of a matrix is
   /// right but for its values in that bin.
   ///
-  /// - Parameter keep: K, at most the number of all weights.
+  /// - Parameters:
+  ///   - keep: K, at most the number of all weights.
+  ///   - room: the most weights of K that may be kept by no matrix, since only whole blocks are kept.
   /// - Complexity: O(number of bins in the file).
-  func selected(keeping keep: Int) -> [EstimatedMask] {
+  func selected(keeping keep: Int, room: Int = 0) -> [EstimatedMask] {
     var all = [Int](repeating: 0, count: CoarseSums.binCount)
     for (bin, count) in zip(bins, counts) { all[Int(bin)] += count }
     guard keep > 0, let border = RankedBin.holding(keep, of: all.count, { all[$0] }) else {
@@ -137,12 +139,13 @@ extension RecordedHistograms {
     let places = exponents.indices.map { ordinal in range(of: ordinal).first { bins[$0] == border.bin } }
     let there = places.map { $0.map { counts[$0] } ?? 0 }
     let left = keep - border.above
+    let spare = left < all[border.bin] ? room : 0
     let shares = Shares.divide(left, by: there.map(Double.init), sizes: there)
     // 2. Add up what lies above it.
     return exponents.indices.map { ordinal in
       var found = above(ordinal, UInt16(border.bin))
       let others = all[border.bin] - there[ordinal]
-      found.least += max(0, left - others)
+      found.least += max(0, left - spare - others)
       found.most += min(left, there[ordinal])
       if let place = places[ordinal] { take(shares[ordinal], of: place, into: &found) }
       return found
@@ -150,12 +153,17 @@ extension RecordedHistograms {
   }
 
   /// What one matrix keeps if it keeps its `keep` largest values, at most as many as it has.
-  func selected(of ordinal: Int, keeping keep: Int) -> EstimatedMask {
+  ///
+  /// - Parameter room: the most weights of these that may not be kept, since only whole blocks are kept.
+  func selected(of ordinal: Int, keeping keep: Int, room: Int = 0) -> EstimatedMask {
     var found = EstimatedMask()
+    var spare = 0
     for place in range(of: ordinal).reversed() where found.count < keep {
-      take(min(keep - found.count, counts[place]), of: place, into: &found)
+      let taken = min(keep - found.count, counts[place])
+      spare = taken < counts[place] ? min(room, taken) : 0
+      take(taken, of: place, into: &found)
     }
-    (found.least, found.most) = (found.count, found.count)
+    (found.least, found.most) = (found.count - spare, found.count)
     return found
   }
 

@@ -86,12 +86,18 @@ package struct BudgetSweep: Encodable {
     guard importance.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
       throw RunFailure(.data, "\(shown(mask.path)): the importance of a matrix is no share")
     }
+    let block = record.parameters.block
+    // Fewer weights than the largest block are left over where the next block does not fit.
+    let rooms = matrices.map { matrix in
+      block.map { BlockGrid(rows: matrix.rows, columns: matrix.columns, side: $0).largest - 1 } ?? 0
+    }
     steps = try budgets.map { point in
       let keep = try point.budget.resolve(of: matrices)
       let masks =
-        switch Quota(keep, of: point.budget, by: select, matrices, importance: importance) {
-        case .global(let keep): histograms.selected(keeping: keep)
-        case .each(let counts): counts.enumerated().map { histograms.selected(of: $0, keeping: $1) }
+        switch Quota(keep, of: point.budget, by: select, matrices, importance: importance, block: block) {
+        case .global(let keep): histograms.selected(keeping: keep, room: rooms.max() ?? 0)
+        case .each(let counts):
+          counts.enumerated().map { histograms.selected(of: $0, keeping: $1, room: rooms[$0]) }
         }
       return Step(budget: point.text, K: keep, layers: Self.layers(record, masks, keep: keep))
     }

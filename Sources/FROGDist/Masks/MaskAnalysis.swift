@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import MPI
 import RunCore
 import Spectra
@@ -32,7 +33,7 @@ struct MaskAnalysis {
   ///
   /// Collective: every rank calls it.
   ///
-  /// - Parameter scored: the matrices of this rank, which were decomposed exactly in double precision.
+  /// - Parameter scored: the matrices of this rank, which were decomposed exactly in double precision, or whose factors are stored in full.
   init(_ scored: [ScoredMatrix], of catalog: Catalog, over world: Communicator) throws {
     let roles = MatrixRoles(catalog)
     let own = try world.agreeing {
@@ -63,14 +64,18 @@ struct MaskAnalysis {
 
   /// The files `details.csv` and `summary.json`, as `analyze` writes them.
   ///
-  /// - Parameter spectra: the size and digest of `spectra.safetensors`.
+  /// - Parameters:
+  ///   - factors: the stored factors that singular values came from; nil if matrices were decomposed.
+  ///   - spectra: the size and digest of `spectra.safetensors`.
   func documents(
-    of catalog: Catalog, tensors: TensorParameters, source: CheckpointSource, version: String, spectra: RecordedFile
+    of catalog: Catalog, factors: FactorSource?, tensors: TensorParameters, source: CheckpointSource, version: String,
+    spectra: RecordedFile
   ) throws -> [Publication.TextFile] {
     let details = DetailsTable(matrices).text
     let summary = AnalysisSummary(
       matrices, of: catalog, roles, overlaps: [], version: version,
-      parameters: .init(.init(metrics: MetricChoice()), tensors), checkpoint: source, details: details, spectra: spectra
+      parameters: .init(.init(metrics: MetricChoice(), factors: factors), tensors), checkpoint: source,
+      details: details, spectra: spectra
     )
     return try AnalysisFiles.documents(details: details, summary: summary)
   }

@@ -28,7 +28,8 @@ struct MaskContents: ~Copyable {
   ///   - outputs: what should be in the file.
   ///   - header: the header of the file. It is nil if none can be read; then only the digest is found.
   ///   - ranksScores: whether the scores themselves have to reach the threshold.
-  init(_ outputs: [RecordedOutput], header: ShardHeader?, ranksScores: Bool) {
+  ///   - block: the side of the blocks that are kept whole; nil if weights are kept one by one.
+  init(_ outputs: [RecordedOutput], header: ShardHeader?, ranksScores: Bool, block: Int?) {
     self.outputs = outputs
     self.header = header
     guard let header else { return }
@@ -37,7 +38,7 @@ struct MaskContents: ~Copyable {
       let misplaced = Self.misplaced(output.tensors, among: tensors)
       problems.append([misplaced].compactMap { $0 })
       guard misplaced == nil else { continue }
-      for (name, rule) in Self.rules(of: output, ranksScores: ranksScores) {
+      for (name, rule) in Self.rules(of: output, ranksScores: ranksScores, block: block) {
         checks[ExactName(name)] = Check(rule: rule)
       }
     }
@@ -92,13 +93,16 @@ struct MaskContents: ~Copyable {
     return nil
   }
 
-  private static func rules(of output: RecordedOutput, ranksScores: Bool) -> [(name: String, rule: any TensorRule)] {
+  private static func rules(
+    of output: RecordedOutput, ranksScores: Bool, block: Int?
+  ) -> [(name: String, rule: any TensorRule)] {
     let wanted = output.tensors
+    let blocks = block.map { WholeBlockRule(BlockGrid(rows: wanted.rows, columns: wanted.columns, side: $0)) }
     let mask: (String, any TensorRule) =
       switch (wanted.format, wanted.needsWideIndices) {
-      case (.bitmap, _): (wanted.bitmapName, BitmapBits(wanted))
-      case (_, false): (wanted.indicesName, AscendingIndices<Int32>(output))
-      case (_, true): (wanted.indicesName, AscendingIndices<Int64>(output))
+      case (.bitmap, _): (wanted.bitmapName, BitmapBits(wanted, blocks))
+      case (_, false): (wanted.indicesName, AscendingIndices<Int32>(output, blocks))
+      case (_, true): (wanted.indicesName, AscendingIndices<Int64>(output, blocks))
       }
     // Rounding to single precision keeps order, so scores that reach the threshold still do in any units.
     let least = output.matrices.map { matrix in

@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import RunCore
 import SpectralQuality
 
@@ -14,7 +15,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   package var select: String
   /// What the importance R of a matrix is its share of, as a word of ``ImportanceMetric``.
   package var importance = "frobenius"
-  /// The precision of exact decompositions, as a word of ``Precision``.
+  /// The precision of exact decompositions, as a word of ``Precision``; the type of stored factors, as one of ``FactorType``.
   package var precision: String
   /// How masks are stored, as a word of ``MaskFormat``.
   package var format: String
@@ -44,10 +45,14 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
   package var histograms = true
   /// The fingerprint of the tensors that scores were multiplied by; nil if there were none.
   @ExplicitNull package var weightBy: String?
+  /// The stored factors that singular values and vectors came from; nil if matrices were decomposed.
+  @ExplicitNull package var factors: FactorSource?
+  /// The side of the blocks that were kept whole; nil if weights were kept one by one.
+  @ExplicitNull package var block: Int?
 
   enum CodingKeys: String, CodingKey {
     case budget, keep, select, importance, precision, format, score, rank, oversample, normalize, sample, seed
-    case overparameterized, analyze, histograms
+    case overparameterized, analyze, histograms, factors, block
     case loraRank = "lora_rank"
     case qualityWeight = "quality_weight"
     case powerIterations = "power_iterations"
@@ -76,17 +81,20 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
     words.add("--analyze", analyze)
     words.add("--histograms", histograms)
     words.add("--weight-by", weightBy)
+    words.add("--factors", factors?.sha256)
+    words.add("--block", block)
     return words
   }
 
   /// The choices that shape the mask, for people.
   package var description: String {
-    var words = [select, score, precision]
+    var words = [select, score, factors == nil ? precision : "\(precision) factors"]
     if importance != ImportanceMetric.frobenius.rawValue { words.append("importance \(importance)") }
     if let loraRank { words.append("as many as LoRA of rank \(loraRank)") }
     if let rank { words.append("rank \(rank)") }
     if normalize != Normalization.none.rawValue { words.append("normalize \(normalize)") }
     if let sample { words.append("sample \(sample)") }
+    if let block { words.append("blocks of \(block) × \(block)") }
     if weightBy != nil { words.append("weighted") }
     if qualityWeight != "none" { words.append("quality weight \(qualityWeight)") }
     if overparameterized != "keep" { words.append("over-parameterized \(overparameterized)") }
@@ -100,7 +108,9 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
       Choice(rawValue: word) == nil ? (key.rawValue, word) : nil
     }
     return check(.select, select, SelectionMode.self) ?? check(.importance, importance, ImportanceMetric.self)
-      ?? check(.precision, precision, Precision.self) ?? check(.format, format, MaskFormat.self)
+      ?? (factors == nil
+        ? check(.precision, precision, Precision.self) : check(.precision, precision, FactorType.self)) ?? check(
+        .format, format, MaskFormat.self)
       ?? check(.score, score, ScoreKind.self) ?? check(.normalize, normalize, Normalization.self)
       ?? check(.qualityWeight, qualityWeight, QualityWeight.self)
       ?? check(.overparameterized, overparameterized, OverparameterizedPolicy.self)
@@ -108,7 +118,7 @@ package struct MaskParameters: Codable, Sendable, Equatable, ShapingOptions {
 
   /// Whether the ranked value was the score itself.
   package var ranksScores: Bool {
-    normalize == Normalization.none.rawValue && sample == nil
+    block == nil && normalize == Normalization.none.rawValue && sample == nil
       && (qualityWeight == "none" && overparameterized == "keep" || select != SelectionMode.global.rawValue)
   }
 }

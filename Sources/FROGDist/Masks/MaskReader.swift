@@ -83,6 +83,9 @@ package struct MaskReader: Sendable {
     if let (key, word) = record.parameters.unknownWord {
       throw refuse("\(quoted(word)) is no \(key) that this program knows")
     }
+    if let block = record.parameters.block, !ScoringOptions.blockSides.contains(block) {
+      throw refuse("no blocks have the side \(block)")
+    }
     for name in record.files.keys where !MaskFiles.isMask(name) || name.contains("/") {
       throw refuse("\(quoted(name)) is no name of a mask file")
     }

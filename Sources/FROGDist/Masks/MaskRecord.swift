@@ -26,9 +26,10 @@ package struct MaskRecord: Codable, Sendable {
   package var coverage: Coverage
   /// The number of weights that were to be kept.
   package var K: Int
-  /// The number of weights that are kept, which equals K.
+  /// The number of weights that are kept. It equals K, unless blocks are kept whole: then it is K at most.
   package var kept: Int
-  /// The smallest kept value, if one threshold holds for the whole model: the score, unless it was normalized or sampled.
+  /// The smallest kept value, if one threshold holds for the whole model: the score, unless it was normalized or sampled, or the mean of a
+  /// block.
   @ExplicitNull package var threshold: Double?
   /// How unevenly the kept weights lie; nil if there are none.
   @ExplicitNull package var concentration: Concentration?
@@ -80,7 +81,7 @@ package struct MaskRecord: Codable, Sendable {
     package var importance: Double
     /// The number of kept weights.
     package var kept: Int
-    /// The smallest kept value, if any: the score, unless it was normalized or sampled.
+    /// The smallest kept value, if any: the score, unless it was normalized or sampled, or the mean of a block.
     @ExplicitNull package var threshold: Double?
     /// The sum of all scores, ΣS; nil if double precision does not hold it.
     @ExplicitNull package var scoreSum: Double?

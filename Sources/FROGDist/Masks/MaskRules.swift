@@ -33,11 +33,14 @@ struct AscendingIndices<Index: FixedWidthInteger & BitwiseCopyable>: TensorRule 
   private let size: Int
   private var last = -1
   private var owner: KeptOwner
+  private var blocks: WholeBlockRule?
 
-  init(_ output: RecordedOutput) {
+  /// - Parameter blocks: counts the kept weights of one block after the other; nil if weights are kept one by one.
+  init(_ output: RecordedOutput, _ blocks: WholeBlockRule?) {
     self.output = output
     size = output.tensors.storedSize
     owner = KeptOwner(kept: output.tensors.kept)
+    self.blocks = blocks
   }
 
   mutating func complaint(about index: Index, at position: Int) -> String? {
@@ -46,9 +49,13 @@ struct AscendingIndices<Index: FixedWidthInteger & BitwiseCopyable>: TensorRule 
       return "index \(index) at position \(position) follows \(last); indices ascend from 0 to \(size - 1)"
     }
     let expert = owner.expert(at: position)
-    return output.slices[expert].contains(storedPosition: Int(index))
-      ? nil : "index \(index) at position \(position) lies outside \(quoted(output.matrices[expert].name))"
+    guard let place = output.slices[expert].position(ofStored: Int(index)) else {
+      return "index \(index) at position \(position) lies outside \(quoted(output.matrices[expert].name))"
+    }
+    return blocks?.complaint(keeping: place, of: expert)
   }
+
+  var complaintAtEnd: String? { blocks?.complaintAtEnd }
 }
 
 /// The rule of a bitmap: every expert has as many bits as weights are kept, and no bit lies beyond the last column of a row.
@@ -58,9 +65,12 @@ struct BitmapBits: TensorRule {
   /// The bytes of one expert.
   private let bytes: Int
   private var bits: [Int]
+  private var blocks: WholeBlockRule?
 
-  init(_ wanted: MaskTensors) {
+  /// - Parameter blocks: counts the kept weights of one block after the other; nil if weights are kept one by one.
+  init(_ wanted: MaskTensors, _ blocks: WholeBlockRule?) {
     self.wanted = wanted
+    self.blocks = blocks
     padding = wanted.bitmapStride * 8 - wanted.columns
     bytes = wanted.rows * wanted.bitmapStride
     bits = [Int](repeating: 0, count: wanted.kept.count)
@@ -68,12 +78,22 @@ struct BitmapBits: TensorRule {
 
   mutating func complaint(about byte: UInt8, at position: Int) -> String? {
     bits[position / bytes] += byte.nonzeroBitCount
-    let isLast = position % wanted.bitmapStride == wanted.bitmapStride - 1
-    return isLast && byte.leadingZeroBitCount < padding ? "bits are set beyond column \(wanted.columns - 1)" : nil
+    let (line, start) = position.quotientAndRemainder(dividingBy: wanted.bitmapStride)
+    if start == wanted.bitmapStride - 1, byte.leadingZeroBitCount < padding {
+      return "bits are set beyond column \(wanted.columns - 1)"
+    }
+    guard blocks != nil, byte != 0 else { return nil }
+    let (expert, row) = line.quotientAndRemainder(dividingBy: wanted.rows)
+    for bit in 0..<8 where byte & 1 << UInt8(bit) != 0 {
+      if let complaint = blocks?.complaint(keeping: row * wanted.columns + start * 8 + bit, of: expert) {
+        return complaint
+      }
+    }
+    return nil
   }
 
   var complaintAtEnd: String? {
-    guard bits != wanted.kept else { return nil }
+    guard bits != wanted.kept else { return blocks?.complaintAtEnd }
     return "has \(bits.reduce(0, +)) bits set, should be \(wanted.keptTotal)"
       + (wanted.isStack ? ", or has them in other experts" : "")
   }

@@ -133,7 +133,9 @@ package struct Verification {
   private func checkTotals(_ record: MaskRecord) -> [String] {
     var problems: [String] = []
     let kept = record.matrices.reduce(0) { $0 &+ $1.kept }
-    if kept != record.K || record.kept != record.K {
+    // Whole blocks may not add up to K.
+    let isRight = record.parameters.block == nil ? kept == record.K : (0...max(record.K, 0)).contains(kept)
+    if !isRight || record.kept != kept {
       problems.append("\(MaskFiles.recordName): K is \(record.K), the matrices keep \(kept)")
     }
     // The sums may wrap in a record that says nonsense. Then they disagree, which is all that matters.
@@ -187,7 +189,8 @@ package struct Verification {
       let found = Result { () throws(CheckpointError) in try ShardHeader.read(from: source) }
       let outputs = reader.outputs.filter { $0.file == name }
       let contents = MaskContents(
-        outputs, header: try? found.get(), ranksScores: reader.record.parameters.ranksScores)
+        outputs, header: try? found.get(), ranksScores: reader.record.parameters.ranksScores,
+        block: reader.record.parameters.block)
       let (digest, problems) = try contents.read(source)
       guard digest.hexadecimal == wanted.sha256 else {
         return ["\(shown(file)): its SHA-256 is not the one in \(MaskFiles.recordName)"]

@@ -40,7 +40,7 @@ struct RankingRecord: Codable {
 /// The way in which the singular vectors of a matrix were found, as far as it shapes the result.
 struct MatrixSolver: Codable, Equatable {
   enum Kind: String, Codable {
-    case none, exact, randomized
+    case none, exact, randomized, stored
   }
 
   var kind: Kind
@@ -51,12 +51,13 @@ struct MatrixSolver: Codable, Equatable {
 
   /// The solver as `frog.json` names it; nil if the score needs none.
   ///
-  /// A randomized solver has the same result on any number of ranks, so its label has no team.
+  /// A randomized solver, and stored factors, have the same result on any number of ranks, so their labels have no team.
   var label: String? {
     switch kind {
     case .none: nil
     case .exact: (members == 1 ? "local" : "team of \(members)") + (isRescued ? ", QR" : "")
     case .randomized: "randomized" + (isRescued ? ", QR" : "")
+    case .stored: "factors"
     }
   }
 

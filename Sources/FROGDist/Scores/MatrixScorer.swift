@@ -97,12 +97,12 @@ struct MatrixScorer {
   private func scored(_ record: MatrixRecord, of task: MatrixTask, at path: FilePath) -> ScoredMatrix {
     ScoredMatrix(
       record, of: task.matrix, ordinal: task.ordinal, at: path, units: units.matrices[task.ordinal],
-      ranked: ranked(task.ordinal))
+      ranked: ranked(task.ordinal), block: method.block)
   }
 
   /// Checks that the bytes that have been read are those that the norms pass has read.
   private func checkContents(_ task: MatrixTask) throws {
-    if method.score.readsWeights { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
+    if method.readsWeights { try contents.check(task.ordinal, member: task.member, of: task.memberCount) }
     try method.signal?.check(task.matrix, member: task.member, of: task.memberCount)
   }
 
@@ -136,7 +136,7 @@ struct MatrixScorer {
         return try SelectionKeys(
           divisor, multiplier: targets.multipliers?[task.ordinal] ?? 1, sample: sample, columns: task.matrix.columns,
           exponent: exponent, shift: targets.ranksMultiples ? exponent - units.ranked(task.ordinal, by: targets) : 0,
-          longest: scores.share.longest * scores.shape.core)
+          block: method.block, longest: scores.share.longest * scores.shape.core)
       }
     }
   }
@@ -145,7 +145,9 @@ struct MatrixScorer {
   private func refuseNonFinite(_ panel: ScorePanel, _ tallies: [Tally], of task: MatrixTask) throws {
     // Where a ranking takes scores as they are, its counts tell, and the panel need not be looked at again.
     let isWrong =
-      if let index = rankings.firstIndex(where: \.ranksScores) { tallies[index].matrix.holdsNonFinite } else {
+      if method.block == nil, let index = rankings.firstIndex(where: \.ranksScores) {
+        tallies[index].matrix.holdsNonFinite
+      } else {
         frog_any_non_finite(panel.scores.baseAddress, panel.scores.count) != 0
       }
     guard isWrong else { return }

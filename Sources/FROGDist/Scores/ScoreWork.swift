@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import Planning
 
 /// When several ranks share one matrix.
@@ -20,6 +21,8 @@ package struct ScoreWork: MatrixWork, Equatable {
     case exact(Precision)
     /// The leading singular vectors, by subspace iteration on W itself.
     case randomized(rank: Int, oversample: Int, powerIterations: Int)
+    /// Singular vectors that a run of `factor` has stored.
+    case stored
     /// No singular vectors, since the score needs none.
     case none
   }
@@ -37,12 +40,14 @@ package struct ScoreWork: MatrixWork, Equatable {
   package var passes: Int
   /// The number of copies of a panel that hold other values than scores, by which weights are ranked.
   package var rankedCopies: Int
+  /// The side of the blocks that panels hold whole; nil if weights are ranked one by one.
+  package var block: Int?
   /// When several ranks share a matrix.
   package var teams: TeamPolicy
 
   package init(
     solver: Solver, precision: Precision = .f64, scoreRank: Int? = nil, passes: Int = 1, rankedCopies: Int = 0,
-    teams: TeamPolicy = .memory
+    block: Int? = nil, teams: TeamPolicy = .memory
   ) {
     self.precision = precision
     self.teams = teams
@@ -50,6 +55,7 @@ package struct ScoreWork: MatrixWork, Equatable {
     self.scoreRank = scoreRank
     self.passes = passes
     self.rankedCopies = rankedCopies
+    self.block = block
   }
 
   /// Whether a matrix of this order is approximated, with fewer vectors than it has.
@@ -70,13 +76,14 @@ package struct ScoreWork: MatrixWork, Equatable {
   /// Whether teams are avoided. Scores that need no eigensolver of a team come out the same whoever makes them, so the fastest way is
   /// taken.
   package func avoidsTeams(order: Int) -> Bool {
-    solver != .none && !approximates(order: order) && teams == .memory
+    solver != .none && solver != .stored && !approximates(order: order) && teams == .memory
   }
 
   package func solverName(order: Int) -> String {
     switch solver {
     case .exact(let precision): "exact \(precision)"
     case .randomized(let rank, _, _): approximates(order: order) ? "rank \(rank)" : "exact \(precision)"
+    case .stored: "factors"
     case .none: "none"
     }
   }
@@ -85,7 +92,7 @@ package struct ScoreWork: MatrixWork, Equatable {
 
   /// The cost of a matrix, with p = min(m, n) and q = max(m, n).
   ///
-  /// The Gram matrix takes p²q operations, the eigensolver 9p³, and the scores 4p²q for each pass. The members of a team share the rows of
+  /// The Gram matrix takes p²q operations, the eigensolver 9p³, and the scores 4p²q for each pass, or 2p²q if factors are stored. The members of a team share the rows of
   /// the first and last evenly. In between they lose what ``MachineRates/TeamRates`` says.
   package func cost(rows: Int, columns: Int, team: Int, at rates: MachineRates) -> MatrixCost {
     let (order, core) = (min(rows, columns), Double(min(rows, columns)))
@@ -98,6 +105,7 @@ package struct ScoreWork: MatrixWork, Equatable {
     switch solver {
     case .none:
       return MatrixCost(basis: 0, panels: plain / members, operations: 0)
+    case .stored: break
     case .exact(let precision):
       let gram = weights * core
       let solve = 9 * core * core * core
@@ -118,7 +126,8 @@ package struct ScoreWork: MatrixWork, Equatable {
         shared / rates.gram(.f32, order: order) / members + own / rates.eigensolver(.f64, order: order, team: 1)
     }
     let inner = Double(min(vectorCount ?? order, order))
-    let products = passes * 4 * weights * inner
+    let operationsOfWeight: Double = solver == .stored ? 2 : 4
+    let products = passes * operationsOfWeight * weights * inner
     // The measured rate covers everything that is done with a score. With few vectors that is most of the time.
     let panels = max(products / rates.scores.rate(at: order), plain) / members
     return MatrixCost(basis: basis, panels: panels, operations: operations + products)
@@ -136,6 +145,7 @@ package struct ScoreWork: MatrixWork, Equatable {
     let shape = PanelShape(rows: rows, columns: columns)
     switch solver {
     case .none: return scorePanels(shape)
+    case .stored: return stored(shape)
     case .exact(let precision):
       guard MemoryModel.canDecompose(order: shape.core, team: team) else { return nil }
       return team > 1 ? shared(shape, precision, ranks: team) : local(shape, precision)
@@ -160,6 +170,17 @@ package struct ScoreWork: MatrixWork, Equatable {
     return max(gram, solve, scores)
   }
 
+  /// Bytes of a rank whose factors are stored: the buffers of ``StoredScores``, and the one that turns left vectors.
+  private func stored(_ shape: PanelShape) -> Double {
+    let panel = Self.panel(shape, of: PanelShape.scoreElements)
+    let count = Double(min(scoreRank ?? shape.core, shape.core))
+    let projection = panel / Double(shape.core) * count
+    let near = Double(shape.core) * count
+    let panels: Double = projection + Double(1 + rankedCopies) * panel
+    let turning: Double = min(near, Double(MatrixFactors.turnedElements))
+    return 4 * (near + max(turning, panels))
+  }
+
   /// Bytes of one rank of a team.
   ///
   /// While the matrix is decomposed, these are what ``DistSVD/TeamEigensolver`` accounts for and a band of W. Then they are the bands of
@@ -169,17 +190,24 @@ package struct ScoreWork: MatrixWork, Equatable {
     let share = Double(shape.stream) * Double(shape.core) / Double(ranks) + 16 * Double(shape.core)
     let band = Int(min(share, Double(MatrixTask.teamBandElements + shape.core)))
     let solve = TeamEigensolver.bytes(order: shape.core, members: ranks, precision: precision) + band * width
-    let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks))
+    let longest = min(shape.stream, StreamedScores.bandLength(shape, members: ranks, block: block))
     let part = 4 * (shape.core + 64) * (shape.core + 64) / ranks
     let scores =
-      StreamedScores.bytes(core: shape.core, longest: longest) + part + 4 * rankedCopies * longest * shape.core
+      StreamedScores.bytes(core: shape.core, longest: longest) + part
+      + Int(rankedBytes(Double(longest) * Double(shape.core)))
       + 4 * TeamBasis.exchangeCount(order: shape.core)
     return Double(max(solve, scores))
   }
 
   /// Bytes of the weights, the projection and the scores of one panel, and of the values that rank them.
   private func scorePanels(_ shape: PanelShape) -> Double {
-    Double(3 + rankedCopies) * 4 * Self.panel(shape, of: PanelShape.scoreElements)
+    let elements = Double(min(shape.stream, shape.scoreStep(block: block))) * Double(shape.core)
+    return 12 * elements + rankedBytes(elements)
+  }
+
+  /// Bytes of the values that rank the scores of a panel, and of the sums and values of its blocks.
+  private func rankedBytes(_ elements: Double) -> Double {
+    Double(rankedCopies) * 4 * elements + (block.map { 12 * elements / Double($0) } ?? 0)
   }
 
   /// The number of elements of the longest panel.

@@ -19,18 +19,23 @@ struct ScoredMatrix {
 
   /// The matrix that a record of the journal at `path` describes.
   ///
-  /// - Parameter ranked: the exponents of the values that rank its weights, by ranking.
+  /// - Parameters:
+  ///   - ranked: the exponents of the values that rank its weights, by ranking.
+  ///   - block: the side of the blocks that are kept whole; nil if weights are kept one by one.
   init(
-    _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, at path: FilePath, units: ScoreUnits, ranked: [Int]
+    _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, at path: FilePath, units: ScoreUnits,
+    ranked: [Int], block: Int?
   ) {
     self.ordinal = ordinal
     name = matrix.name
     self.record = record
     self.path = path
     self.units = units
+    let blocks = block.map { BlockGrid(rows: matrix.rows, columns: matrix.columns, side: $0) }
     rankings = zip(record.rankings, ranked).map { ranking, exponent in
       RankedMatrix(
-        candidates: CandidateSet(path: path, matrixColumns: matrix.columns, runs: ranking.runs), exponent: exponent)
+        candidates: CandidateSet(path: path, matrixColumns: matrix.columns, blocks: blocks, runs: ranking.runs),
+        exponent: exponent)
     }
   }
 }
@@ -42,6 +47,8 @@ struct RankedMatrix {
   let exponent: Int
   /// The border of the selection, by target of the ranking; empty until it is known.
   var cuts: [Cut] = []
+  /// The number of weights that the matrix keeps of its own budget, by target of the ranking; 0 where one threshold holds for all matrices.
+  var kept: [Int] = []
 
   /// The ranked value at the border of a target, in the units of weights; nil if nothing is kept.
   func threshold(of target: Int) -> Double? {
@@ -57,7 +64,7 @@ struct RecoveredScores {
   /// - Throws: ``RunFailure`` if the record is not one of `matrix`, or damaged.
   init(
     _ reader: RecordReader, _ record: MatrixRecord, of matrix: Catalog.Matrix, ordinal: Int, units: ScoreUnits,
-    ranked: [Int]
+    ranked: [Int], block: Int?
   ) throws {
     guard record.noise.count(of: Float.self) == matrix.rows + matrix.columns, record.rankings.count == ranked.count
     else { throw reader.damage }
@@ -70,7 +77,8 @@ struct RecoveredScores {
       for run in ranking.runs { try Self.check(run, of: matrix, reader) }
       return histogram
     }
-    self.matrix = ScoredMatrix(record, of: matrix, ordinal: ordinal, at: reader.path, units: units, ranked: ranked)
+    self.matrix = ScoredMatrix(
+      record, of: matrix, ordinal: ordinal, at: reader.path, units: units, ranked: ranked, block: block)
   }
 
   /// Checks a run: a position outside the matrix would be written outside its mask.

@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import SystemPackage
 
 /// The options that say what a score measures, and how singular vectors are found.
@@ -23,9 +24,17 @@ package struct ScoringOptions: Sendable {
   package var teams = TeamPolicy.memory
   /// The checkpoint of tensors that scores are multiplied by; nil for none.
   package var weightBy: FilePath?
+  /// The side of the blocks that are kept whole, by the mean of what ranks their weights; nil if weights are kept one by one.
+  package var block: Int?
+
+  /// The folder of stored factors that singular values and vectors come from; nil to decompose every matrix.
+  package var factors: FilePath?
 
   /// Options for exact FROG scores.
   package init() {}
+
+  /// The sides that blocks may have. A row of blocks is a panel, whose positions have 32 bits.
+  package static let blockSides = 1...4096
 
   /// The rank r of LIFT, unless another is asked for.
   package static let defaultLiftRank = 128
@@ -34,8 +43,8 @@ package struct ScoringOptions: Sendable {
   package func work(_ rankings: [Ranking]) -> ScoreWork {
     ScoreWork(
       solver: solver, precision: precision, scoreRank: scoreRank,
-      passes: rankings.contains { $0.normalize != .none } ? 2 : 1, rankedCopies: rankings.count { $0 != Ranking() },
-      teams: teams)
+      passes: rankings.contains { $0.normalize != .none } ? 2 : 1,
+      rankedCopies: rankings.count { block != nil || $0 != Ranking() }, block: block, teams: teams)
   }
 
   /// The rank r of the score ``ScoreKind/lift``; nil for others.
@@ -44,6 +53,7 @@ package struct ScoringOptions: Sendable {
   /// How singular vectors are found.
   var solver: ScoreWork.Solver {
     switch (score, rank) {
+    case (.frog, _) where factors != nil, (.lift, _) where factors != nil: .stored
     case (.magnitude, _), (.random, _), (.one, _): .none
     case (.lift, _), (.frog, nil): .exact(precision)
     case (.frog, let rank?): .randomized(rank: rank, oversample: oversample, powerIterations: powerIterations)
@@ -70,10 +80,14 @@ package struct ScoringOptions: Sendable {
   /// Whether scores depend on ``seed``.
   var isRandom: Bool { isApproximate || score == .random }
 
-  /// The way in which matrices are scored by these options, with scores multiplied by `signal`.
-  func method(signal: ExternalSignal?) -> ScoringMethod {
+  /// The way in which matrices are scored by these options.
+  ///
+  /// - Parameters:
+  ///   - signal: what scores are multiplied by; nil for nothing.
+  ///   - factors: the stored factors, if ``factors`` names some.
+  func method(signal: ExternalSignal?, factors: FactorFolder? = nil) -> ScoringMethod {
     ScoringMethod(
       score: score, solver: solver, precision: precision, liftRank: rank ?? Self.defaultLiftRank, seed: seed,
-      signal: signal)
+      signal: signal, block: block, factors: score.needsVectors ? factors : nil)
   }
 }

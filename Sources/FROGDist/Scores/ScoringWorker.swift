@@ -1,4 +1,5 @@
 import Execution
+import FactorCache
 import MPI
 import Planning
 import RunCore
@@ -35,7 +36,7 @@ final class ScoringWorker: MatrixWorker {
     tallies = rankings.map { Tally(largestGlobal: $0.largestGlobal) }
   }
 
-  var readsWeights: Bool { scorer.method.score.readsWeights }
+  var readsWeights: Bool { scorer.method.readsWeights }
 
   /// The counts that ranks tell each other in the rounds: those of every ranking with one threshold, one after the other.
   var counts: [Int] { tallies.flatMap(\.counts) }
@@ -43,7 +44,7 @@ final class ScoringWorker: MatrixWorker {
   func item(_ head: RecordHead, _ record: MatrixRecord, from reader: RecordReader) throws -> RecoveredScores {
     try RecoveredScores(
       reader, record, of: input.catalog.matrices[head.ordinal], ordinal: head.ordinal,
-      units: scorer.units.matrices[head.ordinal], ranked: scorer.ranked(head.ordinal))
+      units: scorer.units.matrices[head.ordinal], ranked: scorer.ranked(head.ordinal), block: scorer.method.block)
   }
 
   func begin(with recovered: Journal.Recovered<RecoveredScores>, on world: Communicator) throws -> Rounds {
@@ -68,6 +69,7 @@ final class ScoringWorker: MatrixWorker {
     var counting = tallies
     tallies = []
     defer { tallies = counting }
+    defer { scorer.method.factors?.release(ordinal) }
     let outcome = try scorer.score(task, tallies: &counting) { tallies, share in
       try rounds.advance(
         done: fraction(share), counts: tallies.flatMap(\.counts), ending: watch.mayGoOn() ? .none : .stopped)
@@ -116,11 +118,14 @@ final class ScoringWorker: MatrixWorker {
         if case .each(let kept) = quota { kept[matrix.ordinal] } else { 0 }
       }
       let candidates = matrix.rankings[index].candidates
-      matrix.rankings[index].cuts = try Cut.keeping(kept, histogram: histograms[index]) { bins in
+      let cuts = try Cut.keeping(kept, histogram: histograms[index]) { bins in
         var lower = LowerHalves(of: bins)
         try candidates.count(into: &lower)
         return lower
       }
+      let whole = try zip(cuts, kept).map { try candidates.wholeBlocks($0, keeping: $1) }
+      matrix.rankings[index].cuts = whole.map(\.cut)
+      matrix.rankings[index].kept = whole.map(\.kept)
     }
     return matrix
   }
@@ -153,18 +158,21 @@ final class ScoringWorker: MatrixWorker {
       // 1. Find the thresholds of all targets that have one for the whole model, with one look at the candidates.
       let keeps = quotas.map { if case .global(let keep) = $0 { keep } else { 0 } }
       let isGlobal = rankings[index].largestGlobal != nil
+      let candidates = matrices.map { (ordinal: $0.ordinal, set: $0.rankings[index].candidates) }
       let selected =
         try isGlobal
         ? GlobalSelection.select(
-          keeps, histogram: tallies[index].counts,
-          candidates: matrices.map { ($0.ordinal, $0.rankings[index].candidates) },
+          keeps, histogram: tallies[index].counts, candidates: candidates,
           matrixCount: input.catalog.matrices.count, world: world) : []
       // 2. Draw them in every matrix.
-      return quotas.enumerated().map { position, quota in
+      return try quotas.enumerated().map { position, quota in
         switch quota {
-        case .each(let kept): return Selection(kept: kept, threshold: nil)
+        case .each(let budgets):
+          return Selection(kept: try kept(of: budgets, ranking: index, target: position, world), threshold: nil)
         case .global:
-          let found = selected[position]
+          let found =
+            try scorer.method.block == nil
+            ? selected[position] : selected[position].wholeBlocks(candidates, world: world)
           for matrix in matrices.indices {
             matrices[matrix].rankings[index].cuts[position] = found.cut(of: matrices[matrix].ordinal)
           }
@@ -175,6 +183,17 @@ final class ScoringWorker: MatrixWorker {
         }
       }
     }
+  }
+
+  /// The number of weights that every matrix keeps of its budget: all of it, or less where whole blocks are kept.
+  ///
+  /// Collective: every rank calls it.
+  private func kept(of budgets: [Int], ranking: Int, target: Int, _ world: Communicator) throws -> [Int] {
+    guard scorer.method.block != nil else { return budgets }
+    var kept = budgets.map { _ in 0 }
+    for matrix in matrices { kept[matrix.ordinal] = matrix.rankings[ranking].kept[target] }
+    try world.allReduce(&kept, .sum)
+    return kept
   }
 }
 

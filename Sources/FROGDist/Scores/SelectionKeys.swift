@@ -18,6 +18,8 @@ struct SelectionKeys {
   /// The exponent p of sampling, and the source of its Gumbel noise; nil to take the largest.
   let sample: (power: Double, numbers: RandomNumbers)?
   let columns: Int
+  /// The side of the blocks whose weights all rank by their mean; nil if each weight ranks by itself.
+  private let block: Int?
   /// The exponent u: scores are S·2^−u.
   private let exponent: Int
   /// The exponent of the power of two that turns scores as they come into the units in which they are ranked.
@@ -27,18 +29,21 @@ struct SelectionKeys {
   /// - Parameters:
   ///   - exponent: the exponent u; scores come as S·2^−u.
   ///   - shift: what ranks is S·2^(shift−u). Only scores have units, so it is 0 for quotients and sampling keys.
+  ///   - block: the side of blocks that panels hold whole; nil for none. Blocks are not sampled.
   ///   - longest: the number of elements of the largest panel.
   init(
     _ divisor: Divisor, multiplier: Float = 1, sample: (power: Double, numbers: RandomNumbers)?, columns: Int,
-    exponent: Int = 0, shift: Int = 0, longest: Int
+    exponent: Int = 0, shift: Int = 0, block: Int? = nil, longest: Int
   ) throws {
+    precondition(block == nil || sample == nil, "blocks are not sampled")
     self.divisor = divisor
     self.multiplier = multiplier
     self.sample = sample
     self.columns = columns
     self.exponent = exponent
     self.shift = shift
-    if case .none = divisor, multiplier == 1, shift == 0, sample == nil {
+    self.block = block
+    if block == nil, case .none = divisor, multiplier == 1, shift == 0, sample == nil {
       values = nil
     } else {
       values = try AlignedBuffer(count: longest)
@@ -51,6 +56,7 @@ struct SelectionKeys {
   /// The values that rank the weights of `panel`, laid out as its scores; valid until the next call.
   func values(of panel: ScorePanel) -> UnsafeMutableBufferPointer<Float> {
     guard let values else { return panel.scores }
+    if let block { return blockMeans(of: panel, side: block, in: values) }
     let width = panel.columns.count
     var start = 0
     panel.forEachRow { row, scores in
@@ -62,10 +68,7 @@ struct SelectionKeys {
         frog_divide(ranked, width, mean, nil, target)
         ranked = UnsafePointer(target)
       case .factors(let factors):
-        factors.column.withUnsafeBufferPointer {
-          frog_divide(
-            ranked, width, factors.row[row], $0.baseAddress.map { $0 + panel.columns.lowerBound }, target)
-        }
+        divide(scores, row: row, columns: panel.columns, by: factors, into: target)
         ranked = UnsafePointer(target)
       }
       if shift != 0, let target, let source = ranked {
@@ -85,6 +88,44 @@ struct SelectionKeys {
       start += width
     }
     return values.prefix(panel.scores.count)
+  }
+
+  /// The mean over each block of what its weights would rank by, in the place of each of its weights.
+  ///
+  /// Means are formed in double precision and rounded once.
+  private func blockMeans(
+    of panel: ScorePanel, side: Int, in values: AlignedBuffer<Float>
+  ) -> UnsafeMutableBufferPointer<Float> {
+    // A panel begins between blocks, so its blocks are those of the matrix.
+    let grid = BlockGrid(rows: panel.rows.count, columns: panel.columns.count, side: side)
+    let target = values.prefix(panel.scores.count)
+    var ranked = UnsafeBufferPointer(panel.scores)
+    var factor = Double(multiplier).times(powerOfTwo: shift)
+    switch divisor {
+    case .none: break
+    case .mean(let mean): factor = mean > 0 ? factor / Double(mean) : 0
+    case .factors(let factors):
+      var start = 0
+      panel.forEachRow { row, scores in
+        divide(scores, row: row, columns: panel.columns, by: factors, into: target.baseAddress.map { $0 + start })
+        start += scores.count
+      }
+      ranked = UnsafeBufferPointer(target)
+    }
+    let means = grid.sums(of: ranked).enumerated().map { Float($1 / Double(grid.size(of: $0)) * factor) }
+    grid.spread(means, into: target)
+    return target
+  }
+
+  /// Divides a part of a row by row mean × column mean / mean.
+  private func divide(
+    _ scores: UnsafeMutableBufferPointer<Float>, row: Int, columns: Range<Int>, by factors: NoiseFactors,
+    into quotients: UnsafeMutablePointer<Float>?
+  ) {
+    factors.column.withUnsafeBufferPointer {
+      frog_divide(
+        scores.baseAddress, scores.count, factors.row[row], $0.baseAddress.map { $0 + columns.lowerBound }, quotients)
+    }
   }
 
   /// The number of single precision that is next to `value` towards zero.

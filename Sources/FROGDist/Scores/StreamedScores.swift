@@ -60,17 +60,21 @@ struct StreamedScores: ScorePanels {
   private static func panelWidth(core: Int) -> Int { max(64, vectorElements / max(core, 1) / 64 * 64) }
 
   /// Ranges of the streaming side, each of at most about ``bandElements`` elements, divided as evenly among `members` as can be.
-  static func bands(_ shape: PanelShape, members: Int) -> [Range<Int>] {
-    let length = bandLength(shape, members: members)
+  ///
+  /// - Parameter block: the side of the blocks that bands hold whole; nil if weights are ranked one by one.
+  static func bands(_ shape: PanelShape, members: Int, block: Int?) -> [Range<Int>] {
+    let length = bandLength(shape, members: members, block: block)
     return stride(from: 0, to: shape.stream, by: length).map { $0..<min(shape.stream, $0 + length) }
   }
 
-  /// The length of all bands but the last; a multiple of 16.
-  static func bandLength(_ shape: PanelShape, members: Int) -> Int {
+  /// The length of all bands but the last: a multiple of 16, and then of `block`.
+  static func bandLength(_ shape: PanelShape, members: Int, block: Int?) -> Int {
     let longest = max(16, bandElements / max(shape.core, 1) / 16 * 16)
     let share = (shape.stream - 1) / members + 1
     let steps = (share - 1) / longest + 1
-    return max(16, ((share - 1) / (steps * 16) + 1) * 16)
+    let length = max(16, ((share - 1) / (steps * 16) + 1) * 16)
+    // Up and not down, so that no member gets a band more. Each takes one gathering of all vectors.
+    return block.map { ((length - 1) / $0 + 1) * $0 } ?? length
   }
 
   func panel(_ range: Range<Int>) throws -> ScorePanel {

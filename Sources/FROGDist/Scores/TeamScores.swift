@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import MPI
 import RunCore
 import ShardIO
@@ -26,7 +27,7 @@ struct TeamScores {
     // 1. Divide the panels among the members.
     let matrix = task.matrix
     let shape = PanelShape(rows: matrix.rows, columns: matrix.columns)
-    let panels = PanelShare(shape.panels(of: PanelShape.scoreElements), members: task.memberCount)
+    let panels = PanelShare(shape.scorePanels(block: method.block), members: task.memberCount)
     // 2. Choose who makes the scores, by score and team, and decompose the matrix for it.
     switch (method.score, task.team) {
     case (.magnitude, _):
@@ -44,6 +45,9 @@ struct TeamScores {
       share = panels
       decomposition = Decomposition(.none)
       scores = try task.locally { try EqualScores(shape, longest: panels.longest) }
+    case (.frog, _) where method.factors != nil, (.lift, _) where method.factors != nil:
+      share = panels
+      (scores, decomposition) = try task.locally { try Self.stored(task, method, longest: panels.longest) }
     case (.frog, _) where method.approximates(order: shape.core):
       share = panels
       (scores, decomposition) = try Self.approximate(task, method, longest: panels.longest)
@@ -51,7 +55,8 @@ struct TeamScores {
       share = panels
       (scores, decomposition) = try Self.exact(task, method, longest: panels.longest)
     case (.frog, let team?):
-      let bands = PanelShare(StreamedScores.bands(shape, members: task.memberCount), members: task.memberCount)
+      let bands = PanelShare(
+        StreamedScores.bands(shape, members: task.memberCount, block: method.block), members: task.memberCount)
       share = bands
       let basis = try task.teamBasis(method.precision, team)
       decomposition = Decomposition(.exact, members: task.memberCount, basis.singularValues, rescue: basis.rescue)
@@ -75,6 +80,22 @@ struct TeamScores {
     signal = try task.locally {
       try method.signal?.view(of: matrix, exponent: units.signal, longest: longest)
     }
+  }
+
+  /// The scores of stored factors, the same whoever makes them.
+  private static func stored(
+    _ task: MatrixTask, _ method: ScoringMethod, longest: Int
+  ) throws -> (StoredScores, Decomposition) {
+    guard let folder = method.factors else { throw RunFailure(.internal, "there are no factors") }
+    let factors = try folder.factors(
+      of: task.ordinal, squaredNorm: task.squaredNorm.times(powerOfTwo: 2 * task.exponent))
+    let isLift = method.score == .lift
+    let scores = try StoredScores(
+      factors, count: isLift ? min(method.liftRank, factors.count) : factors.count, isLift: isLift,
+      exponent: task.exponent, longest: longest)
+    return (
+      scores, Decomposition(.stored, factors.singularValues.map { Double($0).times(powerOfTwo: -task.exponent) })
+    )
   }
 
   /// The exact scores on one rank.

@@ -1,6 +1,7 @@
 import CKernels
 import RunCore
 import SystemPackage
+import Weights
 
 /// All candidates of one matrix. They lie on disk between scoring and writing, so that memory does not grow with the model.
 ///
@@ -10,6 +11,8 @@ struct CandidateSet {
   /// The file of the record that holds the candidates.
   let path: FilePath
   let matrixColumns: Int
+  /// The blocks that are kept whole; nil if weights are kept one by one.
+  var blocks: BlockGrid?
   /// A run for each panel, in order of the first row and then of the first column. A tall matrix has panels of rows, a wide one panels of
   /// columns.
   var runs: [CandidateRun] = []
@@ -55,8 +58,6 @@ struct CandidateSet {
   /// Calls `body` with the weights that each of `cuts` keeps and the position of the cut, some thousand at a time. Those of one cut come in
   /// order of flat index.
   ///
-  /// Panels of a wide matrix are runs of columns. Each of its rows is put together from all of them, so a cursor stays open in every run.
-  ///
   /// - Complexity: one read of the candidates, whatever the number of cuts.
   func forEachPiece(by cuts: [Cut], _ body: (_ cut: Int, _ kept: Kept) throws -> Void) throws {
     guard let least = cuts.filter({ $0 != .nothing }).map(\.key).min() else { return }
@@ -69,23 +70,41 @@ struct CandidateSet {
         pieces[position].scores.removeAll(keepingCapacity: true)
       }
     }
+    try forEachInOrder { candidate, index, score in
+      guard candidate.key >= least else { return }
+      for position in 0..<cuts.count {
+        let cut = cuts[position]
+        guard candidate.key >= cut.key else { continue }
+        if candidate.key == cut.key {
+          guard ties[position] > 0, blocks.map({ $0.block(of: index) < cut.firstFrozen ?? .max }) ?? true else {
+            continue
+          }
+          ties[position] -= 1
+        }
+        pieces[position].indices.append(index)
+        pieces[position].scores.append(score)
+      }
+    } atEndOfPiece: {
+      try flush(from: CandidateCursor.pieceLength)
+    }
+    try flush(from: 1)
+  }
+
+  /// Calls `body` with every candidate, its flat index and its score, in order of flat index.
+  ///
+  /// Panels of a wide matrix are runs of columns. Each of its rows is put together from all of them, so a cursor stays open in every run.
+  ///
+  /// - Parameter atEndOfPiece: called whenever some thousand candidates have been taken.
+  @inline(__always)
+  func forEachInOrder(
+    _ body: (_ candidate: frog_candidate, _ index: Int, _ score: Float) throws -> Void,
+    atEndOfPiece: () throws -> Void = {}
+  ) throws {
     /// Takes the candidates of a run that lie below a position, whose flat index is that of the position plus `offset`.
     @inline(__always) func take(_ cursor: CandidateCursor, below limit: Int, offset: Int) throws {
-      try cursor.take(below: limit) { candidate, score in
-        guard candidate.key >= least else { return }
-        for position in 0..<cuts.count {
-          let cut = cuts[position]
-          guard candidate.key >= cut.key else { continue }
-          if candidate.key == cut.key {
-            guard ties[position] > 0 else { continue }
-            ties[position] -= 1
-          }
-          pieces[position].indices.append(Int(candidate.position) + offset)
-          pieces[position].scores.append(score)
-        }
-      } atEndOfPiece: {
-        try flush(from: CandidateCursor.pieceLength)
-      }
+      try cursor.take(
+        below: limit, { candidate, score in try body(candidate, Int(candidate.position) + offset, score) },
+        atEndOfPiece: atEndOfPiece)
     }
     let record = try RecordReader(path)
     // Runs with the same rows are panels of columns. Every run of a tall matrix is a band of its own.
@@ -108,6 +127,5 @@ struct CandidateSet {
         }
       }
     }
-    try flush(from: 1)
   }
 }

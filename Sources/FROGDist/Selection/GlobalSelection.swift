@@ -8,10 +8,15 @@ struct GlobalSelection {
   /// The border that all matrices share. Its ties are those of all matrices together.
   let cut: Cut
   /// The number of weights equal to the threshold that every matrix keeps, by ordinal.
-  private let ties: [Int]
+  let ties: [Int]
+  /// The first matrix that does not keep all of its weights equal to the threshold; nil if every matrix does.
+  let split: Int?
 
   /// The border in one matrix: the same key, with the matrix's own ties.
-  func cut(of ordinal: Int) -> Cut { cut == .nothing ? cut : Cut(key: cut.key, ties: ties[ordinal]) }
+  func cut(of ordinal: Int) -> Cut {
+    guard cut != .nothing else { return cut }
+    return Cut(key: cut.key, ties: ties[ordinal], firstFrozen: ordinal == split ? cut.firstFrozen : nil)
+  }
 
   /// Finds the threshold of each target, and shares out the weights that equal it.
   ///
@@ -60,7 +65,9 @@ struct GlobalSelection {
       let above = counts[target * stride..<target * stride + matrixCount]
       let equal = counts[target * stride + matrixCount..<(target + 1) * stride]
       let ties = shareTies(cut.ties, among: Array(equal))
-      return GlobalSelection(kept: zip(above, ties).map { $0 + $1 }, cut: cut, ties: ties)
+      return GlobalSelection(
+        kept: zip(above, ties).map { $0 + $1 }, cut: cut, ties: ties,
+        split: zip(ties, equal).map(<).firstIndex(of: true))
     }
   }
 

@@ -94,9 +94,14 @@ struct RankedBin: Equatable {
 ///
 /// Invariant: the number of keys above `key`, plus `ties`, is the number of weights to keep. Of the keys 9, 7, 7, 7, 3 the cut that keeps
 /// two is `Cut(key: 7, ties: 1)`.
+///
+/// Where blocks are kept whole, all weights of a block have the same key. Of the blocks whose key equals `key` those before `firstFrozen` are
+/// kept, and `ties` is the number of their weights, or more.
 struct Cut: Equatable {
   var key: UInt32
   var ties: Int
+  /// The first block of `key` that is not kept; nil if all of them are, or if weights are kept one by one.
+  var firstFrozen: Int?
 
   /// The cut that keeps nothing.
   static let nothing = Cut(key: .max, ties: 0)

@@ -16,9 +16,10 @@ struct TargetGroups {
   ///   - importance: R of every matrix, by ordinal.
   ///   - multipliers: the multiplier of every matrix by its power law, by ordinal; nil for none.
   ///   - isPlain: whether all scores of the model are ranked and stored as they are: see ``ModelUnits/isPlain``.
+  ///   - block: the side of the blocks that are kept whole; nil if weights are kept one by one.
   init(
     _ options: [MaskTarget], keeps: [Int], of input: MatrixInput, importance: [Double],
-    multipliers: [Double]?, isPlain: Bool
+    multipliers: [Double]?, isPlain: Bool, block: Int?
   ) {
     /// What targets have in common if they rank weights by the same values.
     struct Key: Hashable {
@@ -43,7 +44,8 @@ struct TargetGroups {
         ranking: key.ranking, multipliers: key.isMultiplied ? multipliers?.map(Float.init) : nil,
         quotas: members.map {
           Quota(
-            keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: weighted)
+            keeps[$0], of: options[$0].budget, by: options[$0].select, input.catalog.matrices, importance: weighted,
+            block: block)
         })
     }
     targets = PlacedTarget.place(options, rankedBy: groups.map(\.members))

@@ -19,6 +19,8 @@ package struct PlannedTensors: Sendable {
   package let refused: [Other]
   /// What is odd but can be lived with, one line each.
   package let warnings: [String]
+  /// All tensors of the checkpoint.
+  package let classified: ClassifiedCheckpoint
 
   /// The matrices that are planned, by ordinal.
   package var matrices: [Catalog.Matrix] { catalog.matrices }
@@ -47,6 +49,29 @@ package struct PlannedTensors: Sendable {
     }
     self.skipped = skipped
     self.refused = refused
+    self.classified = classified
     warnings = classified.warnings
+  }
+
+  /// The same tensors for a run that works on some of the matrices alone.
+  ///
+  /// - Parameters:
+  ///   - ordinals: the ordinals of these matrices.
+  ///   - reason: why the others are left out.
+  package func restricted(to ordinals: [Int], others reason: String) -> PlannedTensors {
+    PlannedTensors(self, ordinals: ordinals, reason: reason)
+  }
+
+  private init(_ whole: PlannedTensors, ordinals: [Int], reason: String) {
+    catalog = whole.catalog.restricted(to: ordinals)
+    let kept = Set(catalog.matrices.map(\.tensor))
+    let names = Set(
+      whole.catalog.tensors.indices.filter { !kept.contains($0) }.map { ExactName(whole.catalog.tensors[$0].name) })
+    let others = whole.classified.tensors.filter { names.contains(ExactName($0.tensor.info.name)) }
+    skipped = (whole.skipped + others.map { Other(info: $0.tensor.info, reason: reason) })
+      .sorted { ExactName($0.info.name) < ExactName($1.info.name) }
+    refused = whole.refused
+    warnings = whole.warnings
+    classified = whole.classified
   }
 }

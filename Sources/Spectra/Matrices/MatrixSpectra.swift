@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import SpectralQuality
 import Weights
 
@@ -19,9 +20,9 @@ package struct MatrixSpectra {
   /// Why the usual solver's result was refused; nil if it was not.
   let rescue: String?
 
-  /// The spectrum that scoring a matrix has found.
+  /// A spectrum that is known: what scoring a matrix has found, or stored factors.
   ///
-  /// - Parameter singularValues: the values by the Gram matrix in double precision, in the units of the weights.
+  /// - Parameter singularValues: the values in the units of the weights, known as well as a Gram matrix in double precision tells them.
   package init(ofGram singularValues: [Double], rescue: String?) {
     let largest = singularValues.max() ?? 0
     let resolution = SpectrumSolver.resolution(largest: largest, order: singularValues.count)
@@ -61,6 +62,29 @@ package struct MatrixSpectra {
     }
     if let side, let found = side == .right ? result.right : result.left {
       self.leading = (0..<min(metrics.overlap, found.count)).flatMap { found[$0] }
+    }
+    if task.team == nil { try addReplicas(task, positions: 1, metrics) }
+  }
+
+  /// Takes the spectrum of a matrix from stored factors, all of them.
+  ///
+  /// - Parameter side: the side whose leading vectors are wanted; nil for none.
+  init(
+    _ factors: MatrixFactors, of task: MatrixTask, side: LeadingVectors.Side?, _ metrics: MetricChoice
+  ) throws {
+    self.init(ofGram: factors.singularValues.map { Double($0) }, rescue: nil)
+    func vectors(_ side: LeadingVectors.Side, _ count: Int) throws -> SingularVectors {
+      SingularVectors(
+        try factors.vectors(side, 0..<count), dimension: side == .left ? factors.rows : factors.columns, count: count)
+    }
+    if metrics.vectors {
+      self.vectors = Self.localization(
+        try vectors(factors.rows >= factors.columns ? .right : .left, factors.count),
+        eigenvalues: singularValues[0].map { $0 * $0 })
+    }
+    if let side, metrics.overlap > 0 {
+      let found = try vectors(side, min(metrics.overlap, factors.count))
+      leading = (0..<found.count).flatMap { found[$0] }
     }
     if task.team == nil { try addReplicas(task, positions: 1, metrics) }
   }

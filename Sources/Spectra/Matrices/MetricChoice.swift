@@ -65,12 +65,15 @@ package struct MetricChoice: Codable, Sendable, Equatable, ShapingOptions {
   }
 
   /// What is measured of every matrix, as far as time and memory are concerned.
-  package var work: SpectrumWork {
+  package var work: SpectrumWork { work(isStored: false) }
+
+  /// The same, where singular values and vectors may be those that a run of `factor` has stored.
+  package func work(isStored: Bool) -> SpectrumWork {
     // Vectors of the shorter side need no side to be named. Of the vectors that are compared, only the name of a matrix tells the side, so
     // both are charged.
     let sides: Set<LeadingVectors.Side> = overlap > 0 ? [.left, .right] : []
     let leading = vectors || overlap > 0 ? LeadingVectors(vectors ? .max : overlap, sides) : nil
-    return SpectrumWork(leading: leading, replicas: randomize ? 1 : 0, draws: pValue)
+    return SpectrumWork(leading: leading, replicas: randomize ? 1 : 0, draws: pValue, isStored: isStored)
   }
 
   /// The number of shuffled copies that are made of a matrix with `count` eigenvalues, as in WeightWatcher.

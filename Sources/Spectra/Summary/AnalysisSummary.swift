@@ -1,4 +1,5 @@
 import Execution
+import FactorCache
 import RunCore
 import SpectralQuality
 import Weights
@@ -52,10 +53,19 @@ package struct AnalysisSummary: Codable, Sendable {
   package struct Choice: Codable, Sendable, Equatable, ShapingOptions {
     /// What is measured of every matrix.
     package var metrics: MetricChoice
+    /// The stored factors that singular values and vectors came from; nil if matrices were decomposed.
+    @ExplicitNull package var factors: FactorSource?
 
-    package init(metrics: MetricChoice) { self.metrics = metrics }
+    package init(metrics: MetricChoice, factors: FactorSource?) {
+      self.metrics = metrics
+      self.factors = factors
+    }
 
-    package var words: OptionWords { metrics.words }
+    package var words: OptionWords {
+      var words = metrics.words
+      words.add("--factors", factors?.sha256)
+      return words
+    }
   }
 
   /// α along the depth of a model, over the matrices of one role: the correlation flow.

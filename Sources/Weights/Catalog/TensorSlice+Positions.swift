@@ -7,19 +7,23 @@ extension TensorSlice {
     return (slab * storedRows + rows.stored(row)) * storedColumns + columns.stored(column)
   }
 
-  /// Whether a flat position of the stored tensor belongs to the matrix.
-  package func contains(storedPosition position: Int) -> Bool {
+  /// The flat row-major index of the element of the matrix that lies at a flat position of the stored tensor; nil if none does. The
+  /// opposite of ``storedPosition(of:)``.
+  package func position(ofStored position: Int) -> Int? {
     let (line, column) = position.quotientAndRemainder(dividingBy: storedColumns)
     let (slab, row) = line.quotientAndRemainder(dividingBy: storedRows)
-    return slab == self.slab && rows.contains(row) && columns.contains(column)
+    guard slab == self.slab, let row = rows.position(of: row), let column = columns.position(of: column) else {
+      return nil
+    }
+    return row * columns.total + column
   }
 }
 
 extension IndexRuns {
-  /// Whether a stored position belongs to one of the runs.
-  package func contains(_ position: Int) -> Bool {
-    let offset = position - first
-    guard offset >= 0 else { return false }
-    return count == 1 ? offset < length : offset / stride < count && offset % stride < length
+  /// The position of the element that is stored at `stored`; nil if it belongs to none of the runs.
+  fileprivate func position(of stored: Int) -> Int? {
+    guard stored >= first else { return nil }
+    let (run, offset) = count == 1 ? (0, stored - first) : (stored - first).quotientAndRemainder(dividingBy: stride)
+    return run < count && offset < length ? run * length + offset : nil
   }
 }

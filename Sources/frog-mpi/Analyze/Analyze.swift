@@ -1,6 +1,7 @@
 import ArgumentParser
 import Execution
 import Spectra
+import SystemPackage
 
 /// The command `frog-mpi analyze`.
 struct Analyze: RunCommand {
@@ -20,10 +21,20 @@ struct Analyze: RunCommand {
 
   @OptionGroup var metrics: MetricOptions
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      The folder that `factor` has written for this checkpoint: singular values and vectors come from it, and no matrix is decomposed.
+      """,
+      valueName: "dir"))
+  var factors: String?
+
   @OptionGroup var common: RunArguments
 
   var pipeline: AnalysisPipeline {
-    AnalysisPipeline(AnalysisOptions(common.options(["checkpoint": checkpoint]), metrics: metrics.choice))
+    AnalysisPipeline(
+      AnalysisOptions(
+        common.options(["checkpoint": checkpoint]), metrics: metrics.choice, factors: factors.map { FilePath($0) }))
   }
 
   func summary(_ outcome: CommandRun<AnalysisPipeline>.Outcome) -> String {

@@ -39,8 +39,9 @@ struct DoctorPlan {
       return
     }
     do {
+      let (run, chosen) = try work.run(tensors)
       let plan = try RunPlan(
-        tensors.matrices, work.run(tensors), layout: layout, rates: MachineRates.load(threads: layout.threads))
+        chosen.matrices, run, layout: layout, rates: MachineRates.load(threads: layout.threads))
       findings.append(MemoryFindings.of(surveys, wanted: plan.bytesByRank, by: "the plan"))
       bytesOnDisk = plan.bytesWritten.addingReportingOverflow(plan.bytesSpilled ?? 0).partialValue
     } catch {

@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import Execution
+import SystemPackage
 
 /// The command `frog-mpi export`.
 struct Export: RunCommand {
@@ -26,6 +27,12 @@ struct Export: RunCommand {
 
   @OptionGroup var adapters: ExportArguments
 
+  @Option(
+    help: ArgumentHelp(
+      "The folder that `factor` has written for this checkpoint: triplets come from it, and no matrix is decomposed.",
+      valueName: "dir"))
+  var factors: String?
+
   @OptionGroup var common: RunArguments
 
   func validate() throws {
@@ -34,7 +41,9 @@ struct Export: RunCommand {
   }
 
   var pipeline: ExportPipeline {
-    ExportPipeline(common.options(["checkpoint": checkpoint]), adapters.choice(methods.elements))
+    ExportPipeline(
+      common.options(["checkpoint": checkpoint]), adapters.choice(methods.elements),
+      factors: factors.map { FilePath($0) })
   }
 
   func summary(_ outcome: CommandRun<ExportPipeline>.Outcome) -> String {

@@ -1,15 +1,10 @@
 import Adapters
 import ArgumentParser
+import FactorCache
 
 /// The options that say what is exported of every matrix.
 struct ExportArguments: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      """
-      The modules that get adapters, as PEFT names them: names with commas between, which the paths of modules end in; a regular \
-      expression for whole paths; or all-linear. (default: all-linear)
-      """, valueName: "names|regex|all-linear"))
-  var targetModules: TargetModules?
+  @OptionGroup var work: ExportWorkOptions
 
   @Option(
     help: ArgumentHelp(
@@ -43,22 +38,6 @@ struct ExportArguments: ParsableArguments {
     help: "The type of singular vectors for frogmask: f32 or bf16. What PEFT loads is always f32. (default: f32)")
   var dtype: FactorType?
 
-  @Flag(
-    help: """
-      Leave the base as it is, and write an adapter of twice the rank that starts at zero. Of pissa, milora and spectral-additive.
-      """)
-  var keepBase = false
-
-  @Option(
-    help: """
-      Where SVFT's sparse matrix has entries: plain is the diagonal, banded adds --diagonals on each side, random and top-k have as many \
-      entries elsewhere. (default: banded)
-      """)
-  var pattern: SparseEntries.Pattern?
-
-  @Option(help: ArgumentHelp("The diagonals on each side of SVFT's sparse matrix. (default: 16)", valueName: "d"))
-  var diagonals: Int?
-
   @Option(
     help: """
       What --pattern top-k ranks entries by: paper is u·v, for square matrices; repo is the authors' program, for all. (default: paper)
@@ -73,10 +52,9 @@ struct ExportArguments: ParsableArguments {
   /// Refuses options that these methods do not have, and values that make no sense.
   func validate(for methods: [ExportMethod]) throws {
     func need(_ option: String, _ isGiven: Bool, _ owners: [ExportMethod]) throws {
-      if isGiven, Set(methods).isDisjoint(with: owners) {
-        throw ValidationError("\(option) belongs to \(owners.map(\.rawValue).joined(separator: ", "))")
-      }
+      try Self.need(option, isGiven, owners, of: methods)
     }
+    try work.validate(for: methods)
     let ranked = ExportMethod.allCases.filter { $0.usualRank != nil }
     let leading = ranked.filter { $0 != .milora && $0 != .mica && $0 != .tinylora }
     try need("--rank", rank != nil, ranked)
@@ -93,23 +71,77 @@ struct ExportArguments: ParsableArguments {
     if serveable, rankBy == nil { throw ValidationError("--serveable belongs to --rank-by") }
     try need("--alpha", alpha != nil, [.pissa, .milora, .mica, .loraXS])
     try need("--dtype", dtype != nil, ExportMethod.allCases.filter { !$0.isForPEFT })
-    try need("--keep-base", keepBase, ExportMethod.allCases.filter(\.changesBase))
-    try need("--pattern", pattern != nil, [.svft])
-    try need("--diagonals", diagonals != nil, [.svft])
     try need("--top-k-rule", topKRule != nil, [.svft])
-    if seed != nil, pattern != .random { try need("--seed without --pattern random", true, [.tinylora]) }
-    if diagonals != nil, pattern == .plain { throw ValidationError("--pattern plain has no --diagonals") }
-    if topKRule != nil, pattern != .topK { throw ValidationError("--top-k-rule belongs to --pattern top-k") }
+    if seed != nil, work.pattern != .random { try need("--seed without --pattern random", true, [.tinylora]) }
+    if topKRule != nil, work.pattern != .topK { throw ValidationError("--top-k-rule belongs to --pattern top-k") }
     if let rank, !(1...1 << 20).contains(rank) { throw ValidationError("--rank must be at least 1") }
     if let alpha, !(alpha > 0 && alpha.isFinite) { throw ValidationError("--alpha must be above 0") }
-    if let diagonals, !(0...1 << 20).contains(diagonals) { throw ValidationError("--diagonals must not be negative") }
+  }
+
+  /// Refuses an option that none of the methods has.
+  static func need(_ option: String, _ isGiven: Bool, _ owners: [ExportMethod], of methods: [ExportMethod]) throws {
+    if isGiven, Set(methods).isDisjoint(with: owners) {
+      throw ValidationError("\(option) belongs to \(owners.map(\.rawValue).joined(separator: ", "))")
+    }
   }
 
   func choice(_ methods: [ExportMethod]) -> ExportChoice {
+    var choice = work.choice(methods, rank: rank, dtype: dtype)
+    (choice.rankBy, choice.isServeable, choice.alpha, choice.seed) = (rankBy, serveable, alpha, seed ?? 0)
+    if work.pattern == .topK { choice.entries.topKRule = topKRule ?? .paper }
+    return choice
+  }
+}
+
+/// The options of an export that decide what it costs, which `plan` has too.
+struct ExportWorkOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      """
+      The modules that get adapters, as PEFT names them: names with commas between, which the paths of modules end in; a regular \
+      expression for whole paths; or all-linear. (default: all-linear)
+      """, valueName: "names|regex|all-linear"))
+  var targetModules: TargetModules?
+
+  @Flag(
+    help: """
+      Leave the base as it is, and write an adapter of twice the rank that starts at zero. Of pissa, milora and spectral-additive.
+      """)
+  var keepBase = false
+
+  @Option(
+    help: """
+      Where SVFT's sparse matrix has entries: plain is the diagonal, banded adds --diagonals on each side, random and top-k have as many \
+      entries elsewhere. (default: banded)
+      """)
+  var pattern: SparseEntries.Pattern?
+
+  @Option(help: ArgumentHelp("The diagonals on each side of SVFT's sparse matrix. (default: 16)", valueName: "d"))
+  var diagonals: Int?
+
+  /// The names of the options that were given.
+  var given: [String] {
+    [
+      targetModules == nil ? nil : "--target-modules", keepBase ? "--keep-base" : nil,
+      pattern == nil ? nil : "--pattern",
+      diagonals == nil ? nil : "--diagonals",
+    ].compactMap { $0 }
+  }
+
+  /// Refuses options that these methods do not have, and values that make no sense.
+  func validate(for methods: [ExportMethod]) throws {
+    try ExportArguments.need("--keep-base", keepBase, ExportMethod.allCases.filter(\.changesBase), of: methods)
+    try ExportArguments.need("--pattern", pattern != nil, [.svft], of: methods)
+    try ExportArguments.need("--diagonals", diagonals != nil, [.svft], of: methods)
+    if diagonals != nil, pattern == .plain { throw ValidationError("--pattern plain has no --diagonals") }
+    if let diagonals, !(0...1 << 20).contains(diagonals) { throw ValidationError("--diagonals must not be negative") }
+  }
+
+  /// What is asked for, as far as these options say.
+  func choice(_ methods: [ExportMethod], rank: Int?, dtype: FactorType?) -> ExportChoice {
     ExportChoice(
-      methods: methods, rank: rank, rankBy: rankBy, isServeable: serveable, alpha: alpha,
-      targets: targetModules ?? .allLinear, dtype: dtype ?? .f32, keepsBase: keepBase,
-      entries: SparseEntries(pattern ?? .banded, diagonals: diagonals ?? 16, topKRule: topKRule), seed: seed ?? 0)
+      methods: methods, rank: rank, targets: targetModules ?? .allLinear, dtype: dtype ?? .f32, keepsBase: keepBase,
+      entries: SparseEntries(pattern ?? .banded, diagonals: diagonals ?? 16))
   }
 }
 

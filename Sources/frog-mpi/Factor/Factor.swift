@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import Execution
+import FactorCache
 
 /// The command `frog-mpi factor`.
 struct Factor: RunCommand {

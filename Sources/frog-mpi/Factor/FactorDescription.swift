@@ -1,5 +1,6 @@
 import Adapters
 import Execution
+import FactorCache
 import RunCore
 
 /// What is told of finished factors.

@@ -2,6 +2,7 @@ import Adapters
 import ArgumentParser
 import Execution
 import FROGDist
+import FactorCache
 import Logging
 import RunCore
 import ShardIO
@@ -15,11 +16,12 @@ struct Inspect: ParsableCommand {
     discussion: """
       Lists every tensor of a checkpoint, and says whether it counts as a weight matrix and, if not, why. Only headers are read, so \
       this is quick for models of any size. For an output folder of `frog-mpi mask` it says how many weights each matrix keeps, \
-      and with --layers how important each layer is. For one of `frog-mpi factor` it says how exact the factors are.
+      and with --layers how important each layer is. For one of `frog-mpi factor` it says how exact the factors are, and for one of \
+      `frog-mpi export` what each method has of each matrix.
       """)
 
   @Argument(
-    help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask` or `frog-mpi factor`.")
+    help: "A checkpoint folder, a .safetensors file, or an output folder of `frog-mpi mask`, `factor` or `export`.")
   var path: String
 
   @Flag(help: "Print JSON.")
@@ -64,6 +66,8 @@ struct Inspect: ParsableCommand {
         try output.write(describe(MaskSet(in: path)))
       } else if FactorFiles.isOutput(path) {
         try output.write(describe(FactorFiles.read(in: path).record))
+      } else if ExportFiles.isOutput(path) {
+        try output.write(describe(ExportFiles.read(in: path).record))
       } else if MaskReader.isOutput(path) {
         try output.write(describe(MaskReader(path).record))
       } else {
@@ -95,6 +99,12 @@ struct Inspect: ParsableCommand {
   private func describe(_ record: FactorRecord) throws -> String {
     guard !json else { return String(decoding: try Document.encode(record), as: UTF8.self) }
     let description = FactorDescription(record)
+    return description.table + "\n" + SummaryLines.columns(description.lines)
+  }
+
+  private func describe(_ record: ExportRecord) throws -> String {
+    guard !json else { return String(decoding: try Document.encode(record), as: UTF8.self) }
+    let description = ExportDescription(record)
     return description.table + "\n" + SummaryLines.columns(description.lines)
   }
 
@@ -132,6 +142,7 @@ struct Inspect: ParsableCommand {
     var lines = [
       "\(Terminal.grouped(record.kept)) of \(Terminal.grouped(record.checkpoint.weights)) weights kept "
         + "(\(Terminal.decimal(share, 3))%, \(record.parameters.description))"
+        + (record.kept == record.K ? "" : " of \(Terminal.grouped(record.K)) asked for")
         + (record.threshold.map { ", threshold \(Terminal.score($0))" } ?? "")
     ]
     if let found = record.concentration {

@@ -140,12 +140,26 @@ struct Mask: RunCommand {
       guard targetOverlap > 0, targetOverlap <= 1 else {
         throw ValidationError("--target-overlap must be above 0, at most 1")
       }
+      guard scoring.factors == nil else {
+        throw ValidationError("--target-overlap looks for an approximation, and --factors gives exact scores")
+      }
       guard scoring.score == .frog, scoring.rank == nil else {
         throw ValidationError("--target-overlap looks for a rank of the score frog: leave --rank out")
       }
       guard targets.count == 1 else {
         throw ValidationError("--target-overlap looks for the rank of one mask: give one value for each option")
       }
+    }
+    if scoring.block != nil {
+      guard targets.allSatisfy({ $0.ranking.sample == nil }) else {
+        throw ValidationError("--sample draws single weights: leave it out with --block")
+      }
+      guard targetOverlap == nil else {
+        throw ValidationError("--target-overlap compares single weights: leave it out with --block, or give --rank")
+      }
+    }
+    if qualityWeight == .none, overparameterized == .keep, importance?.needsSpectra != true {
+      try work.refuseIdleFactors()
     }
     if scoring.score == .one, weightBy == nil {
       throw ValidationError(

@@ -124,14 +124,14 @@ struct Plan: ParsableCommand {
       throw RunFailure(.usage, "--model belongs to a list of shapes; \(shown(path)) is none")
     }
     let opened = try isList ? ShapesFile.read(path, model: model) : Checkpoint.open(path, io: .pread)
-    let tensors = try PlannedTensors(opened, options: choice.options)
+    let (run, tensors) = try work.run(PlannedTensors(opened, options: choice.options))
     var warnings = tensors.warnings
     if let first = tensors.refused.first {
       warnings.append(
         "`\(work.command.rawValue)` refuses this checkpoint: tensor \(quoted(first.info.name)) \(first.reason)"
           + (tensors.refused.count > 1 ? ", and \(tensors.refused.count - 1) more" : ""))
     }
-    let (plan, suggested) = try makePlan(tensors)
+    let (plan, suggested) = try makePlan(run, tensors)
     if json {
       let document = PlanDescription(plan, suggested: suggested, tensors, warnings: warnings)
       return String(decoding: try Document.encode(document), as: UTF8.self)
@@ -142,9 +142,9 @@ struct Plan: ParsableCommand {
   }
 
   /// Makes the plan that was asked for, and the fastest one on the same nodes.
-  private func makePlan(_ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan) {
+  private func makePlan(_ run: any PlannedRun, _ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan)
+  {
     // 1. Find the threads, cores and memory that the plan has.
-    let run = try work.run(tensors)
     let rates = try MachineRates.load(threads: resources.threads ?? 1)
     let perNode = ranksPerNode ?? ranks.map { min($0, ThreadBudget.cores) }
     let threads = resources.threads ?? max(1, ThreadBudget.cores / (perNode ?? ThreadBudget.cores))

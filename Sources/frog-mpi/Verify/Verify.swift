@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import FROGDist
+import FactorCache
 import MPI
 import RunCore
 import ShardIO
@@ -9,20 +10,20 @@ import SystemPackage
 /// The command `frog-mpi verify`.
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check that masks or factors are whole and unchanged.",
+    abstract: "Check that masks, factors or adapters are whole and unchanged.",
     discussion: """
       Reads every byte of an output folder of `frog-mpi mask`. Checksums, index and headers must be right, indices must be unique, \
       ascending and in range, and the number of kept weights and the shapes of scores and noise factors must agree. Of a folder of \
-      `frog-mpi factor` it checks checksums, index and headers. With --checkpoint it also reads all weights of the checkpoint, and compares \
-      their fingerprint with the one that the masks or factors were made from. The exit status is 65 if anything is wrong.
+      `frog-mpi factor` it checks checksums, index and headers, and of one of `frog-mpi export` checksums. With --checkpoint it also reads all weights of the checkpoint, and compares \
+      their fingerprint with the one that the results were made from. The exit status is 65 if anything is wrong.
 
       Under mpirun the processes share the reading.
       """)
 
-  @Argument(help: "An output folder of `frog-mpi mask` or `frog-mpi factor`.")
+  @Argument(help: "An output folder of `frog-mpi mask`, `frog-mpi factor` or `frog-mpi export`.")
   var out: String
 
-  @Option(help: "The checkpoint that the masks or factors should have been made from. (default: not compared)")
+  @Option(help: "The checkpoint that the results should have been made from. (default: not compared)")
   var checkpoint: String?
 
   @OptionGroup var reading: ReadingChoice
@@ -32,7 +33,12 @@ struct Verify: ParsableCommand {
       let path = FilePath(out)
       let checkpoint = checkpoint.map { FilePath($0) }
       let (problems, contents): ([String], String)
-      if try world.fromRoot({ FactorFiles.isOutput(path) ? [1] : [] }).isEmpty {
+      let kind = try world.fromRoot { FactorFiles.isOutput(path) ? [1] : ExportFiles.isOutput(path) ? [2] : [] }
+      if kind == [2] {
+        let found = try ExportVerification(path, on: world).run(checkpoint: checkpoint, io: reading.io)
+        problems = found.problems
+        contents = "adapters of \(found.methods) \(found.methods == 1 ? "method" : "methods"), \(found.files) files"
+      } else if kind.isEmpty {
         let found = try Verification(path, on: world).run(checkpoint: checkpoint, io: reading.io)
         problems = found.problems
         contents =

@@ -14,24 +14,21 @@ struct RemainingWeights {
   private let matrix: MatrixPanels
   private let dtype: DType
 
-  /// - Parameters:
-  ///   - svd: the triplets.
-  ///   - values: their singular values in the units of the weights.
-  ///   - matrix: the weights as they are stored, not scaled.
-  init(_ part: TakenPart, _ svd: ThinSVD, values: [Double], of matrix: MatrixPanels, dtype: DType) throws {
-    count = svd.count
+  /// - Parameter matrix: the weights as they are stored, not scaled.
+  init(_ part: TakenPart, _ triplets: SingularTriplets, of matrix: MatrixPanels, dtype: DType) throws {
+    count = triplets.count
     self.matrix = matrix
     self.dtype = dtype
     left = try AlignedBuffer(count: matrix.rows * count)
     right = try AlignedBuffer(count: matrix.columns * count)
     for k in 0..<count {
-      let (onLeft, onRight) = (part.left(values[k]), part.right(values[k]))
-      let factor = part.factor * Double(Float(part.middle(values[k])))
+      let (onLeft, onRight) = (part.left(triplets.values[k]), part.right(triplets.values[k]))
+      let factor = part.factor * Double(Float(part.middle(triplets.values[k])))
       for row in k * matrix.rows..<(k + 1) * matrix.rows {
-        left.elements[row] = Double(Float(onLeft * Double(svd.left.elements[row])))
+        left.elements[row] = Double(Float(onLeft * Double(triplets.left.elements[row])))
       }
       for row in k * matrix.columns..<(k + 1) * matrix.columns {
-        right.elements[row] = factor * Double(Float(onRight * Double(svd.right.elements[row])))
+        right.elements[row] = factor * Double(Float(onRight * Double(triplets.right.elements[row])))
       }
     }
   }

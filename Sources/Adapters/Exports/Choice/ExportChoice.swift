@@ -1,3 +1,4 @@
+import FactorCache
 import RunCore
 
 /// What is asked of an export.
@@ -20,6 +21,8 @@ package struct ExportChoice: Codable, Sendable, Equatable, ShapingOptions {
   package var keepsBase: Bool
   /// The entries of SVFT's sparse matrix.
   package var entries: SparseEntries
+  /// The stored factors that triplets come from; nil if matrices are decomposed.
+  @ExplicitNull package var factors: FactorSource?
   /// The seed of random entries and of TinyLoRA's projections.
   package var seed: UInt64
 
@@ -34,7 +37,7 @@ package struct ExportChoice: Codable, Sendable, Equatable, ShapingOptions {
   }
 
   enum CodingKeys: String, CodingKey {
-    case methods, rank, alpha, dtype, entries, seed
+    case methods, rank, alpha, dtype, entries, factors, seed
     case rankBy = "rank_by"
     case isServeable = "serveable"
     case targets = "target_modules"
@@ -52,6 +55,7 @@ package struct ExportChoice: Codable, Sendable, Equatable, ShapingOptions {
     words.add("--dtype", dtype)
     words.add("--keep-base", keepsBase)
     words.add(entries.words)
+    words.add("--factors", factors?.sha256)
     words.add("--seed", seed)
     return words
   }

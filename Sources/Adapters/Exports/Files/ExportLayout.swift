@@ -1,4 +1,5 @@
 import DistSVD
+import FactorCache
 import RunCore
 import ShardIO
 import SystemPackage

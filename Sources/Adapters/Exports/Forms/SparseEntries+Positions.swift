@@ -23,9 +23,11 @@ extension SparseEntries {
   /// Finds the entries of a matrix.
   ///
   /// - Parameters:
-  ///   - svd: all triplets, as they are stored.
+  ///   - triplets: all triplets, as they are stored.
   ///   - tensor: the checkpoint's name of the matrix, which random entries depend on.
-  func positions(_ svd: ThinSVD, rows: Int, columns: Int, seed: UInt64, tensor: String) throws -> Positions {
+  func positions(_ triplets: SingularTriplets, rows: Int, columns: Int, seed: UInt64, tensor: String) throws
+    -> Positions
+  {
     let order = min(rows, columns)
     switch pattern {
     case .plain, .banded:
@@ -37,7 +39,7 @@ extension SparseEntries {
     case .random:
       return Positions(drawn(order: order, seed: seed, tensor: tensor), order: order)
     case .topK:
-      let likeness = try self.likeness(svd, rows: rows, columns: columns)
+      let likeness = try self.likeness(triplets, rows: rows, columns: columns)
       // The largest first; of equal ones the first.
       let ranked = likeness.indices.sorted { (likeness[$1], $0) < (likeness[$0], $1) }
       return Positions(Array(ranked.prefix(count(order: order))), order: order)
@@ -62,14 +64,18 @@ extension SparseEntries {
   }
 
   /// What `top-k` ranks, `order × order`, row by row.
-  private func likeness(_ svd: ThinSVD, rows: Int, columns: Int) throws -> [Double] {
+  private func likeness(_ triplets: SingularTriplets, rows: Int, columns: Int) throws -> [Double] {
     let order = min(rows, columns)
-    let (u, v) = (svd.left.elements, svd.right.elements)
+    let (u, v) = (triplets.left.elements, triplets.right.elements)
     guard rows == columns else {
       // Of U, m × p, and Vᵀ, p × n, one is square.
-      return rows == order
-        ? (0..<order * order).map { u[$0 % order * order + $0 / order] } : Array(v.prefix(order * order))
+      guard rows == order else { return v.map(Double.init) }
+      var turned = [Double](repeating: 0, count: order * order)
+      for column in 0..<order {
+        for row in 0..<order { turned[row * order + column] = Double(u[column * order + row]) }
+      }
+      return turned
     }
-    return try DenseProducts.square(svd.left, svd.right, order: order, transposesFirst: topKRule != .repo)
+    return try DenseProducts.square(u, v, order: order, transposesFirst: topKRule != .repo)
   }
 }

@@ -8,9 +8,7 @@ struct TensorContents {
   /// The elements that are made at a time.
   private static let bandElements = 1 << 20
 
-  private let svd: ThinSVD
-  /// The singular values in the units of the weights.
-  private let values: [Double]
+  private let triplets: SingularTriplets
   private let matrix: Catalog.Matrix
   private let choice: ExportChoice
   private let entries: Cached<SparseEntries.Positions>
@@ -18,14 +16,14 @@ struct TensorContents {
   /// A value that is made when it is first needed.
   private final class Cached<Value> { var value: Value? }
 
-  init(_ svd: ThinSVD, values: [Double], of matrix: Catalog.Matrix, _ choice: ExportChoice) throws {
-    guard values.allSatisfy({ Float($0).isFinite }) else {
+  init(_ triplets: SingularTriplets, of matrix: Catalog.Matrix, _ choice: ExportChoice) throws {
+    guard triplets.values.allSatisfy({ Float($0).isFinite }) else {
       throw RunFailure(
         .data,
         "tensor \(quoted(matrix.name)): its largest singular value is more than single precision holds; leave it out of --target-modules"
       )
     }
-    (self.svd, self.values, self.matrix, self.choice) = (svd, values, matrix, choice)
+    (self.triplets, self.matrix, self.choice) = (triplets, matrix, choice)
     entries = Cached()
   }
 
@@ -34,7 +32,7 @@ struct TensorContents {
     switch tensor.content {
     case .vectors(let vectors): try write(vectors, dtype: tensor.dtype, to: writer)
     case .values(let weight, let signs):
-      try writer.write(signs.flatMap { sign in values.map { Float(sign * weight($0)) } })
+      try writer.write(signs.flatMap { sign in triplets.values.map { Float(sign * weight($0)) } })
     case .zeros:
       var left = tensor.shape.reduce(1, *)
       while left > 0 {
@@ -44,7 +42,7 @@ struct TensorContents {
       }
     case .projections:
       let random = RandomNumbers(seed: choice.seed, tensor: matrix.name, for: .projections)
-      let spread = 1 / Double(max(svd.count, 1)).squareRoot()
+      let spread = 1 / Double(max(triplets.count, 1)).squareRoot()
       try writer.write(random.normal(tensor.shape.reduce(1, *)).map { Float(spread * $0) })
     case .entries(let isRow):
       let positions = try positions()
@@ -55,15 +53,15 @@ struct TensorContents {
   private func positions() throws -> SparseEntries.Positions {
     if let known = entries.value { return known }
     let found = try choice.entries.positions(
-      svd, rows: matrix.rows, columns: matrix.columns, seed: choice.seed, tensor: matrix.name)
+      triplets, rows: matrix.rows, columns: matrix.columns, seed: choice.seed, tensor: matrix.name)
     entries.value = found
     return found
   }
 
   private func write(_ vectors: TripletTensor.Vectors, dtype: DType, to writer: PlaceWriter) throws {
-    let buffer = vectors.isLeft ? svd.left : svd.right
-    let (count, dimension) = (svd.count, vectors.isLeft ? matrix.rows : matrix.columns)
-    let factors = vectors.signs.map { sign in values.map { sign * vectors.weight($0) } }
+    let buffer = vectors.isLeft ? triplets.left : triplets.right
+    let (count, dimension) = (triplets.count, vectors.isLeft ? matrix.rows : matrix.columns)
+    let factors = vectors.signs.map { sign in triplets.values.map { sign * vectors.weight($0) } }
     func put(_ numbers: [Double]) throws {
       switch dtype {
       case .bf16: try writer.write(numbers.map { BFloat16.bits(nearest: $0) })
@@ -86,16 +84,15 @@ struct TensorContents {
     let height = max(1, Self.bandElements / max(width, 1))
     for first in stride(from: 0, to: dimension, by: height) {
       let lines = first..<min(dimension, first + height)
-      var turned = [Double](repeating: 0, count: lines.count * width)
-      for (block, factors) in factors.enumerated() {
-        for k in 0..<count {
-          for line in lines {
-            turned[(line - first) * width + block * count + k] =
-              factors[k] * Double(buffer.elements[k * dimension + line])
-          }
+      var turned = [Float](repeating: 0, count: lines.count * width)
+      turned.withUnsafeMutableBufferPointer { target in
+        for block in factors.indices {
+          guard let start = target.baseAddress else { return }
+          turn(buffer.elements, lines, of: dimension, columns: count, into: start + block * count, width: width)
         }
       }
-      try put(turned)
+      let scales = factors.flatMap { $0 }
+      try put(turned.indices.map { scales[$0 % width] * Double(turned[$0]) })
     }
   }
 }

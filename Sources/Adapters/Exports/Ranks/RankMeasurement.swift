@@ -10,11 +10,15 @@ struct RankMeasurement: MatrixMeasurement {
   let rule: RankRule
   /// The rank that the rule `alpha` multiplies.
   let usual: Int
+  let source: TripletSource
+
+  /// Singular values alone are needed of stored factors.
+  var readsWeights: Bool { source.factors == nil }
 
   func measure(_ task: MatrixTask) throws -> RankedMatrix {
-    let result = try task.spectrum(leading: nil)
-    let rank = try rule.rank(result.singularValues, rows: task.matrix.rows, columns: task.matrix.columns, usual: usual)
-    return RankedMatrix(ordinal: task.ordinal, rescue: result.rescue?.description, rank: rank)
+    let (values, rescue) = try source.singularValues(of: task)
+    let rank = try rule.rank(values, rows: task.matrix.rows, columns: task.matrix.columns, usual: usual)
+    return RankedMatrix(ordinal: task.ordinal, rescue: rescue, rank: rank)
   }
 }
 

@@ -9,6 +9,7 @@ struct ExportMeasurement: MatrixMeasurement {
   let choice: ExportChoice
   let layout: ExportLayout
   let files: PlacedFiles
+  let source: TripletSource
 
   /// What has been written of a matrix.
   struct Finding {
@@ -28,13 +29,14 @@ struct ExportMeasurement: MatrixMeasurement {
   func measure(_ task: MatrixTask) throws -> Finding {
     let writer = task.isOwner ? PlaceWriter(files) : nil
     var row = ExportedMatrix(task)
-    for (triplets, parts) in layout.parts[task.ordinal] {
-      let svd = try task.triplets(triplets)
-      row.rescue = row.rescue ?? svd.rescue?.description
+    let groups = layout.parts[task.ordinal]
+    try source.forEach(groups.map(\.triplets), of: task) { position, triplets, rescue in
+      row.rescue = row.rescue ?? rescue?.description
       try task.locally {
         guard let writer else { return }
-        let values = svd.singularValues.map { $0.times(powerOfTwo: task.exponent) }
-        for part in parts { row.methods[part.method.rawValue] = try write(part, svd, values, of: task, to: writer) }
+        for part in groups[position].parts {
+          row.methods[part.method.rawValue] = try write(part, triplets, of: task, to: writer)
+        }
       }
     }
     let hash = try task.locally { try writer?.finish() ?? "" }
@@ -56,9 +58,9 @@ struct ExportMeasurement: MatrixMeasurement {
 
   /// Writes what a method keeps of a matrix, and what it leaves of it.
   private func write(
-    _ part: ExportLayout.Part, _ svd: ThinSVD, _ values: [Double], of task: MatrixTask, to writer: PlaceWriter
+    _ part: ExportLayout.Part, _ triplets: SingularTriplets, of task: MatrixTask, to writer: PlaceWriter
   ) throws -> ExportedMatrix.Method {
-    let tensors = try TensorContents(svd, values: values, of: task.matrix, choice)
+    let tensors = try TensorContents(triplets, of: task.matrix, choice)
     for (tensor, place) in zip(part.form.tensors, part.places) {
       try writer.begin(place)
       try tensors.write(tensor, to: writer)
@@ -67,13 +69,16 @@ struct ExportMeasurement: MatrixMeasurement {
     if let taken = part.form.taken, let place = part.base {
       try writer.begin(place)
       error = try RemainingWeights(
-        taken, svd, values: values, of: task.source.scaled(by: 0), dtype: task.matrix.dtype
+        taken, triplets, of: task.source.scaled(by: 0), dtype: task.matrix.dtype
       ).write(to: writer, tensor: task.matrix.name)
     }
-    let squares = svd.singularValues.reduce(0) { $0 + $1 * $1 }
+    let squares = triplets.values.reduce(0) {
+      let value = $1.times(powerOfTwo: -task.exponent)
+      return $0 + value * value
+    }
     let norm = task.squaredNorm.times(powerOfTwo: 2 * task.exponent).squareRoot()
     return ExportedMatrix.Method(
-      rank: svd.count, energy: task.squaredNorm > 0 ? min(1, squares / task.squaredNorm) : 0,
+      rank: triplets.count, energy: task.squaredNorm > 0 ? min(1, squares / task.squaredNorm) : 0,
       baseError: part.base == nil ? nil : norm > 0 ? error / norm : 0)
   }
 }

@@ -1,5 +1,6 @@
 import DistSVD
 import Execution
+import FactorCache
 import MPI
 import Planning
 import RunCore
@@ -8,19 +9,42 @@ import Spectra
 import SystemPackage
 import Weights
 
+extension FactorFolder {
+  /// Refuses factors that hold fewer triplets of a target than the methods need.
+  fileprivate func require(
+    _ plan: ExportPlan, _ ranks: ExportRanks?, _ choice: ExportChoice, of catalog: Catalog
+  ) throws(RunFailure) {
+    for (number, method) in choice.methods.enumerated() {
+      var needed: [ExactName: Int] = [:]
+      for (index, target) in plan.targets.enumerated() {
+        // Without ranks all singular values decide them.
+        let triplets = ranks.map { method.triplets(rank: method.usualRank == nil ? nil : $0[number, index]) } ?? .all
+        needed[ExactName(target.tensor)] = triplets.positions(order: target.order).upperBound
+      }
+      try require(of: catalog, for: "\(method.rawValue) needs") { needed[ExactName($0.name)] ?? 0 }
+    }
+  }
+}
+
 /// The stages of `export`, in order: checkpoint → targets → plan → room on the disk → norms → ranks → copies of bases → adapters →
 /// hashes → records.
 ///
 /// ``CommandRun`` runs them.
 package struct ExportPipeline: MatrixCommand {
   package static let kind = ExportFiles.kind
+  /// The name of the stage that decomposes matrices.
+  static let matrixStage = "triplets"
 
   private let choice: ExportChoice
+  /// The folder of stored factors; nil to decompose every matrix.
+  private let factors: FilePath?
   package let options: RunOptions
 
-  package init(_ options: RunOptions, _ choice: ExportChoice) {
+  /// - Parameter factors: the folder of stored factors that triplets come from; nil to decompose every matrix.
+  package init(_ options: RunOptions, _ choice: ExportChoice, factors: FilePath? = nil) {
     self.options = options
     self.choice = choice
+    self.factors = factors
   }
 
   /// What the headers decide.
@@ -28,6 +52,8 @@ package struct ExportPipeline: MatrixCommand {
     let plan: ExportPlan
     /// The ranks; nil if a rule finds them by singular values.
     let ranks: ExportRanks?
+    /// The stored factors; nil if every matrix is decomposed.
+    let factors: FactorFolder?
   }
 
   /// Chooses the matrices, and refuses what does not fit in memory or on the disk.
@@ -37,32 +63,37 @@ package struct ExportPipeline: MatrixCommand {
     let (catalog, world) = (checkpoints.catalogs[0], context.world)
     let plan = try ExportPlan(checkpoints, choice, world: world)
     let ranks = choice.rankBy == nil ? plan.ranks(choice) : nil
+    let folder = try factors.map { try FactorFolder.open($0, for: catalog, io: options.io, world: world) }
+    try folder?.require(plan, ranks, choice, of: catalog)
     let matrices = plan.targets.map { catalog.matrices[$0.ordinal] }
-    _ = try planner.schedule(matrices, work(ranks, plan))
+    _ = try planner.schedule(matrices, ExportWork(choice, ranks, plan, isStored: folder != nil))
     if let ranks {
       let layout = try world.agreeing { try ExportLayout(plan, ranks, choice, catalog) }
       try world.agreeing { if world.isRoot { try checkRoom(for: layout) } }
       if world.isRoot { warn(of: ranks, plan, in: context) }
     }
-    return Preparation(plan: plan, ranks: ranks)
+    return Preparation(plan: plan, ranks: ranks, factors: folder)
   }
 
   package func words(
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
-  ) -> OptionWords {
-    parameters(threads: threads).words
+  ) throws -> OptionWords {
+    try preparation.factors?.check(inputs[0].norms)
+    return parameters(preparation.factors, threads: threads).words
   }
 
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<ExportRecord> {
     let (context, input, plan) = (run.context, run.inputs[0], preparation.plan)
     let (world, targets) = (context.world, input.restricted(to: plan.targets.map(\.ordinal)))
+    let source = TripletSource(factors: preparation.factors, ordinals: plan.targets.map(\.ordinal))
+    try run.checkContents(of: source.factors)
     var totals = StageTotals(written: (0, .zero), resumed: 0, rescued: [:])
     // 1. Ranks, where singular values decide them.
     let ranks: ExportRanks
     if let known = preparation.ranks {
       ranks = known
     } else {
-      let (found, spent) = try self.ranks(of: targets, plan, in: run)
+      let (found, spent) = try self.ranks(of: targets, plan, source, in: run)
       ranks = found
       totals.add(preparing: spent)
     }
@@ -76,8 +107,9 @@ package struct ExportPipeline: MatrixCommand {
       try context.stage("copies") { try BaseCopy(copies, into: files).run(in: context, stage: "copies") }
     }
     // 3. The adapters of every matrix, each written in its place, and the bases without them.
-    let measurement = ExportMeasurement(choice: choice, layout: layout, files: files)
-    let outcome = try MatrixStage("adapters", of: measurement, over: [targets]).run(work(ranks, plan), in: run)
+    let measurement = ExportMeasurement(choice: choice, layout: layout, files: files, source: source)
+    let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(
+      ExportWork(choice, ranks, plan, isStored: source.factors != nil), in: run)
     var written = outcome.totals
     written.add(preparing: totals)
     // 4. What vouches for them.
@@ -90,7 +122,7 @@ package struct ExportPipeline: MatrixCommand {
     }
     let record = ExportRecord(
       input.catalog, plan, outcome.rows, norms: input.norms, version: context.version,
-      parameters: parameters(threads: run.threads), files: published.recorded)
+      parameters: parameters(source.factors, threads: run.threads), files: published.recorded)
     return FinishedWork(record, files: published.files, totals: written) {
       [.init(name: ExportFiles.recordName, content: try Document.encode(record))]
     }
@@ -102,21 +134,15 @@ package struct ExportPipeline: MatrixCommand {
 
   /// Finds the ranks of all targets by their singular values.
   private func ranks(
-    of targets: MatrixInput, _ plan: ExportPlan, in run: BegunRun
+    of targets: MatrixInput, _ plan: ExportPlan, _ source: TripletSource, in run: BegunRun
   ) throws -> (ExportRanks, StageTotals) {
     guard let rule = choice.rankBy else { throw RunFailure(.internal, "no rule for ranks") }
     let usual = choice.rank ?? choice.methods.compactMap(\.usualRank).max() ?? 1
-    let outcome = try MatrixStage("ranks", of: RankMeasurement(rule: rule, usual: usual), over: [targets])
-      .run(SpectrumWork(), in: run)
+    let outcome = try MatrixStage(
+      "ranks", of: RankMeasurement(rule: rule, usual: usual, source: source), over: [targets]
+    )
+    .run(SpectrumWork(), in: run)
     return (ExportRanks(outcome.rows.map(\.rank), choice, plan.targets), outcome.totals)
-  }
-
-  /// What is done to every matrix; with any rank as long as ranks are not known.
-  private func work(_ ranks: ExportRanks?, _ plan: ExportPlan) -> ExportWork {
-    ExportWork(choice) { method in
-      guard let ranks, let number = choice.methods.firstIndex(of: method) else { return nil }
-      return plan.targets.indices.map { ranks[number, $0] }.max()
-    }
   }
 
   /// Says where matrices are too small for the usual rank, and what a method leaves out.
@@ -152,7 +178,9 @@ package struct ExportPipeline: MatrixCommand {
         + "another --out, or export less at a time")
   }
 
-  private func parameters(threads: Int) -> RunParameters<ExportChoice> {
-    .init(choice, TensorParameters(options.tensors, threads: threads))
+  private func parameters(_ folder: FactorFolder?, threads: Int) -> RunParameters<ExportChoice> {
+    var choice = choice
+    choice.factors = folder?.source
+    return .init(choice, TensorParameters(options.tensors, threads: threads))
   }
 }

@@ -32,7 +32,10 @@ struct ExportPlan: Codable, Sendable {
     self = try JSONDecoder().decode(Self.self, from: Data(text))
   }
 
-  private init(_ classified: ClassifiedCheckpoint, _ catalog: Catalog, _ choice: ExportChoice) throws {
+  /// Finds the plan in a checkpoint.
+  ///
+  /// - Throws: ``RunFailure`` if no adapter can be made of a matrix, or nothing is named.
+  init(_ classified: ClassifiedCheckpoint, _ catalog: Catalog, _ choice: ExportChoice) throws {
     targets = try LinearLayers(classified, catalog).chosen(by: choice.targets)
     try Self.check(targets, of: catalog, choice)
     base = try choice.bases.isEmpty ? nil : BaseFiles(classified.checkpoint)

@@ -33,7 +33,7 @@ package enum FactorType: String, Codable, Sendable, CaseIterable {
   case f32, bf16
 
   /// The type in a header of safetensors.
-  var stored: DType {
+  package var stored: DType {
     switch self {
     case .f32: .f32
     case .bf16: .bf16
@@ -41,18 +41,18 @@ package enum FactorType: String, Codable, Sendable, CaseIterable {
   }
 
   /// The bytes of an element.
-  var width: Int { stored.bits / 8 }
+  package var width: Int { stored.bits / 8 }
 
-  /// The nearest number of the type: rounded to single precision first and, for BF16, from there to the nearest, ties to even.
-  func rounded(_ value: Double) -> Double {
+  /// The nearest number of the type, ties to even.
+  package func rounded(_ value: Float) -> Float {
     switch self {
-    case .f32: Double(Float(value))
-    case .bf16: Double(Float(bitPattern: UInt32(Self.upperBits(Float(value))) << 16))
+    case .f32: value
+    case .bf16: Float(bitPattern: UInt32(Self.upperBits(value)) << 16)
     }
   }
 
   /// The BF16 nearest to a finite number, as its 16 bits.
-  static func upperBits(_ value: Float) -> UInt16 {
+  package static func upperBits(_ value: Float) -> UInt16 {
     let bits = value.bitPattern
     return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
   }

@@ -63,6 +63,16 @@ package struct FactorRecord: Codable, Sendable {
     /// ‖VᵀV − I‖_F of V as stored.
     package var rightError: Double
 
+    package init(
+      name: String, shape: [Int], dtype: String, tensor: String, slice: RecordedSlice?, file: String, rank: Int,
+      solver: String, norm: Double, residual: Double, leftError: Double, rightError: Double
+    ) {
+      (self.name, self.shape, self.dtype, self.tensor) = (name, shape, dtype, tensor)
+      (self.file, self.rank, self.solver, self.norm) = (file, rank, solver, norm)
+      (self.residual, self.leftError, self.rightError) = (residual, leftError, rightError)
+      self.slice = slice
+    }
+
     enum CodingKeys: String, CodingKey {
       case name, shape, dtype, tensor, slice, file, rank, solver, norm, residual
       case leftError = "u_error"
@@ -75,25 +85,58 @@ package struct FactorRecord: Codable, Sendable {
     case formatVersion = "format_version"
   }
 
-  /// Describes finished factors.
-  init(
-    _ catalog: Catalog, _ layout: FactorLayout, _ rows: [FactoredMatrix], norms: Norms, version: String,
-    parameters: RunParameters<FactorChoice>, files: [String: RecordedFile]
+  /// Describes factors.
+  package init(
+    version: String, parameters: RunParameters<FactorChoice>, checkpoint: CheckpointSource, coverage: Coverage,
+    matrices: [Matrix], files: [String: RecordedFile]
   ) {
     self.version = version
     self.parameters = parameters
-    checkpoint = CheckpointSource(catalog, norms)
-    coverage = catalog.coverage
+    self.checkpoint = checkpoint
+    self.coverage = coverage
+    self.matrices = matrices
     self.files = files
-    matrices = zip(catalog.matrices, rows).map { matrix, row in
-      let place = layout.places[row.ordinal]
-      return Matrix(
-        name: matrix.name, shape: [matrix.rows, matrix.columns], dtype: matrix.dtype.rawValue,
-        tensor: catalog.tensors[matrix.tensor].name, slice: catalog.recordedSlice(of: matrix),
-        file: layout.files[place.file].name, rank: place.count,
-        solver: (row.members > 1 ? "team of \(row.members)" : "local") + (row.method == .qr ? ", QR" : ""),
-        norm: norms.squared[row.ordinal].squareRoot(), residual: row.residual, leftError: row.leftError,
-        rightError: row.rightError)
+  }
+}
+
+extension FactorRecord {
+  /// The names, types and shapes of the tensors in one factor file.
+  package struct Tensors: Equatable {
+    private var tensors: [ExactName: Tensor] = [:]
+
+    private struct Tensor: Equatable {
+      let dtype: DType
+      let shape: [Int]
     }
+
+    /// No tensors.
+    package init() {}
+
+    /// The tensors that a header lists.
+    package init(_ header: ShardHeader) {
+      for tensor in header.tensors {
+        tensors[ExactName(tensor.name)] = Tensor(dtype: tensor.dtype, shape: Array(tensor.shape))
+      }
+    }
+
+    fileprivate mutating func add(_ factors: FactorTensors, _ dtype: FactorType) {
+      for tensor in factors.layout(dtype) {
+        tensors[ExactName(tensor.name)] = Tensor(dtype: tensor.dtype, shape: tensor.shape)
+      }
+    }
+  }
+
+  /// The tensors that each factor file should hold.
+  package var tensors: [String: Tensors] {
+    var tensors: [String: Tensors] = [:]
+    var experts: [String: Int] = [:]
+    for matrix in matrices where matrix.shape.count == 2 {
+      let name = matrix.tensor + (matrix.slice?.part.map { "[\($0)]" } ?? "")
+      if matrix.slice?.expert != nil { experts[name, default: 0] += 1 }
+      let factors = FactorTensors(
+        name: name, rows: matrix.shape[0], columns: matrix.shape[1], experts: experts[name], count: matrix.rank)
+      tensors[matrix.file, default: Tensors()].add(factors, parameters.dtype)
+    }
+    return tensors
   }
 }

@@ -14,12 +14,12 @@ package enum FactorFiles {
   private static let digestKey = "factors_json_sha256"
 
   /// Whether `name` is the name of a factor file.
-  static func isFactors(_ name: String) -> Bool { name.hasPrefix("factors-") && name.hasSuffix(".safetensors") }
+  package static func isFactors(_ name: String) -> Bool { name.hasPrefix("factors-") && name.hasSuffix(".safetensors") }
 
   /// The files by which results of `factor` are recognized.
   ///
   /// Factor files in the work folder are no large files that a killed process left for nothing: an unfinished run goes on with them.
-  static let kind = OutputKind(
+  package static let kind = OutputKind(
     command: "factor", recordName: recordName, lastName: indexName,
     isReplaced: { isFactors($0) || $0 == recordName || $0 == indexName },
     owns: { $1.contains { isFactors($0) || $0 == recordName || $0 == indexName } },
@@ -40,13 +40,37 @@ package enum FactorFiles {
   /// The text of the index.
   ///
   /// - Parameter record: the bytes of `factors.json`.
-  static func index(
+  package static func index(
     _ files: [(name: String, tensors: [(name: String, byteCount: Int)])], record: [UInt8]
   ) -> [UInt8] {
     ShardIndex.encode(
       files.flatMap { file in file.tensors.map { ShardIndex.Entry(tensor: $0.name, file: file.name) } },
       totalSize: files.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } },
       metadata: [digestKey: RecordedFile(record).sha256, "format": "pt"])
+  }
+
+  /// Whether the index in a folder is that of files with these headers, and vouches for this record.
+  ///
+  /// - Parameters:
+  ///   - headers: the names of the files and their headers, in the order of names.
+  ///   - record: the bytes of `factors.json`.
+  package static func hasIndex(
+    of headers: [(name: String, header: ShardHeader)], record: [UInt8], in path: FilePath
+  ) throws -> Bool {
+    let files = headers.map { name, header in
+      (name: name, tensors: header.tensors.map { (name: $0.name, byteCount: $0.byteRange.count) })
+    }
+    return try Document.contents(of: path.appending(indexName)) == index(files, record: record)
+  }
+
+  /// What is wrong with an index for which ``hasIndex(of:record:in:)`` does not hold.
+  package static func wrongIndex(in path: FilePath) -> String {
+    "\(shown(path.appending(indexName))): it is not the index of these files and this \(recordName); one of the two has changed"
+  }
+
+  /// What is wrong with a factor file that has not the tensors of the record.
+  package static func wrongTensors(of file: FilePath) -> String {
+    "\(shown(file)): its tensors are not those of the matrices in \(recordName)"
   }
 
   /// The record of a finished run, and its bytes. Nothing in it is trusted.
@@ -69,7 +93,7 @@ package enum FactorFiles {
   }
 
   /// The record that `text` holds.
-  static func decode(_ text: [UInt8], in path: FilePath) throws -> FactorRecord {
+  package static func decode(_ text: [UInt8], in path: FilePath) throws -> FactorRecord {
     let name = shown(path.appending(recordName))
     let record: FactorRecord = try Document.decode(
       text, named: name, format: FactorRecord.formatName, version: FactorRecord.currentFormatVersion,
