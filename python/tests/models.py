@@ -7,6 +7,7 @@ TEXT = dict(
     vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
     max_position_embeddings=64, pad_token_id=0,
 )  # fmt: skip
+EXPERTS = dict(num_experts_per_tok=2, moe_intermediate_size=24)
 VISION = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=4)
 
 MODELS = {
@@ -17,6 +18,11 @@ MODELS = {
     "gpt2": ("GPT2LMHeadModel", dict(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=32)),
     "neox": ("GPTNeoXForCausalLM", TEXT),
     "mixtral": ("MixtralForCausalLM", TEXT | dict(num_local_experts=3)),
+    "qwen-moe": ("Qwen2MoeForCausalLM", TEXT | EXPERTS | dict(num_experts=3, shared_expert_intermediate_size=40)),
+    "glm-moe": (
+        "Glm4MoeForCausalLM",
+        TEXT | EXPERTS | dict(n_routed_experts=4, n_shared_experts=1, first_k_dense_replace=1, n_group=1, topk_group=1, head_dim=8),
+    ),
     "vit": ("ViTForImageClassification", VISION),
     "resnet": ("ResNetForImageClassification", dict(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")),
 }  # fmt: skip

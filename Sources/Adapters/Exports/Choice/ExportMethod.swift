@@ -59,6 +59,13 @@ package enum ExportMethod: String, Codable, Sendable, CaseIterable, Comparable {
   /// PEFT takes such a name for all experts, unless a LoRA names the weight itself, which MiCA cannot.
   func leavesOut(_ target: ExportTarget) -> Bool { self == .mica && target.isNamedAsExpert }
 
+  /// Whether PEFT finds the module only by the name of its weight.
+  ///
+  /// In a model with experts, PEFT takes a LoRA target with the last piece of an expert's matrix for all experts.
+  func usesParameter(of target: ExportTarget) -> Bool {
+    (self == .pissa || self == .milora) && target.isNamedAsExpert
+  }
+
   /// Whether PEFT loads what is exported; what it does not load, frogmask trains.
   package var isForPEFT: Bool {
     switch self {

@@ -25,7 +25,7 @@ struct AdapterConfig {
       "fan_in_fan_out": .boolean(plan.targets.contains(where: \.isTransposed)),
       "task_type": plan.isCausalModel ? "CAUSAL_LM" : nil,
       "target_modules": .array(
-        plan.targets.filter { !usesParameter($0) && !method.leavesOut($0) }.map { .string($0.module) }),
+        plan.targets.filter { !method.usesParameter(of: $0) && !method.leavesOut($0) }.map { .string($0.module) }),
     ]
     switch method {
     case .tinylora: members.merge(tinyLoRA) { $1 }
@@ -35,18 +35,8 @@ struct AdapterConfig {
     return members
   }
 
-  /// Whether PEFT finds the module only by the name of its weight.
-  ///
-  /// In a model with experts, PEFT takes a LoRA target with the last piece of an expert's matrix for all experts.
-  private func usesParameter(_ target: ExportTarget) -> Bool {
-    switch method {
-    case .pissa, .milora: target.isNamedAsExpert
-    default: false
-    }
-  }
-
   private var lora: [String: JSONValue] {
-    let parameters = plan.targets.filter(usesParameter).map { JSONValue.string($0.module + ".weight") }
+    let parameters = plan.targets.filter(method.usesParameter).map { JSONValue.string($0.module + ".weight") }
     var members: [String: JSONValue] = [
       "peft_type": "LORA", "r": .number(Double(largestRank)), "lora_alpha": .number(alpha(ofRank: largestRank)),
       "init_lora_weights": method == .mica ? "mica" : true, "lora_dropout": 0.0, "use_dora": false,
@@ -66,7 +56,7 @@ struct AdapterConfig {
   private func pattern(_ value: (Int) -> JSONValue) -> [String: JSONValue] {
     var entries: [String: JSONValue] = [:]
     for (target, rank) in zip(plan.targets, ranks) where rank * copies != largestRank && !method.leavesOut(target) {
-      let name = target.module + (usesParameter(target) ? ".weight" : "")
+      let name = target.module + (method.usesParameter(of: target) ? ".weight" : "")
       entries[Self.escaped(name)] = value(rank * copies)
     }
     return entries

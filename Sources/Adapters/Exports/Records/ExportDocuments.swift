@@ -63,12 +63,13 @@ struct ExportDocuments {
     let hasBase = choice.bases.contains(method)
     let adapter = ExportFiles.adapterFolder(of: method, hasBase: hasBase)
     let own = plan.targets.indices.map { ranks[number, $0] }
+    let card = (method.rawValue, ExportFiles.cardName, Array(card(of: method, ranks: own).text.utf8))
     if let blocks, method == .smt {
       let (bytes, tensors) = try blocks.file(plan)
       let name = ExportFiles.adapterShardName(1, of: 1)
       let index = Self.index([(name, tensors)])
       return [
-        (adapter, name, bytes), (adapter, ExportFiles.frogIndexName, index),
+        card, (adapter, name, bytes), (adapter, ExportFiles.frogIndexName, index),
         (
           adapter, ExportFiles.frogRecordName,
           try record(of: method, files: [name: RecordedFile(bytes)], index: index) { target in
@@ -82,6 +83,7 @@ struct ExportDocuments {
       let index = Self.index(files.map { ($0.0.name, $0.0.tensors) })
       let recorded = Dictionary(files.map { ($0.name, $1) }, uniquingKeysWith: { first, _ in first })
       return [
+        card,
         (adapter, ExportFiles.frogIndexName, index),
         (
           adapter, ExportFiles.frogRecordName,
@@ -90,7 +92,18 @@ struct ExportDocuments {
       ]
     }
     let config = AdapterConfig(method: method, choice: choice, plan: plan, ranks: own)
-    return [(adapter, ExportFiles.configName, try config.encode())]
+    return [card, (adapter, ExportFiles.configName, try config.encode())]
+  }
+
+  private func card(of method: ExportMethod, ranks: [Int]) -> Card {
+    Card(
+      CardFacts(
+        method: method, choice: choice, version: version, source: source, architecture: plan.architecture,
+        isCausalModel: plan.isCausalModel,
+        ranks: zip(plan.targets, ranks).filter { !method.leavesOut($0.0) }.map(\.1),
+        leftOut: plan.targets.count(where: method.leavesOut),
+        namesOfExperts: Set(plan.targets.filter(\.isNamedAsExpert).map(\.lastName)).sorted(),
+        blocks: method == .smt ? blocks?.blocks.map(\.count) ?? [] : []))
   }
 
   /// The index of an adapter for frogmask.

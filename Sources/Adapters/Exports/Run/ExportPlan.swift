@@ -15,8 +15,8 @@ struct ExportPlan: Codable, Sendable {
   let base: BaseFiles?
   /// The entries of names.json for the tensors that get adapters, as JSON.
   let names: [String: NamedParameter]
-  /// The name of the checkpoint's folder or file.
-  let checkpointName: String
+  /// The class that wrote the checkpoint, as config.json names it; nil if it names none.
+  let architecture: String?
   /// Whether config.json says that the model predicts the next token.
   let isCausalModel: Bool
 
@@ -40,9 +40,8 @@ struct ExportPlan: Codable, Sendable {
     try Self.check(targets, of: catalog, choice)
     base = try choice.bases.isEmpty ? nil : BaseFiles(classified.checkpoint)
     names = NamedParameter.entries(of: classified, for: Set(targets.map { ExactName($0.tensor) }))
-    isCausalModel =
-      classified.config.architecture.map { $0.hasSuffix("ForCausalLM") || $0.hasSuffix("LMHeadModel") } ?? false
-    checkpointName = classified.checkpoint.path.lastComponent?.string ?? "checkpoint"
+    architecture = classified.config.architecture
+    isCausalModel = architecture.map { $0.hasSuffix("ForCausalLM") || $0.hasSuffix("LMHeadModel") } ?? false
   }
 }
 

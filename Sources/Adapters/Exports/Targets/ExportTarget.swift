@@ -20,6 +20,8 @@ struct ExportTarget: Codable, Sendable {
 
   /// min(m, n).
   var order: Int { min(rows, columns) }
+  /// The last piece of the module's path.
+  var lastName: String { String(module.split(separator: ".").last ?? "") }
 }
 
 /// The linear layers of a checkpoint, and what keeps others from being some.
@@ -99,7 +101,7 @@ struct LinearLayers {
 
   /// The last pieces of the layers' paths, each once, for a message.
   private var layerNames: String {
-    let pieces = Set(targets.map { String($0.module.split(separator: ".").last ?? "") }).sorted()
+    let pieces = Set(targets.map(\.lastName)).sorted()
     guard !pieces.isEmpty else { return "none" }
     let shown = pieces.prefix(20).map { quoted($0) }.joined(separator: ", ")
     return pieces.count > 20 ? "\(shown) and \(pieces.count - 20) others" : shown
