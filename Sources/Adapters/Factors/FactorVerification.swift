@@ -45,7 +45,9 @@ package struct FactorVerification {
       } + (world.isRoot ? strayFiles(record) : [])
     }
     // 2. The index, which is made from the headers and vouches for the record.
-    if report.problems.isEmpty { report.problems = try world.sharing { world.isRoot ? try checkIndex(names, text) : [] } }
+    if report.problems.isEmpty {
+      report.problems = try world.sharing { world.isRoot ? try checkIndex(names, text) : [] }
+    }
     // 3. The checkpoint.
     if report.problems.isEmpty, let checkpoint {
       report.problems += try world.comparing(

@@ -65,7 +65,8 @@ package struct PlannedTensors: Sendable {
   private init(_ whole: PlannedTensors, ordinals: [Int], reason: String) {
     catalog = whole.catalog.restricted(to: ordinals)
     let kept = Set(catalog.matrices.map(\.tensor))
-    let names = Set(whole.catalog.tensors.indices.filter { !kept.contains($0) }.map { ExactName(whole.catalog.tensors[$0].name) })
+    let names = Set(
+      whole.catalog.tensors.indices.filter { !kept.contains($0) }.map { ExactName(whole.catalog.tensors[$0].name) })
     let others = whole.classified.tensors.filter { names.contains(ExactName($0.tensor.info.name)) }
     skipped = (whole.skipped + others.map { Other(info: $0.tensor.info, reason: reason) })
       .sorted { ExactName($0.info.name) < ExactName($1.info.name) }

@@ -121,7 +121,8 @@ struct ExportWorkOptions: ParsableArguments {
   /// The names of the options that were given.
   var given: [String] {
     [
-      targetModules == nil ? nil : "--target-modules", keepBase ? "--keep-base" : nil, pattern == nil ? nil : "--pattern",
+      targetModules == nil ? nil : "--target-modules", keepBase ? "--keep-base" : nil,
+      pattern == nil ? nil : "--pattern",
       diagonals == nil ? nil : "--diagonals",
     ].compactMap { $0 }
   }
@@ -132,7 +133,9 @@ struct ExportWorkOptions: ParsableArguments {
     try ExportArguments.need("--pattern", pattern != nil, [.svft], of: methods)
     try ExportArguments.need("--diagonals", diagonals != nil, [.svft], of: methods)
     if diagonals != nil, pattern == .plain { throw ValidationError("--pattern plain has no --diagonals") }
-    if let diagonals, !(0...1 << 20).contains(diagonals) { throw ValidationError("--diagonals must not be negative") }
+    if let diagonals, !(0...SparseEntries.mostDiagonals).contains(diagonals) {
+      throw ValidationError("--diagonals must be between 0 and \(SparseEntries.mostDiagonals)")
+    }
   }
 
   /// What is asked for, as far as these options say.

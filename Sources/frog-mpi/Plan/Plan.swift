@@ -142,7 +142,8 @@ struct Plan: ParsableCommand {
   }
 
   /// Makes the plan that was asked for, and the fastest one on the same nodes.
-  private func makePlan(_ run: any PlannedRun, _ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan) {
+  private func makePlan(_ run: any PlannedRun, _ tensors: PlannedTensors) throws -> (plan: RunPlan, suggested: RunPlan)
+  {
     // 1. Find the threads, cores and memory that the plan has.
     let rates = try MachineRates.load(threads: resources.threads ?? 1)
     let perNode = ranksPerNode ?? ranks.map { min($0, ThreadBudget.cores) }

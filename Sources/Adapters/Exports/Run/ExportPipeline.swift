@@ -37,15 +37,20 @@ package struct ExportPipeline: MatrixCommand {
     _ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext
   ) throws -> Preparation {
     let (catalog, world) = (checkpoints.catalogs[0], context.world)
-    let plan = try ExportPlan(checkpoints, choice, world: world)
+    let plan = try ExportPlan(checkpoints, choice, out: options.output.path, world: world)
     let ranks = choice.rankBy == nil ? plan.ranks(choice) : nil
     let matrices = plan.targets.map { catalog.matrices[$0.ordinal] }
     _ = try planner.schedule(matrices, ExportWork(choice, ranks, plan))
-    if let ranks {
-      let layout = try world.agreeing { try ExportLayout(plan, ranks, choice, catalog) }
-      try world.agreeing { if world.isRoot { try checkRoom(for: layout) } }
-      if world.isRoot { warn(of: ranks, plan, in: context) }
+    // Where a rule will find ranks, no less than rank 1 is known to be written.
+    let least = ranks ?? ExportRanks(plan.targets.map { _ in 1 }, choice, plan.targets)
+    let layout = try world.agreeing { try ExportLayout(plan, least, choice, catalog) }
+    try world.agreeing {
+      // An unfinished run has made files for the ranks that it has found.
+      guard world.isRoot, try ranks != nil || !Folder.exists(options.output.path.appending(OutputDirectory.workName))
+      else { return }
+      try checkRoom(for: layout)
     }
+    if let ranks, world.isRoot { warn(of: ranks, plan, in: context) }
     return Preparation(plan: plan, ranks: ranks)
   }
 
@@ -79,7 +84,8 @@ package struct ExportPipeline: MatrixCommand {
     }
     // 3. The adapters of every matrix, each written in its place, and the bases without them.
     let measurement = ExportMeasurement(choice: choice, layout: layout, files: files)
-    let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(ExportWork(choice, ranks, plan), in: run)
+    let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(
+      ExportWork(choice, ranks, plan), in: run)
     var written = outcome.totals
     written.add(preparing: totals)
     // 4. What vouches for them.
@@ -127,7 +133,7 @@ package struct ExportPipeline: MatrixCommand {
       let leftOut = plan.targets.filter(method.leavesOut)
       if let first = leftOut.first {
         context.warn(
-          "\(method.rawValue): \(leftOut.count) modules such as \(quoted(first.module)) are left out, since PEFT takes their names for those of experts"
+          "\(method.rawValue) leaves out \(leftOut.count) of \(plan.targets.count) modules, such as \(quoted(first.module)): PEFT takes their names for those of experts"
         )
       }
     }

@@ -49,7 +49,12 @@ struct LinearLayers {
       let parameter = placement?.placement?.parameter ?? info.name
       guard parameter.hasSuffix(".weight") || entry.matrixCount > 0 else { continue }
       let module = parameter.hasSuffix(".weight") ? String(parameter.dropLast(7)) : parameter
-      func leaveOut(_ reason: String) { others.append((module, reason)) }
+      func leaveOut(_ reason: String) {
+        others.append((module, reason))
+        // Somebody may know the module by the checkpoint's own name.
+        let own = info.name.hasSuffix(".weight") ? String(info.name.dropLast(7)) : info.name
+        if own != module { others.append((own, reason)) }
+      }
       if let reason = entry.tensorClass.reason {
         leaveOut("it is left out (\(reason)); count it with --include if it is a linear layer")
       } else if placement != nil, placement?.placement == nil {
@@ -86,10 +91,9 @@ struct LinearLayers {
       let name = idle[0]
       let refused = try (TargetModules(rawValue: name) ?? modules).choice(among: others.map(\.module)).isChosen
       if let index = refused.firstIndex(of: true), modules != .allLinear {
-        throw RunFailure(
-          .usage,
-          "--target-modules: \(quoted(name)) is \(quoted(others[index].module)), which gets no adapter: \(others[index].reason)"
-        )
+        let (module, reason) = others[index]
+        let what = name == module ? quoted(name) : "\(quoted(name)) is \(quoted(module)), which"
+        throw RunFailure(.usage, "--target-modules: \(what) gets no adapter: \(reason)")
       }
       throw RunFailure(
         .usage, "--target-modules: \(quoted(name)) is no linear layer of the checkpoint, which has \(layerNames)")
