@@ -127,6 +127,7 @@ def half_ulp(values, dtype):
 
 def taken(method, adapter, module, scale):
     """What the adapter adds to the weights of a module, with so many digits that it counts as exact."""
+
     def part(name):
         return adapter[f"base_model.model.{module}.{name}"][1].astype(np.longdouble)  # fmt: skip
 
@@ -360,6 +361,8 @@ def test_ranks_by_spectrum(frog, model, tmp_path, rule, serveable):
         ranks[matrix["name"]] = rank
         assert [matrix["methods"][m]["rank"] for m in ("pissa", "spectral-additive", "lora-xs", "svft")] == [rank, rank, rank, s.size]
     largest = max(ranks.values())
+    own = json.loads((tmp_path / "out/lora-xs/adapter.json").read_text())
+    assert own["parameters"] == {"alpha": 24, "rank": None} and {t: e["rank"] for t, e in own["tensors"].items()} == ranks
     assert_ranks_in_peft(tmp_path / "out", weights, ranks, largest, 24)
 
 

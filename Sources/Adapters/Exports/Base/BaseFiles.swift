@@ -36,10 +36,14 @@ struct BaseFiles: Codable, Sendable {
       File(path: $0.path.string, folder: nil, name: $0.fileName, size: $0.header.fileSize)
     }
     var others: [File] = []
-    if try checkpoint.path.stat().type == .directory {
+    if try Folder.status(of: checkpoint.path)?.type == .directory {
       try Self.list(checkpoint.path, below: nil, depth: 0, except: out, into: &others)
       if let index = checkpoint.indexName {
-        others.append(try Self.file(checkpoint.path.appending(index), in: nil, index))
+        let path = checkpoint.path.appending(index)
+        guard let size = try Folder.status(of: path)?.size else {
+          throw RunFailure(.noInput, "\(shown(path)) was there, and is gone")
+        }
+        others.append(File(path: path.string, folder: nil, name: index, size: Int(size)))
       }
     }
     self.others = others
@@ -47,28 +51,29 @@ struct BaseFiles: Codable, Sendable {
 
   /// Lists what holds no weights.
   ///
-  /// Left out are hidden files, links to folders, results of this program, and the model's card, which is about other weights.
+  /// Left out are hidden files, links to folders, results of this command, and the model's card, which is about other weights.
   private static func list(
     _ path: FilePath, below folder: String?, depth: Int, except out: FilePath?, into files: inout [File]
   ) throws {
-    for name in try Folder.names(in: path) where !name.hasPrefix(".") {
+    let names = try Folder.names(in: path)
+    guard folder == nil || !names.contains(ExportFiles.recordName) else { return }
+    for name in names where !name.hasPrefix(".") {
       let entry = path.appending(name)
-      guard let type = try? entry.stat().type else { continue }
-      if type == .regular {
+      // A link may lead nowhere.
+      guard let status = try Folder.status(of: entry) else { continue }
+      if status.type == .regular {
         guard !weightEndings.contains(where: name.hasSuffix), folder != nil || name != ExportFiles.cardName else {
           continue
         }
-        files.append(try file(entry, in: folder, name))
-      } else if type == .directory, depth < deepest, try entry.stat(followTargetSymlink: false).type == .directory {
+        files.append(File(path: entry.string, folder: folder, name: name, size: Int(status.size)))
+      } else if status.type == .directory, depth < deepest,
+        try Folder.status(of: entry, followsLinks: false)?.type == .directory
+      {
         // A folder of this name would get the files of the adapter.
-        guard folder != nil || name != ExportFiles.adapterFolderName, !ExportFiles.isOutput(entry) else { continue }
+        guard folder != nil || name != ExportFiles.adapterFolderName else { continue }
         if let out, try Folder.isSame(entry, out) { continue }
         try list(entry, below: (folder.map { $0 + "/" } ?? "") + name, depth: depth + 1, except: out, into: &files)
       }
     }
-  }
-
-  private static func file(_ path: FilePath, in folder: String?, _ name: String) throws -> File {
-    File(path: path.string, folder: folder, name: name, size: Int(try path.stat().size))
   }
 }

@@ -108,7 +108,7 @@ struct ExportDocuments {
     }
     let files = zip(layout.files, recorded).filter { $0.0.method == method && $0.0.source == nil }
     let record = Record(
-      version: version, method: method.rawValue, parameters: parameters(of: method), checkpoint: source,
+      version: version, method: method.rawValue, parameters: parameters(of: method, ranks: ranks), checkpoint: source,
       matrices: catalog.matrices.map {
         Source(
           name: $0.name, tensor: catalog.tensors[$0.tensor].name, dtype: $0.dtype.rawValue,
@@ -129,7 +129,7 @@ struct ExportDocuments {
     return try Document.encode(record)
   }
 
-  private func parameters(of method: ExportMethod) -> JSONValue {
+  private func parameters(of method: ExportMethod, ranks: [Int]) -> JSONValue {
     let rank: JSONValue = choice.rank.map { .number(Double($0)) } ?? nil
     switch method {
     case .svft:
@@ -139,7 +139,7 @@ struct ExportDocuments {
         "top_k_rule": choice.entries.topKRule.map { .string($0.rawValue) } ?? nil,
       ])
     case .loraXS:
-      return .object(["rank": rank, "alpha": .number(choice.alpha ?? Double(choice.rank ?? method.usualRank ?? 1))])
+      return .object(["rank": rank, "alpha": .number(choice.alpha ?? Double(ranks.max() ?? 1))])
     default: return .object(["rank": rank])
     }
   }

@@ -39,8 +39,15 @@ package enum ExportFiles {
     command: "export", recordName: recordName, lastName: recordName,
     folderMarks: [configName, frogRecordName, "config.json", ShardIndex.fileName],
     owns: { $1.contains(recordName) },
-    // What a damaged record, or one of a newer program, does not tell stays where it is.
-    files: { path in isOutput(path) ? (try? read(in: path)).map { Array($0.record.files.keys) } ?? [] : [] },
+    files: { path in
+      guard try Folder.names(in: path).contains(recordName) else { return [] }
+      do {
+        return Array(try read(in: path).record.files.keys)
+      } catch let failure as RunFailure where failure.kind == .data {
+        // What a damaged record, or one of a newer program, does not tell stays where it is.
+        return []
+      }
+    },
     threads: { try read(in: $0).record.parameters.tensors.threads },
     identity: { path, now in
       let record = try read(in: path).record
