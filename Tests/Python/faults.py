@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes runs of `mask`, `analyze`, `compare`, `factor` and `export` fail at their calls on files, and checks what is left; see scripts/faults.
+"""Makes runs of mask, analyze, compare, factor and export fail at their calls on files, and checks what is left; see scripts/faults.
 
 A *scenario* is a run on two ranks of checkpoints so small that it takes half a second. It is done once undisturbed, for
 the bytes that every other run must end with, while Tests/Interposers/files.c logs the calls of each rank. A *case* is a

@@ -172,18 +172,11 @@ def test_an_older_export_of_other_methods_goes(frog, model, whole, tmp_path):
     add_mine(out)
     assert_refused(frog("export", "mica", model, "--out", out, "--threads", 1), 64, "--overwrite")
     export(frog, "mica", model, out, "--rank", 2, "--overwrite")
-    assert contents(out).keys() == {"export.json", "mica/adapter_config.json", "mica/adapter_model.safetensors", *cards(["mica"]), *MINE}
+    made = {"export.json", "mica/adapter_config.json", "mica/adapter_model.safetensors"}
+    assert contents(out).keys() - {"mica/README.md"} == {*made, *MINE}
     assert {name: (out / name).read_bytes() for name in MINE} == MINE
     assert not (out / "lora-xs").exists() and not (out / "pissa/adapter").exists() and not (out / "pissa/original").exists()
     assert frog("verify", out).status == 0
-
-
-def cards(methods):
-    """The card of every method's folder, which another test reads."""
-    return {f"{method}/README.md" for method in methods} & {"mica/README.md"} if HAS_CARDS else set()
-
-
-HAS_CARDS = False
 
 
 @pytest.mark.parametrize("left", ["nothing", "unfinished", "no record", "broken record", "newer record", "a file that a folder should be"])
@@ -275,7 +268,7 @@ DAMAGE = {
     "a record without a file": (
         lambda out: forget(out / "export.json", "pissa/adapter/adapter_model.safetensors"), ["adapter_model", "not a file of this run"]),
     "a rank in the record": (lambda out: spoil(out / "export.json", b'"rank" : 4\n', b'"rank" : 5\n'), ["export.json", "its tensors"]),
-    "a record of a newer program": (lambda out: spoil(out / "export.json", b'"format_version" : 1', b'"format_version" : 9'), ["version 9"]),
+    "a record of a newer program": (lambda out: spoil(out / "export.json", b'_version" : 1', b'_version" : 9'), ["version 9"]),
     "no record": (lambda out: (out / "export.json").unlink(), ["not an output directory"]),
     "an empty record": (lambda out: (out / "export.json").write_bytes(b"{}"), ["export.json"]),
     "a path out of the folder": (lambda out: spoil(out / "export.json", b'"svft/adapter.json"', b'"../vft/adapter.json"'), ["no name of a file"]),
@@ -333,11 +326,11 @@ def test_a_plan_foretells_what_is_written(frog, model, tmp_path, options):
 
 
 def test_a_disk_that_is_too_small_is_found_before_work_begins(frog, tmp_path):
-    tensors = [(f"h.{i}.weight", "F32", (2048, 2048)) for i in range(40_000)]
+    tensors = [(f"h.{i}.weight", "F32", (4096, 4096)) for i in range(10_000)]
     (tmp_path / "in").mkdir()
     kinds.write_sparse(tmp_path / "in/model.safetensors", tensors)
     status = os.statvfs(tmp_path)
-    if status.f_bavail * status.f_frsize > 40_000 * 4 * 2048 * 2048:
+    if status.f_bavail * status.f_frsize > 10_000 * 4 * 4096 * 4096:
         pytest.skip("the disk is large")
     for methods, options in [("svft", ("--diagonals", 0)), ("pissa,mica", ("--rank", 1)), ("pissa", ("--rank-by", "energy:0.9"))]:
         started = time.monotonic()

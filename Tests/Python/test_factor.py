@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,7 +251,7 @@ def killed(frog, source, out, records, ranks=2, *, command=("factor",), options=
         time.sleep(0.002)
     for entry in os.listdir("/proc"):
         try:
-            fields = open(f"/proc/{entry}/stat").read().rpartition(")")[2].split() if entry.isdigit() else []
+            fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split() if entry.isdigit() else []
         except OSError:
             continue
         if fields and int(fields[3]) == process.pid:

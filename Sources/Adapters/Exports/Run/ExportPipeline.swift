@@ -48,9 +48,9 @@ package struct ExportPipeline: MatrixCommand {
       // An unfinished run has made files for the ranks that it has found.
       guard world.isRoot, try ranks != nil || !Folder.exists(options.output.path.appending(OutputDirectory.workName))
       else { return }
-      try checkRoom(for: layout)
+      try checkRoom(for: layout, plan)
     }
-    if let ranks, world.isRoot { warn(of: ranks, plan, in: context) }
+    if world.isRoot { warn(of: ranks, plan, in: context) }
     return Preparation(plan: plan, ranks: ranks)
   }
 
@@ -76,7 +76,7 @@ package struct ExportPipeline: MatrixCommand {
     let layout = try world.agreeing { try ExportLayout(plan, ranks, choice, input.catalog) }
     // 2. Files at their full size, or those of an earlier process, and what bases have in common with the checkpoint.
     let files = layout.placed(in: run.output.work)
-    try world.agreeing { if world.isRoot { try checkRoom(for: layout) } }
+    try world.agreeing { if world.isRoot { try checkRoom(for: layout, plan) } }
     try files.make(on: world)
     let copies = layout.copies()
     if !copies.isEmpty {
@@ -119,10 +119,16 @@ package struct ExportPipeline: MatrixCommand {
     return (ExportRanks(outcome.rows.map(\.rank), choice, plan.targets), outcome.totals)
   }
 
-  /// Says where matrices are too small for the usual rank, and what a method leaves out.
-  private func warn(of ranks: ExportRanks, _ plan: ExportPlan, in context: RunContext) {
+  /// Says what gets no adapter, where matrices are too small for the usual rank, and what a method leaves out.
+  ///
+  /// - Parameter ranks: nil if a rule will find them.
+  private func warn(of ranks: ExportRanks?, _ plan: ExportPlan, in context: RunContext) {
+    if choice.targets == .allLinear, let others = plan.others {
+      context.warn(
+        "\(others.count) matrices get no adapter, such as \(quoted(others.module)): \(others.reason)")
+    }
     for (number, method) in choice.methods.enumerated() {
-      if let usual = method.usualRank, choice.rank == nil {
+      if let ranks, let usual = method.usualRank, choice.rank == nil {
         let smaller = plan.targets.indices.count { ranks[number, $0] < usual }
         if smaller > 0 {
           context.warn(
@@ -140,10 +146,12 @@ package struct ExportPipeline: MatrixCommand {
   }
 
   /// Refuses a run whose files would not fit where they go. What an earlier process of the run has made counts.
-  private func checkRoom(for layout: ExportLayout) throws {
+  private func checkRoom(for layout: ExportLayout, _ plan: ExportPlan) throws {
     let out = options.output.path
     let work = out.appending(OutputDirectory.workName)
-    let needed = try Folder.exists(work) ? layout.placed(in: work).missingBytes() : layout.bytes
+    let large = try Folder.exists(work) ? layout.placed(in: work).missingBytes() : layout.bytes
+    let copies = (plan.base?.others ?? []).reduce(0) { $0.addingSaturated($1.size) }
+    let needed = choice.bases.reduce(large) { sum, _ in sum.addingSaturated(copies) }
     // Where the system does not tell, reserving the space will.
     guard let space = try? FileSystemSpace(of: Folder.nearest(to: out)), space.free < needed else { return }
     throw RunFailure(

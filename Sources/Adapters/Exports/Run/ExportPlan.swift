@@ -11,6 +11,8 @@ import Weights
 struct ExportPlan: Codable, Sendable {
   /// The linear layers that get adapters, by ordinal.
   let targets: [ExportTarget]
+  /// The weight matrices of which no layer is a linear one; nil if there are none.
+  let others: LinearLayers.Others?
   /// What is copied for bases; nil if no base is written.
   let base: BaseFiles?
   /// The entries of names.json for the tensors that get adapters, as JSON.
@@ -37,7 +39,9 @@ struct ExportPlan: Codable, Sendable {
   /// - Parameter out: the output folder; nil if there is none.
   /// - Throws: ``RunFailure`` if no adapter can be made of a matrix, or nothing is named.
   init(_ classified: ClassifiedCheckpoint, _ catalog: Catalog, _ choice: ExportChoice, out: FilePath?) throws {
-    targets = try LinearLayers(classified, catalog).chosen(by: choice.targets)
+    let layers = LinearLayers(classified, catalog)
+    targets = try layers.chosen(by: choice.targets)
+    others = layers.counted
     try Self.check(targets, of: catalog, choice)
     base = try choice.bases.isEmpty ? nil : BaseFiles(classified.checkpoint, out: out)
     names = NamedParameter.entries(of: classified, for: Set(targets.map { ExactName($0.tensor) }))
