@@ -87,7 +87,9 @@ struct LeadingVectorsTests {
     let first = try form.tridiagonal.vectors(0..<count, by: .relativelyRobust)
     let second = try form.tridiagonal.vectors(0..<count, by: .inverseIteration)
     for k in 0..<count {
-      let (a, b) = (Array(first.elements[k * order..<(k + 1) * order]), Array(second.elements[k * order..<(k + 1) * order]))
+      let (a, b) = (
+        Array(first.elements[k * order..<(k + 1) * order]), Array(second.elements[k * order..<(k + 1) * order])
+      )
       #expect(abs(abs(Self.dot(a, b)) - 1) < 1e-12)
     }
   }

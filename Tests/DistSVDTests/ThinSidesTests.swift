@@ -193,6 +193,8 @@ struct SeparationTests {
 
   @Test("numbers beyond single precision are multiplied in double")
   func range() {
-    for scale in [1e-31, 1e31] { #expect(Self.counts([Double](repeating: scale, count: 1024)) == [[0, 1024], [0, 0]]) }
+    for scale in [1e-31, 1e31] {
+      #expect(Self.counts([Double](repeating: scale, count: 1024)) == [[0, 1024], [0, 0]])
+    }
   }
 }

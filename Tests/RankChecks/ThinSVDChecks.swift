@@ -24,7 +24,8 @@ func checkThinSVD(_ world: Communicator, _ e: inout Expectations) throws {
         }
         let errors = try found.errors(of: matrix, singularValues: found.singularValues)
         let least = try alone.errors(of: matrix, singularValues: alone.singularValues)
-        e.expect(errors.left < ThinSVD.disorder && errors.right < ThinSVD.disorder, "\(place): not orthonormal: \(errors)")
+        e.expect(
+          errors.left < ThinSVD.disorder && errors.right < ThinSVD.disorder, "\(place): not orthonormal: \(errors)")
         e.expect(
           errors.residual <= least.residual * (1 + 1e-6) + (2 * ThinSVD.accuracy + ThinSVD.rounding) * norm,
           "\(place): \(errors), alone \(least)")

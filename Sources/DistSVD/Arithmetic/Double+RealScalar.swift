@@ -14,17 +14,20 @@ extension Double: RealScalar {
   /// C function: `dgemm`.
   package static func multiply(
     _ alpha: Double, _ a: UnsafePointer<Double>, leading aLeading: Int, transposed aTransposed: Bool,
-    _ b: UnsafePointer<Double>, leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int, inner: Int,
+    _ b: UnsafePointer<Double>, leading bLeading: Int, transposed bTransposed: Bool, rows: Int, columns: Int,
+    inner: Int,
     beta: Double, _ c: UnsafeMutablePointer<Double>, leading cLeading: Int
   ) {
     cblas_dgemm_into(
       aTransposed ? LocalBLAS.transpose : LocalBLAS.plain, bTransposed ? LocalBLAS.transpose : LocalBLAS.plain,
-      Int32(rows), Int32(columns), Int32(inner), alpha, a, Int32(aLeading), b, Int32(bLeading), beta, c, Int32(cLeading))
+      Int32(rows), Int32(columns), Int32(inner), alpha, a, Int32(aLeading), b, Int32(bLeading), beta, c, Int32(cLeading)
+    )
   }
 
   /// C function: `dlarft`.
   package static func blockReflector(
-    rows: Int, count: Int, _ v: UnsafePointer<Double>, factors: UnsafePointer<Double>, _ triangle: UnsafeMutablePointer<Double>,
+    rows: Int, count: Int, _ v: UnsafePointer<Double>, factors: UnsafePointer<Double>,
+    _ triangle: UnsafeMutablePointer<Double>,
     leading: Int
   ) {
     clapack_dlarft(Int32(rows), Int32(count), v, Int32(rows), factors, triangle, Int32(leading))

@@ -18,12 +18,14 @@ extension Float: RealScalar {
   ) {
     cblas_sgemm_into(
       aTransposed ? LocalBLAS.transpose : LocalBLAS.plain, bTransposed ? LocalBLAS.transpose : LocalBLAS.plain,
-      Int32(rows), Int32(columns), Int32(inner), alpha, a, Int32(aLeading), b, Int32(bLeading), beta, c, Int32(cLeading))
+      Int32(rows), Int32(columns), Int32(inner), alpha, a, Int32(aLeading), b, Int32(bLeading), beta, c, Int32(cLeading)
+    )
   }
 
   /// C function: `slarft`.
   package static func blockReflector(
-    rows: Int, count: Int, _ v: UnsafePointer<Float>, factors: UnsafePointer<Float>, _ triangle: UnsafeMutablePointer<Float>,
+    rows: Int, count: Int, _ v: UnsafePointer<Float>, factors: UnsafePointer<Float>,
+    _ triangle: UnsafeMutablePointer<Float>,
     leading: Int
   ) {
     clapack_slarft(Int32(rows), Int32(count), v, Int32(rows), factors, triangle, Int32(leading))
