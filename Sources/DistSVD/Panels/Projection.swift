@@ -1,10 +1,12 @@
 extension PanelShape {
-  /// The panels of the streaming side that are multiplied by vectors, at least 256 lines each: with fewer, packing the
-  /// vectors would take much of the time.
+  /// The panels of the streaming side that are multiplied by vectors.
+  ///
+  /// Those of a tall matrix are small, but 256 lines each: with fewer, packing the vectors would take much of the time.
+  /// Those of a wide one are longer, since a short part of each row costs as much to read as a long one.
   var projectionPanels: [Range<Int>] { panels(of: projectionElements) }
   /// The elements of the longest of ``projectionPanels``, in floating point.
   var longestProjectionPanel: Double { longestPanel(of: projectionElements) }
-  private var projectionElements: Int { max(1 << 19, 256 * core) }
+  private var projectionElements: Int { isTall ? max(1 << 19, 256 * core) : Self.scoreElements }
 
   /// Multiplies a panel of W, the tall one of a matrix and its transpose, by some columns of `vectors`.
   ///
