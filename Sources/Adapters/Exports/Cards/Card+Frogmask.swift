@@ -1,4 +1,4 @@
-import RunCore
+import FactorCache
 
 extension Card {
   /// What is said of a method that frogmask trains.
