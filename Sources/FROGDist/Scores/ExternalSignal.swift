@@ -40,7 +40,10 @@ final class ExternalSignal {
     -> ExternalSignal
   {
     let bytes = try world.fromRoot {
-      Array(try JSONEncoder().encode(Catalog(signals: Checkpoint.open(path, io: io), for: catalog)))
+      Array(
+        try JSONEncoder().encode(
+          Catalog(
+            signals: Checkpoint.open(path, io: io), for: catalog.tensors, option: "--weight-by", allowsVectors: true)))
     }
     let signals = try JSONDecoder().decode(Catalog.self, from: Data(bytes))
     let shards = OpenShards(signals, io: io)
@@ -117,63 +120,5 @@ struct SignalView {
         "\(place): \(Float(Double(part[unfit]).times(powerOfTwo: exponent))) at row \(rows.lowerBound + row), column \(columns.lowerBound + column); "
           + "what multiplies scores must be finite and not negative: store |G| or G², or norms")
     }
-  }
-}
-
-extension Catalog {
-  /// The tensors of `checkpoint` that multiply the scores of `catalog`'s matrices: those of the same names, with the same parts in them.
-  ///
-  /// A tensor has one value for each column or for each weight, and in a stack for each expert. A tensor with one for each column counts as
-  /// a matrix of one row.
-  init(signals checkpoint: Checkpoint, for catalog: Catalog) throws {
-    var numbers: [Int: Int] = [:]
-    var shards: [Shard] = []
-    let tensors = try catalog.tensors.map { weights in
-      let vector = weights.content.signalVectorShape
-      guard let tensor = checkpoint.tensor(named: weights.name) else {
-        throw RunFailure(
-          .data,
-          "\(shown(checkpoint.path)) has no tensor \(quoted(weights.name)): --weight-by needs one for every weight matrix; "
-            + "leave the matrix out with --exclude, or add \(vector) or \(weights.shape)")
-      }
-      let info = tensor.info
-      let shard = checkpoint.shards[tensor.shard]
-      guard info.dtype.isDecodable, !info.dtype.isEightBit, info.shape == vector || info.shape == weights.shape else {
-        throw RunFailure(
-          .data,
-          "\(shown(shard.path)): tensor \(quoted(info.name)) is \(info.dtype.rawValue) \(info.shape), should be "
-            + "floating-point \(vector) or \(weights.shape)")
-      }
-      let number = numbers[tensor.shard] ?? shards.count
-      if number == shards.count {
-        numbers[tensor.shard] = number
-        shards.append(Shard(shard))
-      }
-      return info.shape == weights.shape
-        ? Tensor(tensor, shard: number, shape: info.shape, content: weights.content.unscaled)
-        : Tensor(
-          tensor, shard: number, shape: (weights.content.experts.map { [$0] } ?? []) + [1, weights.content.columns],
-          content: weights.content.signalVector)
-    }
-    try self.init(shards: shards, tensors: tensors)
-  }
-}
-
-extension MatrixContent {
-  /// The shape of a tensor with one value for each column of the stored matrix, and for each expert of a stack.
-  var signalVectorShape: [Int] { (experts.map { [$0] } ?? []) + [columns] }
-
-  /// The parts of such a tensor: the same columns as here, in one row.
-  var signalVector: MatrixContent {
-    MatrixContent(
-      rows: 1, columns: columns, experts: experts,
-      parts: parts.map { .init(label: $0.label, rows: .init(all: 1), columns: $0.columns) }, scale: nil)
-  }
-
-  /// The same parts of a tensor of plain numbers, which have no scales.
-  var unscaled: MatrixContent {
-    var plain = self
-    plain.scale = nil
-    return plain
   }
 }

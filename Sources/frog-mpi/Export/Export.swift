@@ -43,7 +43,7 @@ struct Export: RunCommand {
   var pipeline: ExportPipeline {
     ExportPipeline(
       common.options(["checkpoint": checkpoint]), adapters.choice(methods.elements),
-      factors: factors.map { FilePath($0) })
+      factors: factors.map { FilePath($0) }, gradients: adapters.gradients.map { FilePath($0) })
   }
 
   func summary(_ outcome: CommandRun<ExportPipeline>.Outcome) -> String {

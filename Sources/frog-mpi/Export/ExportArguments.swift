@@ -46,6 +46,34 @@ struct ExportArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "The gradients that choose SMT's blocks: a checkpoint with a tensor of every target's name and shape, as `frogmask signals` writes it.",
+      valueName: "dir"))
+  var gradients: String?
+
+  @Flag(help: "Choose SMT's blocks by the mean of FROG scores, which stand for gradients that are not known.")
+  var proxy = false
+
+  @Option(help: ArgumentHelp("The rows and columns of SMT's blocks. (default: 256)", valueName: "size"))
+  var block: Int?
+
+  @Option(
+    help: ArgumentHelp("The share of the targets' weights that SMT trains. (default: 0.0084)", valueName: "share"))
+  var ratio: Double?
+
+  @Option(
+    help:
+      "What ranks SMT's blocks: paper is the mean of |G|; repo, the authors' program, is the magnitude of the mean of G. (default: paper)"
+  )
+  var blockRule: BlockRule?
+
+  @Option(
+    help:
+      "Whether SMT's blocks compete across the model or each matrix gets its share: global or matrix. (default: global)"
+  )
+  var blockRanking: BlockRanking?
+
+  @Option(
+    help: ArgumentHelp(
       "The seed of --pattern random and of tinylora's projections. (default: 0)", valueName: "number"))
   var seed: UInt64?
 
@@ -55,6 +83,16 @@ struct ExportArguments: ParsableArguments {
       try Self.need(option, isGiven, owners, of: methods)
     }
     try work.validate(for: methods)
+    for (option, isGiven) in [
+      ("--gradients", gradients != nil), ("--proxy", proxy), ("--block", block != nil), ("--ratio", ratio != nil),
+      ("--block-rule", blockRule != nil), ("--block-ranking", blockRanking != nil),
+    ] { try need(option, isGiven, [.smt]) }
+    if methods.contains(.smt), (gradients == nil) != proxy {
+      throw ValidationError("smt needs --gradients, or --proxy to choose blocks by FROG scores")
+    }
+    if proxy, blockRule != nil { throw ValidationError("--block-rule is for gradients: scores have one sign") }
+    if let block, !(1...1 << 20).contains(block) { throw ValidationError("--block must be at least 1") }
+    if let ratio, !(ratio > 0 && ratio <= 1) { throw ValidationError("--ratio must be above 0 and at most 1") }
     let ranked = ExportMethod.allCases.filter { $0.usualRank != nil }
     let leading = ranked.filter { $0 != .milora && $0 != .mica && $0 != .tinylora }
     try need("--rank", rank != nil, ranked)
@@ -88,6 +126,11 @@ struct ExportArguments: ParsableArguments {
   func choice(_ methods: [ExportMethod]) -> ExportChoice {
     var choice = work.choice(methods, rank: rank, dtype: dtype)
     (choice.rankBy, choice.isServeable, choice.alpha, choice.seed) = (rankBy, serveable, alpha, seed ?? 0)
+    if methods.contains(.smt) {
+      choice.blocks = BlockOptions(
+        side: block ?? 256, ratio: ratio ?? 0.0084, rule: blockRule ?? .meanOfMagnitudes,
+        ranking: blockRanking ?? .global, isProxy: proxy)
+    }
     if work.pattern == .topK { choice.entries.topKRule = topKRule ?? .paper }
     return choice
   }
@@ -146,6 +189,8 @@ struct ExportWorkOptions: ParsableArguments {
 }
 
 extension TargetModules: ExpressibleByArgument {}
+extension BlockRule: ExpressibleByArgument {}
+extension BlockRanking: ExpressibleByArgument {}
 extension RankRule: ExpressibleByArgument {}
 extension SparseEntries.Pattern: ExpressibleByArgument {}
 extension SparseEntries.TopKRule: ExpressibleByArgument {}

@@ -19,8 +19,9 @@ struct ExportDescription {
       record.parameters.methods.compactMap { method in
         matrix.methods[method.rawValue].map { found in
           [
-            Terminal.printable(matrix.module), "\(matrix.shape)", method.rawValue, Terminal.grouped(found.rank),
-            Terminal.decimal(100 * found.energy, 2) + "%", found.baseError.map(Terminal.score) ?? "-",
+            Terminal.printable(matrix.module), "\(matrix.shape)", method.rawValue,
+            found.rank.map(Terminal.grouped) ?? found.blocks.map { "\(Terminal.grouped($0)) blocks" } ?? "-",
+            found.energy.map { Terminal.decimal(100 * $0, 2) + "%" } ?? "-", found.baseError.map(Terminal.score) ?? "-",
           ]
         }
       }
@@ -38,15 +39,20 @@ struct ExportDescription {
     ]
     for method in record.parameters.methods {
       let found = record.matrices.compactMap { $0.methods[method.rawValue] }
-      let ranks = found.map(\.rank)
+      let ranks = found.compactMap(\.rank)
       let (least, most) = (ranks.min() ?? 0, ranks.max() ?? 0)
-      let energy = found.reduce(0) { $0 + $1.energy } / Double(max(found.count, 1))
+      let energy = found.reduce(0) { $0 + ($1.energy ?? 0) } / Double(max(found.count, 1))
+      let blocks = found.compactMap(\.blocks)
+      let extent =
+        blocks.isEmpty
+        ? "rank \(least == most ? Terminal.grouped(most) : "\(Terminal.grouped(least)) to \(Terminal.grouped(most))"), "
+          + "\(Terminal.decimal(100 * energy, 1))% of ‖W‖² on average"
+        : "\(Terminal.grouped(blocks.reduce(0, +))) blocks in \(Terminal.grouped(blocks.count { $0 > 0 })) matrices"
       let bytes = record.files.filter { $0.key.hasPrefix(method.rawValue + "/") }.reduce(0) { $0 &+ $1.value.bytes }
       lines.append(
         (
           method.rawValue,
-          "rank \(least == most ? Terminal.grouped(most) : "\(Terminal.grouped(least)) to \(Terminal.grouped(most))"), "
-            + "\(Terminal.decimal(100 * energy, 1))% of ‖W‖² on average, \(Terminal.bytes(bytes))"
+          "\(extent), \(Terminal.bytes(bytes))"
         ))
     }
     return lines

@@ -18,6 +18,7 @@ struct Card {
       case .svft: forFrogmask(svft)
       case .spectralRotation: forFrogmask(rotation)
       case .loraXS: forFrogmask(loraXS)
+      case .smt: smt
       }
     return facts.frontMatter + body + "\n" + facts.origin
   }
@@ -31,14 +32,21 @@ struct Card {
     """
   }
 
-  /// A loop that trains what can be trained.
+  /// Some steps that train what can be trained.
   var loop: String {
+    """
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    \(steps)
+    """
+  }
+
+  /// Some steps of an optimizer.
+  var steps: String {
     let loss =
       facts.isCausalModel
       ? "model(input_ids=ids, labels=ids).loss"
       : "model(input_ids=ids)[0].float().square().mean()    # and your loss"
     return """
-      optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
       ids = torch.randint(1, 60, (2, 16))    # your data
       for step in range(3):
           loss = \(loss)

@@ -12,8 +12,12 @@ struct CardFacts {
   let architecture: String?
   /// Whether the model predicts the next token.
   let isCausalModel: Bool
-  /// The number of triplets of every module that has an adapter.
+  /// The number of modules that have an adapter.
+  let modules: Int
+  /// The number of triplets of each of them.
   let ranks: [Int]
+  /// The number of blocks that SMT trains; nil with other methods.
+  let blocks: Int?
   /// The number of modules that the method has no way to.
   let leftOut: Int
   /// The last names of adapted modules that are names of experts' matrices too.
@@ -75,8 +79,8 @@ struct CardFacts {
   var origin: String {
     let rows = [
       ("made by", "`frog-mpi export \(method.rawValue)\(keepsBase ? " --keep-base" : "")`, version \(version)"),
-      ("modules", "\(ranks.count)"),
-      ("rank", rankText),
+      ("modules", "\(modules)"),
+      blocks.map { ("blocks", "\($0)") } ?? ("rank", rankText),
       ("α", method.hasAlpha ? Self.text(alpha) : ""),
       ("class of the model", knownClass.map { "`\($0)`" } ?? ""),
       ("fingerprint of the original model's weight matrices", "`\(source.fingerprint)`"),

@@ -21,6 +21,8 @@ package struct ExportChoice: Codable, Sendable, Equatable, ShapingOptions {
   package var keepsBase: Bool
   /// The entries of SVFT's sparse matrix.
   package var entries: SparseEntries
+  /// How SMT chooses its blocks; nil without SMT.
+  @ExplicitNull package var blocks: BlockOptions?
   /// The stored factors that triplets come from; nil if matrices are decomposed.
   @ExplicitNull package var factors: FactorSource?
   /// The seed of random entries and of TinyLoRA's projections.
@@ -29,15 +31,16 @@ package struct ExportChoice: Codable, Sendable, Equatable, ShapingOptions {
   package init(
     methods: [ExportMethod], rank: Int? = nil, rankBy: RankRule? = nil, isServeable: Bool = false,
     alpha: Double? = nil, targets: TargetModules = .allLinear, dtype: FactorType = .f32, keepsBase: Bool = false,
-    entries: SparseEntries = SparseEntries(), seed: UInt64 = 0
+    entries: SparseEntries = SparseEntries(), blocks: BlockOptions? = nil, seed: UInt64 = 0
   ) {
     self.methods = Set(methods).sorted()
     (self.rank, self.rankBy, self.isServeable, self.alpha) = (rank, rankBy, isServeable, alpha)
+    self.blocks = self.methods.contains(.smt) ? blocks ?? BlockOptions() : nil
     (self.targets, self.dtype, self.keepsBase, self.entries, self.seed) = (targets, dtype, keepsBase, entries, seed)
   }
 
   enum CodingKeys: String, CodingKey {
-    case methods, rank, alpha, dtype, entries, factors, seed
+    case methods, rank, alpha, dtype, entries, blocks, factors, seed
     case rankBy = "rank_by"
     case isServeable = "serveable"
     case targets = "target_modules"
@@ -55,10 +58,14 @@ package struct ExportChoice: Codable, Sendable, Equatable, ShapingOptions {
     words.add("--dtype", dtype)
     words.add("--keep-base", keepsBase)
     words.add(entries.words)
+    words.add((blocks ?? BlockOptions()).words)
     words.add("--factors", factors?.sha256)
     words.add("--seed", seed)
     return words
   }
+
+  /// Whether a method needs singular triplets.
+  func needsTriplets(_ method: ExportMethod) -> Bool { method != .smt || blocks?.isProxy ?? true }
 
   /// The bases that are written: of which methods.
   package var bases: [ExportMethod] { keepsBase ? [] : methods.filter(\.changesBase) }

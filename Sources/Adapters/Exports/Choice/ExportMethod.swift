@@ -12,6 +12,8 @@ package enum ExportMethod: String, Codable, Sendable, CaseIterable, Comparable {
   case spectralAdditive = "spectral-additive"
   /// The leading singular vectors are turned (Zhang and Pilanci 2024).
   case spectralRotation = "spectral-rotation"
+  /// Some square blocks of weights are trained, those of the largest gradient (He and others 2025).
+  case smt
   /// LoRA that starts from the leading triplets, on a base without them (Meng, Wang and Zhang 2024).
   case pissa
   /// LoRA that starts from the trailing triplets, on a base without them (Wang and others 2024).
@@ -27,10 +29,10 @@ package enum ExportMethod: String, Codable, Sendable, CaseIterable, Comparable {
 
   private var position: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
-  /// The rank that the authors use; nil if the method takes all triplets.
+  /// The rank that the authors use; nil if the method takes all triplets, or none.
   package var usualRank: Int? {
     switch self {
-    case .svft: nil
+    case .svft, .smt: nil
     case .svfit: 768
     case .spectralAdditive, .spectralRotation: 8
     case .pissa, .milora: 128
@@ -40,12 +42,12 @@ package enum ExportMethod: String, Codable, Sendable, CaseIterable, Comparable {
     }
   }
 
-  /// The triplets of rank `rank`; nil for all.
-  func triplets(rank: Int?) -> Triplets {
-    guard let rank else { return .all }
+  /// The triplets of rank `rank` that the method starts from, where it has ranks.
+  func triplets(rank: Int) -> Triplets {
     switch self {
-    case .milora, .mica: return .trailing(rank)
-    default: return .leading(rank)
+    case .svft, .smt: .all
+    case .milora, .mica: .trailing(rank)
+    default: .leading(rank)
     }
   }
 
@@ -68,7 +70,7 @@ package enum ExportMethod: String, Codable, Sendable, CaseIterable, Comparable {
   package var isForPEFT: Bool {
     switch self {
     case .svfit, .spectralAdditive, .pissa, .milora, .mica, .tinylora: true
-    case .svft, .spectralRotation, .loraXS: false
+    case .svft, .spectralRotation, .smt, .loraXS: false
     }
   }
 }

@@ -102,6 +102,7 @@ private struct Builder {
   }
 
   mutating func add(_ method: ExportMethod, ranks: [Int]) throws(RunFailure) {
+    guard choice.needsTriplets(method) else { return }
     let hasBase = choice.bases.contains(method)
     let largest = ranks.max() ?? 1
     let forms = zip(plan.targets, ranks).map { target, rank in
@@ -110,9 +111,9 @@ private struct Builder {
           target: target, rank: rank, largestRank: largest, scale: choice.alpha.map { $0 / Double(largest) } ?? 1,
           keepsBase: choice.keepsBase, dtype: choice.dtype.stored), choice.entries)
     }
-    // 1. The adapter: one file for PEFT, or as many as there are shards with targets.
+    // 1. The adapter: one file for PEFT, or as many as there are shards with targets. SMT's blocks are chosen later.
     let shardOfTarget = plan.targets.map { method.isForPEFT ? 0 : catalog.matrices[$0.ordinal].shard }
-    let shards = Set(shardOfTarget).sorted()
+    let shards = method == .smt ? [] : Set(shardOfTarget).sorted()
     var places = [[PlacedFiles.Place]](repeating: [], count: plan.targets.count)
     for (number, shard) in shards.enumerated() {
       let own = plan.targets.indices.filter { shardOfTarget[$0] == shard }
@@ -152,7 +153,7 @@ private struct Builder {
       let copy = forms[index].taken == nil ? nil : copyOfShard[catalog.shards[matrix.shard].fileName]
       parts[index].append(
         (
-          method.triplets(rank: method.usualRank == nil ? nil : ranks[index]),
+          method.triplets(rank: ranks[index]),
           ExportLayout.Part(
             method: method, form: forms[index], places: places[index],
             base: copy.map { PlacedFiles.Place(file: $0, range: matrix.offset..<matrix.offset + matrix.byteCount) })

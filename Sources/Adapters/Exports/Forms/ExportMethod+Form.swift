@@ -38,6 +38,7 @@ extension ExportMethod {
     case .loraXS: return matrix.loraXS()
     case .spectralRotation: return matrix.rotation()
     case .svft: return matrix.svft(entries)
+    case .smt: return AdapterForm(tensors: [], taken: nil)
     }
   }
 }

@@ -7,6 +7,8 @@ import Weights
 /// The small files of an export: configurations, indexes, records and cards, and copies of a base's other files.
 struct ExportDocuments {
   let plan: ExportPlan
+  /// The blocks that SMT trains; nil without SMT.
+  let blocks: ChosenBlocks?
   let ranks: ExportRanks
   let choice: ExportChoice
   let layout: ExportLayout
@@ -62,48 +64,70 @@ struct ExportDocuments {
     let adapter = ExportFiles.adapterFolder(of: method, hasBase: hasBase)
     let own = plan.targets.indices.map { ranks[number, $0] }
     let card = (method.rawValue, ExportFiles.cardName, Array(card(of: method, ranks: own).text.utf8))
-    guard method.isForPEFT else {
+    if let blocks, method == .smt {
+      let (bytes, tensors) = try blocks.file(plan)
+      let name = ExportFiles.adapterShardName(1, of: 1)
+      let index = Self.index([(name, tensors)])
       return [
-        card,
-        (adapter, ExportFiles.frogIndexName, index(of: method)),
-        (adapter, ExportFiles.frogRecordName, try record(of: method, ranks: own)),
+        card, (adapter, name, bytes), (adapter, ExportFiles.frogIndexName, index),
+        (
+          adapter, ExportFiles.frogRecordName,
+          try record(of: method, files: [name: RecordedFile(bytes)], index: index) { target in
+            blocks.blocks[target].isEmpty ? nil : ("blocks", blocks.blocks[target].count)
+          }
+        ),
+      ]
+    }
+    guard method.isForPEFT else {
+      let files = zip(layout.files, recorded).filter { $0.0.method == method && $0.0.source == nil }
+      let index = Self.index(files.map { ($0.0.name, $0.0.tensors) })
+      let recorded = Dictionary(files.map { ($0.name, $1) }, uniquingKeysWith: { first, _ in first })
+      return [
+        card, (adapter, ExportFiles.frogIndexName, index),
+        (
+          adapter, ExportFiles.frogRecordName,
+          try record(of: method, files: recorded, index: index) { ("rank", own[$0]) }
+        ),
       ]
     }
     let config = AdapterConfig(method: method, choice: choice, plan: plan, ranks: own)
     return [card, (adapter, ExportFiles.configName, try config.encode())]
   }
 
+  /// The card of a method.
   private func card(of method: ExportMethod, ranks: [Int]) -> Card {
-    Card(
+    let blocks = method == .smt ? blocks?.blocks : nil
+    let adapted = plan.targets.indices.filter { target in
+      !method.leavesOut(plan.targets[target]) && blocks?[target].isEmpty != true
+    }
+    return Card(
       CardFacts(
         method: method, choice: choice, version: version, source: source, architecture: plan.architecture,
-        isCausalModel: plan.isCausalModel,
-        ranks: zip(plan.targets, ranks).filter { !method.leavesOut($0.0) }.map(\.1),
-        leftOut: plan.targets.count(where: method.leavesOut),
+        isCausalModel: plan.isCausalModel, modules: adapted.count, ranks: adapted.map { ranks[$0] },
+        blocks: blocks?.reduce(0) { $0 + $1.count }, leftOut: plan.targets.count(where: method.leavesOut),
         namesOfExperts: Set(plan.targets.filter(\.isNamedAsExpert).map(\.lastName)).sorted()))
   }
 
-  /// The index of a method's adapter for frogmask.
-  private func index(of method: ExportMethod) -> [UInt8] {
-    let files = layout.files.filter { $0.method == method && $0.source == nil }
-    return ShardIndex.encode(
+  /// The index of an adapter for frogmask.
+  private static func index(_ files: [(name: String, tensors: [(name: String, byteCount: Int)])]) -> [UInt8] {
+    ShardIndex.encode(
       files.flatMap { file in file.tensors.map { ShardIndex.Entry(tensor: $0.name, file: file.name) } },
       totalSize: files.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } }, metadata: ["format": "pt"])
   }
 
   /// The record of a method's adapter for frogmask (docs/reference/formats.md).
-  private func record(of method: ExportMethod, ranks: [Int]) throws -> [UInt8] {
+  ///
+  /// - Parameter count: what is counted of the target at a position, and how many there are; nil if the target has no adapter.
+  private func record(
+    of method: ExportMethod, files: [String: RecordedFile], index: [UInt8],
+    count: (_ target: Int) -> (name: String, number: Int)?
+  ) throws -> [UInt8] {
     struct Source: Codable {
       let name: String
       let tensor: String
       let dtype: String
       let shape: [Int]
       @ExplicitNull var slice: RecordedSlice?
-    }
-    struct Tensor: Codable {
-      let shape: [Int]
-      let dtype: String
-      let rank: Int
     }
     struct Record: Encodable {
       let format = "frog-adapter"
@@ -114,31 +138,28 @@ struct ExportDocuments {
       let checkpoint: CheckpointSource
       let matrices: [Source]
       let names: [String: NamedParameter]
-      let tensors: [String: Tensor]
+      let tensors: JSONValue
       let files: [String: RecordedFile]
       let documents: [String: RecordedFile]
     }
-    let files = zip(layout.files, recorded).filter { $0.0.method == method && $0.0.source == nil }
-    let record = Record(
-      version: version, method: method.rawValue, parameters: parameters(of: method), checkpoint: source,
-      matrices: catalog.matrices.map {
-        Source(
-          name: $0.name, tensor: catalog.tensors[$0.tensor].name, dtype: $0.dtype.rawValue,
-          shape: [$0.rows, $0.columns],
-          slice: catalog.recordedSlice(of: $0))
-      },
-      names: plan.names,
-      tensors: Dictionary(
-        zip(plan.targets, ranks).map { target, rank in
-          (
-            target.tensor,
-            Tensor(
-              shape: [target.rows, target.columns], dtype: catalog.matrices[target.ordinal].dtype.rawValue, rank: rank)
-          )
-        }, uniquingKeysWith: { first, _ in first }),
-      files: Dictionary(files.map { ($0.name, $1) }, uniquingKeysWith: { first, _ in first }),
-      documents: [ExportFiles.frogIndexName: RecordedFile(index(of: method))])
-    return try Document.encode(record)
+    var tensors: [String: JSONValue] = [:]
+    for (number, target) in plan.targets.enumerated() {
+      guard let count = count(number) else { continue }
+      tensors[target.tensor] = .object([
+        "shape": .array([target.rows, target.columns].map { .number(Double($0)) }),
+        "dtype": .string(catalog.matrices[target.ordinal].dtype.rawValue), count.name: .number(Double(count.number)),
+      ])
+    }
+    return try Document.encode(
+      Record(
+        version: version, method: method.rawValue, parameters: parameters(of: method), checkpoint: source,
+        matrices: catalog.matrices.map {
+          Source(
+            name: $0.name, tensor: catalog.tensors[$0.tensor].name, dtype: $0.dtype.rawValue,
+            shape: [$0.rows, $0.columns], slice: catalog.recordedSlice(of: $0))
+        },
+        names: plan.names, tensors: .object(tensors), files: files,
+        documents: [ExportFiles.frogIndexName: RecordedFile(index)]))
   }
 
   private func parameters(of method: ExportMethod) -> JSONValue {
@@ -152,6 +173,13 @@ struct ExportDocuments {
       ])
     case .loraXS:
       return .object(["rank": rank, "alpha": .number(choice.alpha ?? Double(choice.rank ?? method.usualRank ?? 1))])
+    case .smt:
+      let blocks = choice.blocks ?? BlockOptions()
+      return .object([
+        "block": .number(Double(blocks.side)), "ratio": .number(blocks.ratio), "rule": .string(blocks.rule.rawValue),
+        "ranking": .string(blocks.ranking.rawValue), "proxy": .boolean(blocks.isProxy),
+        "gradients": blocks.gradients.map { .string($0) } ?? nil,
+      ])
     default: return .object(["rank": rank])
     }
   }

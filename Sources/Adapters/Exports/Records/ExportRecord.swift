@@ -55,15 +55,21 @@ package struct ExportRecord: Codable, Sendable {
 
   /// What a method has of a matrix.
   package struct Method: Codable, Sendable {
-    /// The number of triplets.
-    package var rank: Int
-    /// The share of ‖W‖²_F that the triplets have.
-    package var energy: Double
+    /// The number of triplets; nil with SMT.
+    @ExplicitNull package var rank: Int?
+    /// The share of ‖W‖²_F that the triplets have; nil with SMT.
+    @ExplicitNull package var energy: Double?
     /// The rounding error of the base, ‖·‖_F relative to ‖W‖_F; nil if the base is not changed.
     @ExplicitNull package var baseError: Double?
+    /// The number of blocks that SMT trains; nil with other methods.
+    @ExplicitNull package var blocks: Int?
+
+    init(rank: Int? = nil, energy: Double? = nil, baseError: Double? = nil, blocks: Int? = nil) {
+      (self.rank, self.energy, self.baseError, self.blocks) = (rank, energy, baseError, blocks)
+    }
 
     enum CodingKeys: String, CodingKey {
-      case rank, energy
+      case rank, energy, blocks
       case baseError = "base_error"
     }
   }
@@ -75,7 +81,8 @@ package struct ExportRecord: Codable, Sendable {
 
   /// Describes a finished export.
   init(
-    _ catalog: Catalog, _ plan: ExportPlan, _ rows: [ExportedMatrix], norms: Norms, version: String,
+    _ catalog: Catalog, _ plan: ExportPlan, _ rows: [ExportedMatrix], _ blocks: ChosenBlocks?, norms: Norms,
+    version: String,
     parameters: RunParameters<ExportChoice>, files: [String: RecordedFile]
   ) {
     self.version = version
@@ -83,11 +90,14 @@ package struct ExportRecord: Codable, Sendable {
     checkpoint = CheckpointSource(catalog, norms)
     coverage = catalog.coverage
     self.files = files
-    matrices = zip(plan.targets, rows).map { target, row in
-      Matrix(
+    matrices = zip(plan.targets, rows).enumerated().map { number, pair in
+      let (target, row) = pair
+      var methods = row.methods.mapValues { Method(rank: $0.rank, energy: $0.energy, baseError: $0.baseError) }
+      if let blocks { methods[ExportMethod.smt.rawValue] = Method(blocks: blocks.blocks[number].count) }
+      return Matrix(
         name: target.tensor, module: target.module, shape: [target.rows, target.columns],
         dtype: catalog.matrices[target.ordinal].dtype.rawValue, isTransposed: target.isTransposed, members: row.members,
-        methods: row.methods.mapValues { Method(rank: $0.rank, energy: $0.energy, baseError: $0.baseError) })
+        methods: methods)
     }
   }
 }

@@ -10,6 +10,12 @@ struct ExportMeasurement: MatrixMeasurement {
   let layout: ExportLayout
   let files: PlacedFiles
   let source: TripletSource
+  /// The gradients that rank SMT's blocks; nil if there are none.
+  let gradients: GradientSource?
+
+  var readsWeights: Bool {
+    !choice.bases.isEmpty || source.factors == nil && choice.methods.contains(where: choice.needsTriplets)
+  }
 
   /// What has been written of a matrix.
   struct Finding {
@@ -34,10 +40,20 @@ struct ExportMeasurement: MatrixMeasurement {
       row.rescue = row.rescue ?? rescue?.description
       try task.locally {
         guard let writer else { return }
-        for part in groups[position].parts {
+        if let blocks = choice.blocks, groups[position].parts.contains(where: { $0.method == .smt }) {
+          row.blocks =
+            BlockMeans(
+              scoresOf: triplets, rows: task.matrix.rows, columns: task.matrix.columns, side: blocks.side
+            ).values
+        }
+        for part in groups[position].parts where part.method != .smt {
           row.methods[part.method.rawValue] = try write(part, triplets, of: task, to: writer)
         }
       }
+    }
+    try task.locally {
+      guard task.isOwner, let gradients, let blocks = choice.blocks else { return }
+      row.blocks = try gradients.blocks(of: task.matrix, blocks).values
     }
     let hash = try task.locally { try writer?.finish() ?? "" }
     return Finding(row: row, hash: hash)
@@ -91,6 +107,8 @@ struct ExportedMatrix: MatrixRow {
   let members: Int
   /// What each method has of the matrix, by its name.
   var methods: [String: Method] = [:]
+  /// What ranks each block, by its number, without SMT none.
+  var blocks: [Double] = []
 
   /// What one method has of a matrix.
   struct Method: Codable {

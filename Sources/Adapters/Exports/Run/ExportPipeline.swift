@@ -14,11 +14,11 @@ extension FactorFolder {
   fileprivate func require(
     _ plan: ExportPlan, _ ranks: ExportRanks?, _ choice: ExportChoice, of catalog: Catalog
   ) throws(RunFailure) {
-    for (number, method) in choice.methods.enumerated() {
+    for (number, method) in choice.methods.enumerated() where choice.needsTriplets(method) {
       var needed: [ExactName: Int] = [:]
       for (index, target) in plan.targets.enumerated() {
         // Without ranks all singular values decide them.
-        let triplets = ranks.map { method.triplets(rank: method.usualRank == nil ? nil : $0[number, index]) } ?? .all
+        let triplets = ranks.map { method.triplets(rank: $0[number, index]) } ?? .all
         needed[ExactName(target.tensor)] = triplets.positions(order: target.order).upperBound
       }
       try require(of: catalog, for: "\(method.rawValue) needs") { needed[ExactName($0.name)] ?? 0 }
@@ -38,10 +38,15 @@ package struct ExportPipeline: MatrixCommand {
   private let choice: ExportChoice
   /// The folder of stored factors; nil to decompose every matrix.
   private let factors: FilePath?
+  /// The checkpoint of gradients that rank SMT's blocks; nil for none.
+  private let gradients: FilePath?
   package let options: RunOptions
 
-  /// - Parameter factors: the folder of stored factors that triplets come from; nil to decompose every matrix.
-  package init(_ options: RunOptions, _ choice: ExportChoice, factors: FilePath? = nil) {
+  /// - Parameters:
+  ///   - factors: the folder of stored factors that triplets come from; nil to decompose every matrix.
+  ///   - gradients: the checkpoint of gradients that rank SMT's blocks; nil for none.
+  package init(_ options: RunOptions, _ choice: ExportChoice, factors: FilePath? = nil, gradients: FilePath? = nil) {
+    self.gradients = gradients
     self.options = options
     self.choice = choice
     self.factors = factors
@@ -54,6 +59,8 @@ package struct ExportPipeline: MatrixCommand {
     let ranks: ExportRanks?
     /// The stored factors; nil if every matrix is decomposed.
     let factors: FactorFolder?
+    /// The gradients, once they are read; nil if there are none.
+    var gradients: GradientSource?
   }
 
   /// Chooses the matrices, and refuses what does not fit in memory or on the disk.
@@ -79,7 +86,13 @@ package struct ExportPipeline: MatrixCommand {
     _ preparation: inout Preparation, _ inputs: [MatrixInput], threads: Int, in context: RunContext
   ) throws -> OptionWords {
     try preparation.factors?.check(inputs[0].norms)
-    return parameters(preparation.factors, threads: threads).words
+    preparation.gradients = try gradients.map {
+      let catalog = inputs[0].catalog
+      return try GradientSource.load(
+        $0, for: preparation.plan.targets.map { catalog.matrices[$0.ordinal] }, of: catalog, io: options.io,
+        world: context.world)
+    }
+    return parameters(preparation, threads: threads).words
   }
 
   package func work(_ preparation: Preparation, _ run: BegunRun) throws -> FinishedWork<ExportRecord> {
@@ -107,22 +120,26 @@ package struct ExportPipeline: MatrixCommand {
       try context.stage("copies") { try BaseCopy(copies, into: files).run(in: context, stage: "copies") }
     }
     // 3. The adapters of every matrix, each written in its place, and the bases without them.
-    let measurement = ExportMeasurement(choice: choice, layout: layout, files: files, source: source)
+    let measurement = ExportMeasurement(
+      choice: choice, layout: layout, files: files, source: source, gradients: preparation.gradients)
     let outcome = try MatrixStage(Self.matrixStage, of: measurement, over: [targets]).run(
       ExportWork(choice, ranks, plan, isStored: source.factors != nil), in: run)
     var written = outcome.totals
     written.add(preparing: totals)
     // 4. What vouches for them.
     let recorded = try context.stage("hashes") { try files.recorded(on: world, context.watch) }
+    let parameters = parameters(preparation, threads: run.threads)
+    let blocks = try ChosenBlocks(outcome.rows.map(\.blocks), plan, parameters.own)
     let documents = ExportDocuments(
-      plan: plan, ranks: ranks, choice: choice, layout: layout, recorded: recorded, catalog: input.catalog,
+      plan: plan, blocks: blocks, ranks: ranks, choice: parameters.own, layout: layout, recorded: recorded,
+      catalog: input.catalog,
       source: CheckpointSource(input.catalog, input.norms), version: context.version)
     let published = try world.agreeing {
       world.isRoot ? try documents.write(to: run.output.work) : (files: [], recorded: [:])
     }
     let record = ExportRecord(
-      input.catalog, plan, outcome.rows, norms: input.norms, version: context.version,
-      parameters: parameters(source.factors, threads: run.threads), files: published.recorded)
+      input.catalog, plan, outcome.rows, blocks, norms: input.norms, version: context.version,
+      parameters: parameters, files: published.recorded)
     return FinishedWork(record, files: published.files, totals: written) {
       [.init(name: ExportFiles.recordName, content: try Document.encode(record))]
     }
@@ -178,9 +195,10 @@ package struct ExportPipeline: MatrixCommand {
         + "another --out, or export less at a time")
   }
 
-  private func parameters(_ folder: FactorFolder?, threads: Int) -> RunParameters<ExportChoice> {
+  private func parameters(_ preparation: Preparation, threads: Int) -> RunParameters<ExportChoice> {
     var choice = choice
-    choice.factors = folder?.source
+    choice.factors = preparation.factors?.source
+    choice.blocks?.gradients = preparation.gradients?.fingerprint
     return .init(choice, TensorParameters(options.tensors, threads: threads))
   }
 }

@@ -17,8 +17,8 @@ package struct ExportWork: MatrixWork {
   init(_ choice: ExportChoice, isStored: Bool, rank: (ExportMethod) -> Int?) {
     self.isStored = isStored
     var triplets: [Triplets] = []
-    for method in choice.methods {
-      let wanted = method.triplets(rank: method.usualRank == nil ? nil : rank(method))
+    for method in choice.methods where choice.needsTriplets(method) {
+      let wanted = rank(method).map(method.triplets) ?? .all
       if !triplets.contains(wanted) { triplets.append(wanted) }
     }
     self.triplets = triplets

@@ -1,0 +1,51 @@
+import RunCore
+import ShardIO
+import Weights
+
+/// The blocks of an export that SMT trains, by target.
+struct ChosenBlocks {
+  /// How a target is cut into blocks.
+  let grids: [BlockGrid]
+  /// The numbers of the chosen blocks of each target, ascending.
+  let blocks: [[Int]]
+
+  /// - Parameter values: what ranks the blocks of each target.
+  /// - Throws: ``RunFailure`` if the share comes to no block. Nil if SMT is not exported.
+  init?(_ values: [[Double]], _ plan: ExportPlan, _ choice: ExportChoice) throws(RunFailure) {
+    guard let options = choice.blocks else { return nil }
+    let grids = plan.targets.map { BlockGrid(rows: $0.rows, columns: $0.columns, side: options.side) }
+    let weights = plan.targets.reduce(0) { $0.addingSaturated($1.rows * $1.columns) }
+    let count = BlockChoice.count(ratio: options.ratio, weights: weights, side: options.side)
+    guard count > 0 else {
+      throw RunFailure(
+        .usage,
+        "--ratio \(options.ratio) of \(weights) weights comes to no block of \(options.side) × \(options.side): raise it, or choose "
+          + "a smaller --block")
+    }
+    self.grids = grids
+    blocks =
+      BlockChoice(count, of: zip(grids, values).map { BlockMeans($0, $1) }, by: options.ranking).blocks
+  }
+
+  /// The safetensors file with rows and columns of the blocks, for targets that have some.
+  func file(_ plan: ExportPlan) throws -> (bytes: [UInt8], tensors: [(name: String, byteCount: Int)]) {
+    let chosen = plan.targets.indices.filter { !blocks[$0].isEmpty }
+    func name(_ target: Int) -> String { String(plan.targets[target].tensor.dropLast(".weight".count)) + ".blocks" }
+    let layout: ShardLayout
+    do {
+      layout = try ShardLayout(
+        tensors: chosen.map { .init(name: name($0), dtype: .i32, shape: [blocks[$0].count, 2]) },
+        metadata: ["format": "pt"])
+    } catch {
+      throw RunFailure(.data, "the blocks do not fit a file: \(error)")
+    }
+    var bytes = layout.header
+    for target in chosen {
+      let places = blocks[target].flatMap { block in
+        [block / grids[target].blockColumns, block % grids[target].blockColumns].map { Int32($0) }
+      }
+      places.withUnsafeBytes { bytes += $0 }
+    }
+    return (bytes, chosen.map { (name($0), 8 * blocks[$0].count) })
+  }
+}
