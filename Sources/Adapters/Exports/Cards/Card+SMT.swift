@@ -8,8 +8,7 @@ extension Card {
       \(facts.blocks ?? 0) blocks of \(options.side) × \(options.side) weights in \(facts.modules) modules are trained, and nothing else.
       \(chosen(options))
       It starts with the original model, bit for bit.
-      PEFT does not load this method; frogmask (`pip install frogmask`) trains it.
-      The model stays an ordinary transformers model, which any loop and transformers' Trainer train.
+      \(trainerLines)
 
       ## Which base, which adapter
 
@@ -45,7 +44,7 @@ extension Card {
       model.save_pretrained("merged")
       ```
 
-      `merged` is an ordinary checkpoint, which needs no frogmask; copy the tokenizer's files beside it.
+      \(mergedLine)
       The trained weights are in the model after every step, so there is nothing to merge.
       What was saved holds them alone, and does not need this folder.
       \(facts.isCausalModel ? "\nServe the merged model:\n\n    vllm serve merged" : "")

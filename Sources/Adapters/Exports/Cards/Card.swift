@@ -56,6 +56,12 @@ struct Card {
       """
   }
 
+  /// What can be done with merged weights.
+  var mergedLine: String {
+    let library = facts.method.isForPEFT ? "PEFT" : "frogmask"
+    return "`merged` is an ordinary checkpoint, which needs no \(library); copy the tokenizer's files beside it."
+  }
+
   /// What holds of every adapter that PEFT finds by the paths of modules.
   var pathsLine: String {
     """
