@@ -69,6 +69,7 @@ def test_imports_that_pass(check):
             "Sources/frog-mpi/A.swift": "import ArgumentParser\nimport FROGDist\nimport ShardIO\n",
             "Tests/MPITests/A.swift": "import Novelty\nimport Testing\n",
             "Sources/CKernels/a.c": "#include <stdint.h>\n#include <zlib.h>\n",
+            "Sources/MPI/A.swift": 'let python = """\n  import Novelty\n  """\n',
         }
     )
 

@@ -19,8 +19,10 @@ from peft_models import (
     torch,
 )
 
-FROGMASK = ("svft", "spectral-rotation", "lora-xs")
+FROGMASK = ("svft", "spectral-rotation", "lora-xs", "smt")
 METHODS = (*exported.METHODS, *FROGMASK)
+#: Options without which a method gets less of a small model, or nothing at all.
+OPTIONS = {"svft": (), "smt": ("--proxy", "--block", 8, "--ratio", 0.2)}
 
 
 @pytest.fixture
@@ -84,16 +86,18 @@ RUNS += [(method, "llama", ("--rank-by", "energy:0.5")) for method in ("pissa", 
 @pytest.mark.parametrize("method, name, options", RUNS)
 def test_its_python_runs(place, method, name, options):
     """What was trained comes back by the card's way to use it, merges to the same, and converts to the same."""
-    ranked = () if "--rank-by" in options or method == "svft" else ("--rank", 4)
-    card = place(method, name, *ranked, *options)
+    usual = () if "--rank-by" in options else OPTIONS.get(method, ("--rank", 4))
+    card = place(method, name, *usual, *options)
     seen, parameters = run(card)
-    trained, used, merged, *converted = seen
+    trained, used, *others = seen
     with torch.no_grad():
         untrained = outputs(load_model(name, "my-model"))
-        found = [used, merged, outputs(load_model(name, "merged"))]
+        found = [used, outputs(load_model(name, "merged"))]
+        if method != "smt":
+            found.append(others[0])
         # PiSSA and MiLoRA become adapters of the original model, and SVFit becomes a LoRA.
         if method in ("pissa", "milora") and "--keep-base" not in options:
-            found.append(converted[-1])
+            found.append(others[-1])
         if method == "svfit":
             found.append(outputs(peft.PeftModel.from_pretrained(load_model(name, "my-model"), "lora").eval()))
     assert all(is_trained(one, trained, untrained) for one in found)
@@ -129,12 +133,19 @@ def test_its_python_runs_on_16_bits(place, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_says_what_it_is(place, method):
-    card = place(method, "llama", *(() if method == "svft" else ("--rank", 4)))
+    card = place(method, "llama", *OPTIONS.get(method, ("--rank", 4)))
     out = Path("path/of/this/folder").resolve().parent
     record = json.loads((out / "export.json").read_text())
     assert f"`{record['checkpoint']['fingerprint']}`" in card
     assert f"`frog-mpi export {method}`, version {record['version']}" in card
-    assert "| modules | 14 |" in card and f"| rank | {4 if method != 'svft' else '16 to 32'} |" in card
+    adapted = [matrix["methods"][method] for matrix in record["matrices"]]
+    if method == "smt":
+        blocks = [matrix["blocks"] for matrix in adapted if matrix["blocks"]]
+        assert f"| modules | {len(blocks)} |" in card and f"| blocks | {sum(blocks)} |" in card
+        assert "a proxy for the gradients" in card
+    else:
+        ranks = {matrix["rank"] for matrix in adapted}
+        assert "| modules | 14 |" in card and f"| rank | {' to '.join(map(str, sorted({min(ranks), max(ranks)})))} |" in card
     for heading in ("Which base, which adapter", "Train", "Use and merge", "Good to know", "Origin"):
         assert f"\n## {heading}\n" in card
     assert all(len(line) <= 300 for line in card.splitlines())

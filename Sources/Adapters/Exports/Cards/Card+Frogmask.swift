@@ -1,5 +1,4 @@
 import FactorCache
-import RunCore
 
 extension Card {
   /// What is said of a method that frogmask trains.
@@ -12,6 +11,14 @@ extension Card {
     let start: String
   }
 
+  /// Who trains a method that PEFT does not load.
+  var trainerLines: String {
+    """
+    PEFT does not load this method; frogmask (`pip install frogmask`) trains it.
+    The model stays an ordinary transformers model, which any loop and transformers' Trainer train.
+    """
+  }
+
   /// The card of a method that PEFT does not load.
   func forFrogmask(_ method: FrogmaskMethod) -> String {
     let module = method.module
@@ -21,8 +28,7 @@ extension Card {
           \(method.formula)
 
       \(method.start)
-      PEFT does not load this method; frogmask (`pip install frogmask`) trains it.
-      The model stays an ordinary transformers model, which any loop and transformers' Trainer train.
+      \(trainerLines)
 
       ## Which base, which adapter
 
@@ -55,7 +61,7 @@ extension Card {
       model.save_pretrained("merged")
       ```
 
-      `merged` is an ordinary checkpoint, which needs no frogmask; copy the tokenizer's files beside it.
+      \(mergedLine)
       \(facts.isCausalModel ? "\nNo server knows this method, but all serve `merged`:\n\n    vllm serve merged" : "")
 
       ## Good to know

@@ -22,13 +22,7 @@ extension Card {
       So the adapter has rank 2r\(isAdaLoRA ? "" : ", and 2α, so that the scale is that of r and α").
       It starts with the original model, but for rounding in F32.
 
-      ## Which base, which adapter
-
-      | to | base | adapter |
-      |---|---|---|
-      | train | the original model | this folder |
-      | train on, or run what was trained | the original model | the folder that training has saved |
-      | run what was merged | the merged folder | none |
+      \(originalBase)
 
       ## Train
 
@@ -39,9 +33,7 @@ extension Card {
       ```python
       \(imports)
 
-      folder = "path/of/this/folder"
-      model = \(facts.modelClass).from_pretrained("my-model")
-      model = PeftModel.from_pretrained(model, folder, is_trainable=True)
+      \(loading)
       for name, parameter in model.named_parameters():
           parameter.requires_grad_(".lora_A." in name or ".lora_B." in name)
           if ".lora_A." in name:
@@ -65,6 +57,15 @@ extension Card {
       """
   }
 
+  /// Puts the adapter on the original model.
+  var loading: String {
+    """
+    folder = "path/of/this/folder"
+    model = \(facts.modelClass).from_pretrained("my-model")
+    model = PeftModel.from_pretrained(model, folder, is_trainable=True)
+    """
+  }
+
   /// Loads what was trained on the original model, and merges it.
   var originalUsage: String {
     """
@@ -76,7 +77,7 @@ extension Card {
     model.save_pretrained("merged")
     ```
 
-    `merged` is an ordinary checkpoint, which needs no PEFT; copy the tokenizer's files beside it.
+    \(mergedLine)
     """
   }
 

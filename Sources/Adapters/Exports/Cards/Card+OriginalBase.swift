@@ -43,7 +43,7 @@ extension Card {
     model.save_pretrained("merged")
     ```
 
-    `merged` is an ordinary checkpoint, which needs no PEFT; copy the tokenizer's files beside it.
+    \(mergedLine)
     Keep "mica" to train on.
     \(serving(base: "my-model", adapter: "trained", rank: facts.rank))
 
@@ -100,9 +100,7 @@ extension Card {
     ```python
     \(imports)
 
-    folder = "path/of/this/folder"
-    model = \(facts.modelClass).from_pretrained("my-model")
-    model = PeftModel.from_pretrained(model, folder, is_trainable=True)
+    \(loading)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".lora_E." in name)
     \(loop)
@@ -208,7 +206,7 @@ extension Card {
     model.save_pretrained("merged")
     ```
 
-    `merged` is an ordinary checkpoint, which needs no PEFT; copy the tokenizer's files beside it.
+    \(mergedLine)
     \(mergedServing)
 
     ## Good to know

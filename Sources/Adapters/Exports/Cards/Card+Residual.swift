@@ -141,7 +141,7 @@ extension Card {
     model.save_pretrained("merged")
     ```
 
-    `merged` is an ordinary checkpoint, which needs no PEFT; copy the tokenizer's files beside it.
+    \(mergedLine)
     """
   }
 

@@ -15,10 +15,10 @@ struct Card {
       case .mica: mica
       case .svfit: svfit
       case .tinylora: tinyLoRA
-      case .smt: smt
       case .svft: forFrogmask(svft)
       case .spectralRotation: forFrogmask(rotation)
       case .loraXS: forFrogmask(loraXS)
+      case .smt: smt
       }
     return facts.frontMatter + body + "\n" + facts.origin
   }
@@ -32,7 +32,7 @@ struct Card {
     """
   }
 
-  /// A loop that trains what can be trained.
+  /// Some steps that train what can be trained.
   var loop: String {
     """
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
@@ -40,7 +40,7 @@ struct Card {
     """
   }
 
-  /// The steps of a loop.
+  /// Some steps of an optimizer.
   var steps: String {
     let loss =
       facts.isCausalModel
@@ -54,6 +54,12 @@ struct Card {
           optimizer.step()
           optimizer.zero_grad()
       """
+  }
+
+  /// What can be done with merged weights.
+  var mergedLine: String {
+    let library = facts.method.isForPEFT ? "PEFT" : "frogmask"
+    return "`merged` is an ordinary checkpoint, which needs no \(library); copy the tokenizer's files beside it."
   }
 
   /// What holds of every adapter that PEFT finds by the paths of modules.

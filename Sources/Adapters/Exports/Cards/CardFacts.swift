@@ -12,20 +12,17 @@ struct CardFacts {
   let architecture: String?
   /// Whether the model predicts the next token.
   let isCausalModel: Bool
-  /// The number of triplets of every module that has an adapter.
+  /// The number of modules that have an adapter.
+  let modules: Int
+  /// The number of triplets of each of them.
   let ranks: [Int]
+  /// The number of blocks that SMT trains; nil with other methods.
+  let blocks: Int?
   /// The number of modules that the method has no way to.
   let leftOut: Int
   /// The last names of adapted modules that are names of experts' matrices too.
   let namesOfExperts: [String]
 
-  /// The number of blocks that are trained of each module; empty without SMT.
-  let blocks: [Int]
-
-  /// The number of all blocks.
-  var blockCount: Int { blocks.reduce(0, +) }
-  /// The number of modules with blocks.
-  var blockMatrices: Int { blocks.count { $0 > 0 } }
   /// The largest number of triplets.
   var rank: Int { ranks.max() ?? 1 }
   /// Whether modules have different numbers of triplets.
@@ -82,8 +79,8 @@ struct CardFacts {
   var origin: String {
     let rows = [
       ("made by", "`frog-mpi export \(method.rawValue)\(keepsBase ? " --keep-base" : "")`, version \(version)"),
-      ("modules", "\(blocks.isEmpty ? ranks.count : blockMatrices)"),
-      ("rank", blocks.isEmpty ? rankText : ""),
+      ("modules", "\(modules)"),
+      blocks.map { ("blocks", "\($0)") } ?? ("rank", rankText),
       ("α", method.hasAlpha ? Self.text(alpha) : ""),
       ("class of the model", knownClass.map { "`\($0)`" } ?? ""),
       ("fingerprint of the original model's weight matrices", "`\(source.fingerprint)`"),

@@ -95,15 +95,18 @@ struct ExportDocuments {
     return [card, (adapter, ExportFiles.configName, try config.encode())]
   }
 
+  /// The card of a method.
   private func card(of method: ExportMethod, ranks: [Int]) -> Card {
-    Card(
+    let blocks = method == .smt ? blocks?.blocks : nil
+    let adapted = plan.targets.indices.filter { target in
+      !method.leavesOut(plan.targets[target]) && blocks?[target].isEmpty != true
+    }
+    return Card(
       CardFacts(
         method: method, choice: choice, version: version, source: source, architecture: plan.architecture,
-        isCausalModel: plan.isCausalModel,
-        ranks: zip(plan.targets, ranks).filter { !method.leavesOut($0.0) }.map(\.1),
-        leftOut: plan.targets.count(where: method.leavesOut),
-        namesOfExperts: Set(plan.targets.filter(\.isNamedAsExpert).map(\.lastName)).sorted(),
-        blocks: method == .smt ? blocks?.blocks.map(\.count) ?? [] : []))
+        isCausalModel: plan.isCausalModel, modules: adapted.count, ranks: adapted.map { ranks[$0] },
+        blocks: blocks?.reduce(0) { $0 + $1.count }, leftOut: plan.targets.count(where: method.leavesOut),
+        namesOfExperts: Set(plan.targets.filter(\.isNamedAsExpert).map(\.lastName)).sorted()))
   }
 
   /// The index of an adapter for frogmask.
