@@ -48,6 +48,14 @@ struct ExportPlan: Codable, Sendable {
 extension ExportPlan {
   /// Refuses what no adapter can be made of.
   private static func check(_ targets: [ExportTarget], of catalog: Catalog, _ choice: ExportChoice) throws {
+    for method in choice.methods {
+      if let first = targets.first, targets.allSatisfy(method.leavesOut) {
+        throw RunFailure(
+          .usage,
+          "\(method.rawValue): none of the modules can have an adapter, since PEFT takes names such as \(quoted(first.module)) for those "
+            + "of experts: choose others with --target-modules")
+      }
+    }
     for target in targets {
       let matrix = catalog.matrices[target.ordinal]
       let place = catalog.place(of: matrix)

@@ -51,7 +51,11 @@ struct LinearLayers {
       let parameter = placement?.placement?.parameter ?? info.name
       guard parameter.hasSuffix(".weight") || entry.matrixCount > 0 else { continue }
       let module = parameter.hasSuffix(".weight") ? String(parameter.dropLast(7)) : parameter
-      func leaveOut(_ reason: String) { others.append((module, reason)) }
+      // A user may know the module by either name.
+      let path = info.name.hasSuffix(".weight") ? String(info.name.dropLast(7)) : info.name
+      func leaveOut(_ reason: String) {
+        others += path == module ? [(module, reason)] : [(module, reason), (path, reason)]
+      }
       if let reason = entry.tensorClass.reason {
         leaveOut("it is left out (\(reason)); count it with --include if it is a linear layer")
       } else if placement != nil, placement?.placement == nil {
