@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import exported
+from harness import assert_refused, final_files
 from peft_models import (
     TORCH,
     TRAINED,
@@ -303,3 +304,17 @@ def test_projections_of_tinylora(export, source):  # noqa: F811
         assert abs(together.mean()) <= 5 / count**0.5 and abs(together.var() - 1) <= 5 * (2 / count) ** 0.5
         assert len({values.tobytes() for values in found[seed]}) == len(found[seed])
     assert not np.array_equal(found[0][0], found[1][0])
+
+
+@pytest.mark.parametrize(
+    "method, targets, words",
+    [
+        ("pissa", "model.layers.0.mlp.experts.0.gate_proj", ("experts.0.gate_proj", "gets no adapter", "stack of experts")),
+        ("pissa", "model.layers.0.mlp.experts.gate_up_proj", ("experts.gate_up_proj", "gets no adapter", "stack of experts")),
+        ("mica", "gate_proj,up_proj", ("mica", "shared_expert.gate_proj", "--target-modules")),
+    ],
+)
+def test_experts_get_no_adapter(frog, source, tmp_path, method, targets, words):  # noqa: F811
+    options = ("--out", tmp_path / "out", "--rank", 2, "--target-modules", targets)
+    assert_refused(frog("export", method, source("qwen-moe"), *options), 64, *words)
+    assert final_files(tmp_path / "out") == []
