@@ -68,7 +68,8 @@ struct ExportArguments: ParsableArguments {
       throw ValidationError("--rank is given by --rank-by \(rankBy.rawValue)")
     }
     if rankBy == .alpha, rank == nil, Set(methods.compactMap(\.usualRank)).count > 1 {
-      throw ValidationError("--rank-by alpha multiplies --rank, of which these methods have different defaults: give one")
+      throw ValidationError(
+        "--rank-by alpha multiplies --rank, of which these methods have different defaults: give one")
     }
     if serveable, rankBy == nil { throw ValidationError("--serveable belongs to --rank-by") }
     try need("--alpha", alpha != nil, [.pissa, .milora, .mica, .loraXS])
