@@ -22,7 +22,8 @@ from torch_factors import matrices
 def model_of(checkpoint):
     """A module with a linear layer for each matrix, under the name that the checkpoint gives it."""
     root = torch.nn.Module()
-    for name, weight in matrices(checkpoint):
+    shards = sorted(checkpoint.glob("*.safetensors"))
+    for name, weight in (matrix for shard in shards for matrix in matrices(shard)):
         *path, last = name.removesuffix(".weight").split(".")
         module = root
         for part in path:

@@ -72,7 +72,9 @@ struct OptionWordsTests {
   private func another<Parameters: Codable & ShapingOptions>(
     _ parameters: Parameters, at path: [String], in document: [String: Any]
   ) -> OptionWords? {
-    for value in [true, false, 3, 4, "x", ["x"]] as [Any] {
+    // The last is what a document says of stored factors.
+    let factors: [String: Any] = ["dtype": "bf16", "rank": 1, "sha256": "x"]
+    for value in [true, false, 3, 4, "x", ["x"], factors] as [Any] {
       let changed = replacing(document, path[...], by: value)
       guard let text = try? JSONSerialization.data(withJSONObject: changed),
         let other = try? JSONDecoder().decode(Parameters.self, from: text),

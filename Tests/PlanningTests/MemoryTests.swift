@@ -48,6 +48,16 @@ struct MemoryTests {
     #expect((16 * square...16 * square + (192 << 20)).contains(bytes(.f32, 8192)))
   }
 
+  @Test("stored factors: the vectors of one side, and two panels of single precision")
+  func stored() {
+    func bytes(_ work: ScoreWork) -> Int { MemoryModel(work, limit: .max).bytes(rows: 8192, columns: 8192) ?? 0 }
+    let base = MemoryModel.base + 32 * 2 * 8192
+    let (side, panel) = (4 * 8192 * 8192, 4 * PanelShape.scoreElements)
+    #expect(bytes(ScoreWork(solver: .stored)) == base + side + 2 * panel)
+    #expect(bytes(ScoreWork(solver: .stored, scoreRank: 64)) == base + (side + panel) / 128 + panel)
+    #expect(bytes(ScoreWork(solver: .stored, rankedCopies: 2)) == base + side + 4 * panel)
+  }
+
   @Test("a team needs less of each rank the larger it is, and LAPACK's 32-bit limit binds only a rank alone")
   func teams() {
     let memory = MemoryModel(ScoreWork(solver: .exact(.f64)), limit: .max)
@@ -63,7 +73,8 @@ struct MemoryTests {
     for work in [
       ScoreWork(solver: .exact(.f64)),
       ScoreWork(solver: .randomized(rank: 64, oversample: 8, powerIterations: 1)), ScoreWork(solver: .none),
-      SpectrumWork(leading: leading, replicas: 1), PairWork(leading: leading, ofDifference: true),
+      ScoreWork(solver: .stored), SpectrumWork(leading: leading, replicas: 1),
+      SpectrumWork(leading: leading, replicas: 1, isStored: true), PairWork(leading: leading, ofDifference: true),
     ] as [any MatrixWork] {
       let memory = MemoryModel(work, limit: .max)
       for (rows, columns) in [(1 << 31, 1 << 31), (2, 1 << 61), (1 << 61, 2), (3_037_000_499, 3_037_000_499)] {

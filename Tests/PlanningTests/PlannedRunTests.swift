@@ -74,6 +74,10 @@ struct PlannedRunTests {
     #expect(exact.read == 520_000 && exact.written == 10_600)
     #expect(traffic(ScoreWork(solver: .exact(.f64), passes: 2)).read == 650_000)
     #expect(traffic(ScoreWork(solver: .none)).read == 390_000)
+    // Stored factors: norms alone, and every factor for its hash and for each pass.
+    let stored = PlannedMask(ScoreWork(solver: .stored, passes: 2), keeps: [1000], auditCount: 0, factorBytes: 700_000)
+      .traffic(matrices, teams: [1, 1], rehearsal: nil)
+    #expect(stored.read == 130_000 + 3 * 700_000 && stored.written == exact.written)
     let spilled = try #require(exact.spilled)
     #expect(spilled > 8_000 && spilled < 520_000)
     #expect(traffic(ScoreWork(solver: .none), keep: 65_000).spilled == 520_000)
@@ -91,6 +95,12 @@ struct PlannedRunTests {
     #expect(
       work(LeadingVectors(64, [.left, .right]), replicas: 1).operations == all.operations + plain.operations)
     #expect(work(replicas: 1, team: 4) == work(team: 4))
+    // Stored spectra cost next to nothing, and shuffled copies of them as much as ever.
+    func stored(_ replicas: Int) -> MatrixCost {
+      SpectrumWork(replicas: replicas, isStored: true).cost(rows: 4096, columns: 1024, team: 1, at: .standard)
+    }
+    #expect(stored(0).operations == 0 && stored(0).basis < plain.basis / 1000)
+    #expect(stored(1).operations == plain.operations)
     let draws = work(draws: 1000)
     #expect(draws.operations == plain.operations && draws.basis > plain.basis + 1)
   }

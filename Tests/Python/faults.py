@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes runs of `mask`, `analyze`, `compare` and `factor` fail at their calls on files, and checks what is left; see scripts/faults.
+"""Makes runs of mask, analyze, compare, factor and export fail at their calls on files, and checks what is left; see scripts/faults.
 
 A *scenario* is a run on two ranks of checkpoints so small that it takes half a second. It is done once undisturbed, for
 the bytes that every other run must end with, while Tests/Interposers/files.c logs the calls of each rank. A *case* is a
@@ -159,6 +159,9 @@ FACTOR = Command(
 )
 
 
+EXPORT = Command("export", "export.json", {"export.json": lambda record: digests(record["files"])}, has_verify=True)
+
+
 @dataclass(frozen=True)
 class Older:
     """Finished results that a run finds in its folder, and replaces: those of the same command, asked for otherwise."""
@@ -166,6 +169,7 @@ class Older:
     options: tuple
     #: Where they differ from those of the run.
     inputs: tuple = ()
+    methods: str = ""
 
 
 @dataclass
@@ -176,6 +180,8 @@ class Scenario:
     options: tuple
     #: The checkpoints, folders that Harness.make_checkpoints has made.
     inputs: tuple = ("small",)
+    #: What `export` makes; it stands before the checkpoint.
+    methods: str = ""
     older: Older | None = None
     #: At which call of rank 1 the run was killed that it goes on with; 0 if there was none.
     killed_at: int = 0
@@ -194,6 +200,7 @@ SPECTRA = ("--vectors", "--overlap", 4, "--randomize", "--mp-fit")
 WEIGHTED = ("--budget", "5%", "--analyze", "--quality-weight", "alpha")
 PAIR = ("small", "tuned")
 UPDATE = ("--delta-spectrum", "--top", 4)
+FURNISHED = ("furnished",)
 SCENARIOS = [
     Scenario("plain", MASK, TIED),
     Scenario("pread", MASK, ("--budget", "3%", "--io", "pread", "--select", "matrix", "--format", "bitmap", "--names", "transformers5")),
@@ -226,6 +233,12 @@ SCENARIOS = [
     # Its files have other names.
     Scenario("factor-overwrite", FACTOR, ("--rank", 12), older=Older(("--dtype", "bf16"), inputs=("other",))),
     Scenario("factor-resume", FACTOR, (), killed_at=80),
+    Scenario("export", EXPORT, ("--rank", 4, "--diagonals", 1), inputs=FURNISHED, methods="pissa,svft,mica"),
+    # A base and an adapter get new files, two methods go, and one comes.
+    Scenario("export-overwrite", EXPORT, ("--rank", 4), inputs=FURNISHED, methods="pissa,lora-xs",
+        older=Older(("--rank", 3, "--diagonals", 2), methods="pissa,svft,milora")),
+    # Two stages with a journal each: the second one writes.
+    Scenario("export-resume", EXPORT, ("--rank-by", "energy:0.7", "--diagonals", 1), inputs=FURNISHED, methods="pissa,svft", killed_at=190),
 ]  # fmt: skip
 
 # Runs of seconds, for kills at any time of them; the I-th kill takes them in turn.
@@ -235,6 +248,7 @@ LARGE = [
     Scenario("large-mask-analyze", MASK, WEIGHTED, inputs=("large",)),
     Scenario("large-compare", COMPARE, ("--delta-spectrum",), inputs=("large", "large-tuned")),
     Scenario("large-factor", FACTOR, (), inputs=("large",)),
+    Scenario("large-export", EXPORT, ("--rank", 16), inputs=("large",), methods="pissa,svft,milora"),
 ]
 
 
@@ -293,6 +307,11 @@ class Harness:
         small = checkpoints.write_checkpoint(self.folder / "small", tensors, shard_size=25_000)
         # Where output heads are included this decides whether they count: who overlooks the file makes other masks.
         (small / "config.json").write_text(json.dumps({"model_type": "llama", "tie_word_embeddings": True}))
+        # The same with files that bases of an export have too.
+        furnished = shutil.copytree(small, self.folder / "furnished")
+        (furnished / "tokenizer.json").write_text("{}")
+        (furnished / "original").mkdir()
+        (furnished / "original/params.json").write_text("{}")
         # The same in more files. Masks of this one have other names.
         checkpoints.write_checkpoint(self.folder / "other", tensors, shard_size=12_000)
         checkpoints.write_checkpoint(self.folder / "tuned", tuned(tensors, generator), shard_size=40_000)
@@ -307,7 +326,7 @@ class Harness:
 
     # Running
 
-    def run(self, scenario, out, options, ranks, faults=(), kill=None, limit=None, inputs=()):
+    def run(self, scenario, out, options, ranks, faults=(), kill=None, limit=None, inputs=(), methods=""):
         """One run under mpirun, stopped when it takes too long; `kill(process)` may end some of it."""
         limit = limit or self.limit
         inputs = [self.folder / name for name in inputs or scenario.inputs]
@@ -317,7 +336,8 @@ class Harness:
         if settings:
             roots = ":".join(map(str, (*inputs, *(option for option in options if isinstance(option, PurePath)), out)))
             command += ["env", f"LD_PRELOAD={self.interposer}", f"FROG_FAULT_ROOTS={roots}", *settings]
-        command += [self.binary, scenario.command.name, *inputs, "--out", out, "--threads", 1, "--quiet", *options]
+        methods = [methods or scenario.methods] if scenario.methods else []
+        command += [self.binary, scenario.command.name, *methods, *inputs, "--out", out, "--threads", 1, "--quiet", *options]
         command = [str(part) for part in command]
         started = time.monotonic()
         with tempfile.TemporaryFile() as log:
@@ -384,7 +404,7 @@ class Harness:
         """The folder as every run of the scenario finds it, if it is not a new one."""
         out = self.start(scenario)
         if older := scenario.older:
-            ended = self.run(scenario, out, older.options, 1, inputs=older.inputs)
+            ended = self.run(scenario, out, older.options, 1, inputs=older.inputs, methods=older.methods)
             if self.expect(ended, out) == scenario.bytes:
                 raise SystemExit(f"{scenario.name}: the older results are those of the run")
         elif scenario.killed_at:
@@ -498,7 +518,7 @@ class Harness:
         """What a failed run has left under final names; `before`: what was there, None if nothing."""
         command, wanted, found = scenario.command, scenario.bytes, contents(out)
         # A folder is made before the first file gets its name in it, and goes after the last has gone.
-        made = {f"{path.rpartition('/')[0]}/" for path in [*wanted, *(before or {})] if "/" in path}
+        made = {f"{folder}/" for path in [*wanted, *(before or {})] for folder in PurePath(path).parents}
         strays = sorted(found.keys() - wanted.keys() - (before or {}).keys() - made)
         problems = [f"left behind: {' '.join(strays)}"] if strays else []
         is_whole = found in (wanted, before)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,9 +237,9 @@ def test_a_team_where_memory_needs_it(frog, tmp_path):
 # Interrupted runs -------------------------------------------------------------------------------------------------------------------
 
 
-def killed(frog, source, out, records, ranks=2):
-    """Kills all ranks of a run when it has so many records. Returns how many there are."""
-    command = [frog.binary, "factor", source, "--out", out, "--threads", 1, "--quiet"]
+def killed(frog, source, out, records, ranks=2, *, command=("factor",), options=(), how=signal.SIGKILL):
+    """Ends all ranks of a run when it has so many records. Returns how many there are."""
+    command = [frog.binary, *command, source, "--out", out, "--threads", 1, "--quiet", *options]
     command = ["mpirun", "-n", ranks, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", *command]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     process = subprocess.Popen(
@@ -250,11 +251,11 @@ def killed(frog, source, out, records, ranks=2):
         time.sleep(0.002)
     for entry in os.listdir("/proc"):
         try:
-            fields = open(f"/proc/{entry}/stat").read().rpartition(")")[2].split() if entry.isdigit() else []
+            fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split() if entry.isdigit() else []
         except OSError:
             continue
         if fields and int(fields[3]) == process.pid:
-            os.kill(int(entry), signal.SIGKILL)
+            os.kill(int(entry), how)
     process.wait()
     return len(list((out / WORK).glob("*.frogrec")))
 

@@ -58,6 +58,13 @@ def report(frog, folder, case, when, harm, *options):
         ("analyze", ENDED, RESUMED, 'mkdir -p "$OUT"/.frog-mpi; ' + REMOVE.format("details.csv"),
             ["WRONG: after going on with", "missing details.csv", ".frog-mpi is there after going on"]),
         ("compare", ENDED, RESUMED, "exit 70", ["LOST: going on with"]),
+        # In folders in folders.
+        ("export", SURVIVED, FAULTED, CHANGE.format("pissa/adapter/adapter_config.json"),
+            ["WRONG: it succeeds with other bytes: other bytes in pissa/adapter/adapter_config.json",
+             "WRONG: pissa/adapter/adapter_config.json is not what export.json vouches for"]),
+        ("export", SURVIVED, FAULTED, REMOVE.format("pissa/original/params.json"),
+            ["WRONG: pissa/original/params.json is not there, and export.json vouches for it"]),
+        ("export", ENDED, FAULTED, 'mkdir -p "$OUT"/pissa/more; exit "$STATUS"', ["left behind: pissa/more/"]),
         # In the folders of several masks.
         ("several", SURVIVED, FAULTED, CHANGE.format("global-2%/layers.csv"),
             ["WRONG: it succeeds with other bytes: other bytes in global-2%/layers.csv",

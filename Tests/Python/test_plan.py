@@ -328,7 +328,12 @@ def test_calibration(frog, shapes, tmp_path, ranks):
 
 ANALYSES = [(), ("--randomize",), ("--overlap", 8), ("--randomize", "--overlap", 8)]
 COMPARISONS = [(), ("--delta-spectrum", "--top", 8)]
-PHASES = {"mask": {"norms", "scores", "masks"}, "analyze": {"norms", "spectra"}, "compare": {"norms", "pairs"}, "factor": {"norms", "factors", "hashes"}}
+PHASES = {
+    "mask": {"norms", "scores", "masks"},
+    "analyze": {"norms", "spectra"},
+    "compare": {"norms", "pairs"},
+    "factor": {"norms", "factors", "hashes"},
+}
 
 
 def single(folder, shape, name="model.layers.0.self_attn.o_proj", scale=0.0, dtype="F32"):

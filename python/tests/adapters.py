@@ -130,9 +130,22 @@ def cayley(A):
     return (one - K) @ torch.linalg.inv(one + K)
 
 
-def dense(method, weight, values, rank=None, alpha=8, pattern=None):
-    """W' in the type of `weight`, from trained values; differentiable."""
-    U, S, Vt = (part.to(weight.dtype) for part in decomposed(weight.detach(), rank))
+def stored(method, folder, tensor):
+    """U, S and Vᵀ of a weight as a folder has them."""
+    found = {name: value for file in folder.glob("*.safetensors") for name, value in load_file(file).items()}
+    module = tensor.removesuffix(".weight")
+    if method == "svft":
+        return [found[f"{module}.svft_layer.{part}"] for part in ("u", "s_pre", "v")]
+    if method == "spectral-rotation":
+        return found[f"{module}.U"], found[f"{module}.S"], found[f"{module}.V"].T
+    A, B = (found[f"base_model.model.{module}.lora_{part}.weight"] for part in "AB")
+    S = A.double().norm(dim=1)
+    return B, S, A.double() / S[:, None]
+
+
+def dense(method, weight, values, rank=None, alpha=8, pattern=None, parts=None):
+    """W' in the type of `weight`, from trained values; differentiable. `parts`: U, S and Vᵀ, by default those of NumPy."""
+    U, S, Vt = (part.to(weight.dtype) for part in parts or decomposed(weight.detach(), rank))
     r = S.numel()
     values = {name: value.to(weight.dtype) for name, value in values.items()}
     if method == "svft":

@@ -11,16 +11,11 @@ from test_guide import blocks
 
 
 @pytest.fixture
-def place(checkpoint, tmp_path, monkeypatch):
+def place(frog, checkpoint, tmp_path, monkeypatch):
     """A folder with a model and its exports under the names that the guide uses."""
     (tmp_path / "my-model").symlink_to(checkpoint("llama"))
-    for method, options in [
-        ("svft", {"d": 16}),
-        ("spectral-rotation", {"rank": 8}),
-        ("lora-xs", {"rank": 8}),
-        ("smt", {"blocks": lambda m, n: [(0, 1)]}),
-    ]:
-        adapters.export(tmp_path / f"my-{method}", checkpoint("llama"), method, LLAMA, **options)
+    frog("export", "svft,spectral-rotation,lora-xs", checkpoint("llama"), "--out", tmp_path / "my-export", "--rank", 8)
+    adapters.export(tmp_path / "my-export/smt", checkpoint("llama"), "smt", LLAMA, blocks=lambda m, n: [(0, 1)])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -30,7 +30,7 @@ struct FactorMeasurement: MatrixMeasurement {
     let svd = try task.triplets(choice.triplets)
     return try task.locally {
       let values = try stored(svd.singularValues, of: task)
-      if choice.dtype != .f32 { svd.roundElements(choice.dtype.rounded) }
+      if choice.dtype == .bf16 { svd.roundElements(choice.dtype.rounded) }
       // Only the owner keeps the result.
       let errors =
         try task.isOwner

@@ -18,7 +18,7 @@ package struct FactorWork: MatrixWork {
     var seconds =
       operations.products / products / members
       + operations.eigenvectors / rates.eigensolver(.f64, order: order, team: team) / members
-    seconds += (operations.orthonormal + errors) / products
+    seconds += errors / products
     if team > 1 {
       // The Gram matrix, its vectors and their images travel.
       let (core, stream) = (Double(order), Double(max(rows, columns)))

@@ -33,7 +33,7 @@ struct LeadingSides {
     var (far, refusal): (SingularVectors?, SolverError?) = (nil, nil)
     if leading.sides.contains(shape.isTall ? .left : .right) {
       let image = try agreed(ranks) {
-        try projection(source, on: core, columns: 0..<count, panels: ranks.share(shape.projectionPanels))
+        try projection(source, on: core, count: count, panels: ranks.share(shape.projectionPanels))
       }
       try ranks.add(image)
       refusal = gram.refusal(ofImages: image, rows: shape.stream)

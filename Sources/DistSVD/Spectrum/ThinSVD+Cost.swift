@@ -5,13 +5,11 @@ extension ThinSVD {
     package let products: Double
     /// The eigenvectors of the Gram matrix, which a team shares.
     package let eigenvectors: Double
-    /// The orthonormal vectors of the longer side, which every member makes.
-    package let orthonormal: Double
 
-    package var total: Double { products + eigenvectors + orthonormal }
+    package var total: Double { products + eigenvectors }
   }
 
-  /// The operations for a `rows × columns` matrix whose Gram matrix resolves all values; no shape tells whether it does.
+  /// The operations for a `rows × columns` matrix without small singular values; no shape tells whether it has some.
   package static func operations(rows: Int, columns: Int, _ wanted: Triplets) -> Operations {
     let shape = PanelShape(rows: rows, columns: columns)
     let (core, stream) = (Double(shape.core), Double(shape.stream))
@@ -20,8 +18,7 @@ extension ThinSVD {
     let vectors =
       4 / 3 * core * core * core + (count == core ? 4 / 3 * core * core * core : 0) + 2 * core * core * count
     return Operations(
-      products: stream * core * core + 2 * stream * core * count, eigenvectors: vectors,
-      orthonormal: 4 * stream * count * count)
+      products: stream * core * core + 2 * stream * core * count, eigenvectors: vectors)
   }
 
   /// The memory that one of `members` ranks needs at most, in bytes, without that of the source.
@@ -41,7 +38,7 @@ extension ThinSVD {
     // Both sides, R, its decomposition with LAPACK's workspace, and both sides as it turns them; in a team, the longer side
     // while it is added up.
     let sides =
-      (2.5 * core + 1.5 * stream) * count + 8 * count * count + 2 * shape.longestProjectionPanel
+      (2.5 * core + 1.5 * stream) * count + 8 * count * count + 3 * shape.longestProjectionPanel
       + (members > 1 ? stream * count : 0)
     // The vectors that test the results, and the workspaces of LAPACK, are some vectors of each side.
     return 8 * (max(gram, sides) + 200 * (core + stream))

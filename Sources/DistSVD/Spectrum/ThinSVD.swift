@@ -55,7 +55,7 @@ package struct ThinSVD {
   /// - Throws: ``SolverError``, or what `source` throws.
   /// - Complexity: with p and q the smaller and the larger dimension and r triplets, q·p² + 4/3·p³ + 2·p²·r operations
   ///   for the vectors of the smaller side, 4/3·p³ more where all are wanted, and 2·q·p·r for the other side. What
-  ///   ``TailSides`` does for small singular values is more. 2 to 4 reads of the matrix.
+  ///   ``TailSides`` does for small singular values is more. 2 reads of the matrix, and 1 for each further try.
   ///
   /// C functions: `dsyrk`, `dsytrd`, `dstedc` or `dstemr`; `sgemm`, `dgemm`; `dgeqrf`, `dorgqr`; `dgesdd`.
   package init(of source: some PanelSource, _ wanted: Triplets = .all) throws {

@@ -25,10 +25,13 @@ struct ThinSides {
     _ separation: Separation, among ranks: some RowSharing
   ) throws -> Result<ThinSides, SolverError> {
     let shape = PanelShape(source)
-    let (count, single, kept) = (values.count, separation.single, separation.kept)
+    let (count, kept) = (values.count, separation.kept)
     let panels = ranks.share(shape.projectionPanels)
-    let (near, far) = try agreed(ranks) {
-      (try narrowed(vectors), try AlignedBuffer<Float>(count: shape.stream * count))
+    let (near, far, image) = try agreed(ranks) {
+      let (near, far) = (try narrowed(vectors), try AlignedBuffer<Float>(count: shape.stream * count))
+      let image = try AlignedBuffer<Double>(count: shape.stream * (count - kept))
+      try project(source, vectors, near, values, separation, panels: panels, into: far, image)
+      return (near, far, image)
     }
     var values = values
     /// The reason to refuse a vector whose image does not have the length that its eigenvalue says; nil if it does.
@@ -40,14 +43,6 @@ struct ThinSides {
     }
     if kept > 0 {
       // 1. Images of the vectors, divided by their singular values.
-      try agreed(ranks) {
-        try project(
-          source, on: near, columns: 0..<single, panels: panels, slice: LocalBLAS.sliceLength
-        ) { lines, products in store(products, lines, 0..<single, values, stream: shape.stream, into: far) }
-        try project(source, on: vectors, columns: single..<kept, panels: panels) { lines, products in
-          store(products, lines, single..<kept, values, stream: shape.stream, into: far)
-        }
-      }
       try ranks.add(far)
       for column in 0..<kept {
         let start = far.start + column * shape.stream
@@ -63,7 +58,6 @@ struct ThinSides {
     // 2. The other vectors.
     var (method, rescue): (ThinSVD.Method, SolverError?) = (.gram, nil)
     if kept < count {
-      let image = try agreed(ranks) { try projection(source, on: vectors, columns: kept..<count, panels: panels) }
       try ranks.add(image)
       for column in kept..<count where kept > 0 {
         let start = image.start + (column - kept) * shape.stream
@@ -96,16 +90,52 @@ struct ThinSides {
     return .success(ThinSides(near: near, far: far, values: values, method: method, rescue: rescue))
   }
 
-  /// Writes the products of a panel to their rows of `far`, each divided by the value of its column.
-  private static func store<Scalar: RealScalar>(
-    _ products: UnsafePointer<Scalar>, _ lines: Range<Int>, _ columns: Range<Int>, _ values: [Double], stream: Int,
-    into far: AlignedBuffer<Float>
-  ) {
-    for column in columns {
-      let from = products + (column - columns.lowerBound) * lines.count
-      let to = far.start + column * stream + lines.lowerBound
-      let scale = Scalar(1 / values[column])
-      for line in 0..<lines.count { to[line] = Float(from[line] * scale) }
+  /// Writes the rows of W·N that `panels` cover: the columns that are kept to `far`, each divided by its value, and the
+  /// others to `image`.
+  ///
+  /// - Complexity: 1 read of the panels.
+  private static func project(
+    _ source: some PanelSource, _ vectors: AlignedBuffer<Double>, _ near: AlignedBuffer<Float>, _ values: [Double],
+    _ separation: Separation, panels: [Range<Int>], into far: AlignedBuffer<Float>, _ image: AlignedBuffer<Double>
+  ) throws {
+    let shape = PanelShape(source)
+    let (count, single, kept, stream) = (values.count, separation.single, separation.kept, shape.stream)
+    let longest = panels.map(\.count).max() ?? 0
+    let isSingle = single == count
+    let (fine, fineProducts) = (
+      try AlignedBuffer<Double>(count: isSingle ? 0 : longest * shape.core),
+      try AlignedBuffer<Double>(count: longest * (count - single))
+    )
+    let (coarse, coarseProducts) = (
+      try AlignedBuffer<Float>(count: single > 0 ? longest * shape.core : 0),
+      try AlignedBuffer<Float>(count: longest * single)
+    )
+    for lines in panels {
+      let (rows, columns, elements) = (shape.rows(lines), shape.columns(lines), lines.count * shape.core)
+      if isSingle {
+        try source.read(rows: rows, columns: columns, into: coarse.prefix(elements))
+      } else {
+        try source.read(rows: rows, columns: columns, into: fine.prefix(elements))
+        if single > 0 { for index in 0..<elements { coarse.start[index] = Float(fine.start[index]) } }
+      }
+      shape.multiply(
+        coarse, lines: lines.count, by: near, columns: 0..<single, slice: LocalBLAS.sliceLength, into: coarseProducts)
+      shape.multiply(fine, lines: lines.count, by: vectors, columns: single..<count, into: fineProducts)
+      for column in 0..<count {
+        let to = far.start + column * stream + lines.lowerBound
+        if column < single {
+          let (from, scale) = (coarseProducts.start + column * lines.count, Float(1 / values[column]))
+          for line in 0..<lines.count { to[line] = from[line] * scale }
+          continue
+        }
+        let from = fineProducts.start + (column - single) * lines.count
+        if column < kept {
+          let scale = 1 / values[column]
+          for line in 0..<lines.count { to[line] = Float(from[line] * scale) }
+        } else {
+          (image.start + (column - kept) * stream + lines.lowerBound).update(from: from, count: lines.count)
+        }
+      }
     }
   }
 

@@ -137,7 +137,17 @@ package struct OutputDirectory: Sendable {
       )
     }
     guard mayReplace else { throw notEmpty }
+    if claim.state == .committed { try finishPublication() }
     try claim.startAnew()
+  }
+
+  /// Gives the remaining files of a committed run their names, if older results have already gone for them.
+  ///
+  /// Until then nothing in the folder would tell which files of either run lie there, and none of them would ever be replaced. A run that
+  /// cannot be finished is left as it is.
+  private func finishPublication() throws {
+    guard try !Folder.exists(path.appending(kind.lastName)) else { return }
+    do { try Publication.read(from: self).apply(to: self) } catch is RunFailure {}
   }
 
   private var notEmpty: RunFailure {

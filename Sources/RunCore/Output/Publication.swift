@@ -113,7 +113,11 @@ package struct Publication: Codable {
       let (folder, files) = (output.path.pushing(FilePath(name)), entries.filter { $0.folder == name })
       guard let last = files.last, try Folder.exists(output.work.appending(last.work)) else { continue }
       try Folder.create(folder)
-      try removeMarks(in: folder, names: output.kind.folderMarks)
+      // A mark that an earlier process has published is one of the new results, and stays.
+      let marks = try files.filter {
+        try output.kind.folderMarks.contains($0.name) && Folder.exists(output.work.appending($0.work))
+      }
+      try removeMarks(in: folder, names: marks.map(\.name))
       try removeOlder(in: folder, output.kind, except: files)
     }
     // 4. Rename all files but the index. The last file of a folder marks it as complete.

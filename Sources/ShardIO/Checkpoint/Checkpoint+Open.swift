@@ -122,6 +122,7 @@ struct CheckpointOpening {
           + "\(quoted(shards[first.shard].fileName)) and \(quoted(shards[second.shard].fileName)); remove one")
     }
     if let index { try check(tensors, in: shards, against: index) }
-    return Checkpoint(path: path, shards: shards, tensors: tensors, warnings: warnings)
+    return Checkpoint(
+      path: path, shards: shards, tensors: tensors, indexName: index?.fileName, warnings: warnings)
   }
 }

@@ -34,6 +34,8 @@ public struct Checkpoint: Sendable {
   /// The position of a tensor is its ordinal, which decides ties between scores. So it must not depend on a locale, on
   /// Unicode tables, or on the shards that tensors were put into.
   package let tensors: [CheckpointTensor]
+  /// The name of the index that says which shards count; nil if there is none.
+  package let indexName: String?
   /// Oddities that do no harm, one line each.
   package let warnings: [String]
 

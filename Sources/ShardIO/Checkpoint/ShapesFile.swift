@@ -35,7 +35,7 @@ package enum ShapesFile {
       header: ShardHeader(tensors: tensors, metadata: [:], dataStart: 0, fileSize: size))
     let sorted = tensors.map { CheckpointTensor(info: $0, shard: 0) }
       .sorted { Checkpoint.bytewiseLess($0.info.name, $1.info.name) }
-    return Checkpoint(path: path, shards: [shard], tensors: sorted, warnings: [])
+    return Checkpoint(path: path, shards: [shard], tensors: sorted, indexName: nil, warnings: [])
   }
 
   /// The tensors of `model` in `text`. Any bytes end in tensors or an error.

@@ -21,12 +21,16 @@ package enum Folder {
   ///
   /// Where the system cannot tell, this throws. A file that is taken for missing might be passed over, or written
   /// again.
-  package static func exists(_ path: FilePath) throws(WriteError) -> Bool {
+  package static func exists(_ path: FilePath) throws(WriteError) -> Bool { try status(of: path) != nil }
+
+  /// What the system says of the file or folder at a path; nil if there is none.
+  ///
+  /// - Parameter followsLinks: whether it is that of the target of a link; else it is that of the link.
+  package static func status(of path: FilePath, followsLinks: Bool = true) throws(WriteError) -> Stat? {
     do {
-      _ = try path.stat()
-      return true
+      return try path.stat(followTargetSymlink: followsLinks)
     } catch .noSuchFileOrDirectory, .notDirectory {
-      return false
+      return nil
     } catch {
       throw WriteError(path: path, operation: .inspect, errno: error)
     }
@@ -34,9 +38,7 @@ package enum Folder {
 
   /// Whether two paths lead to the same file or folder; false if either leads nowhere.
   package static func isSame(_ left: FilePath, _ right: FilePath) throws(WriteError) -> Bool {
-    guard try exists(left), try exists(right), let left = try? left.stat(), let right = try? right.stat() else {
-      return false
-    }
+    guard let left = try status(of: left), let right = try status(of: right) else { return false }
     return left.deviceID == right.deviceID && left.inode == right.inode
   }
 

@@ -56,7 +56,7 @@ package struct AnalysisSummary: Codable, Sendable {
     /// The stored factors that singular values and vectors came from; nil if matrices were decomposed.
     @ExplicitNull package var factors: FactorSource?
 
-    package init(metrics: MetricChoice, factors: FactorSource?) {
+    package init(metrics: MetricChoice, factors: FactorSource? = nil) {
       self.metrics = metrics
       self.factors = factors
     }

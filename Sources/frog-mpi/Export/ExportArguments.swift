@@ -177,7 +177,9 @@ struct ExportWorkOptions: ParsableArguments {
     try ExportArguments.need("--pattern", pattern != nil, [.svft], of: methods)
     try ExportArguments.need("--diagonals", diagonals != nil, [.svft], of: methods)
     if diagonals != nil, pattern == .plain { throw ValidationError("--pattern plain has no --diagonals") }
-    if let diagonals, !(0...1 << 20).contains(diagonals) { throw ValidationError("--diagonals must not be negative") }
+    if let diagonals, !(0...SparseEntries.mostDiagonals).contains(diagonals) {
+      throw ValidationError("--diagonals must be between 0 and \(SparseEntries.mostDiagonals)")
+    }
   }
 
   /// What is asked for, as far as these options say.

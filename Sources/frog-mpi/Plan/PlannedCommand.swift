@@ -42,6 +42,7 @@ struct PlannedWork: ParsableArguments {
   var dtype: FactorType?
 
   @Option(
+    name: .customLong("method"),
     help: ArgumentHelp("The methods of --for export, with commas between.", valueName: "method,…"),
     transform: CommaList<ExportMethod>.parsing)
   var methods: CommaList<ExportMethod>?
@@ -58,7 +59,7 @@ struct PlannedWork: ParsableArguments {
     return [
       (.mask, scoreOptions + (budget == nil ? [] : ["--budget"])), (.analyze, spectra.given), (.compare, pairs.given),
       (command == .export ? .export : .factor, dtype == nil ? [] : ["--dtype"]),
-      (.export, (methods == nil ? [] : ["--methods"]) + export.given),
+      (.export, (methods == nil ? [] : ["--method"]) + export.given),
     ]
   }
 
@@ -75,7 +76,7 @@ struct PlannedWork: ParsableArguments {
       }
     }
     if command == .export {
-      guard let methods else { throw ValidationError("--for export needs --methods") }
+      guard let methods else { throw ValidationError("--for export needs --method") }
       try export.validate(for: methods.elements)
       if dtype != nil {
         try ExportArguments.need(

@@ -14,7 +14,7 @@ struct Verify: ParsableCommand {
     discussion: """
       Reads every byte of an output folder of `frog-mpi mask`. Checksums, index and headers must be right, indices must be unique, \
       ascending and in range, and the number of kept weights and the shapes of scores and noise factors must agree. Of a folder of \
-      `frog-mpi factor` it checks checksums, index and headers, and of one of `frog-mpi export` checksums. With --checkpoint it also reads all weights of the checkpoint, and compares \
+      `frog-mpi factor` it checks checksums, index and headers, and of one of `frog-mpi export` checksums and headers. With --checkpoint it also reads all weights of the checkpoint, and compares \
       their fingerprint with the one that the results were made from. The exit status is 65 if anything is wrong.
 
       Under mpirun the processes share the reading.

@@ -29,38 +29,51 @@ struct BaseFiles: Codable, Sendable {
   private static let deepest = 4
 
   /// Lists the files of a checkpoint. If it is one file, that is all.
-  init(_ checkpoint: Checkpoint) throws {
+  ///
+  /// - Parameter out: the output folder, which may lie in that of the checkpoint and is no part of it; nil if there is none.
+  init(_ checkpoint: Checkpoint, out: FilePath?) throws {
     shards = checkpoint.shards.map {
       File(path: $0.path.string, folder: nil, name: $0.fileName, size: $0.header.fileSize)
     }
     var others: [File] = []
-    if try checkpoint.path.stat().type == .directory {
-      try Self.list(checkpoint.path, below: nil, depth: 0, into: &others)
-      let names = try Folder.names(in: checkpoint.path)
-      if names.contains(ShardIndex.fileName) {
-        others.append(try Self.file(checkpoint.path.appending(ShardIndex.fileName), in: nil, ShardIndex.fileName))
+    if try Folder.status(of: checkpoint.path)?.type == .directory {
+      try Self.list(checkpoint.path, below: nil, depth: 0, except: out, into: &others)
+      if let index = checkpoint.indexName {
+        let path = checkpoint.path.appending(index)
+        guard let size = try Folder.status(of: path)?.size else {
+          throw RunFailure(.noInput, "\(shown(path)) was there, and is gone")
+        }
+        others.append(File(path: path.string, folder: nil, name: index, size: Int(size)))
       }
     }
     self.others = others
   }
 
-  /// Lists what holds no weights. Hidden files, links to folders, and the model's card, which is about other weights, are left out.
-  private static func list(_ path: FilePath, below folder: String?, depth: Int, into files: inout [File]) throws {
-    for name in try Folder.names(in: path) where !name.hasPrefix(".") {
+  /// Lists what holds no weights.
+  ///
+  /// Left out are hidden files, links to folders, results of this command, and the model's card, which is about other weights.
+  private static func list(
+    _ path: FilePath, below folder: String?, depth: Int, except out: FilePath?, into files: inout [File]
+  ) throws {
+    let names = try Folder.names(in: path)
+    guard folder == nil || !names.contains(ExportFiles.recordName) else { return }
+    for name in names where !name.hasPrefix(".") {
       let entry = path.appending(name)
-      guard let type = try? entry.stat().type else { continue }
-      if type == .regular {
+      // A link may lead nowhere.
+      guard let status = try Folder.status(of: entry) else { continue }
+      if status.type == .regular {
         guard !weightEndings.contains(where: name.hasSuffix), folder != nil || name != ExportFiles.cardName else {
           continue
         }
-        files.append(try file(entry, in: folder, name))
-      } else if type == .directory, depth < deepest, try entry.stat(followTargetSymlink: false).type == .directory {
-        try list(entry, below: (folder.map { $0 + "/" } ?? "") + name, depth: depth + 1, into: &files)
+        files.append(File(path: entry.string, folder: folder, name: name, size: Int(status.size)))
+      } else if status.type == .directory, depth < deepest,
+        try Folder.status(of: entry, followsLinks: false)?.type == .directory
+      {
+        // A folder of this name would get the files of the adapter.
+        guard folder != nil || name != ExportFiles.adapterFolderName else { continue }
+        if let out, try Folder.isSame(entry, out) { continue }
+        try list(entry, below: (folder.map { $0 + "/" } ?? "") + name, depth: depth + 1, except: out, into: &files)
       }
     }
-  }
-
-  private static func file(_ path: FilePath, in folder: String?, _ name: String) throws -> File {
-    File(path: path.string, folder: folder, name: name, size: Int(try path.stat().size))
   }
 }

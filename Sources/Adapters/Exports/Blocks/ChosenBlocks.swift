@@ -30,12 +30,10 @@ struct ChosenBlocks {
   /// The safetensors file with rows and columns of the blocks, for targets that have some.
   func file(_ plan: ExportPlan) throws -> (bytes: [UInt8], tensors: [(name: String, byteCount: Int)]) {
     let chosen = plan.targets.indices.filter { !blocks[$0].isEmpty }
-    func name(_ target: Int) -> String { String(plan.targets[target].tensor.dropLast(".weight".count)) + ".blocks" }
+    let tensors = chosen.map { Self.tensor(of: plan.targets[$0].tensor, count: blocks[$0].count) }
     let layout: ShardLayout
     do {
-      layout = try ShardLayout(
-        tensors: chosen.map { .init(name: name($0), dtype: .i32, shape: [blocks[$0].count, 2]) },
-        metadata: ["format": "pt"])
+      layout = try ShardLayout(tensors: tensors, metadata: ["format": "pt"])
     } catch {
       throw RunFailure(.data, "the blocks do not fit a file: \(error)")
     }
@@ -46,6 +44,11 @@ struct ChosenBlocks {
       }
       places.withUnsafeBytes { bytes += $0 }
     }
-    return (bytes, chosen.map { (name($0), 8 * blocks[$0].count) })
+    return (bytes, zip(chosen, tensors).map { ($1.name, 8 * blocks[$0].count) })
+  }
+
+  /// The tensor with the blocks of a weight.
+  static func tensor(of weight: String, count: Int) -> ShardLayout.Tensor {
+    ShardLayout.Tensor(name: String(weight.dropLast(".weight".count)) + ".blocks", dtype: .i32, shape: [count, 2])
   }
 }

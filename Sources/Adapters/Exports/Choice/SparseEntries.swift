@@ -21,6 +21,9 @@ package struct SparseEntries: Codable, Sendable, Equatable {
     case repo
   }
 
+  /// The largest number of diagonals on each side that is accepted.
+  package static let mostDiagonals = 1 << 20
+
   package var pattern = Pattern.banded
   /// The number of diagonals on each side; 0 with `plain`.
   package var diagonals = 16

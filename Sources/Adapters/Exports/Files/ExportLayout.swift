@@ -148,7 +148,7 @@ private struct Builder {
             source: shard))
       }
     }
-    for (index, target) in plan.targets.enumerated() {
+    for (index, target) in plan.targets.enumerated() where !method.leavesOut(target) {
       let matrix = catalog.matrices[target.ordinal]
       let copy = forms[index].taken == nil ? nil : copyOfShard[catalog.shards[matrix.shard].fileName]
       parts[index].append(

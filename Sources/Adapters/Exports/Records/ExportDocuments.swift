@@ -72,7 +72,7 @@ struct ExportDocuments {
         card, (adapter, name, bytes), (adapter, ExportFiles.frogIndexName, index),
         (
           adapter, ExportFiles.frogRecordName,
-          try record(of: method, files: [name: RecordedFile(bytes)], index: index) { target in
+          try record(of: method, files: [name: RecordedFile(bytes)], index: index, ranks: own) { target in
             blocks.blocks[target].isEmpty ? nil : ("blocks", blocks.blocks[target].count)
           }
         ),
@@ -83,10 +83,11 @@ struct ExportDocuments {
       let index = Self.index(files.map { ($0.0.name, $0.0.tensors) })
       let recorded = Dictionary(files.map { ($0.name, $1) }, uniquingKeysWith: { first, _ in first })
       return [
-        card, (adapter, ExportFiles.frogIndexName, index),
+        card,
+        (adapter, ExportFiles.frogIndexName, index),
         (
           adapter, ExportFiles.frogRecordName,
-          try record(of: method, files: recorded, index: index) { ("rank", own[$0]) }
+          try record(of: method, files: recorded, index: index, ranks: own) { ("rank", own[$0]) }
         ),
       ]
     }
@@ -120,7 +121,7 @@ struct ExportDocuments {
   /// - Parameter count: what is counted of the target at a position, and how many there are; nil if the target has no adapter.
   private func record(
     of method: ExportMethod, files: [String: RecordedFile], index: [UInt8],
-    count: (_ target: Int) -> (name: String, number: Int)?
+    ranks: [Int], count: (_ target: Int) -> (name: String, number: Int)?
   ) throws -> [UInt8] {
     struct Source: Codable {
       let name: String
@@ -152,7 +153,7 @@ struct ExportDocuments {
     }
     return try Document.encode(
       Record(
-        version: version, method: method.rawValue, parameters: parameters(of: method), checkpoint: source,
+        version: version, method: method.rawValue, parameters: parameters(of: method, ranks: ranks), checkpoint: source,
         matrices: catalog.matrices.map {
           Source(
             name: $0.name, tensor: catalog.tensors[$0.tensor].name, dtype: $0.dtype.rawValue,
@@ -162,7 +163,7 @@ struct ExportDocuments {
         documents: [ExportFiles.frogIndexName: RecordedFile(index)]))
   }
 
-  private func parameters(of method: ExportMethod) -> JSONValue {
+  private func parameters(of method: ExportMethod, ranks: [Int]) -> JSONValue {
     let rank: JSONValue = choice.rank.map { .number(Double($0)) } ?? nil
     switch method {
     case .svft:
@@ -172,7 +173,7 @@ struct ExportDocuments {
         "top_k_rule": choice.entries.topKRule.map { .string($0.rawValue) } ?? nil,
       ])
     case .loraXS:
-      return .object(["rank": rank, "alpha": .number(choice.alpha ?? Double(choice.rank ?? method.usualRank ?? 1))])
+      return .object(["rank": rank, "alpha": .number(choice.alpha ?? Double(ranks.max() ?? 1))])
     case .smt:
       let blocks = choice.blocks ?? BlockOptions()
       return .object([

@@ -26,9 +26,12 @@ package enum ExportFiles {
     return "adapter-\(digits(number))-of-\(digits(count)).safetensors"
   }
 
+  /// The name of the folder of an adapter beside its base.
+  static let adapterFolderName = "adapter"
+
   /// The folder of a method's adapter in the output folder.
   static func adapterFolder(of method: ExportMethod, hasBase: Bool) -> String {
-    method.rawValue + (hasBase ? "/adapter" : "")
+    method.rawValue + (hasBase ? "/" + adapterFolderName : "")
   }
 
   /// The files by which results of `export` are recognized.
@@ -36,7 +39,15 @@ package enum ExportFiles {
     command: "export", recordName: recordName, lastName: recordName,
     folderMarks: [configName, frogRecordName, "config.json", ShardIndex.fileName],
     owns: { $1.contains(recordName) },
-    files: { path in try Folder.names(in: path).contains(recordName) ? Array(read(in: path).record.files.keys) : [] },
+    files: { path in
+      guard try Folder.names(in: path).contains(recordName) else { return [] }
+      do {
+        return Array(try read(in: path).record.files.keys)
+      } catch let failure as RunFailure where failure.kind == .data {
+        // What a damaged record, or one of a newer program, does not tell stays where it is.
+        return []
+      }
+    },
     threads: { try read(in: $0).record.parameters.tensors.threads },
     identity: { path, now in
       let record = try read(in: path).record
@@ -44,6 +55,9 @@ package enum ExportFiles {
         version: record.version, options: record.parameters.words, threads: record.parameters.tensors.threads,
         sources: ["checkpoint": record.checkpoint], now: now)
     })
+
+  /// Whether the name of a file in an adapter's folder is that of a file of weights, which a reader would take for a part of it.
+  static func isAdapter(_ name: String) -> Bool { name.hasPrefix("adapter") && name.hasSuffix(".safetensors") }
 
   /// Whether `path` is a folder that a run of `export` has written.
   package static func isOutput(_ path: FilePath) -> Bool {

@@ -46,7 +46,7 @@ struct ExportMeasurement: MatrixMeasurement {
               scoresOf: triplets, rows: task.matrix.rows, columns: task.matrix.columns, side: blocks.side
             ).values
         }
-        for part in groups[position].parts where part.method != .smt {
+        for part in groups[position].parts where !part.form.tensors.isEmpty {
           row.methods[part.method.rawValue] = try write(part, triplets, of: task, to: writer)
         }
       }

@@ -68,17 +68,22 @@ package struct ExportPipeline: MatrixCommand {
     _ checkpoints: LoadedCheckpoints, _ planner: Planner, in context: RunContext
   ) throws -> Preparation {
     let (catalog, world) = (checkpoints.catalogs[0], context.world)
-    let plan = try ExportPlan(checkpoints, choice, world: world)
+    let plan = try ExportPlan(checkpoints, choice, out: options.output.path, world: world)
     let ranks = choice.rankBy == nil ? plan.ranks(choice) : nil
     let folder = try factors.map { try FactorFolder.open($0, for: catalog, io: options.io, world: world) }
     try folder?.require(plan, ranks, choice, of: catalog)
     let matrices = plan.targets.map { catalog.matrices[$0.ordinal] }
     _ = try planner.schedule(matrices, ExportWork(choice, ranks, plan, isStored: folder != nil))
-    if let ranks {
-      let layout = try world.agreeing { try ExportLayout(plan, ranks, choice, catalog) }
-      try world.agreeing { if world.isRoot { try checkRoom(for: layout) } }
-      if world.isRoot { warn(of: ranks, plan, in: context) }
+    // Where a rule will find ranks, no less than rank 1 is known to be written.
+    let least = ranks ?? ExportRanks(plan.targets.map { _ in 1 }, choice, plan.targets)
+    let layout = try world.agreeing { try ExportLayout(plan, least, choice, catalog) }
+    try world.agreeing {
+      // An unfinished run has made files for the ranks that it has found.
+      guard world.isRoot, try ranks != nil || !Folder.exists(options.output.path.appending(OutputDirectory.workName))
+      else { return }
+      try checkRoom(for: layout, plan)
     }
+    if world.isRoot { warn(of: ranks, plan, in: context) }
     return Preparation(plan: plan, ranks: ranks, factors: folder)
   }
 
@@ -113,7 +118,7 @@ package struct ExportPipeline: MatrixCommand {
     let layout = try world.agreeing { try ExportLayout(plan, ranks, choice, input.catalog) }
     // 2. Files at their full size, or those of an earlier process, and what bases have in common with the checkpoint.
     let files = layout.placed(in: run.output.work)
-    try world.agreeing { if world.isRoot { try checkRoom(for: layout) } }
+    try world.agreeing { if world.isRoot { try checkRoom(for: layout, plan) } }
     try files.make(on: world)
     let copies = layout.copies()
     if !copies.isEmpty {
@@ -162,10 +167,16 @@ package struct ExportPipeline: MatrixCommand {
     return (ExportRanks(outcome.rows.map(\.rank), choice, plan.targets), outcome.totals)
   }
 
-  /// Says where matrices are too small for the usual rank, and what a method leaves out.
-  private func warn(of ranks: ExportRanks, _ plan: ExportPlan, in context: RunContext) {
+  /// Says what gets no adapter, where matrices are too small for the usual rank, and what a method leaves out.
+  ///
+  /// - Parameter ranks: nil if a rule will find them.
+  private func warn(of ranks: ExportRanks?, _ plan: ExportPlan, in context: RunContext) {
+    if choice.targets == .allLinear, let others = plan.others {
+      context.warn(
+        "\(others.count) matrices get no adapter, such as \(quoted(others.module)): \(others.reason)")
+    }
     for (number, method) in choice.methods.enumerated() {
-      if let usual = method.usualRank, choice.rank == nil {
+      if let ranks, let usual = method.usualRank, choice.rank == nil {
         let smaller = plan.targets.indices.count { ranks[number, $0] < usual }
         if smaller > 0 {
           context.warn(
@@ -176,17 +187,19 @@ package struct ExportPipeline: MatrixCommand {
       let leftOut = plan.targets.filter(method.leavesOut)
       if let first = leftOut.first {
         context.warn(
-          "\(method.rawValue): \(leftOut.count) modules such as \(quoted(first.module)) are left out, since PEFT takes their names for those of experts"
+          "\(method.rawValue) leaves out \(leftOut.count) of \(plan.targets.count) modules, such as \(quoted(first.module)): PEFT takes their names for those of experts"
         )
       }
     }
   }
 
   /// Refuses a run whose files would not fit where they go. What an earlier process of the run has made counts.
-  private func checkRoom(for layout: ExportLayout) throws {
+  private func checkRoom(for layout: ExportLayout, _ plan: ExportPlan) throws {
     let out = options.output.path
     let work = out.appending(OutputDirectory.workName)
-    let needed = try Folder.exists(work) ? layout.placed(in: work).missingBytes() : layout.bytes
+    let large = try Folder.exists(work) ? layout.placed(in: work).missingBytes() : layout.bytes
+    let copies = (plan.base?.others ?? []).reduce(0) { $0.addingSaturated($1.size) }
+    let needed = choice.bases.reduce(large) { sum, _ in sum.addingSaturated(copies) }
     // Where the system does not tell, reserving the space will.
     guard let space = try? FileSystemSpace(of: Folder.nearest(to: out)), space.free < needed else { return }
     throw RunFailure(

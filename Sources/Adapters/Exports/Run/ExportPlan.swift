@@ -11,6 +11,8 @@ import Weights
 struct ExportPlan: Codable, Sendable {
   /// The linear layers that get adapters, by ordinal.
   let targets: [ExportTarget]
+  /// The weight matrices of which no layer is a linear one; nil if there are none.
+  let others: LinearLayers.Others?
   /// What is copied for bases; nil if no base is written.
   let base: BaseFiles?
   /// The entries of names.json for the tensors that get adapters, as JSON.
@@ -24,21 +26,24 @@ struct ExportPlan: Codable, Sendable {
   ///
   /// Collective: every rank calls it.
   init(
-    _ checkpoints: LoadedCheckpoints, _ choice: ExportChoice, world: Communicator
+    _ checkpoints: LoadedCheckpoints, _ choice: ExportChoice, out: FilePath, world: Communicator
   ) throws {
     let text = try world.fromRoot {
-      Array(try JSONEncoder().encode(ExportPlan(checkpoints.classified[0], checkpoints.catalogs[0], choice)))
+      Array(try JSONEncoder().encode(ExportPlan(checkpoints.classified[0], checkpoints.catalogs[0], choice, out: out)))
     }
     self = try JSONDecoder().decode(Self.self, from: Data(text))
   }
 
   /// Finds the plan in a checkpoint.
   ///
+  /// - Parameter out: the output folder; nil if there is none.
   /// - Throws: ``RunFailure`` if no adapter can be made of a matrix, or nothing is named.
-  init(_ classified: ClassifiedCheckpoint, _ catalog: Catalog, _ choice: ExportChoice) throws {
-    targets = try LinearLayers(classified, catalog).chosen(by: choice.targets)
+  init(_ classified: ClassifiedCheckpoint, _ catalog: Catalog, _ choice: ExportChoice, out: FilePath?) throws {
+    let layers = LinearLayers(classified, catalog)
+    targets = try layers.chosen(by: choice.targets)
+    others = layers.counted
     try Self.check(targets, of: catalog, choice)
-    base = try choice.bases.isEmpty ? nil : BaseFiles(classified.checkpoint)
+    base = try choice.bases.isEmpty ? nil : BaseFiles(classified.checkpoint, out: out)
     names = NamedParameter.entries(of: classified, for: Set(targets.map { ExactName($0.tensor) }))
     architecture = classified.config.architecture
     isCausalModel = architecture.map { $0.hasSuffix("ForCausalLM") || $0.hasSuffix("LMHeadModel") } ?? false
@@ -48,13 +53,11 @@ struct ExportPlan: Codable, Sendable {
 extension ExportPlan {
   /// Refuses what no adapter can be made of.
   private static func check(_ targets: [ExportTarget], of catalog: Catalog, _ choice: ExportChoice) throws {
-    for method in choice.methods {
-      if let first = targets.first, targets.allSatisfy(method.leavesOut) {
-        throw RunFailure(
-          .usage,
-          "\(method.rawValue): none of the modules can have an adapter, since PEFT takes names such as \(quoted(first.module)) for those "
-            + "of experts: choose others with --target-modules")
-      }
+    if let method = choice.methods.first(where: { targets.allSatisfy($0.leavesOut) }), let first = targets.first {
+      throw RunFailure(
+        .usage,
+        "\(method.rawValue) has no module: PEFT takes the name of \(quoted(first.module)) for that of experts; choose other "
+          + "--target-modules, or leave out \(method.rawValue)")
     }
     for target in targets {
       let matrix = catalog.matrices[target.ordinal]

@@ -18,7 +18,7 @@ package struct PlannedExport: PlannedRun {
   package static func planned(
     _ choice: ExportChoice, of tensors: PlannedTensors
   ) throws -> (tensors: PlannedTensors, run: PlannedExport) {
-    let plan = try ExportPlan(tensors.classified, tensors.catalog, choice)
+    let plan = try ExportPlan(tensors.classified, tensors.catalog, choice, out: nil)
     let run = try PlannedExport(choice, plan, tensors.catalog)
     return (tensors.restricted(to: plan.targets.map(\.ordinal), others: "no target"), run)
   }

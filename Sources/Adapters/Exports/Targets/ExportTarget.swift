@@ -29,6 +29,17 @@ struct LinearLayers {
   let targets: [ExportTarget]
   /// The paths of modules that cannot get adapters, and why.
   private let others: [(module: String, reason: String)]
+  /// What other commands count as weight matrices, and cannot get adapters; nil if there is nothing.
+  let counted: Others?
+
+  /// Weight matrices that cannot get adapters.
+  struct Others: Codable, Sendable {
+    /// The number of matrices.
+    var count = 0
+    /// The path of a module of the first of them, and why it can have none.
+    let module: String
+    let reason: String
+  }
 
   /// Looks through the tensors of a checkpoint.
   ///
@@ -45,16 +56,22 @@ struct LinearLayers {
     let experts = ExpertNames(infos.filter { $0.shape.count >= 2 }.map(\.name))
     var targets: [ExportTarget] = []
     var others: [(module: String, reason: String)] = []
+    var counted: Others?
     for entry in classified.tensors where entry.tensor.info.shape.count >= 2 {
       let info = entry.tensor.info
       let placement = placements[ExactName(info.name)]
       let parameter = placement?.placement?.parameter ?? info.name
       guard parameter.hasSuffix(".weight") || entry.matrixCount > 0 else { continue }
       let module = parameter.hasSuffix(".weight") ? String(parameter.dropLast(7)) : parameter
-      // A user may know the module by either name.
-      let path = info.name.hasSuffix(".weight") ? String(info.name.dropLast(7)) : info.name
       func leaveOut(_ reason: String) {
-        others += path == module ? [(module, reason)] : [(module, reason), (path, reason)]
+        others.append((module, reason))
+        if entry.matrixCount > 0 {
+          counted = counted ?? Others(module: module, reason: reason)
+          counted?.count += entry.matrixCount
+        }
+        // Somebody may know the module by the checkpoint's own name.
+        let own = info.name.hasSuffix(".weight") ? String(info.name.dropLast(7)) : info.name
+        if own != module { others.append((own, reason)) }
       }
       if let reason = entry.tensorClass.reason {
         leaveOut("it is left out (\(reason)); count it with --include if it is a linear layer")
@@ -81,6 +98,7 @@ struct LinearLayers {
     }
     self.targets = targets.sorted { $0.ordinal < $1.ordinal }
     self.others = others
+    self.counted = counted
   }
 
   /// The linear layers that `modules` names.
@@ -92,10 +110,9 @@ struct LinearLayers {
       let name = idle[0]
       let refused = try (TargetModules(rawValue: name) ?? modules).choice(among: others.map(\.module)).isChosen
       if let index = refused.firstIndex(of: true), modules != .allLinear {
-        throw RunFailure(
-          .usage,
-          "--target-modules: \(quoted(name)) is \(quoted(others[index].module)), which gets no adapter: \(others[index].reason)"
-        )
+        let (module, reason) = others[index]
+        let what = name == module ? quoted(name) : "\(quoted(name)) is \(quoted(module)), which"
+        throw RunFailure(.usage, "--target-modules: \(what) gets no adapter: \(reason)")
       }
       throw RunFailure(
         .usage, "--target-modules: \(quoted(name)) is no linear layer of the checkpoint, which has \(layerNames)")

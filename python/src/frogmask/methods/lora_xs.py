@@ -56,7 +56,7 @@ class LoRAXSLayer(base.Layer):
         A: Σ_r·V_rᵀ, frozen, [r, n].
         B: U_r, frozen, [m, r].
         R: Trained, float32 [r, r].
-        scale: α/r.
+        scale: α/r, where r is the largest rank in the folder.
     """
 
     part = "lora_xs"
@@ -77,7 +77,8 @@ class LoRAXSLayer(base.Layer):
         alpha = folder.option("alpha", (int, float))
         if not math.isfinite(alpha):
             raise FormatError(f"{folder.path}: parameters.alpha is {alpha}; export it again")
-        return LoRAXSLayer(A, B, alpha / r)
+        # The scale is the same for all weights, also where some have fewer singular values than others.
+        return LoRAXSLayer(A, B, alpha / max(folder.rank(name) for name in folder.tensors))
 
     def start(self, tensor: str, init: Init, seed: int) -> None:
         """R ~ N(0, 10⁻¹⁰), or zero."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times masks that are made of stored factors beside masks that decompose every matrix; prints a Markdown table.
 
-  Benchmarks/bench_factors.py [--checkpoint llama-1b-2-layers] [--ranks 2] [--repeats 3]
+  Benchmarks/bench_stored_factors.py [--checkpoint llama-1b-2-layers] [--ranks 2] [--repeats 3]
 
 `factor` stores F32 and BF16 factors first, once each. Then runs of one mask take turns: with a decomposition and with either factors, of
 the scores frog and lift. Ranks have one thread each. The ratio is that of medians of whole processes, to the run of the same score that
