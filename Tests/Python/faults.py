@@ -6,9 +6,9 @@ the bytes that every other run must end with, while Tests/Interposers/files.c lo
 scenario with one fault, SCENARIO/RANK/CALL/KIND. After it must hold:
 
 - the run has ended by itself, in time, with a documented status and no more than one error line;
-- what the command writes last (Command below: the index of masks, masks.json of several masks, summary.json of tables) is there only
-  if all files are there and whole, each with the hash that another one states, and so is the index of each of several masks; where some
-  files are, `verify` says what they are, if they are masks;
+- what the command writes last (Command below: the index of masks or factors, masks.json of several masks, export.json, summary.json of
+  tables) is there only if all files are there and whole, each with the hash that another one states, and so is the index of each of
+  several masks; where some files are, `verify` says what they are, if it knows results of the command;
 - the same run continued, on one to three ranks, succeeds with the bytes of the undisturbed one, run.json apart, and leaves
   nothing else.
 

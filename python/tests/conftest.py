@@ -1,6 +1,7 @@
 """Small models, and masks of them that the real program makes.
 
 FROG_MPI         the binary to make masks with (default: the release build in this repository)
+FROG_MPI_MINILM  the folder of MiniLM-L6, which scripts/fetch-minilm prints
 """
 
 import os
@@ -75,3 +76,11 @@ def masked(frog, checkpoint, tmp_path_factory):
         return made[name, options]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The folder of the MiniLM-L6 checkpoint."""
+    if "FROG_MPI_MINILM" not in os.environ:
+        pytest.skip("FROG_MPI_MINILM names no folder; scripts/fetch-minilm prints it")
+    return os.environ["FROG_MPI_MINILM"]

@@ -24,13 +24,6 @@ sys.path.insert(0, str(ROOT / "examples"))
 common, text, vision = map(import_module, ("common", "finetune_text", "finetune_vision"))
 
 
-@pytest.fixture
-def minilm():
-    if "FROG_MPI_MINILM" not in os.environ:
-        pytest.skip("FROG_MPI_MINILM names no folder; scripts/fetch-minilm prints it")
-    return os.environ["FROG_MPI_MINILM"]
-
-
 def run(name, *options):
     """The lines that an example prints."""
     command = [sys.executable, ROOT / f"examples/finetune_{name}.py", "--scale", "0.1", "--seeds", "1", *options]

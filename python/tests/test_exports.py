@@ -1,9 +1,6 @@
 """What `frog-mpi export` writes for frogmask: attached, trained and merged on a small model and on a real one."""
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +9,6 @@ from transformers import AutoModel
 import adapters
 import models
 from adapters import METHODS
-from conftest import ROOT
 from frogmask.errors import MatchError
 from test_guide import blocks
 from test_methods import MODULES, bits, shake
@@ -87,22 +83,11 @@ def test_a_small_model(checkpoint, exported, method, dtype):
     assert all(torch.equal(merged[name].detach(), weights[name]) for name in weights.keys() - wanted.keys())
 
 
-def minilm():
-    folder = os.environ.get("FROG_MPI_MINILM")
-    if folder:
-        return Path(folder)
-    fetched = subprocess.run([ROOT / "scripts/fetch-minilm"], capture_output=True, text=True)
-    if fetched.returncode != 0:
-        pytest.skip(f"MiniLM could not be fetched: {fetched.stderr.strip()}")
-    return Path(fetched.stdout.strip())
-
-
-def test_a_real_model(frog, tmp_path):
-    source = minilm()
-    frog("export", ",".join(METHODS), source, "--out", tmp_path / "out", "--rank", 8, "--target-modules", "query,dense")
+def test_a_real_model(frog, minilm, tmp_path):
+    frog("export", ",".join(METHODS), minilm, "--out", tmp_path / "out", "--rank", 8, "--target-modules", "query,dense")
     ids = torch.arange(1000, 1032).view(2, 16)
     for method in METHODS:
-        model = AutoModel.from_pretrained(source).eval()
+        model = AutoModel.from_pretrained(minilm).eval()
         with torch.no_grad():
             before = model(input_ids=ids).last_hidden_state
         adapter = MODULES[method].attach(model, tmp_path / "out" / method, **start(method))

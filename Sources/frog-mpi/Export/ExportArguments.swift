@@ -106,6 +106,10 @@ struct ExportArguments: ParsableArguments {
     if rank != nil, let rankBy, rankBy != .alpha {
       throw ValidationError("--rank is given by --rank-by \(rankBy.rawValue)")
     }
+    if rankBy == .alpha, rank == nil, Set(methods.compactMap(\.usualRank)).count > 1 {
+      throw ValidationError(
+        "--rank-by alpha multiplies --rank, of which these methods have different defaults: give one")
+    }
     if serveable, rankBy == nil { throw ValidationError("--serveable belongs to --rank-by") }
     try need("--alpha", alpha != nil, [.pissa, .milora, .mica, .loraXS])
     try need("--dtype", dtype != nil, ExportMethod.allCases.filter { !$0.isForPEFT })
