@@ -15,7 +15,7 @@ peft = pytest.importorskip("peft", minversion="0.21", reason="PEFT is not instal
 import torch  # noqa: E402
 from peft.tuners.lora import layer as lora  # noqa: E402
 
-import exported  # noqa: E402
+import peft_reference  # noqa: E402
 
 _specification = importlib.util.spec_from_file_location("small_models", Path(__file__).resolve().parents[2] / "python/tests/models.py")
 models = importlib.util.module_from_spec(_specification)
@@ -92,7 +92,7 @@ def load_adapter(method, model, folder, **options):
 
 def folders(method, written, checkpoint, keep_base=False):
     """The folders of the base and of the adapter."""
-    return (written, written / "adapter") if method in exported.RESIDUAL and not keep_base else (checkpoint, written)
+    return (written, written / "adapter") if method in peft_reference.RESIDUAL and not keep_base else (checkpoint, written)
 
 
 def ready(method, written, name, checkpoint, dtype="F32", keep_base=False, **options):

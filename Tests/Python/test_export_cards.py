@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import exported
+import peft_reference
 from peft_models import (
     TRAINED,
     export,  # noqa: F401
@@ -20,7 +20,7 @@ from peft_models import (
 )
 
 FROGMASK = ("svft", "spectral-rotation", "lora-xs", "smt")
-METHODS = (*exported.METHODS, *FROGMASK)
+METHODS = (*peft_reference.METHODS, *FROGMASK)
 #: Options without which a method gets less of a small model, or nothing at all.
 OPTIONS = {"svft": (), "smt": ("--proxy", "--block", 8, "--ratio", 0.2)}
 
@@ -79,7 +79,7 @@ RUNS = [
     for name in ("llama", "bare bert", "gpt2", "glm-moe")
     if name in ("llama", "bare bert") or method not in FROGMASK
 ]
-RUNS += [(method, "llama", ("--keep-base",)) for method in exported.RESIDUAL]
+RUNS += [(method, "llama", ("--keep-base",)) for method in peft_reference.RESIDUAL]
 RUNS += [(method, "llama", ("--rank-by", "energy:0.5")) for method in ("pissa", "svfit", "spectral-additive", "lora-xs")]
 
 
@@ -110,8 +110,8 @@ def assert_only_what_is_trained_moves(method, parameters, keep_base):
     """The card trains what the method says, and of an adapter for the untouched base the first half alone."""
     assert all(any(f".{part}." in name for part in TRAINED[method]) for name in parameters)
     folder = Path("path/of/this/folder")
-    before = exported.stored(next(folder.rglob("adapter_model.safetensors")))
-    after = exported.stored("trained/adapter_model.safetensors")
+    before = peft_reference.stored(next(folder.rglob("adapter_model.safetensors")))
+    after = peft_reference.stored("trained/adapter_model.safetensors")
     assert before.keys() == after.keys()
     moved = {name for name in before if not np.array_equal(before[name][2], after[name][2])}
     assert moved and all(any(f".{part}" in name for part in TRAINED[method]) for name in moved)

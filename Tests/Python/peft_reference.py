@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import reference
+from exports import decomposed
 
 #: Methods whose adapter belongs to a residual base, which the export writes too.
 RESIDUAL = ("pissa", "milora", "spectral-additive")
@@ -19,18 +20,6 @@ ADALORA = ("svfit", "spectral-additive")
 METHODS = (*RESIDUAL, "mica", "svfit", "tinylora")
 #: Digits of a number behind the leading one, and the exponent of the smallest normal number.
 PRECISION = {"BF16": (7, -126), "F16": (10, -14), "F32": (23, -126), "F64": (52, -1022)}
-
-
-def decomposed(weights):
-    """U, σ and the transpose of V.
-
-    The component of largest magnitude of each right vector is positive, or the first of several that are about as large.
-    """
-    u, s, vt = np.linalg.svd(np.asarray(weights, np.float64), full_matrices=False)
-    magnitudes = np.abs(vt)
-    leading = np.argmax(magnitudes >= (1 - 1e-6) * magnitudes.max(axis=1, keepdims=True), axis=1)
-    signs = np.where(vt[np.arange(s.size), leading] < 0, -1.0, 1.0)
-    return u * signs, s, vt * signs[:, None]
 
 
 @dataclass
