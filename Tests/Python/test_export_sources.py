@@ -21,6 +21,10 @@ def targets(weights):
     return [name for name in sorted(weights) if "embed" not in name and "lm_head" not in name]
 
 
+def write(folder, arrays):
+    return checkpoints.write_checkpoint(folder, {name: checkpoints.encode(array, "F32") for name, array in arrays.items()})
+
+
 @pytest.fixture(scope="module")
 def gradients(model, tmp_path_factory):
     """Signed gradients of the targets, as a checkpoint, whose means differ from the means of their magnitudes."""
@@ -28,8 +32,7 @@ def gradients(model, tmp_path_factory):
     found = {name: random.normal(random.normal(0, 0.3), 1, shape.shape) for name, shape in weights_of(model).items()}
     folder = tmp_path_factory.mktemp("gradients")
     found = {name: value.astype(np.float32) for name, value in found.items()}
-    checkpoints.write_shard(folder / "model.safetensors", [(name, "F32", value) for name, value in found.items()])
-    return folder, found
+    return write(folder, found), found
 
 
 def blocks_of(matrix, side, rule):
@@ -99,7 +102,7 @@ def test_blocks_by_scores(frog, model, tmp_path):
     export(frog, "smt,pissa", model, tmp_path / "both", *options, "--rank", 4, ranks=2)
     blocks = [(tmp_path / out / "smt/adapter-00001-of-00001.safetensors").read_bytes() for out in ("alone", "both")]
     assert blocks[0] == blocks[1]
-    assert frog("verify", tmp_path / "both", "--checkpoint", model).returncode == 0
+    assert frog("verify", tmp_path / "both", "--checkpoint", model).status == 0
 
 
 def test_gradients_that_do_not_fit(frog, model, gradients, tmp_path):
@@ -109,7 +112,7 @@ def test_gradients_that_do_not_fit(frog, model, gradients, tmp_path):
     def refused(changed, status, *words):
         folder = tmp_path / "gradients"
         folder.mkdir(exist_ok=True)
-        checkpoints.write_shard(folder / "model.safetensors", [(n, "F32", v) for n, v in changed.items()])
+        write(folder, changed)
         result = frog("export", "smt", model, "--out", tmp_path / "out", "--gradients", folder, "--block", SIDE, "--ratio", 0.2)
         assert_refused(result, status, *words)
         assert not (tmp_path / "out").exists()
@@ -140,7 +143,7 @@ def test_options_of_blocks(frog, model, gradients, tmp_path):
 def factors(frog, model, tmp_path_factory):
     out = tmp_path_factory.mktemp("factors")
     for name, options in {"f32": [], "bf16": ["--dtype", "bf16"], "leading": ["--rank", 6]}.items():
-        assert frog("factor", model, "--out", out / name, *options).returncode == 0
+        assert frog("factor", model, "--out", out / name, *options).status == 0
     return out
 
 
@@ -155,7 +158,7 @@ def test_triplets_from_stored_factors(frog, model, factors, tmp_path, stored):
         found = tensors_of(folder)
         for name in targets(weights):
             assert_tensors(found, expected(method, name, weights[name], 5), 1e-5 if stored == "f32" else 2.0**-7)
-    assert frog("verify", tmp_path / "out", "--checkpoint", model).returncode == 0
+    assert frog("verify", tmp_path / "out", "--checkpoint", model).status == 0
     export(frog, ",".join(methods), model, tmp_path / "two", "--rank", 5, "--factors", factors / stored, ranks=2)
     for file in (tmp_path / "out").rglob("*"):
         if file.is_file() and file.name != "run.json":
@@ -182,6 +185,6 @@ def test_factors_that_do_not_fit(frog, model, factors, tmp_path):
     refused(65, ["needs all"], "pissa", factors / "leading", "--rank-by", "stable-rank")
     refused(66, ["nothing"], "pissa", tmp_path / "nothing")
     other = llama(tmp_path / "other", seed=9)
-    assert frog("factor", other, "--out", tmp_path / "others").returncode == 0
+    assert frog("factor", other, "--out", tmp_path / "others").status == 0
     refused(65, ["fingerprint"], "pissa", tmp_path / "others", "--rank", 3)
     export(frog, "pissa", model, tmp_path / "six", "--rank", 6, "--factors", factors / "leading")
