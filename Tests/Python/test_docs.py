@@ -29,7 +29,7 @@ def test_the_command_line_is_what_the_program_says(frog):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("command", ["mask", "analyze", "compare", "plan", "inspect", "verify", "doctor"])
+@pytest.mark.parametrize("command", ["mask", "analyze", "compare", "export pissa", "plan", "inspect", "verify", "doctor"])
 def test_the_readme_has_an_example_of_every_command(command):
     assert re.search(rf"^    (mpirun -n 8 )?\$frog {command} \./", (ROOT / "README.md").read_text(), re.MULTILINE)
 
@@ -40,7 +40,7 @@ def test_the_examples_of_the_readme_are_command_lines(frog, checkpoint, tmp_path
     for name in ("my-model", "my-tuned"):
         (tmp_path / name).symlink_to(model)
     lines = re.findall(r"^    (?:mpirun -n 8 )?\$frog ([^#\n]*)", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         run = subprocess.run([frog.binary, *line.split()], cwd=tmp_path, capture_output=True, text=True, env=environment())
         assert run.returncode == 0, f"{line}\n{run.stderr}"

@@ -1,5 +1,5 @@
-import FactorCache
 import Execution
+import FactorCache
 import MPI
 import RunCore
 import ShardIO
