@@ -77,17 +77,7 @@ package enum FactorFiles {
   ///
   /// - Throws: ``RunFailure``: `.noInput` if there is no such folder, `.data` if it does not hold finished factors.
   package static func read(in path: FilePath) throws -> (record: FactorRecord, text: [UInt8]) {
-    let names: [String]
-    do { names = try Folder.names(in: path) } catch {
-      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
-    }
-    for name in [recordName, indexName] where !names.contains(name) {
-      let hint =
-        OutputDirectory.isInterrupted(path)
-        ? "the run that wrote it did not finish; go on with the same command and --resume"
-        : "it is not a finished output directory of frog-mpi factor"
-      throw RunFailure(.data, "\(shown(path)) has no \(name): \(hint)")
-    }
+    try OutputDirectory.checkFinished(path, has: [recordName, indexName], of: "factor")
     let text = try Document.contents(of: path.appending(recordName))
     return (try decode(text, in: path), text)
   }

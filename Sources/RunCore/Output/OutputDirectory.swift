@@ -57,6 +57,23 @@ package struct OutputDirectory: Sendable {
     (try? Folder.names(in: path.appending(workName)))?.contains(identityName) ?? false
   }
 
+  /// Refuses a folder that lacks files which finished results of a command have.
+  ///
+  /// - Throws: ``RunFailure``: `.noInput` if there is no such folder, `.data` if a file is missing.
+  package static func checkFinished(_ path: FilePath, has wanted: [String], of command: String) throws(RunFailure) {
+    let names: [String]
+    do { names = try Folder.names(in: path) } catch {
+      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
+    }
+    for name in wanted where !names.contains(name) {
+      let hint =
+        isInterrupted(path)
+        ? "the run that wrote it did not finish; go on with the same command and --resume"
+        : "it is not a finished output directory of frog-mpi \(command)"
+      throw RunFailure(.data, "\(shown(path)) has no \(name): \(hint)")
+    }
+  }
+
   /// How far the run is that a new process finds in the folder.
   enum State: Int {
     /// No run, or nothing that matters to the new one.

@@ -68,17 +68,7 @@ package enum ExportFiles {
   ///
   /// - Throws: ``RunFailure``: `.noInput` if there is no such folder, `.data` if it does not hold a finished export.
   package static func read(in path: FilePath) throws -> (record: ExportRecord, text: [UInt8]) {
-    let names: [String]
-    do { names = try Folder.names(in: path) } catch {
-      throw RunFailure(.noInput, "cannot open \(shown(path)): \(error.errno)")
-    }
-    guard names.contains(recordName) else {
-      let hint =
-        OutputDirectory.isInterrupted(path)
-        ? "the run that wrote it did not finish; go on with the same command and --resume"
-        : "it is not a finished output directory of frog-mpi export"
-      throw RunFailure(.data, "\(shown(path)) has no \(recordName): \(hint)")
-    }
+    try OutputDirectory.checkFinished(path, has: [recordName], of: "export")
     let text = try Document.contents(of: path.appending(recordName))
     return (try decode(text, in: path), text)
   }
