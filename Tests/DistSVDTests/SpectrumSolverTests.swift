@@ -204,13 +204,14 @@ struct SpectrumSolverTests {
     let gram = try GramMatrix<Double>(of: TestMatrix(rows: order, columns: order) { $0 == $1 ? diagonal[$0] : 0 })
     let probe = try EigenProbe(gram)
     let squares = DoubleLAPACK.symmetricSquares(gram.elements, order: order)
-    return try GramSpectrum(
+    let reduction = GramReduction(
       Tridiagonal(diagonal: found, offDiagonal: [Double](repeating: 0, count: order - 1)), probe: probe,
-      squares: squares, vectors: vectors > 0 ? .leading(vectors) : nil, agreeing: { try $0() }, sharing: { _ in },
+      squares: squares, agreeing: { try $0() }, sharing: { _ in },
       rotate: { z, _ in
         guard turn else { return }
         for index in 0..<order * vectors { z.elements[index] = index % order == index / order ? 1 : 0 }
       })
+    return try GramSpectrum(reduction, vectors: vectors > 0 ? .leading(vectors) : nil)
   }
 
   @Test("wrong results are refused, and the other way is taken")

@@ -140,15 +140,31 @@ struct ThinSVDTests {
     #expect(try ThinSVD(of: Regime.graded(90, 90, by: 0.8)).method == .qr)
   }
 
+  @Test("several choices of triplets have the bits of each alone", arguments: Regime.all)
+  func several(regime: Regime) throws {
+    let order = min(regime.matrix.rows, regime.matrix.columns)
+    let wanted: [Triplets] = [.leading(3), .all, .trailing(min(2, order)), .leading(1)]
+    var seen: [Int] = []
+    try ThinSVD.forEach(wanted, of: regime.matrix) { position, found in
+      let alone = try ThinSVD(of: regime.matrix, wanted[position])
+      #expect(found.singularValues == alone.singularValues && found.method == alone.method)
+      #expect(found.left.elements.elementsEqual(alone.left.elements))
+      #expect(found.right.elements.elementsEqual(alone.right.elements))
+      seen.append(position)
+    }
+    #expect(seen == [0, 1, 2, 3])
+  }
+
   @Test("a refused eigensolver is rescued by the decomposition of the triangular factor")
   func refused() throws {
     let matrix = TestMatrix(noise: 30, 12, seed: 11)
     // The tridiagonal form of another matrix: its sums are wrong, so its eigenvalues are refused.
     let gram = try GramMatrix<Double>(of: matrix)
     let spectrum = try GramSpectrum(
-      Tridiagonal(diagonal: [Double](repeating: 1, count: 12), offDiagonal: [Double](repeating: 0, count: 11)),
-      probe: EigenProbe(gram), squares: DoubleLAPACK.symmetricSquares(gram.elements, order: 12), vectors: .all,
-      agreeing: { try $0() }, sharing: { _ in }, rotate: { _, _ in })
+      GramReduction(
+        Tridiagonal(diagonal: [Double](repeating: 1, count: 12), offDiagonal: [Double](repeating: 0, count: 11)),
+        probe: EigenProbe(gram), squares: DoubleLAPACK.symmetricSquares(gram.elements, order: 12),
+        agreeing: { try $0() }, sharing: { _ in }, rotate: { _, _ in }), vectors: .all)
     for wanted in [.all, .leading(4), .trailing(4)] as [Triplets] {
       let found = try ThinSVD(
         spectrum, wanted, of: matrix, among: OwnRows())
