@@ -260,7 +260,9 @@ struct OutputDirectoryTests {
     #expect(try contents(MaskSet.fileName) == [2])
   }
 
-  @Test("a list of files that leads out of the folder is refused", arguments: ["..", ".", "a/../..", "/a", "a//b", "a/b", ""])
+  @Test(
+    "a list of files that leads out of the folder is refused",
+    arguments: ["..", ".", "a/../..", "/a", "a//b", "a/b", ""])
   func hostile(name: String) throws {
     let (output, _) = try commitSeveral()
     let text = String(decoding: try Document.contents(of: output.commitFile), as: UTF8.self)
