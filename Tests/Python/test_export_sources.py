@@ -133,6 +133,8 @@ def test_options_of_blocks(frog, model, gradients, tmp_path):
     refused(64, ["--block-rule"], "smt", "--proxy", "--block-rule", "repo")
     refused(64, ["--ratio"], "smt", "--proxy", "--ratio", 0)
     refused(64, ["--ratio", "no block"], "smt", "--proxy", "--ratio", 1e-6)
+    refused(64, ["--block", "4096"], "smt", "--proxy", "--block", 5000)
+    assert not (tmp_path / "out").exists()
     refused(64, ["--proxy", "smt"], "pissa", "--proxy")
 
 

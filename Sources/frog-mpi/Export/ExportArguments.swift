@@ -91,7 +91,9 @@ struct ExportArguments: ParsableArguments {
       throw ValidationError("smt needs --gradients, or --proxy to choose blocks by FROG scores")
     }
     if proxy, blockRule != nil { throw ValidationError("--block-rule is for gradients: scores have one sign") }
-    if let block, !(1...1 << 20).contains(block) { throw ValidationError("--block must be at least 1") }
+    if let block, !(1...BlockOptions.largestSide).contains(block) {
+      throw ValidationError("--block must be between 1 and \(BlockOptions.largestSide)")
+    }
     if let ratio, !(ratio > 0 && ratio <= 1) { throw ValidationError("--ratio must be above 0 and at most 1") }
     let ranked = ExportMethod.allCases.filter { $0.usualRank != nil }
     let leading = ranked.filter { $0 != .milora && $0 != .mica && $0 != .tinylora }

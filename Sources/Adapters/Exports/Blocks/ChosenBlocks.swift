@@ -9,12 +9,25 @@ struct ChosenBlocks {
   /// The numbers of the chosen blocks of each target, ascending.
   let blocks: [[Int]]
 
+  /// Nil if SMT is not exported.
+  ///
   /// - Parameter values: what ranks the blocks of each target.
-  /// - Throws: ``RunFailure`` if the share comes to no block. Nil if SMT is not exported.
+  /// - Throws: what ``count(_:_:)`` throws.
   init?(_ values: [[Double]], _ plan: ExportPlan, _ choice: ExportChoice) throws(RunFailure) {
     guard let options = choice.blocks else { return nil }
-    let grids = plan.targets.map { BlockGrid(rows: $0.rows, columns: $0.columns, side: options.side) }
-    let weights = plan.targets.reduce(0) { $0.addingSaturated($1.rows * $1.columns) }
+    grids = plan.targets.map { BlockGrid(rows: $0.rows, columns: $0.columns, side: options.side) }
+    blocks =
+      BlockChoice(
+        try Self.count(plan.targets, options), of: zip(grids, values).map { BlockMeans($0, $1) }, by: options.ranking
+      ).blocks
+  }
+
+  /// The number of blocks that are trained of all targets.
+  ///
+  /// - Throws: ``RunFailure`` if the share comes to none.
+  @discardableResult
+  static func count(_ targets: [ExportTarget], _ options: BlockOptions) throws(RunFailure) -> Int {
+    let weights = targets.reduce(0) { $0.addingSaturated($1.rows * $1.columns) }
     let count = BlockChoice.count(ratio: options.ratio, weights: weights, side: options.side)
     guard count > 0 else {
       throw RunFailure(
@@ -22,9 +35,7 @@ struct ChosenBlocks {
         "--ratio \(options.ratio) of \(weights) weights comes to no block of \(options.side) × \(options.side): raise it, or choose "
           + "a smaller --block")
     }
-    self.grids = grids
-    blocks =
-      BlockChoice(count, of: zip(grids, values).map { BlockMeans($0, $1) }, by: options.ranking).blocks
+    return count
   }
 
   /// The safetensors file with rows and columns of the blocks, for targets that have some.

@@ -2,6 +2,9 @@ import RunCore
 
 /// How SMT chooses the blocks that are trained.
 package struct BlockOptions: Codable, Sendable, Equatable {
+  /// The largest side of a block, which is held in memory.
+  package static let largestSide = 4096
+
   /// The rows and columns of a block.
   package var side = 256
   /// The share of the targets' weights that is trained, above 0 and at most 1.

@@ -59,6 +59,7 @@ extension ExportPlan {
         "\(method.rawValue) has no module: PEFT takes the name of \(quoted(first.module)) for that of experts; choose other "
           + "--target-modules, or leave out \(method.rawValue)")
     }
+    if let blocks = choice.blocks { try ChosenBlocks.count(targets, blocks) }
     for target in targets {
       let matrix = catalog.matrices[target.ordinal]
       let place = catalog.place(of: matrix)
