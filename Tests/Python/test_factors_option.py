@@ -361,11 +361,11 @@ def test_damaged_and_unfinished_folders(frog, checkpoint, factors, tmp_path):
     file = sorted(path.name for path in whole.glob("factors-0*"))[0]
     number = iter(range(100))
 
-    def refused(change, *words, status=65, command="mask"):
+    def refused(change, *words, status=65, command="mask", ranks=None):
         folder = copied(whole, tmp_path / f"{next(number)}")
         out = folder.with_suffix(".out")
         change(folder)
-        result = frog(command, source, "--out", out, "--factors", folder, ranks=2)
+        result = frog(command, source, "--out", out, "--factors", folder, ranks=ranks)
         assert_refused(result, status, *words)
         assert final_files(out) == []
 
@@ -377,11 +377,11 @@ def test_damaged_and_unfinished_folders(frog, checkpoint, factors, tmp_path):
         content[-1] ^= 1
         (folder / file).write_bytes(content)
 
-    refused(lambda folder: (folder / INDEX).unlink(), INDEX)
+    refused(lambda folder: (folder / INDEX).unlink(), INDEX, ranks=2)
     refused(lambda folder: (folder / "factors.json").unlink(), "factors.json")
     refused(lambda folder: (folder / file).unlink(), file, status=66)
     refused(lambda folder: (folder / file).write_bytes((folder / file).read_bytes()[:-1]), file)
-    refused(flip, file, "SHA-256", "frog-mpi factor")
+    refused(flip, file, "SHA-256", "frog-mpi factor", ranks=2)
     refused(flip, file, "SHA-256", command="analyze")
     refused(write("factors.json", b"{}"), "factors.json")
     refused(write(file, struct.pack("<Q", 1 << 60)), file)
