@@ -39,6 +39,8 @@ OPTIONS = {
         "--analyze": ("--analyze",),
         "--histograms": ("--no-histograms",),
         "--weight-by": ("--weight-by", "SIGNAL"),
+        "--factors": ("--factors", "FACTORS"),
+        "--block": ("--block", 2),
         "--names": ("--names", "transformers5"),
         "--teams": ("--teams", "speed"),
     },
@@ -53,7 +55,9 @@ OPTIONS = {
         "--p-value": ("--p-value", 2),
         "--overlap": ("--overlap", 2),
         "--seed": ("--seed", 18446744073709551615),
+        "--factors": ("--factors", "FACTORS"),
     },
+    "factor": TENSORS | {"--rank": ("--rank", 4), "--dtype": ("--dtype", "bf16")},
     "compare": TENSORS | {"--top": ("--top", 3), "--delta-spectrum": ("--delta-spectrum",)},
 }
 # The results of a finished mask do not say these, since they shape no byte of them or only last bits.
@@ -68,8 +72,8 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """A checkpoint with an embedding and a convolution, and a signal for each of its matrices."""
+def inputs(frog, tmp_path_factory):
+    """A checkpoint with an embedding and a convolution, a signal for each of its matrices, and its factors."""
     random = np.random.default_rng(5)
     shapes = {"h.0.up": (64, 48), "h.0.down": (48, 64), "h.1.up": (64, 48)}
     weights = {f"{name}.weight": checkpoints.encode(random.standard_normal(shape), "F32") for name, shape in shapes.items()}
@@ -80,6 +84,7 @@ def inputs(tmp_path_factory):
     checkpoints.write_checkpoint(folder / "base", weights | others)
     checkpoints.write_checkpoint(folder / "tuned", weights | others)
     checkpoints.write_checkpoint(folder / "signal", signal)
+    assert frog("factor", folder / "base", "--out", folder / "factors").status == 0
     return folder
 
 
@@ -114,7 +119,7 @@ def files(out):
 def test_another_option_is_refused_by_name(frog, begun, inputs, command, state, name):
     line, out = begun(command, state)
     before = files(out)
-    options = [inputs / "signal" if word == "SIGNAL" else word for word in OPTIONS[command][name]]
+    options = [inputs / word.lower() if word in ("SIGNAL", "FACTORS") else word for word in OPTIONS[command][name]]
     result = frog(*line, "--resume", *options)
     assert_refused(result, 64, f"{name} was ", "is another one", "--overwrite")
     # What changes the matrices themselves is no change of the checkpoint.
