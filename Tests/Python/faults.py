@@ -176,7 +176,7 @@ class Older:
 class Scenario:
     name: str
     command: Command
-    #: A path among them is that of a folder that Harness.make_checkpoints has made.
+    #: A path among them is that of a folder that Harness.make_factors has made.
     options: tuple
     #: The checkpoints, folders that Harness.make_checkpoints has made.
     inputs: tuple = ("small",)
@@ -315,7 +315,10 @@ class Harness:
         # The same in more files. Masks of this one have other names.
         checkpoints.write_checkpoint(self.folder / "other", tensors, shard_size=12_000)
         checkpoints.write_checkpoint(self.folder / "tuned", tuned(tensors, generator), shard_size=40_000)
-        command = [self.binary, "factor", small, "--out", self.folder / "factors", "--threads", "1", "--quiet"]
+
+    def make_factors(self):
+        """The factors of the small checkpoint, which some scenarios name among their options."""
+        command = [self.binary, "factor", self.folder / "small", "--out", self.folder / "factors", "--threads", "1", "--quiet"]
         subprocess.run(command, check=True, env=self.environment, stdout=subprocess.DEVNULL)
 
     def make_large_checkpoints(self):
@@ -709,6 +712,8 @@ def main():
     named = [case.split("/") for case in arguments.case or []]
     wanted = {parts[0] for parts in named} or set(arguments.only or [s.name for s in SCENARIOS])
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in wanted and not arguments.kill]
+    if any(isinstance(option, PurePath) for scenario in scenarios for option in scenario.options):
+        harness.make_factors()
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         found = list(pool.map(harness.undisturbed, scenarios))

@@ -70,7 +70,7 @@ def test_the_description_tells_what_was_done(frog, checkpoint, exact, tmp_path, 
         "threads": None,
         "score": "frog", "rank": None, "oversample": None, "power_iterations": None, "target_overlap": None, "normalize": "none",
         "sample": None, "seed": None,
-        "weight_by": None, "factors": None,
+        "weight_by": None, "factors": None, "block": None,
         "conv": None, "split_fused": False, "quality_weight": "none", "overparameterized": "keep", "analyze": False,
         "histograms": True, "importance": "frobenius",
     }  # fmt: skip
