@@ -384,8 +384,10 @@ def test_a_plan_has_options_of_one_command(frog, model):
         assert frog("plan", model, "--for", "export", "--method", "pissa", *rank, *keep).status == 0
 
 
-def test_a_stop_leaves_something_to_go_on_with(frog, model, whole, tmp_path):
-    out = tmp_path / "out"
+def test_a_stop_leaves_something_to_go_on_with(frog, checkpoint, tmp_path):
+    # A run that is asked to stop finishes its matrices: the others must take longer than the signal.
+    model, out, whole = checkpoint("minilm"), tmp_path / "out", tmp_path / "whole"
+    export(frog, "svft,pissa,lora-xs", model, whole, *OPTIONS)
     killed(frog, model, out, 3, command=("export", "svft,pissa,lora-xs"), options=OPTIONS, how=signal.SIGTERM)
     assert (out / WORK / "identity.json").exists() and final_files(out) == []
     export(frog, "svft,pissa,lora-xs", model, out, *OPTIONS, "--resume")
