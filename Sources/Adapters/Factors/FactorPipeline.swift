@@ -81,12 +81,8 @@ package struct FactorPipeline: MatrixCommand {
     let needed =
       try options.output.resume && Folder.exists(work)
       ? FactorFile(layout: layout, folder: work).files.missingBytes() : layout.bytes
-    // Where the system does not tell, reserving the space will.
-    guard let space = try? FileSystemSpace(of: Folder.nearest(to: out)), space.free < needed else { return }
-    throw RunFailure(
-      .io,
-      "the factors take \(Amount.of(needed)), and the file system of \(shown(out)) has \(Amount.of(space.free)) free: make room, choose "
-        + "another --out, or store less with --rank or --dtype bf16")
+    try PlacedFiles.checkRoom(
+      for: needed, in: out, "the factors take", orElse: "store less with --rank or --dtype bf16")
   }
 
   private func parameters(threads: Int) -> RunParameters<FactorChoice> {

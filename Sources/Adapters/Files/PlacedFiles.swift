@@ -52,6 +52,24 @@ struct PlacedFiles: Sendable {
     try files.reduce(0) { try isMade($1) ? $0 : $0.addingSaturated($1.size) }
   }
 
+  /// Refuses files that would not fit where they go. Rank 0 calls it.
+  ///
+  /// Where the system does not tell how much is free, reserving the space will.
+  ///
+  /// - Parameters:
+  ///   - needed: the bytes that are still to be made.
+  ///   - out: the output folder, which need not be there.
+  ///   - what: a noun and a verb for the message, such as `the factors take`.
+  ///   - remedy: what to do if neither room nor another folder helps.
+  /// - Throws: ``RunFailure`` of kind `.io`.
+  static func checkRoom(for needed: Int, in out: FilePath, _ what: String, orElse remedy: String) throws {
+    guard let space = try? FileSystemSpace(of: Folder.nearest(to: out)), space.free < needed else { return }
+    throw RunFailure(
+      .io,
+      "\(what) \(Amount.of(needed)), and the file system of \(shown(out)) has \(Amount.of(space.free)) free: make room, choose "
+        + "another --out, or \(remedy)")
+  }
+
   /// Whether a file has its size and its header.
   private func isMade(_ file: File) throws -> Bool {
     let path = folder.appending(file.name)

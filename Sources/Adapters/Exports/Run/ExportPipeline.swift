@@ -200,12 +200,7 @@ package struct ExportPipeline: MatrixCommand {
     let large = try Folder.exists(work) ? layout.placed(in: work).missingBytes() : layout.bytes
     let copies = (plan.base?.others ?? []).reduce(0) { $0.addingSaturated($1.size) }
     let needed = choice.bases.reduce(large) { sum, _ in sum.addingSaturated(copies) }
-    // Where the system does not tell, reserving the space will.
-    guard let space = try? FileSystemSpace(of: Folder.nearest(to: out)), space.free < needed else { return }
-    throw RunFailure(
-      .io,
-      "the export takes \(Amount.of(needed)), and the file system of \(shown(out)) has \(Amount.of(space.free)) free: make room, choose "
-        + "another --out, or export less at a time")
+    try PlacedFiles.checkRoom(for: needed, in: out, "the export takes", orElse: "export less at a time")
   }
 
   private func parameters(_ preparation: Preparation, threads: Int) -> RunParameters<ExportChoice> {

@@ -44,7 +44,7 @@ struct ExportPlan: Codable, Sendable {
     others = layers.counted
     try Self.check(targets, of: catalog, choice)
     base = try choice.bases.isEmpty ? nil : BaseFiles(classified.checkpoint, out: out)
-    names = NamedParameter.entries(of: classified, for: Set(targets.map { ExactName($0.tensor) }))
+    names = NamedParameter.entries(of: layers.names, for: Set(targets.map { ExactName($0.tensor) }))
     architecture = classified.config.architecture
     isCausalModel = architecture.map { $0.hasSuffix("ForCausalLM") || $0.hasSuffix("LMHeadModel") } ?? false
   }

@@ -27,6 +27,8 @@ struct ExportTarget: Codable, Sendable {
 /// The linear layers of a checkpoint, and what keeps others from being some.
 struct LinearLayers {
   let targets: [ExportTarget]
+  /// The parameters that the checkpoint's tensors become.
+  let names: TransformersNames
   /// The paths of modules that cannot get adapters, and why.
   private let others: [(module: String, reason: String)]
   /// What other commands count as weight matrices, and cannot get adapters; nil if there is nothing.
@@ -46,7 +48,7 @@ struct LinearLayers {
   /// A linear layer is a weight matrix of rank 2 that is a parameter of its own in the model that transformers loads.
   init(_ classified: ClassifiedCheckpoint, _ catalog: Catalog) {
     let infos = classified.tensors.map(\.tensor.info)
-    let names = TransformersNames(
+    names = TransformersNames(
       modelType: classified.config.modelType, tensors: infos.map { ($0.name, $0.shape) })
     let placements = Dictionary(names.entries.map { (ExactName($0.tensor), $0) }) { first, _ in first }
     let ordinals = Dictionary(grouping: catalog.matrices.indices) {

@@ -15,12 +15,9 @@ struct NamedParameter: Codable, Sendable {
   }
 
   /// The entries of some tensors, by their names; none for tensors that keep name and shape.
-  static func entries(of classified: ClassifiedCheckpoint, for tensors: Set<ExactName>) -> [String: NamedParameter] {
-    let all = TransformersNames(
-      modelType: classified.config.modelType,
-      tensors: classified.tensors.map { ($0.tensor.info.name, $0.tensor.info.shape) })
+  static func entries(of names: TransformersNames, for tensors: Set<ExactName>) -> [String: NamedParameter] {
     var found: [String: NamedParameter] = [:]
-    for entry in all.entries where tensors.contains(ExactName(entry.tensor)) {
+    for entry in names.entries where tensors.contains(ExactName(entry.tensor)) {
       if let placement = entry.placement { found[entry.tensor] = NamedParameter(placement) }
     }
     return found
